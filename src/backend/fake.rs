@@ -1,0 +1,202 @@
+//! A member without weights: logits by a seeded rule over a small vocabulary.
+//!
+//! The logits after a sequence depend on every token of it, so a mistake in the KV bookkeeping of
+//! the caller changes them. What llama.cpp would abort on, or silently accept, is refused.
+
+use super::{
+    BackendError, Description, Entry, Ledger, Limits, Member, SeqId, Special, Token, TokenKind,
+    Vocab, VocabBuilder,
+};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// How a [`FakeMember`] behaves.
+#[derive(Debug, Clone)]
+pub struct FakeOptions {
+    /// Seed of the rule: same seed and vocabulary, same model.
+    pub seed: u64,
+    /// Half the range of the logits.
+    pub spread: f32,
+    /// What the context holds.
+    pub limits: Limits,
+    /// Text shown as its chat template.
+    pub chat_template: Option<String>,
+    /// Raised from outside to stop a decode.
+    pub cancel: Arc<AtomicBool>,
+    /// Fail every decode from this one on.
+    pub fail_at: Option<usize>,
+    /// Answer with NaN from this decode on.
+    pub nan_at: Option<usize>,
+}
+
+impl Default for FakeOptions {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            spread: 3.0,
+            limits: Limits { context: 4096, batch: 512, outputs: 64, sequences: 64 },
+            chat_template: None,
+            cancel: Arc::default(),
+            fail_at: None,
+            nan_at: None,
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct FakeMember {
+    vocab: Arc<Vocab>,
+    options: FakeOptions,
+    description: Description,
+    ledger: Ledger,
+    sequences: Vec<Vec<Token>>,
+    rows: Vec<Option<Vec<f32>>>,
+    decodes: usize,
+}
+
+impl FakeMember {
+    /// A model of this vocabulary.
+    #[must_use]
+    pub fn new(vocab: Vocab, options: FakeOptions) -> Self {
+        let ledger = Ledger::new(options.limits, vocab.len());
+        let description = Description {
+            architecture: "fake".into(),
+            parameters: vocab.len() as u64,
+            weight_bytes: 0,
+            train_context: options.limits.context,
+            chat_template: options.chat_template.clone(),
+            placement: "nowhere".into(),
+        };
+        Self {
+            vocab: Arc::new(vocab),
+            sequences: vec![Vec::new(); options.limits.sequences as usize],
+            ledger,
+            description,
+            options,
+            rows: Vec::new(),
+            decodes: 0,
+        }
+    }
+
+    /// A vocabulary of the given text pieces, an optional END token last.
+    #[must_use]
+    pub fn vocab_of(pieces: &[&[u8]], end: bool) -> Vocab {
+        let mut builder = VocabBuilder::default();
+        for piece in pieces {
+            builder.push(piece, TokenKind::Text);
+        }
+        builder.push(b"<unk>", TokenKind::Control);
+        let mut special = Special::default();
+        if end {
+            special.eos = Some(pieces.len() as Token + 1);
+            builder.push(b"<end>", TokenKind::End);
+        }
+        builder.build(special)
+    }
+
+    /// The rule: logits after `tokens`.
+    #[must_use]
+    pub fn rule(&self, tokens: &[Token]) -> Vec<f32> {
+        let context = tokens
+            .iter()
+            .fold(mix(self.options.seed), |h, &t| mix(h ^ mix(u64::from(t) + 0x9e37)));
+        (0..self.vocab.len() as u64)
+            .map(|t| {
+                let unit = (mix(context ^ mix(t)) >> 40) as f32 / (1u64 << 24) as f32;
+                (unit * 2.0 - 1.0) * self.options.spread
+            })
+            .collect()
+    }
+}
+
+/// SplitMix64's finaliser.
+fn mix(mut z: u64) -> u64 {
+    z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+impl Member for FakeMember {
+    fn vocab(&self) -> &Arc<Vocab> {
+        &self.vocab
+    }
+
+    fn limits(&self) -> Limits {
+        self.options.limits
+    }
+
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// The longest piece first, like many tokenizers; bytes without a piece are dropped.
+    fn tokenize(&mut self, text: &str, markup: bool) -> Result<Vec<Token>, BackendError> {
+        let mut tokens = Vec::new();
+        let mut rest = text.as_bytes();
+        while !rest.is_empty() {
+            let fits = |&t: &Token| {
+                let allowed = markup || self.vocab.kind(t) == TokenKind::Text;
+                allowed && rest.starts_with(self.vocab.piece(t))
+            };
+            let longest =
+                (0..self.vocab.len() as Token).filter(fits).max_by_key(|&t| self.vocab.piece(t).len());
+            let n = longest.map_or(1, |t| self.vocab.piece(t).len());
+            tokens.extend(longest);
+            rest = &rest[n..];
+        }
+        Ok(tokens)
+    }
+
+    fn decode(&mut self, batch: &[Entry]) -> Result<(), BackendError> {
+        self.ledger.check(batch)?;
+        if self.options.cancel.load(Ordering::Relaxed) {
+            return Err(BackendError::Cancelled);
+        }
+        self.decodes += 1;
+        if self.options.fail_at.is_some_and(|n| self.decodes >= n) {
+            self.ledger.invalidate_rows();
+            return Err(BackendError::Decode { code: -3, log: "told to fail".into() });
+        }
+        let held: usize = self.sequences.iter().map(Vec::len).max().unwrap_or(0);
+        if held + batch.len() > self.options.limits.context as usize {
+            return Err(BackendError::ContextFull { context: self.options.limits.context });
+        }
+        self.ledger.commit(batch);
+        self.rows.clear();
+        for entry in batch {
+            self.sequences[entry.seq as usize].push(entry.token);
+            let row = entry.output.then(|| self.rule(&self.sequences[entry.seq as usize]));
+            self.rows.push(row);
+        }
+        if self.options.nan_at.is_some_and(|n| self.decodes >= n) {
+            self.rows.iter_mut().flatten().for_each(|row| row.fill(f32::NAN));
+        }
+        Ok(())
+    }
+
+    fn logits(&self, index: usize) -> Result<&[f32], BackendError> {
+        self.ledger.check_row(index)?;
+        match self.rows.get(index) {
+            Some(Some(row)) => Ok(row),
+            _ => Err(BackendError::Refused(format!("row {index} is not there"))),
+        }
+    }
+
+    fn seq_copy(&mut self, from: SeqId, to: SeqId, len: u32) -> Result<(), BackendError> {
+        self.ledger.copy(from, to, len)?;
+        self.sequences[to as usize] = self.sequences[from as usize][..len as usize].to_vec();
+        Ok(())
+    }
+
+    fn seq_truncate(&mut self, seq: SeqId, len: u32) -> Result<(), BackendError> {
+        self.ledger.truncate(seq, len)?;
+        self.sequences[seq as usize].truncate(len as usize);
+        Ok(())
+    }
+
+    fn seq_len(&self, seq: SeqId) -> u32 {
+        self.ledger.len(seq)
+    }
+}

@@ -1,0 +1,136 @@
+//! Tokens and vocabularies as packllm sees them: bytes and a kind per id.
+
+/// A token id, an index into its member's vocabulary.
+pub type Token = u32;
+
+/// What a token is to the fusion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TokenKind {
+    /// Spells bytes of text.
+    Text,
+    /// Markup, unknown or unused: never part of text; masked, the rest is renormalised.
+    Control,
+    /// Ends a generation.
+    End,
+}
+
+/// Tokens with a special role, and how the tokenizer treats the start of a text.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Special {
+    /// Beginning of sequence.
+    pub bos: Option<Token>,
+    /// End of sequence.
+    pub eos: Option<Token>,
+    /// The model expects BOS in front of a text.
+    pub add_bos: bool,
+    /// The tokenizer puts a space in front of a text.
+    pub add_space_prefix: bool,
+}
+
+/// A model's vocabulary: for every id its bytes, its kind and, for markup, its name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Vocab {
+    bytes: Vec<u8>,
+    offsets: Vec<u32>,
+    kinds: Vec<TokenKind>,
+    special: Special,
+}
+
+impl Vocab {
+    /// Number of ids.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.kinds.len()
+    }
+
+    /// Whether there is no token at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.kinds.is_empty()
+    }
+
+    /// What a text token spells; for control and end tokens their written form (`<|im_end|>`).
+    ///
+    /// # Panics
+    /// If `token` is not below [`Vocab::len`].
+    #[must_use]
+    pub fn piece(&self, token: Token) -> &[u8] {
+        let i = token as usize;
+        &self.bytes[self.offsets[i] as usize..self.offsets[i + 1] as usize]
+    }
+
+    /// The kind of every id.
+    #[must_use]
+    pub fn kinds(&self) -> &[TokenKind] {
+        &self.kinds
+    }
+
+    /// The kind of one id.
+    ///
+    /// # Panics
+    /// If `token` is not below [`Vocab::len`].
+    #[must_use]
+    pub fn kind(&self, token: Token) -> TokenKind {
+        self.kinds[token as usize]
+    }
+
+    /// Special roles.
+    #[must_use]
+    pub fn special(&self) -> &Special {
+        &self.special
+    }
+
+    /// Ids that end a generation, ascending.
+    pub fn ends(&self) -> impl Iterator<Item = Token> + '_ {
+        (0..self.len() as Token).filter(|&t| self.kind(t) == TokenKind::End)
+    }
+
+    /// The token that a raw text starts after: BOS if the model adds one, else its document
+    /// separator, else nothing. The separator is the first of a list of known names, then EOS.
+    #[must_use]
+    pub fn text_start(&self) -> Option<Token> {
+        if self.special.add_bos && self.special.bos.is_some() {
+            return self.special.bos;
+        }
+        const SEPARATORS: [&[u8]; 5] =
+            [b"<|endoftext|>", b"<|end_of_text|>", b"<|begin_of_text|>", b"</s>", b"<eos>"];
+        SEPARATORS
+            .iter()
+            .find_map(|name| {
+                (0..self.len() as Token)
+                    .find(|&t| self.kind(t) != TokenKind::Text && self.piece(t) == *name)
+            })
+            .or(self.special.eos)
+    }
+}
+
+/// Collects a [`Vocab`] id by id.
+#[derive(Debug, Default)]
+pub struct VocabBuilder {
+    bytes: Vec<u8>,
+    offsets: Vec<u32>,
+    kinds: Vec<TokenKind>,
+}
+
+impl VocabBuilder {
+    /// Adds the next id. A text token without bytes could be repeated for ever without spelling
+    /// anything, so it is taken as control.
+    pub fn push(&mut self, piece: &[u8], kind: TokenKind) {
+        if self.offsets.is_empty() {
+            self.offsets.push(0);
+        }
+        self.bytes.extend_from_slice(piece);
+        self.offsets.push(self.bytes.len() as u32);
+        let empty_text = kind == TokenKind::Text && piece.is_empty();
+        self.kinds.push(if empty_text { TokenKind::Control } else { kind });
+    }
+
+    /// The finished vocabulary.
+    #[must_use]
+    pub fn build(mut self, special: Special) -> Vocab {
+        if self.offsets.is_empty() {
+            self.offsets.push(0);
+        }
+        Vocab { bytes: self.bytes, offsets: self.offsets, kinds: self.kinds, special }
+    }
+}

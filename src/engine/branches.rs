@@ -1,0 +1,216 @@
+//! Sequences of a member's KV cache for the heads of a cover.
+
+use crate::backend::{BackendError, Entry, Member, SeqId, TRUNK, Token};
+use crate::vocab::cover::{Cover, PathId, Plan, Resting};
+
+/// Hands out sequences and evaluates what a [`Cover`] wants. Sequence [`TRUNK`] holds the committed
+/// tokens; every head has one of the others.
+#[derive(Debug)]
+pub struct Branches {
+    free: Vec<SeqId>,
+    /// Tokens in the trunk when the cover began.
+    base: u32,
+    /// The last of them, evaluated again if the path without tokens is wanted back.
+    last: Token,
+    batch: Vec<Entry>,
+    /// Where each plan's row of logits is in the batch.
+    rows: Vec<(Plan, SeqId, usize)>,
+}
+
+impl Branches {
+    /// All sequences but the trunk are free.
+    #[must_use]
+    pub fn new(sequences: u32) -> Self {
+        // Popped from the end: the lowest first.
+        let free = (1..sequences).rev().collect();
+        Self { free, base: 0, last: 0, batch: Vec::new(), rows: Vec::new() }
+    }
+
+    /// Starts a cover at the end of the trunk, whose last token is `last` and has its logits in row
+    /// `row` of the member's last batch. `before` is the last byte in front of the cover.
+    ///
+    /// # Errors
+    /// From the member.
+    pub fn begin(
+        &mut self,
+        cover: &mut Cover,
+        member: &mut dyn Member,
+        last: Token,
+        row: usize,
+        before: Option<u8>,
+    ) -> Result<(), BackendError> {
+        self.release(cover, member)?;
+        self.base = member.seq_len(TRUNK);
+        self.last = last;
+        let seq = self.take()?;
+        member.seq_copy(TRUNK, seq, self.base)?;
+        cover.begin(seq, member.logits(row)?, before)?;
+        self.release(cover, member)
+    }
+
+    fn take(&mut self) -> Result<SeqId, BackendError> {
+        self.free
+            .pop()
+            .ok_or_else(|| BackendError::Refused("no free sequence for another head".into()))
+    }
+
+    fn release(
+        &mut self,
+        cover: &mut Cover,
+        member: &mut dyn Member,
+    ) -> Result<(), BackendError> {
+        for seq in cover.take_released() {
+            member.seq_truncate(seq, 0)?;
+            self.free.push(seq);
+        }
+        Ok(())
+    }
+
+    /// One step of the cover: x grows by `byte`, wanted paths are evaluated, the next symbol is
+    /// predicted.
+    ///
+    /// # Errors
+    /// From the member, or when an exact cover needs more heads than there are sequences.
+    pub fn advance(
+        &mut self,
+        cover: &mut Cover,
+        member: &mut dyn Member,
+        byte: u8,
+    ) -> Result<(), BackendError> {
+        cover.advance(byte);
+        if cover.is_lost()
+            && let Some(plan) = cover.recover()
+        {
+            self.evaluate(cover, member, vec![plan])?;
+        }
+        loop {
+            // An exact cover leaves nothing out: without a free sequence it is an error instead.
+            let room = if cover.budget().exact() { usize::MAX } else { self.free.len() };
+            let wanted = cover.wanted(room);
+            if wanted.is_empty() {
+                break;
+            }
+            self.evaluate(cover, member, wanted)?;
+        }
+        cover.finish(None);
+        self.release(cover, member)
+    }
+
+    /// Evaluates plans, in as few batches as the member's limits allow, and admits them.
+    fn evaluate(
+        &mut self,
+        cover: &mut Cover,
+        member: &mut dyn Member,
+        plans: Vec<Plan>,
+    ) -> Result<(), BackendError> {
+        let limits = member.limits();
+        for mut plan in plans {
+            let start = self.locate(&mut plan);
+            let full = self.batch.len() + plan.tokens.len() > limits.batch as usize
+                || self.rows.len() >= limits.outputs as usize;
+            if full {
+                self.flush(cover, member)?;
+            }
+            let seq = self.take()?;
+            member.seq_copy(plan.from, seq, start)?;
+            self.push(&plan.tokens, seq, start);
+            self.rows.push((plan, seq, self.batch.len() - 1));
+        }
+        self.flush(cover, member)
+    }
+
+    /// Where the plan's tokens begin. For the path without tokens, the trunk's last one is put in.
+    fn locate(&self, plan: &mut Plan) -> u32 {
+        if plan.tokens.is_empty() {
+            plan.tokens.push(self.last);
+            return self.base - 1;
+        }
+        self.base + plan.keep
+    }
+
+    fn push(&mut self, tokens: &[Token], seq: SeqId, start: u32) {
+        let last = tokens.len().saturating_sub(1);
+        for (i, &token) in tokens.iter().enumerate() {
+            self.batch.push(Entry { token, pos: start + i as u32, seq, output: i == last });
+        }
+    }
+
+    fn flush(&mut self, cover: &mut Cover, member: &mut dyn Member) -> Result<(), BackendError> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        let decoded = member.decode(&self.batch);
+        self.batch.clear();
+        for (plan, seq, row) in self.rows.drain(..) {
+            match &decoded {
+                Ok(()) => cover.admit(&plan, seq, member.logits(row)?)?,
+                // The sequence was made for nothing; the path stays a candidate.
+                Err(_) => {
+                    member.seq_truncate(seq, 0)?;
+                    self.free.push(seq);
+                }
+            }
+        }
+        decoded
+    }
+
+    /// Ends the cover: the heaviest path that spells its text becomes part of the trunk, all other
+    /// sequences are freed. Returns the tokens that joined the trunk.
+    ///
+    /// # Errors
+    /// From the member. The trunk is then as it was.
+    pub fn commit(
+        &mut self,
+        cover: &mut Cover,
+        member: &mut dyn Member,
+    ) -> Result<Vec<Token>, BackendError> {
+        let tokens = match cover.resting() {
+            None => Vec::new(),
+            Some(Resting::Head(seq, path)) => self.join(cover, member, seq, path)?,
+            Some(Resting::Plan(mut plan)) => {
+                let start = self.locate(&mut plan);
+                let seq = self.take()?;
+                member.seq_copy(plan.from, seq, start)?;
+                self.push(&plan.tokens, seq, start);
+                let decoded = self
+                    .batch
+                    .chunks(member.limits().batch as usize)
+                    .try_for_each(|chunk| member.decode(chunk));
+                self.batch.clear();
+                let joined = decoded.and_then(|()| self.join(cover, member, seq, plan.path));
+                member.seq_truncate(seq, 0)?;
+                self.free.push(seq);
+                joined?
+            }
+        };
+        self.drop_cover(cover, member)?;
+        Ok(tokens)
+    }
+
+    /// Ends the cover and leaves the trunk as it was when it began.
+    ///
+    /// # Errors
+    /// From the member.
+    pub fn drop_cover(
+        &mut self,
+        cover: &mut Cover,
+        member: &mut dyn Member,
+    ) -> Result<(), BackendError> {
+        cover.end();
+        self.release(cover, member)
+    }
+
+    fn join(
+        &mut self,
+        cover: &Cover,
+        member: &mut dyn Member,
+        seq: SeqId,
+        path: PathId,
+    ) -> Result<Vec<Token>, BackendError> {
+        let tokens = cover.paths().tokens(path, 0);
+        let len = self.base + tokens.len() as u32;
+        member.seq_truncate(TRUNK, 0)?;
+        member.seq_copy(seq, TRUNK, len)?;
+        Ok(tokens)
+    }
+}

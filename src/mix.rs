@@ -1,0 +1,550 @@
+//! Members' next-symbol distributions → one distribution.
+//!
+//! # Definitions
+//!
+//! The alphabet has n symbols, some of which are END. Member k gives `ln p_k(s)` for every symbol s
+//! (natural logarithm, sums to 1 as probabilities) and has a weight λ_k ≥ 0, Σ λ = 1. Write
+//! `e_k = Σ_{s ∈ END} p_k(s)` for its probability of ending. The pooled distribution q is made of three parts:
+//!
+//! 1. *End or go on*, decided by the members that can end: `q(END) = M'(e_k, 1 − e_k)`, where M' mixes
+//!    two-way distributions with λ renormalised among those members (equal shares if all their λ are 0).
+//!    If no member can end, `q(END) = 0`.
+//! 2. *How to go on*, decided by all: `q(s) = (1 − q(END)) · M(p_k(s) / (1 − e_k))` for s ∉ END.
+//! 3. *Which END*, where there are several: `q(s) = q(END) · Σ λ'_k p_k(s) / e_k`.
+//!
+//! M is one of
+//!
+//! - [`Mix::Log`]: `q(s) ∝ exp Σ λ_k ln max(p_k(s), floor)`, the same as averaging logits (PackLLM,
+//!   Mavromatis et al. 2024, arXiv 2404.11531, eq. 3);
+//! - [`Mix::Linear`]: `q(s) = Σ λ_k p_k(s)`.
+//!
+//! The floor bounds the veto a member has over a symbol. Where one member alone decides there is no veto to
+//! bound and the floor is not applied, so that a pack of one is that member itself.
+//!
+//! A member that is certain of END says nothing about going on: its `p_k(s | not END)` is taken as uniform.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// Index of END in the shared alphabet of bytes.
+pub const END: usize = 256;
+/// Size of the shared alphabet of bytes: 256 bytes and END.
+pub const SYMBOLS: usize = 257;
+/// The default floor, a probability.
+pub const DEFAULT_FLOOR: f64 = 1e-10;
+/// What a floor of 0 becomes, so that no weighted logarithm is infinite: two members that each exclude the
+/// other's choice still have a mixture.
+const MIN_FLOOR: f64 = 1e-300;
+
+/// How members' distributions are combined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mix {
+    /// Weighted geometric mean, renormalised: an average of logits.
+    #[default]
+    Log,
+    /// Weighted arithmetic mean.
+    Linear,
+}
+
+impl fmt::Display for Mix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Mix::Log => "log",
+            Mix::Linear => "linear",
+        })
+    }
+}
+
+impl FromStr for Mix {
+    type Err = MixError;
+
+    fn from_str(text: &str) -> Result<Self, MixError> {
+        match text {
+            "log" => Ok(Mix::Log),
+            "linear" => Ok(Mix::Linear),
+            _ => Err(MixError::UnknownMix(text.to_owned())),
+        }
+    }
+}
+
+/// Why distributions could not be mixed.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum MixError {
+    /// Not the name of a mix.
+    #[error("--mix: unknown value \"{0}\", expected log or linear")]
+    UnknownMix(String),
+    /// The floor is not a probability below 1.
+    #[error("--floor must be at least 0 and below 1, not {0}")]
+    Floor(f64),
+    /// An alphabet in which nothing but END can be said.
+    #[error("an alphabet of {size} symbols leaves nothing beside its {ends} END symbols")]
+    Alphabet {
+        /// Number of symbols.
+        size: usize,
+        /// How many of them are END.
+        ends: usize,
+    },
+    /// An END id that is not in the alphabet.
+    #[error("END symbol {id} is outside an alphabet of {size} symbols")]
+    EndOutside {
+        /// The id.
+        id: usize,
+        /// Number of symbols.
+        size: usize,
+    },
+    /// Lists that should have one entry a member do not.
+    #[error("{rows} distributions, {lambda} weights and {can_end} end flags for the same members")]
+    Members {
+        /// Distributions given.
+        rows: usize,
+        /// Weights given.
+        lambda: usize,
+        /// End flags given.
+        can_end: usize,
+    },
+    /// A distribution, or the output buffer (`member` is `None`), of the wrong length.
+    #[error("expected {expected} symbols, got {actual} (member {member:?})")]
+    Length {
+        /// Index of the member, `None` for the output buffer.
+        member: Option<usize>,
+        /// Size of the alphabet.
+        expected: usize,
+        /// Length given.
+        actual: usize,
+    },
+    /// A weight that is negative or not finite.
+    #[error("weight {value} of member {member} is not a finite number ≥ 0")]
+    Weight {
+        /// Index of the member.
+        member: usize,
+        /// Its weight.
+        value: f64,
+    },
+    /// No member has a weight above 0.
+    #[error("no member has a weight above 0")]
+    NoMember,
+    /// A probability that is not a number.
+    #[error("member {member} gave a probability that is not a number")]
+    NotANumber {
+        /// Index of the member.
+        member: usize,
+    },
+    /// Logarithms that are no distribution at all (all −∞, or +∞ among them).
+    #[error("the members' log-probabilities are not distributions")]
+    NotADistribution,
+}
+
+/// The symbols that are mixed over, and which of them are END.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alphabet {
+    size: usize,
+    /// Ascending, without duplicates.
+    ends: Vec<usize>,
+}
+
+impl Alphabet {
+    /// The 256 bytes and [`END`].
+    pub fn bytes() -> Self {
+        Alphabet {
+            size: SYMBOLS,
+            ends: vec![END],
+        }
+    }
+
+    /// A vocabulary of `size` tokens, of which `ends` (any order, possibly none) end the text.
+    ///
+    /// # Errors
+    /// An END id outside the vocabulary, or a vocabulary of nothing else.
+    pub fn tokens(size: usize, mut ends: Vec<usize>) -> Result<Self, MixError> {
+        ends.sort_unstable();
+        ends.dedup();
+        if let Some(&id) = ends.last().filter(|&&id| id >= size) {
+            return Err(MixError::EndOutside { id, size });
+        }
+        if ends.len() >= size {
+            return Err(MixError::Alphabet {
+                size,
+                ends: ends.len(),
+            });
+        }
+        Ok(Alphabet { size, ends })
+    }
+
+    /// Number of symbols, END included.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The END symbols, ascending.
+    pub fn ends(&self) -> &[usize] {
+        &self.ends
+    }
+
+    /// Whether `symbol` is an END.
+    pub fn is_end(&self, symbol: usize) -> bool {
+        self.ends.binary_search(&symbol).is_ok()
+    }
+
+    /// `ln p(s | not END)` of a member that is certain of END.
+    pub(crate) fn ln_uniform(&self) -> f64 {
+        -((self.size - self.ends.len()) as f64).ln()
+    }
+}
+
+/// A two-way distribution, end or go on, as natural logarithms.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Split {
+    pub end: f64,
+    pub go_on: f64,
+}
+
+impl Split {
+    pub(crate) const NEVER: Split = Split {
+        end: f64::NEG_INFINITY,
+        go_on: 0.0,
+    };
+
+    /// From the probabilities of ending and of going on, not necessarily normalised.
+    pub(crate) fn new(end: f64, go_on: f64) -> Self {
+        let total = end + go_on;
+        Split {
+            end: (end / total).ln(),
+            go_on: (go_on / total).ln(),
+        }
+    }
+
+    /// A row of ln-probabilities, split. The complement stands for the sum over all other symbols, which
+    /// costs an exponential each, unless END is likely and the difference would be rounding error.
+    pub(crate) fn of<F: Copy + Into<f64>>(row: &[F], alphabet: &Alphabet) -> Self {
+        let p = |s: usize| row[s].into().exp();
+        let end = alphabet.ends.iter().map(|&s| p(s)).sum();
+        let go_on = if end <= 0.5 {
+            1.0 - end
+        } else {
+            let others = (0..alphabet.size).filter(|&s| !alphabet.is_end(s));
+            others.map(p).sum()
+        };
+        Split::new(end, go_on)
+    }
+
+    /// `ln p(s | not END)` from `ln p(s)`.
+    pub(crate) fn condition(self, ln_p: f64, alphabet: &Alphabet) -> f64 {
+        if self.go_on == f64::NEG_INFINITY {
+            alphabet.ln_uniform()
+        } else {
+            ln_p - self.go_on
+        }
+    }
+}
+
+/// Checks a floor (a probability in `0..1`) and gives its logarithm, which is finite.
+pub(crate) fn ln_floor(floor: f64) -> Result<f64, MixError> {
+    if (0.0..1.0).contains(&floor) {
+        Ok(floor.max(MIN_FLOOR).ln())
+    } else {
+        Err(MixError::Floor(floor))
+    }
+}
+
+/// `max(x, bottom)`, except that NaN stays NaN (`f64::max` would hide it).
+pub(crate) fn lift(x: f64, bottom: f64) -> f64 {
+    if x < bottom { bottom } else { x }
+}
+
+/// Shares of the members that decide about END: λ renormalised among those that may, equal if theirs are all
+/// 0, and all 0 if none may.
+pub(crate) fn votes(lambda: &[f64], may_end: impl Fn(usize) -> bool, shares: &mut Vec<f64>) {
+    let vote = |(k, &weight): (usize, &f64)| if may_end(k) { weight } else { 0.0 };
+    shares.clear();
+    shares.extend(lambda.iter().enumerate().map(vote));
+    let mut total: f64 = shares.iter().sum();
+    if total <= 0.0 {
+        for (k, share) in shares.iter_mut().enumerate() {
+            *share = f64::from(u8::from(may_end(k)));
+            total += *share;
+        }
+    }
+    if total > 0.0 {
+        shares.iter_mut().for_each(|share| *share /= total);
+    }
+}
+
+/// Part 1 of the module's definition. `shares` come from [`votes`]; `split(k)` is asked of voters only.
+pub(crate) fn pool_end(
+    mix: Mix,
+    ln_floor: f64,
+    shares: &[f64],
+    split: impl Fn(usize) -> Split,
+) -> Split {
+    let voters = || shares.iter().enumerate().filter(|(_, share)| **share > 0.0);
+    let mut first_two = voters();
+    match (first_two.next(), first_two.next()) {
+        (None, _) => return Split::NEVER,
+        (Some((k, _)), None) => return split(k),
+        _ => {}
+    }
+    let (mut end, mut go_on) = (0.0, 0.0);
+    for (k, share) in voters() {
+        let s = split(k);
+        match mix {
+            Mix::Log => {
+                end += share * lift(s.end, ln_floor);
+                go_on += share * lift(s.go_on, ln_floor);
+            }
+            Mix::Linear => {
+                end += share * s.end.exp();
+                go_on += share * s.go_on.exp();
+            }
+        }
+    }
+    match mix {
+        Mix::Log => {
+            let top = end.max(go_on);
+            let z = top + ((end - top).exp() + (go_on - top).exp()).ln();
+            Split {
+                end: end - z,
+                go_on: go_on - z,
+            }
+        }
+        Mix::Linear => Split::new(end, go_on),
+    }
+}
+
+/// Mixes one step after another over the same alphabet, without allocating after the first.
+#[derive(Debug, Clone)]
+pub struct Mixer {
+    mix: Mix,
+    ln_floor: f64,
+    alphabet: Alphabet,
+    // Scratch, one entry a member.
+    splits: Vec<Split>,
+    shares: Vec<f64>,
+}
+
+impl Mixer {
+    /// A mixer over `alphabet`. `floor` is a probability; 0 means as good as none.
+    ///
+    /// # Errors
+    /// A floor outside `0 ≤ floor < 1`.
+    pub fn new(mix: Mix, floor: f64, alphabet: Alphabet) -> Result<Self, MixError> {
+        Ok(Mixer {
+            mix,
+            ln_floor: ln_floor(floor)?,
+            alphabet,
+            splits: Vec::new(),
+            shares: Vec::new(),
+        })
+    }
+
+    /// The alphabet mixed over.
+    pub fn alphabet(&self) -> &Alphabet {
+        &self.alphabet
+    }
+
+    /// Writes ln q into `out` (one entry a symbol, sums to 1 as probabilities).
+    ///
+    /// `rows[k]` holds `ln p_k(s)` for every symbol, or is empty for a member that is absent (dropped).
+    /// `lambda[k]` ≥ 0 need not sum to 1; only proportions count. A member of weight 0 has no say, but if it is
+    /// present and can end, it decides about END where all that can have weight 0.
+    ///
+    /// # Errors
+    /// Lists of different lengths, weights that are not weights, a weighted member that is absent, NaN. `out` is
+    /// then unspecified.
+    pub fn mix<R, F>(
+        &mut self,
+        rows: &[R],
+        lambda: &[f64],
+        can_end: &[bool],
+        out: &mut [f64],
+    ) -> Result<(), MixError>
+    where
+        R: AsRef<[F]>,
+        F: Copy + Into<f64>,
+    {
+        let total = self.check(rows, lambda, can_end, out.len())?;
+        let Mixer {
+            mix,
+            ln_floor,
+            ref alphabet,
+            ..
+        } = *self;
+
+        let present = |k: usize| !rows[k].as_ref().is_empty();
+        let may_end = |k: usize| can_end[k] && present(k) && !alphabet.ends.is_empty();
+        votes(lambda, may_end, &mut self.shares);
+        self.splits.clear();
+        self.splits.extend(rows.iter().map(|row| {
+            let row = row.as_ref();
+            if row.is_empty() {
+                Split::NEVER
+            } else {
+                Split::of(row, alphabet)
+            }
+        }));
+        let pooled = pool_end(mix, ln_floor, &self.shares, |k| self.splits[k]);
+
+        let members = || {
+            let weighted = lambda.iter().enumerate().filter(|(_, weight)| **weight > 0.0);
+            weighted.map(|(k, weight)| (weight / total, rows[k].as_ref(), self.splits[k]))
+        };
+        let z = match mix {
+            Mix::Log => {
+                let alone = members().count() == 1;
+                let bottom = if alone { f64::NEG_INFINITY } else { ln_floor };
+                go_on_log(members(), bottom, pooled.go_on, alphabet, out)
+            }
+            Mix::Linear => go_on_linear(members(), pooled.go_on, alphabet, out),
+        };
+        if !(z > 0.0 && z.is_finite()) || pooled.end.is_nan() {
+            return Err(blame(rows));
+        }
+
+        let voters = self.shares.iter().enumerate().filter(|(_, s)| **s > 0.0);
+        let voters = voters.map(|(k, share)| (*share, rows[k].as_ref(), self.splits[k]));
+        which_end(voters, pooled.end, alphabet, out);
+        Ok(())
+    }
+
+    /// Checks shapes and weights; gives Σ λ.
+    fn check<R, F>(
+        &self,
+        rows: &[R],
+        lambda: &[f64],
+        can_end: &[bool],
+        out: usize,
+    ) -> Result<f64, MixError>
+    where
+        R: AsRef<[F]>,
+    {
+        if lambda.len() != rows.len() || can_end.len() != rows.len() {
+            return Err(MixError::Members {
+                rows: rows.len(),
+                lambda: lambda.len(),
+                can_end: can_end.len(),
+            });
+        }
+        let expected = self.alphabet.size;
+        let wrong = |member, actual| MixError::Length {
+            member,
+            expected,
+            actual,
+        };
+        if out != expected {
+            return Err(wrong(None, out));
+        }
+        for (member, (row, &value)) in rows.iter().zip(lambda).enumerate() {
+            if !(value >= 0.0 && value.is_finite()) {
+                return Err(MixError::Weight { member, value });
+            }
+            let actual = row.as_ref().len();
+            let absent = actual == 0 && value == 0.0;
+            if actual != expected && !absent {
+                return Err(wrong(Some(member), actual));
+            }
+        }
+        let total: f64 = lambda.iter().sum();
+        if total > 0.0 && total.is_finite() {
+            Ok(total)
+        } else {
+            Err(MixError::NoMember)
+        }
+    }
+}
+
+/// Part 2 for log mixing: `ln q(s)`, END at −∞. `go_on` is ln(1 − q(END)). Gives the normaliser, relative to
+/// the largest entry; it is not a positive number if a row is not a distribution.
+fn go_on_log<'a, F: Copy + Into<f64> + 'a>(
+    members: impl Iterator<Item = (f64, &'a [F], Split)>,
+    bottom: f64,
+    go_on: f64,
+    alphabet: &Alphabet,
+    out: &mut [f64],
+) -> f64 {
+    out.fill(0.0);
+    for (weight, row, split) in members {
+        if split.go_on == f64::NEG_INFINITY {
+            let ln_p = weight * alphabet.ln_uniform();
+            out.iter_mut().for_each(|q| *q += ln_p);
+        } else {
+            for (q, &ln_p) in out.iter_mut().zip(row) {
+                *q += weight * lift(ln_p.into() - split.go_on, bottom);
+            }
+        }
+    }
+    for &end in &alphabet.ends {
+        out[end] = f64::NEG_INFINITY;
+    }
+    let top = out.iter().fold(f64::NEG_INFINITY, |top, &q| top.max(q));
+    let z: f64 = out.iter().map(|&q| (q - top).exp()).sum();
+    let shift = go_on - top - z.ln();
+    out.iter_mut().for_each(|q| *q += shift);
+    z
+}
+
+/// Part 2 for linear mixing; as [`go_on_log`].
+fn go_on_linear<'a, F: Copy + Into<f64> + 'a>(
+    members: impl Iterator<Item = (f64, &'a [F], Split)>,
+    go_on: f64,
+    alphabet: &Alphabet,
+    out: &mut [f64],
+) -> f64 {
+    out.fill(0.0);
+    for (weight, row, split) in members {
+        for (q, &ln_p) in out.iter_mut().zip(row) {
+            *q += weight * split.condition(ln_p.into(), alphabet).exp();
+        }
+    }
+    for &end in &alphabet.ends {
+        out[end] = 0.0;
+    }
+    let z: f64 = out.iter().sum();
+    out.iter_mut().for_each(|q| *q = (*q / z).ln() + go_on);
+    z
+}
+
+/// Part 3: shares `end` = ln q(END) out among the END symbols, equally if no voter gives any of them mass.
+fn which_end<'a, F: Copy + Into<f64> + 'a>(
+    voters: impl Iterator<Item = (f64, &'a [F], Split)>,
+    end: f64,
+    alphabet: &Alphabet,
+    out: &mut [f64],
+) {
+    let ends = &alphabet.ends;
+    if ends.len() == 1 {
+        out[ends[0]] = end;
+        return;
+    }
+    ends.iter().for_each(|&s| out[s] = 0.0);
+    for (share, row, split) in voters.filter(|(_, _, split)| split.end > f64::NEG_INFINITY) {
+        for &s in ends {
+            out[s] += share * (row[s].into() - split.end).exp();
+        }
+    }
+    let total: f64 = ends.iter().map(|&s| out[s]).sum();
+    for &s in ends {
+        let share = if total > 0.0 {
+            out[s] / total
+        } else {
+            1.0 / ends.len() as f64
+        };
+        out[s] = share.ln() + end;
+    }
+}
+
+/// Which member a failed mixture is to be blamed on.
+fn blame<R, F>(rows: &[R]) -> MixError
+where
+    R: AsRef<[F]>,
+    F: Copy + Into<f64>,
+{
+    let has_nan = |row: &R| row.as_ref().iter().any(|&x| x.into().is_nan());
+    match rows.iter().position(has_nan) {
+        Some(member) => MixError::NotANumber { member },
+        None => MixError::NotADistribution,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,292 @@
+//! The manifest of a pack: a TOML file, read strictly.
+//!
+//! Values are checked here for what no setting could mean (a NaN, a negative temperature); which names `vocab`,
+//! `mix` and `weights` take is for the settings to say, which know the enumerations.
+
+use std::path::{Component, Path, PathBuf};
+
+use serde::Serialize;
+use toml::de::{DeTable, DeValue};
+
+use super::error::{PackError, io_error};
+use super::section::{Document, Section, describe, integer, number, string};
+use super::source::Source;
+use super::store::plain_file_name;
+
+/// Where a manifest came from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Origin {
+    /// Compiled into the program, or made by it: members are in the store.
+    #[default]
+    Shipped,
+    /// A file in the store's folder of packs.
+    Store(PathBuf),
+    /// A file anywhere else; members may lie beside it.
+    File(PathBuf),
+}
+
+/// A pack: its members and how they are fused.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Manifest {
+    /// What `--pack` calls it: letters, digits, `.`, `_`, `-`.
+    pub name: String,
+    /// The `[fusion]` table.
+    #[serde(skip_serializing_if = "Fusion::is_empty")]
+    pub fusion: Fusion,
+    /// At least one, with distinct names.
+    #[serde(rename = "member")]
+    pub members: Vec<Member>,
+    /// Where it was read.
+    #[serde(skip)]
+    pub origin: Origin,
+}
+
+/// How members are fused; what is absent is left to the settings.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Fusion {
+    /// Shared alphabet, as typed.
+    pub vocab: Option<String>,
+    /// Mixing rule, as typed.
+    pub mix: Option<String>,
+    /// Weighting method, or `name=0.7,…`, as typed.
+    pub weights: Option<String>,
+    /// Temperature of `sim`, above 0.
+    pub tau: Option<f64>,
+    /// Share of a member's mass under which a fork is not decoded, in [0, 1).
+    pub epsilon: Option<f64>,
+    /// Most live heads of a member, at least 1.
+    pub heads: Option<usize>,
+    /// Weight under which a member is not decoded, in [0, 1).
+    pub drop: Option<f64>,
+    /// Least probability that enters the logarithm, in (0, 1).
+    pub floor: Option<f64>,
+}
+
+impl Fusion {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// One model of a pack.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Member {
+    /// Unique in the pack: letters, digits, `.`, `_`, `-`.
+    pub name: String,
+    /// Path relative to the manifest, or a file name in the store.
+    pub file: String,
+    /// 64 lower-case hexadecimal digits; there whenever `sources` is not empty.
+    pub sha256: Option<String>,
+    /// Bytes.
+    pub size: Option<u64>,
+    /// Where to get it, in order of preference.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<Source>,
+    /// Terms of the model, shown before a download.
+    #[serde(flatten)]
+    pub licence: Option<Licence>,
+    /// Layers on the GPU; −1 is all.
+    pub n_gpu_layers: Option<i32>,
+    /// Device name, as `doctor` lists it.
+    pub device: Option<String>,
+    /// Context in tokens.
+    pub ctx_size: Option<u32>,
+    /// CPU threads.
+    pub threads: Option<u32>,
+    /// Share of each GPU, not all 0.
+    pub tensor_split: Option<Vec<f32>>,
+    /// Index of the GPU that holds what is not split.
+    pub main_gpu: Option<u32>,
+    /// A Jinja chat template instead of the model's own.
+    pub chat_template: Option<String>,
+    /// The same from a file, relative to the manifest.
+    pub chat_template_file: Option<String>,
+    /// Prior weight, at least 0, in any unit: the settings normalise.
+    pub prior: Option<f64>,
+}
+
+/// The terms under which a model is given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Licence {
+    /// A short name, for example `Apache-2.0`.
+    #[serde(rename = "licence")]
+    pub id: String,
+    /// Where the text is.
+    #[serde(rename = "licence_url")]
+    pub url: Option<String>,
+}
+
+impl Licence {
+    /// Whether it is one of the well-known licences that restrict no use, so that nobody need be asked.
+    pub fn is_permissive(&self) -> bool {
+        const PERMISSIVE: [&str; 8] =
+            ["apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "isc", "cc0-1.0", "cc-by-4.0", "unlicense"];
+        PERMISSIVE.contains(&self.id.to_ascii_lowercase().as_str())
+    }
+}
+
+impl Manifest {
+    /// Reads a manifest from a file.
+    pub fn load(path: &Path) -> Result<Self, PackError> {
+        Self::read(path, Origin::File(path.to_owned()))
+    }
+
+    pub(super) fn read(path: &Path, origin: Origin) -> Result<Self, PackError> {
+        let text = std::fs::read_to_string(path).map_err(io_error("read", path))?;
+        Self::parse(&text, &path.display().to_string(), origin)
+    }
+
+    /// Reads a manifest from text; `title` names it in errors.
+    pub fn parse(text: &str, title: &str, origin: Origin) -> Result<Self, PackError> {
+        let document = Document { origin: title, text };
+        let table = DeTable::parse(text).map_err(|error| PackError::Syntax {
+            origin: title.to_owned(),
+            line: document.line(error.span().map_or(0, |span| span.start)),
+            reason: error.message().lines().collect::<Vec<_>>().join(", "),
+        })?;
+        let top = Section { document: &document, title: "", line: 1, table: table.get_ref() };
+        top.only(&["name", "fusion", "member"])?;
+        let name = top.need("name", NAME, |value| string(value).filter(|text| valid_name(text)))?;
+        let fusion = match top.table.get("fusion") {
+            None => Fusion::default(),
+            Some(value) => match value.get_ref() {
+                DeValue::Table(table) => {
+                    let line = document.line(value.span().start);
+                    fusion(&Section { document: &document, title: "[fusion]", line, table })?
+                }
+                other => return Err(top.bad("fusion", value.span().start, "a table", describe(other))),
+            },
+        };
+        let mut members: Vec<Member> = Vec::new();
+        for value in top.array("member", TABLES)? {
+            let DeValue::Table(table) = value.get_ref() else {
+                return Err(top.bad("member", value.span().start, TABLES, describe(value.get_ref())));
+            };
+            let line = document.line(value.span().start);
+            let section = Section { document: &document, title: "[[member]]", line, table };
+            let member = read_member(&section, &origin)?;
+            if members.iter().any(|other| other.name == member.name) {
+                return Err(section.clash("name", "unique in the pack", &format!("{:?} again", member.name)));
+            }
+            members.push(member);
+        }
+        if members.is_empty() {
+            return Err(top.missing("member"));
+        }
+        Ok(Self { name, fusion, members, origin })
+    }
+
+    /// The manifest as TOML; [`Manifest::parse`] reads it back.
+    pub fn to_toml(&self) -> Result<String, PackError> {
+        toml::to_string(self).map_err(|error| PackError::Syntax {
+            origin: self.name.clone(),
+            line: 1,
+            reason: error.to_string(),
+        })
+    }
+
+    /// The folder that relative paths start from; none for a shipped pack.
+    pub fn folder(&self) -> Option<&Path> {
+        match &self.origin {
+            Origin::Shipped => None,
+            Origin::Store(path) | Origin::File(path) => path.parent(),
+        }
+    }
+}
+
+const NAME: &str = "a name of letters, digits, `.`, `_` and `-` that starts with a letter or digit";
+const TABLES: &str = "a list of tables, each begun by [[member]]";
+
+/// Whether a pack or member may be called so.
+pub(super) fn valid_name(name: &str) -> bool {
+    name.len() <= 100
+        && name.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && name.chars().all(|char| char.is_ascii_alphanumeric() || "._-".contains(char))
+}
+
+fn fusion(section: &Section) -> Result<Fusion, PackError> {
+    section.only(&["vocab", "mix", "weights", "tau", "epsilon", "heads", "drop", "floor"])?;
+    let below_one = |value: &DeValue| number(value).filter(|share| (0.0..1.0).contains(share));
+    Ok(Fusion {
+        vocab: section.get("vocab", "a string", string)?,
+        mix: section.get("mix", "a string", string)?,
+        weights: section.get("weights", "a string", string)?,
+        tau: section.get("tau", "a number above 0", |value| number(value).filter(|tau| *tau > 0.0))?,
+        epsilon: section.get("epsilon", "a number from 0 to below 1", below_one)?,
+        heads: section.get("heads", "a whole number from 1 to 4096", whole(1, 4096))?,
+        drop: section.get("drop", "a number from 0 to below 1", below_one)?,
+        floor: section.get("floor", "a number above 0 and below 1", |value| {
+            number(value).filter(|floor| *floor > 0.0 && *floor < 1.0)
+        })?,
+    })
+}
+
+fn read_member(section: &Section, origin: &Origin) -> Result<Member, PackError> {
+    section.only(&[
+        "name", "file", "sha256", "size", "sources", "licence", "licence_url", "n_gpu_layers", "device", "ctx_size",
+        "threads", "tensor_split", "main_gpu", "chat_template", "chat_template_file", "prior",
+    ])?;
+    let id = section.get("licence", "a string", string)?;
+    let url = section.get("licence_url", "a string", string)?;
+    let member = Member {
+        name: section.need("name", NAME, |value| string(value).filter(|text| valid_name(text)))?,
+        file: section.need("file", "a path", string)?,
+        sha256: section.get("sha256", "64 hexadecimal digits", |value| {
+            let digits = value.as_str().filter(|text| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()));
+            digits.map(str::to_ascii_lowercase)
+        })?,
+        size: section.get("size", "a number of bytes above 0", whole(1, i64::MAX))?,
+        sources: sources(section)?,
+        licence: id.map(|id| Licence { id, url: url.clone() }),
+        n_gpu_layers: section.get("n_gpu_layers", "a whole number from -1 (all) to 100000", whole(-1, 100_000))?,
+        device: section.get("device", "a string", string)?,
+        ctx_size: section.get("ctx_size", "a number of tokens above 0", whole(1, i64::from(i32::MAX)))?,
+        threads: section.get("threads", "a whole number from 1 to 4096", whole(1, 4096))?,
+        tensor_split: section.get("tensor_split", "a list of numbers that are not negative and not all 0", tensor_split)?,
+        main_gpu: section.get("main_gpu", "a whole number from 0 to 255", whole(0, 255))?,
+        chat_template: section.get("chat_template", "a string", string)?,
+        chat_template_file: section.get("chat_template_file", "a path", string)?,
+        prior: section.get("prior", "a number that is not negative", |value| number(value).filter(|prior| *prior >= 0.0))?,
+    };
+    if member.chat_template.is_some() && member.chat_template_file.is_some() {
+        return Err(section.clash("chat_template_file", "left out", "given beside `chat_template`"));
+    }
+    if member.licence.is_none() && url.is_some() {
+        return Err(section.clash("licence_url", "given beside `licence`", "alone"));
+    }
+    if !member.sources.is_empty() && member.sha256.is_none() {
+        return Err(section.missing("sha256"));
+    }
+    if !member.sources.is_empty() && !plain_file_name(&member.file) {
+        return Err(section.clash("file", "a plain file name, since the member has sources", &format!("{:?}", member.file)));
+    }
+    let climbs = Path::new(&member.file).components().any(|part| part == Component::ParentDir);
+    if climbs && !matches!(origin, Origin::File(_)) {
+        return Err(section.clash("file", "a path without `..`", &format!("{:?}", member.file)));
+    }
+    Ok(member)
+}
+
+fn sources(section: &Section) -> Result<Vec<Source>, PackError> {
+    const EXPECTED: &str = "a list of strings";
+    let read = |value: &toml::Spanned<DeValue>| {
+        let Some(text) = value.get_ref().as_str() else {
+            return Err(section.bad("sources", value.span().start, EXPECTED, describe(value.get_ref())));
+        };
+        text.parse().map_err(|error| match error {
+            PackError::BadSource { text, reason } => section.bad("sources", value.span().start, reason, format!("{text:?}")),
+            other => other,
+        })
+    };
+    section.array("sources", EXPECTED)?.iter().map(read).collect()
+}
+
+fn tensor_split(value: &DeValue) -> Option<Vec<f32>> {
+    let shares: Option<Vec<f32>> = value.as_array()?.iter().map(|share| number(share.get_ref()).map(|share| share as f32)).collect();
+    shares.filter(|shares| shares.iter().all(|share| *share >= 0.0 && share.is_finite()) && shares.iter().any(|share| *share > 0.0))
+}
+
+/// A reader of whole numbers from `least` to `most`, both included.
+fn whole<T: TryFrom<i64>>(least: i64, most: i64) -> impl Fn(&DeValue) -> Option<T> {
+    move |value| integer(value).filter(|number| (least..=most).contains(number)).and_then(|number| T::try_from(number).ok())
+}

@@ -1,0 +1,54 @@
+//! From tokens to a shared alphabet, so that members with different tokenizers can be mixed.
+//!
+//! * [`sorted`]: a vocabulary in byte order with a trie over it; every question "which tokens start
+//!   with these bytes" is a contiguous range.
+//! * [`dist`]: one next-token distribution and its masses over such ranges.
+//! * [`cover`]: the 257-symbol alphabet (256 bytes and END): all token paths that spell a text.
+//! * [`prior`]: what may follow a token path that was not evaluated.
+//! * [`speller`]: exact tokenisation of given bytes.
+
+pub mod cover;
+pub mod dist;
+pub mod prior;
+pub mod sorted;
+pub mod speller;
+
+use crate::backend::{TokenKind, Vocab};
+
+/// Symbols of the byte alphabet: 256 bytes and [`END`].
+pub const SYMBOLS: usize = 257;
+
+/// Index of the END symbol in the byte alphabet.
+pub const END: usize = 256;
+
+/// Probabilities (or their logarithms) over the byte alphabet.
+pub type Row = [f64; SYMBOLS];
+
+/// Which alphabet a pack is mixed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Alphabet {
+    /// The members' own vocabulary, which is the same for all.
+    Tokens,
+    /// 256 bytes and END.
+    Bytes,
+}
+
+impl Alphabet {
+    /// Its name in the command line and in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Alphabet::Tokens => "tokens",
+            Alphabet::Bytes => "bytes",
+        }
+    }
+}
+
+/// Whether two vocabularies are one: the same bytes, kind and end-of-generation flag for every id.
+#[must_use]
+pub fn identical(a: &Vocab, b: &Vocab) -> bool {
+    a.len() == b.len()
+        && a.kinds() == b.kinds()
+        && (0..a.len() as u32)
+            .all(|t| a.kind(t) == TokenKind::Control || a.piece(t) == b.piece(t))
+}

@@ -1,0 +1,141 @@
+//! Exact tokenisation: tokens that spell given bytes and nothing else.
+//!
+//! A model's own tokenizer is asked first, because its segmentation is what the model was trained
+//! on. It may be lossy (invalid UTF-8, bytes it has no token for) or put a space in front; what it
+//! returns is therefore checked, and the part that does not spell its text is segmented greedily,
+//! the longest token first.
+
+use super::sorted::{Cursor, SortedVocab};
+use crate::backend::{BackendError, Member, Token, TokenKind, Vocab};
+
+/// Tokens for a text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Spelled {
+    /// The tokens; together they spell the text but for the lost bytes.
+    pub tokens: Vec<Token>,
+    /// Bytes that no token spells, in order.
+    pub lost: Vec<u8>,
+}
+
+/// Segments bytes greedily, the longest token first; bytes without a token are reported as lost.
+#[must_use]
+pub fn greedy(vocab: &SortedVocab, text: &[u8]) -> Spelled {
+    let mut spelled = Spelled::default();
+    let mut i = 0;
+    while i < text.len() {
+        let mut at = Cursor::ROOT;
+        let mut best = None;
+        for (n, &byte) in text[i..].iter().enumerate() {
+            let Some(next) = vocab.child(at, byte) else { break };
+            at = next;
+            if let Some(&token) = vocab.exact(at).first() {
+                best = Some((token, n + 1));
+            }
+        }
+        match best {
+            Some((token, n)) => {
+                spelled.tokens.push(token);
+                i += n;
+            }
+            None => {
+                spelled.lost.push(text[i]);
+                i += 1;
+            }
+        }
+    }
+    spelled
+}
+
+/// Tokens of plain text: `text` may contain markup in letters, which stays text.
+///
+/// # Errors
+/// Whatever the member's tokenizer refuses.
+pub fn plain(
+    member: &mut dyn Member,
+    sorted: &SortedVocab,
+    text: &str,
+) -> Result<Spelled, BackendError> {
+    if text.is_empty() {
+        return Ok(Spelled::default());
+    }
+    let tokens = member.tokenize(text, false)?;
+    let vocab = member.vocab();
+    if spells(vocab, &tokens, text.as_bytes()) {
+        return Ok(Spelled { tokens, lost: Vec::new() });
+    }
+    if vocab.special().add_space_prefix
+        && let Some(spelled) = without_prefix(member, text)?
+    {
+        return Ok(spelled);
+    }
+    Ok(greedy(sorted, text.as_bytes()))
+}
+
+/// Tokens of plain text by a tokenizer that puts a space in front: a line feed takes the space and
+/// both are cut off again. Line feeds merge with nothing in the vocabularies that do this; where
+/// they do, the check fails and there is no result.
+fn without_prefix(member: &mut dyn Member, text: &str) -> Result<Option<Spelled>, BackendError> {
+    let tokens = member.tokenize(&format!("\n{text}"), false)?;
+    let vocab = member.vocab();
+    let mut cut = 0;
+    let mut prefix = Vec::new();
+    while cut < tokens.len() && prefix.len() < 2 {
+        prefix.extend_from_slice(vocab.piece(tokens[cut]));
+        cut += 1;
+    }
+    let rest = tokens[cut..].to_vec();
+    let exact = prefix == b" \n" && spells(vocab, &rest, text.as_bytes());
+    Ok(exact.then_some(Spelled { tokens: rest, lost: Vec::new() }))
+}
+
+/// Tokens of a template's markup: control tokens written out become those tokens.
+///
+/// # Errors
+/// Whatever the member's tokenizer refuses.
+pub fn markup(
+    member: &mut dyn Member,
+    sorted: &SortedVocab,
+    text: &str,
+) -> Result<Spelled, BackendError> {
+    if text.is_empty() {
+        return Ok(Spelled::default());
+    }
+    let tokens = member.tokenize(text, true)?;
+    if spells(member.vocab(), &tokens, text.as_bytes()) {
+        return Ok(Spelled { tokens, lost: Vec::new() });
+    }
+    // The tokenizer added spaces or lost bytes: keep its control tokens, spell what is between.
+    let mut spelled = Spelled::default();
+    let mut rest = text;
+    for token in tokens {
+        let vocab = member.vocab();
+        if vocab.kind(token) == TokenKind::Text {
+            continue;
+        }
+        let name = String::from_utf8_lossy(vocab.piece(token)).into_owned();
+        if let Some(at) = rest.find(&name).filter(|_| !name.is_empty()) {
+            append(&mut spelled, plain(member, sorted, &rest[..at])?);
+            spelled.tokens.push(token);
+            rest = &rest[at + name.len()..];
+        }
+    }
+    append(&mut spelled, plain(member, sorted, rest)?);
+    Ok(spelled)
+}
+
+fn append(to: &mut Spelled, more: Spelled) {
+    to.tokens.extend(more.tokens);
+    to.lost.extend(more.lost);
+}
+
+/// Whether the pieces of `tokens`, one after the other, are exactly `text`.
+fn spells(vocab: &Vocab, tokens: &[Token], text: &[u8]) -> bool {
+    let mut rest = text;
+    for &token in tokens {
+        match rest.strip_prefix(vocab.piece(token)) {
+            Some(after) => rest = after,
+            None => return false,
+        }
+    }
+    rest.is_empty()
+}
