@@ -78,11 +78,6 @@ impl Branches {
         byte: u8,
     ) -> Result<(), BackendError> {
         cover.advance(byte);
-        if cover.is_lost()
-            && let Some(plan) = cover.recover()
-        {
-            self.evaluate(cover, member, vec![plan])?;
-        }
         loop {
             // An exact cover leaves nothing out: without a free sequence it is an error instead.
             let room = if cover.budget().exact() { usize::MAX } else { self.free.len() };
@@ -91,6 +86,12 @@ impl Branches {
                 break;
             }
             self.evaluate(cover, member, wanted)?;
+        }
+        // Candidates may have been evaluated only to find that none can spell the text.
+        if cover.is_lost()
+            && let Some(plan) = cover.recover()
+        {
+            self.evaluate(cover, member, vec![plan])?;
         }
         cover.finish(None);
         self.release(cover, member)

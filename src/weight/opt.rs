@@ -102,14 +102,19 @@ fn join(mixture: &Mixture, blend: &mut Blend, next: usize, lambda: f64) {
     }
 }
 
-/// Loss in nats per byte at the inner grid points; both ends are left at 0.
+/// What not ending costs at every grid point, in nats.
+fn end_losses(mixture: &Mixture, grid: &[Vec<f64>]) -> [f64; STEPS + 1] {
+    std::array::from_fn(|j| mixture.end_loss(&grid[j]))
+}
+
+/// Loss in nats per byte at the inner grid points; those at both ends mean nothing.
 fn log_losses(
     mixture: &Mixture,
     blend: &Blend,
     next: usize,
     grid: &[Vec<f64>],
 ) -> [f64; STEPS + 1] {
-    let mut losses = mixture.end_losses(grid);
+    let mut losses = end_losses(mixture, grid);
     let mut row = Vec::new();
     let mut blend = blend.as_slice();
     for i in 0..mixture.len() {
@@ -142,7 +147,7 @@ fn linear_losses(
     next: usize,
     grid: &[Vec<f64>],
 ) -> [f64; STEPS + 1] {
-    let mut losses = mixture.end_losses(grid);
+    let mut losses = end_losses(mixture, grid);
     for (i, a) in blend.iter().enumerate() {
         let b = mixture.conditional_target(next, i).exp();
         for (j, loss) in losses.iter_mut().enumerate() {

@@ -1,0 +1,408 @@
+//! Chat templates: the text that a member makes of a conversation.
+//!
+//! A GGUF file carries its template as Jinja source, written for Python's `jinja2` as the Hugging Face
+//! libraries set it up: `trim_blocks`, `lstrip_blocks`, no autoescape, loop controls, the functions
+//! `raise_exception` and `strftime_now`, a `tojson` that does not escape HTML, and the variables `messages`,
+//! `add_generation_prompt`, `bos_token`, `eos_token`, `tools` and `documents` (both none). A member that has
+//! no template speaks the plain one, see [`Template::plain`].
+
+mod guard;
+
+use std::error::Error as _;
+
+use chrono::NaiveDateTime;
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Kwargs, ValueKind};
+use minijinja::{Environment, Error, ErrorKind, State, Value};
+
+use super::{Message, Role, Turn, folded, unfolded};
+
+/// Instructions that a render may take whatever the conversation; a message takes some hundred.
+const BASE_FUEL: u64 = 200_000;
+
+/// Instructions that each message adds to that.
+const MESSAGE_FUEL: u64 = 4_000;
+
+/// Longest rendering, bytes beyond eight times the contents.
+const MAX_OUTPUT: usize = 1024 * 1024;
+
+/// Deepest value that `tojson` writes.
+const MAX_JSON_DEPTH: usize = 64;
+
+/// Name of the one template of an environment.
+const NAME: &str = "chat";
+
+/// Why a template could not be read, or a conversation not be rendered with it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// The source is not a template.
+    #[error("chat template, line {line}: {message}")]
+    Syntax { line: usize, message: String },
+    /// The template met something it cannot work with.
+    #[error("chat template, line {line}: {message}")]
+    Render { line: usize, message: String },
+    /// The template refused the conversation, in its own words (`raise_exception`).
+    #[error("the chat template (line {line}) says: {message}")]
+    Raised { line: usize, message: String },
+    /// The source is longer than any template.
+    #[error("the chat template has {bytes} bytes, more than {limit}")]
+    TooLong { bytes: usize, limit: usize },
+    /// The template does not come to an end.
+    #[error("the chat template (line {line}) takes too long for {messages} messages")]
+    Runaway { line: usize, messages: usize },
+    /// The template writes much more than the conversation has.
+    #[error("the chat template writes {bytes} bytes, more than {limit} for this conversation")]
+    TooMuch { bytes: usize, limit: usize },
+    /// The template engine itself failed.
+    #[error("chat template: {message}")]
+    Engine { message: String },
+}
+
+impl TemplateError {
+    /// What the user can do about it, one line.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            TemplateError::Raised { .. } => {
+                "change the conversation, or set chat_template in the pack manifest to a template that takes it"
+            }
+            _ => {
+                "set chat_template (or chat_template_file) in the pack manifest to a template that works, \
+                 or run with --raw"
+            }
+        }
+    }
+}
+
+/// A conversation as one member reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    pub text: String,
+    /// The template takes no system messages, so they stand at the start of the user message that follows.
+    pub system_folded: bool,
+}
+
+/// How one member spells a conversation.
+#[derive(Debug)]
+pub struct Template {
+    /// `None` for the plain template.
+    engine: Option<Environment<'static>>,
+    bos: String,
+    eos: String,
+}
+
+/// What [`Template::arrange`] settled on.
+pub(super) struct Arranged {
+    pub text: String,
+    pub turns: Vec<Turn>,
+    pub system_folded: bool,
+}
+
+impl Template {
+    /// Reads a Jinja template. `bos` and `eos` are the texts of the member's begin and end tokens, empty if it
+    /// has none.
+    ///
+    /// # Errors
+    /// [`TemplateError::Syntax`] with the line, [`TemplateError::TooLong`], [`TemplateError::Engine`].
+    pub fn new(source: &str, bos: &str, eos: &str) -> Result<Template, TemplateError> {
+        if source.len() > guard::MAX_SOURCE {
+            return Err(TemplateError::TooLong { bytes: source.len(), limit: guard::MAX_SOURCE });
+        }
+        let engine = guard::on_deep_stack(|| {
+            let mut engine = environment().map_err(|error| template_error(&error, 0))?;
+            engine
+                .add_template_owned(NAME, guard::rewrite(source))
+                .map_err(|error| template_error(&error, 0))?;
+            Ok(engine)
+        })?;
+        Ok(Template { engine: Some(engine), bos: bos.to_owned(), eos: eos.to_owned() })
+    }
+
+    /// The template of a member that has none: paragraphs, which base models continue well.
+    ///
+    /// ```text
+    /// {system}
+    ///
+    /// User: {content}
+    ///
+    /// Assistant: {content}
+    ///
+    /// User: {content}
+    ///
+    /// Assistant:
+    /// ```
+    ///
+    /// Contents are trimmed. Nothing follows the last colon: the model writes the space itself, as it does in
+    /// the texts it has read. Answers end at [`Template::stop`].
+    pub fn plain() -> Template {
+        Template { engine: None, bos: String::new(), eos: String::new() }
+    }
+
+    /// Whether this is [`Template::plain`].
+    pub fn is_plain(&self) -> bool {
+        self.engine.is_none()
+    }
+
+    /// The text that ends an answer where no token does: `"\nUser:"` for the plain template.
+    pub fn stop(&self) -> Option<&'static str> {
+        self.is_plain().then_some("\nUser:")
+    }
+
+    /// The text of the begin token, as given to [`Template::new`].
+    pub fn bos(&self) -> &str {
+        &self.bos
+    }
+
+    /// Renders a conversation; with `add_generation_prompt` up to where the assistant's answer begins.
+    ///
+    /// `now` is what `strftime_now` tells, in local time. If the template raises an error on a system
+    /// message, or leaves its content out, the conversation is rendered with system messages folded into the
+    /// user messages that follow them (`system\n\nuser`).
+    ///
+    /// # Errors
+    /// The template's own error ([`TemplateError::Raised`]), [`TemplateError::Render`],
+    /// [`TemplateError::Runaway`], [`TemplateError::TooMuch`], [`TemplateError::Engine`]. Where folding helps
+    /// no more than not folding, the error without.
+    pub fn render(
+        &self,
+        messages: &[Message],
+        add_generation_prompt: bool,
+        now: NaiveDateTime,
+    ) -> Result<Rendered, TemplateError> {
+        let Arranged { text, system_folded, .. } =
+            self.arrange(messages, add_generation_prompt, now)?;
+        Ok(Rendered { text, system_folded })
+    }
+
+    /// [`Template::render`] together with the turns that the template was given.
+    pub(super) fn arrange(
+        &self,
+        messages: &[Message],
+        add_generation_prompt: bool,
+        now: NaiveDateTime,
+    ) -> Result<Arranged, TemplateError> {
+        let turns = unfolded(messages);
+        let direct = self.render_exact(&turns, add_generation_prompt, now);
+        let shown = match &direct {
+            Ok(text) => self.shows_system(&turns, text, add_generation_prompt, now),
+            Err(_) => !has_system(&turns),
+        };
+        if !shown {
+            let turns = folded(messages);
+            if let Ok(text) = self.render_exact(&turns, add_generation_prompt, now) {
+                return Ok(Arranged { text, turns, system_folded: true });
+            }
+        }
+        Ok(Arranged { text: direct?, turns, system_folded: false })
+    }
+
+    /// Whether every system message appears in the rendering. Another text is put in its place to find out:
+    /// a short one might be part of the markup.
+    fn shows_system(&self, turns: &[Turn], text: &str, prompt: bool, now: NaiveDateTime) -> bool {
+        if !has_system(turns) {
+            return true;
+        }
+        let Some(sentinels) = super::prompt::Sentinels::new(turns, text) else {
+            return true;
+        };
+        let is_system = |turn: &Turn| turn.message.role == Role::System && !turn.message.is_blank();
+        let marked = sentinels.mark(turns, |_, turn| is_system(turn));
+        // The real rendering went well, so an error here is about the sentinel.
+        self.render_exact(&marked, prompt, now).map_or(true, |text| {
+            turns
+                .iter()
+                .enumerate()
+                .filter(|(_, turn)| is_system(turn))
+                .all(|(index, _)| text.contains(&sentinels.text(index)))
+        })
+    }
+
+    /// Renders just these turns.
+    pub(super) fn render_exact(
+        &self,
+        turns: &[Turn],
+        add_generation_prompt: bool,
+        now: NaiveDateTime,
+    ) -> Result<String, TemplateError> {
+        let Some(engine) = &self.engine else {
+            return Ok(render_plain(turns, add_generation_prompt));
+        };
+        let bytes: usize = turns.iter().map(|turn| turn.message.content.len()).sum();
+        let fuel = BASE_FUEL + MESSAGE_FUEL * turns.len() as u64 + bytes as u64;
+        let text = guard::on_deep_stack(|| {
+            let mut engine = engine.clone();
+            engine.set_fuel(Some(fuel));
+            engine.add_function("strftime_now", move |format: &str| strftime(now, format));
+            let messages: Vec<Value> = turns.iter().map(|turn| message_value(&turn.message)).collect();
+            let context = minijinja::context! {
+                messages,
+                add_generation_prompt,
+                bos_token => self.bos,
+                eos_token => self.eos,
+                tools => Value::from(()),
+                documents => Value::from(()),
+            };
+            engine
+                .get_template(NAME)
+                .and_then(|template| template.render(context))
+                .map_err(|error| template_error(&error, turns.len()))
+        })?;
+        let limit = MAX_OUTPUT + 8 * bytes;
+        if text.len() > limit {
+            return Err(TemplateError::TooMuch { bytes: text.len(), limit });
+        }
+        Ok(text)
+    }
+}
+
+fn has_system(turns: &[Turn]) -> bool {
+    turns.iter().any(|turn| turn.message.role == Role::System && !turn.message.is_blank())
+}
+
+/// See [`Template::plain`].
+fn render_plain(turns: &[Turn], add_generation_prompt: bool) -> String {
+    let mut text = String::new();
+    for turn in turns {
+        text.push_str(match turn.message.role {
+            Role::System if turn.message.is_blank() => continue,
+            Role::System => "",
+            Role::User => "User: ",
+            Role::Assistant => "Assistant: ",
+        });
+        text.push_str(turn.message.content.trim());
+        text.push_str("\n\n");
+    }
+    if add_generation_prompt {
+        text.push_str("Assistant:");
+    }
+    text
+}
+
+/// The engine with the conventions of the module's first paragraph.
+fn environment() -> Result<Environment<'static>, Error> {
+    let mut engine = Environment::new();
+    engine.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+    engine.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    engine.set_unknown_method_callback(method);
+    engine.remove_global("debug");
+    engine.add_function("raise_exception", |message: String| -> Result<Value, Error> {
+        Err(Error::new(ErrorKind::InvalidOperation, "raised").with_source(Raised(message)))
+    });
+    engine.add_filter("tojson", to_json);
+    engine.add_filter(guard::STORABLE, guard::storable);
+    Ok(engine)
+}
+
+/// Python's methods, without `str.format`, whose widths the fuel does not bound.
+fn method(state: &mut State, value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
+    if name == "format" {
+        return Err(Error::from(ErrorKind::UnknownMethod));
+    }
+    minijinja_contrib::pycompat::unknown_method_callback(state, value, name, args)
+}
+
+/// What `raise_exception` was given.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Raised(String);
+
+fn template_error(error: &Error, messages: usize) -> TemplateError {
+    let line = error.line().unwrap_or(0);
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if let Some(Raised(message)) = cause.downcast_ref() {
+            return TemplateError::Raised { line, message: message.clone() };
+        }
+        source = cause.source();
+    }
+    let message = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+    match error.kind() {
+        ErrorKind::SyntaxError => TemplateError::Syntax { line, message },
+        ErrorKind::OutOfFuel => TemplateError::Runaway { line, messages },
+        _ => TemplateError::Render { line, message },
+    }
+}
+
+fn message_value(message: &Message) -> Value {
+    Value::from_iter([("role", message.role.as_str()), ("content", message.content.as_str())])
+}
+
+fn strftime(now: NaiveDateTime, format: &str) -> Result<String, Error> {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    write!(text, "{}", now.format(format)).map_err(|_| {
+        Error::new(ErrorKind::InvalidOperation, format!("strftime_now does not know {format:?}"))
+    })?;
+    Ok(text)
+}
+
+/// `json.dumps(value, ensure_ascii=False)` of Python, with `indent` if one is given.
+fn to_json(state: &State, value: &Value, kwargs: Kwargs) -> Result<String, Error> {
+    let indent: Option<usize> = kwargs.get("indent")?;
+    kwargs.get::<Option<bool>>("ensure_ascii")?;
+    kwargs.assert_all_used()?;
+    let mut out = String::new();
+    write_json(state, &mut out, value, indent.map(|width| width.min(16)), 0)?;
+    Ok(out)
+}
+
+fn write_json(
+    state: &State,
+    out: &mut String,
+    value: &Value,
+    indent: Option<usize>,
+    depth: usize,
+) -> Result<(), Error> {
+    state.consume_fuel(1)?;
+    if depth > MAX_JSON_DEPTH {
+        return Err(Error::new(ErrorKind::InvalidOperation, "too deep for tojson"));
+    }
+    let is_map = value.kind() == ValueKind::Map;
+    let (open, close) = match value.kind() {
+        ValueKind::Undefined | ValueKind::None => return push(out, "null"),
+        ValueKind::Bool => return push(out, if value.is_true() { "true" } else { "false" }),
+        ValueKind::Number => return push(out, &value.to_string()),
+        ValueKind::Map => ('{', '}'),
+        ValueKind::Seq | ValueKind::Iterable => ('[', ']'),
+        _ => return push_json_string(state, out, &value.to_string()),
+    };
+    let new_line = |out: &mut String, depth: usize| {
+        if let Some(width) = indent {
+            out.push('\n');
+            out.extend(std::iter::repeat_n(' ', width * depth));
+        }
+    };
+    out.push(open);
+    let mut empty = true;
+    for item in value.try_iter()?.checked() {
+        let item = item?;
+        if !empty {
+            out.push_str(if indent.is_some() { "," } else { ", " });
+        }
+        empty = false;
+        new_line(out, depth + 1);
+        if is_map {
+            push_json_string(state, out, &item.to_string())?;
+            out.push_str(": ");
+            write_json(state, out, &value.get_item(&item)?, indent, depth + 1)?;
+        } else {
+            write_json(state, out, &item, indent, depth + 1)?;
+        }
+    }
+    if !empty {
+        new_line(out, depth);
+    }
+    out.push(close);
+    Ok(())
+}
+
+fn push(out: &mut String, text: &str) -> Result<(), Error> {
+    out.push_str(text);
+    Ok(())
+}
+
+fn push_json_string(state: &State, out: &mut String, text: &str) -> Result<(), Error> {
+    state.consume_fuel(text.len() as u64 / 64)?;
+    let json = serde_json::to_string(text)
+        .map_err(|_| Error::new(ErrorKind::BadSerialization, "not a JSON string"))?;
+    push(out, &json)
+}

@@ -1,0 +1,226 @@
+//! What keeps a template that comes with a model file from taking the program down.
+//!
+//! Fuel bounds the work of a render, a deep stack of its own holds what a template of [`MAX_SOURCE`] bytes can
+//! nest, and namespaces, the one thing a loop can write to, take no value that is deep or that contains a
+//! namespace: nothing can grow a level a turn, or contain itself. What is left to malice is memory, by a value
+//! that holds itself twice, over and over, level by level in the source.
+
+use minijinja::value::ValueKind;
+use minijinja::{Error, ErrorKind, State, Value};
+
+use super::TemplateError;
+
+/// Longest template source, bytes. The longest in the wild have some 30,000.
+pub(super) const MAX_SOURCE: usize = 128 * 1024;
+
+/// Stack that templates are compiled and rendered on, bytes of address space. The engine recurses once for
+/// every operator of a chain such as `- - - 1`, at up to a kilobyte and a half each.
+const STACK: usize = 256 * 1024 * 1024;
+
+/// Deepest value that a namespace takes. Messages in a list make three levels.
+const MAX_DEPTH: usize = 16;
+
+/// The filter that [`rewrite`] puts on every value assigned to a namespace.
+pub(super) const STORABLE: &str = "packllm_storable";
+
+/// Runs `work` on a deep stack.
+///
+/// # Errors
+/// [`TemplateError::Engine`] when no thread could be started or the engine panicked.
+pub(super) fn on_deep_stack<T: Send>(
+    work: impl FnOnce() -> Result<T, TemplateError> + Send,
+) -> Result<T, TemplateError> {
+    let engine = |message: String| TemplateError::Engine { message };
+    std::thread::scope(|scope| {
+        std::thread::Builder::new()
+            .name("chat template".to_owned())
+            .stack_size(STACK)
+            .spawn_scoped(scope, work)
+            .map_err(|error| engine(format!("cannot start a thread: {error}")))?
+            .join()
+            .unwrap_or_else(|_| Err(engine("the template engine panicked".to_owned())))
+    })
+}
+
+/// The filter of [`STORABLE`]: the value itself, or an error if it is deep or holds a namespace.
+pub(super) fn storable(state: &State, value: Value) -> Result<Value, Error> {
+    let refuse = |why: &'static str| Err(Error::new(ErrorKind::InvalidOperation, why));
+    let mut open = vec![(value.clone(), 0)];
+    while let Some((value, depth)) = open.pop() {
+        state.consume_fuel(1)?;
+        if value.as_object().is_some_and(|object| object.type_name().ends_with("::Namespace")) {
+            return refuse("a namespace cannot hold a namespace");
+        }
+        if !matches!(value.kind(), ValueKind::Seq | ValueKind::Map | ValueKind::Iterable) {
+            continue;
+        }
+        if depth == MAX_DEPTH {
+            return refuse("the value is nested too deeply for a namespace");
+        }
+        for item in value.try_iter()?.checked() {
+            let item = item?;
+            if value.kind() == ValueKind::Map {
+                open.push((value.get_item(&item)?, depth + 1));
+            }
+            open.push((item, depth + 1));
+        }
+    }
+    Ok(value)
+}
+
+/// The source as the engine takes it, line for line the same.
+///
+/// `{% generation %}` (Hugging Face's mark around what the assistant says) becomes `{% with %}`, which prints
+/// its body just so. `{% set ns.x = value %}` has its value pass [`storable`].
+pub(super) fn rewrite(source: &str) -> String {
+    let mut out = String::with_capacity(source.len() + 64);
+    let mut rest = source;
+    while let Some(start) = next_tag(rest) {
+        let close = match &rest[start..start + 2] {
+            "{#" => "#}",
+            "{{" => "}}",
+            _ => "%}",
+        };
+        let (before, tag) = rest.split_at(start);
+        out.push_str(before);
+        // A tag that does not end is the engine's to report.
+        let Some(end) = tag_end(tag, close) else {
+            rest = tag;
+            break;
+        };
+        if close == "%}" {
+            push_statement(&mut out, &tag[2..end]);
+        } else {
+            out.push_str(&tag[..end + 2]);
+        }
+        rest = &tag[end + 2..];
+        if close == "%}" && words(&tag[2..end]) == "raw" {
+            let raw_end = raw_end(rest);
+            out.push_str(&rest[..raw_end]);
+            rest = &rest[raw_end..];
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Where the first tag or comment opens.
+fn next_tag(text: &str) -> Option<usize> {
+    text.as_bytes().windows(2).position(|pair| matches!(pair, b"{%" | b"{{" | b"{#"))
+}
+
+/// Where `close` begins in a tag, outside its strings, and for `}}` outside its braces.
+fn tag_end(tag: &str, close: &str) -> Option<usize> {
+    if close == "#}" {
+        return tag.get(2..)?.find(close).map(|at| at + 2);
+    }
+    let bytes = tag.as_bytes();
+    let (mut quote, mut braces, mut at) = (None, 0usize, 2);
+    while at < bytes.len() {
+        let byte = bytes[at];
+        match quote {
+            Some(_) if byte == b'\\' => at += 1,
+            Some(open) if byte == open => quote = None,
+            Some(_) => {}
+            None if braces == 0 && bytes[at..].starts_with(close.as_bytes()) => return Some(at),
+            None => match byte {
+                b'\'' | b'"' => quote = Some(byte),
+                b'{' => braces += 1,
+                b'}' => braces = braces.saturating_sub(1),
+                _ => {}
+            },
+        }
+        at += 1;
+    }
+    None
+}
+
+/// Where the tag that ends a raw block opens; the end of the text if there is none.
+fn raw_end(text: &str) -> usize {
+    text.match_indices("{%")
+        .find(|(at, _)| {
+            let inner = text[at + 2..].split("%}").next().unwrap_or_default();
+            words(inner) == "endraw"
+        })
+        .map_or(text.len(), |(at, _)| at)
+}
+
+/// A statement without its white space control.
+fn words(inner: &str) -> &str {
+    let inner = inner.strip_prefix(['-', '+']).unwrap_or(inner);
+    inner.strip_suffix(['-', '+']).unwrap_or(inner).trim()
+}
+
+/// Writes the statement that stands between `{%` and `%}`, changed where [`rewrite`] says.
+fn push_statement(out: &mut String, inner: &str) {
+    let statement = words(inner);
+    let (head, tail) = inner.split_once(statement).unwrap_or((inner, ""));
+    out.push_str("{%");
+    out.push_str(head);
+    match statement {
+        "generation" => out.push_str("with"),
+        "endgeneration" => out.push_str("endwith"),
+        _ => match namespace_assignment(statement) {
+            Some((target, value)) => {
+                out.push_str(target);
+                out.push_str("= (");
+                out.push_str(value);
+                out.push_str(")|");
+                out.push_str(STORABLE);
+                out.push(' ');
+            }
+            None => out.push_str(statement),
+        },
+    }
+    out.push_str(tail);
+    out.push_str("%}");
+}
+
+/// Splits `set ns.x = value` at the sign.
+fn namespace_assignment(statement: &str) -> Option<(&str, &str)> {
+    let (target, value) = statement.split_once('=')?;
+    let names = target.strip_prefix("set")?;
+    let is_namespace = names.starts_with(char::is_whitespace) && names.contains('.');
+    is_namespace.then_some((target, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generation_blocks_become_transparent() {
+        assert_eq!(
+            rewrite("a{%- generation -%}b{% endgeneration +%}c"),
+            "a{%- with -%}b{% endwith +%}c"
+        );
+    }
+
+    #[test]
+    fn namespace_assignments_are_checked_and_others_are_not() {
+        assert_eq!(
+            rewrite("{%- set ns.a = 'x %} =' if y else b, c -%}\n{% set d = e.f %}"),
+            "{%- set ns.a = ( 'x %} =' if y else b, c)|packllm_storable  -%}\n{% set d = e.f %}"
+        );
+    }
+
+    #[test]
+    fn strings_comments_expressions_and_raw_blocks_are_left_alone() {
+        for source in [
+            "{{ '{% generation %}' }}",
+            "{# {% generation %} #}",
+            "{{ {'a': {'b': '}}'}} }}{{ \"\\\"{% generation %}\" }}",
+            "{% raw %}{% generation %}{{ {% endraw %}",
+            "{% raw %}{% generation %}",
+            "{% if '{% generation %}' %}",
+            "{% open",
+            "{{ 'open }}",
+            "{",
+            "",
+            "{%%}{{}}{#}",
+            "é{%é",
+        ] {
+            assert_eq!(rewrite(source), source);
+        }
+    }
+}
