@@ -1,8 +1,14 @@
 //! packllm runs several small language models as one: see `README.md` for what it does and
 //! `ARCHITECTURE.md` for where things are.
+//!
+//! The library prints nothing, never exits, and reads neither the environment nor the home folder.
 #![deny(unsafe_code)]
-#![warn(missing_docs)]
 
 pub mod backend;
+pub mod chat;
 pub mod engine;
+pub mod mix;
+pub mod pack;
+pub mod sample;
 pub mod vocab;
+pub mod weight;

@@ -15,7 +15,7 @@
 //! M is one of
 //!
 //! - [`Mix::Log`]: `q(s) ∝ exp Σ λ_k ln max(p_k(s), floor)`, the same as averaging logits (PackLLM,
-//!   Mavromatis et al. 2024, arXiv 2404.11531, eq. 3);
+//!   Mavromatis et al. 2024, arXiv 2404.11531);
 //! - [`Mix::Linear`]: `q(s) = Σ λ_k p_k(s)`.
 //!
 //! The floor bounds the veto a member has over a symbol. Where one member alone decides there is no veto to
@@ -23,15 +23,18 @@
 //!
 //! A member that is certain of END says nothing about going on: its `p_k(s | not END)` is taken as uniform.
 
+mod alphabet;
+mod end;
+
 use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
 
-/// Index of END in the shared alphabet of bytes.
-pub const END: usize = 256;
-/// Size of the shared alphabet of bytes: 256 bytes and END.
-pub const SYMBOLS: usize = 257;
+pub use alphabet::{Alphabet, END, SYMBOLS};
+use end::which_end;
+pub(crate) use end::{Split, pool_end, votes};
+
 /// The default floor, a probability.
 pub const DEFAULT_FLOOR: f64 = 1e-10;
 /// What a floor of 0 becomes, so that no weighted logarithm is infinite: two members that each exclude the
@@ -136,109 +139,6 @@ pub enum MixError {
     NotADistribution,
 }
 
-/// The symbols that are mixed over, and which of them are END.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Alphabet {
-    size: usize,
-    /// Ascending, without duplicates.
-    ends: Vec<usize>,
-}
-
-impl Alphabet {
-    /// The 256 bytes and [`END`].
-    pub fn bytes() -> Self {
-        Alphabet {
-            size: SYMBOLS,
-            ends: vec![END],
-        }
-    }
-
-    /// A vocabulary of `size` tokens, of which `ends` (any order, possibly none) end the text.
-    ///
-    /// # Errors
-    /// An END id outside the vocabulary, or a vocabulary of nothing else.
-    pub fn tokens(size: usize, mut ends: Vec<usize>) -> Result<Self, MixError> {
-        ends.sort_unstable();
-        ends.dedup();
-        if let Some(&id) = ends.last().filter(|&&id| id >= size) {
-            return Err(MixError::EndOutside { id, size });
-        }
-        if ends.len() >= size {
-            return Err(MixError::Alphabet {
-                size,
-                ends: ends.len(),
-            });
-        }
-        Ok(Alphabet { size, ends })
-    }
-
-    /// Number of symbols, END included.
-    pub fn size(&self) -> usize {
-        self.size
-    }
-
-    /// The END symbols, ascending.
-    pub fn ends(&self) -> &[usize] {
-        &self.ends
-    }
-
-    /// Whether `symbol` is an END.
-    pub fn is_end(&self, symbol: usize) -> bool {
-        self.ends.binary_search(&symbol).is_ok()
-    }
-
-    /// `ln p(s | not END)` of a member that is certain of END.
-    pub(crate) fn ln_uniform(&self) -> f64 {
-        -((self.size - self.ends.len()) as f64).ln()
-    }
-}
-
-/// A two-way distribution, end or go on, as natural logarithms.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Split {
-    pub end: f64,
-    pub go_on: f64,
-}
-
-impl Split {
-    pub(crate) const NEVER: Split = Split {
-        end: f64::NEG_INFINITY,
-        go_on: 0.0,
-    };
-
-    /// From the probabilities of ending and of going on, not necessarily normalised.
-    pub(crate) fn new(end: f64, go_on: f64) -> Self {
-        let total = end + go_on;
-        Split {
-            end: (end / total).ln(),
-            go_on: (go_on / total).ln(),
-        }
-    }
-
-    /// A row of ln-probabilities, split. The complement stands for the sum over all other symbols, which
-    /// costs an exponential each, unless END is likely and the difference would be rounding error.
-    pub(crate) fn of<F: Copy + Into<f64>>(row: &[F], alphabet: &Alphabet) -> Self {
-        let p = |s: usize| row[s].into().exp();
-        let end = alphabet.ends.iter().map(|&s| p(s)).sum();
-        let go_on = if end <= 0.5 {
-            1.0 - end
-        } else {
-            let others = (0..alphabet.size).filter(|&s| !alphabet.is_end(s));
-            others.map(p).sum()
-        };
-        Split::new(end, go_on)
-    }
-
-    /// `ln p(s | not END)` from `ln p(s)`.
-    pub(crate) fn condition(self, ln_p: f64, alphabet: &Alphabet) -> f64 {
-        if self.go_on == f64::NEG_INFINITY {
-            alphabet.ln_uniform()
-        } else {
-            ln_p - self.go_on
-        }
-    }
-}
-
 /// Checks a floor (a probability in `0..1`) and gives its logarithm, which is finite.
 pub(crate) fn ln_floor(floor: f64) -> Result<f64, MixError> {
     if (0.0..1.0).contains(&floor) {
@@ -251,65 +151,6 @@ pub(crate) fn ln_floor(floor: f64) -> Result<f64, MixError> {
 /// `max(x, bottom)`, except that NaN stays NaN (`f64::max` would hide it).
 pub(crate) fn lift(x: f64, bottom: f64) -> f64 {
     if x < bottom { bottom } else { x }
-}
-
-/// Shares of the members that decide about END: λ renormalised among those that may, equal if theirs are all
-/// 0, and all 0 if none may.
-pub(crate) fn votes(lambda: &[f64], may_end: impl Fn(usize) -> bool, shares: &mut Vec<f64>) {
-    let vote = |(k, &weight): (usize, &f64)| if may_end(k) { weight } else { 0.0 };
-    shares.clear();
-    shares.extend(lambda.iter().enumerate().map(vote));
-    let mut total: f64 = shares.iter().sum();
-    if total <= 0.0 {
-        for (k, share) in shares.iter_mut().enumerate() {
-            *share = f64::from(u8::from(may_end(k)));
-            total += *share;
-        }
-    }
-    if total > 0.0 {
-        shares.iter_mut().for_each(|share| *share /= total);
-    }
-}
-
-/// Part 1 of the module's definition. `shares` come from [`votes`]; `split(k)` is asked of voters only.
-pub(crate) fn pool_end(
-    mix: Mix,
-    ln_floor: f64,
-    shares: &[f64],
-    split: impl Fn(usize) -> Split,
-) -> Split {
-    let voters = || shares.iter().enumerate().filter(|(_, share)| **share > 0.0);
-    let mut first_two = voters();
-    match (first_two.next(), first_two.next()) {
-        (None, _) => return Split::NEVER,
-        (Some((k, _)), None) => return split(k),
-        _ => {}
-    }
-    let (mut end, mut go_on) = (0.0, 0.0);
-    for (k, share) in voters() {
-        let s = split(k);
-        match mix {
-            Mix::Log => {
-                end += share * lift(s.end, ln_floor);
-                go_on += share * lift(s.go_on, ln_floor);
-            }
-            Mix::Linear => {
-                end += share * s.end.exp();
-                go_on += share * s.go_on.exp();
-            }
-        }
-    }
-    match mix {
-        Mix::Log => {
-            let top = end.max(go_on);
-            let z = top + ((end - top).exp() + (go_on - top).exp()).ln();
-            Split {
-                end: end - z,
-                go_on: go_on - z,
-            }
-        }
-        Mix::Linear => Split::new(end, go_on),
-    }
 }
 
 /// Mixes one step after another over the same alphabet, without allocating after the first.
@@ -372,7 +213,7 @@ impl Mixer {
         } = *self;
 
         let present = |k: usize| !rows[k].as_ref().is_empty();
-        let may_end = |k: usize| can_end[k] && present(k) && !alphabet.ends.is_empty();
+        let may_end = |k: usize| can_end[k] && present(k) && !alphabet.ends().is_empty();
         votes(lambda, may_end, &mut self.shares);
         self.splits.clear();
         self.splits.extend(rows.iter().map(|row| {
@@ -386,7 +227,10 @@ impl Mixer {
         let pooled = pool_end(mix, ln_floor, &self.shares, |k| self.splits[k]);
 
         let members = || {
-            let weighted = lambda.iter().enumerate().filter(|(_, weight)| **weight > 0.0);
+            let weighted = lambda
+                .iter()
+                .enumerate()
+                .filter(|(_, weight)| **weight > 0.0);
             weighted.map(|(k, weight)| (weight / total, rows[k].as_ref(), self.splits[k]))
         };
         let z = match mix {
@@ -425,7 +269,7 @@ impl Mixer {
                 can_end: can_end.len(),
             });
         }
-        let expected = self.alphabet.size;
+        let expected = self.alphabet.size();
         let wrong = |member, actual| MixError::Length {
             member,
             expected,
@@ -473,7 +317,7 @@ fn go_on_log<'a, F: Copy + Into<f64> + 'a>(
             }
         }
     }
-    for &end in &alphabet.ends {
+    for &end in alphabet.ends() {
         out[end] = f64::NEG_INFINITY;
     }
     let top = out.iter().fold(f64::NEG_INFINITY, |top, &q| top.max(q));
@@ -496,41 +340,12 @@ fn go_on_linear<'a, F: Copy + Into<f64> + 'a>(
             *q += weight * split.condition(ln_p.into(), alphabet).exp();
         }
     }
-    for &end in &alphabet.ends {
+    for &end in alphabet.ends() {
         out[end] = 0.0;
     }
     let z: f64 = out.iter().sum();
     out.iter_mut().for_each(|q| *q = (*q / z).ln() + go_on);
     z
-}
-
-/// Part 3: shares `end` = ln q(END) out among the END symbols, equally if no voter gives any of them mass.
-fn which_end<'a, F: Copy + Into<f64> + 'a>(
-    voters: impl Iterator<Item = (f64, &'a [F], Split)>,
-    end: f64,
-    alphabet: &Alphabet,
-    out: &mut [f64],
-) {
-    let ends = &alphabet.ends;
-    if ends.len() == 1 {
-        out[ends[0]] = end;
-        return;
-    }
-    ends.iter().for_each(|&s| out[s] = 0.0);
-    for (share, row, split) in voters.filter(|(_, _, split)| split.end > f64::NEG_INFINITY) {
-        for &s in ends {
-            out[s] += share * (row[s].into() - split.end).exp();
-        }
-    }
-    let total: f64 = ends.iter().map(|&s| out[s]).sum();
-    for &s in ends {
-        let share = if total > 0.0 {
-            out[s] / total
-        } else {
-            1.0 / ends.len() as f64
-        };
-        out[s] = share.ln() + end;
-    }
 }
 
 /// Which member a failed mixture is to be blamed on.

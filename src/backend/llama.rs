@@ -1,1 +1,540 @@
-//! stub
+//! A member on llama.cpp: the only file with `unsafe`.
+//!
+//! The model comes from `llama-cpp-2`; the context is a thin one of our own over
+//! `llama-cpp-sys-2`, for what the safe crate lacks: the abort callback, `n_outputs_max` (without it
+//! the compute buffer holds a row of logits per batch token) and tensor splits. Every call that
+//! could abort the process is checked by the [`Ledger`] first.
+#![allow(unsafe_code)]
+
+use super::gguf::Header;
+use super::offload::Offload;
+use super::{
+    BackendError, Description, Entry, Ledger, Limits, Member, SeqId, Special, Token, TokenKind,
+    Vocab, VocabBuilder,
+};
+use llama_cpp_2::model::LlamaModel;
+use llama_cpp_2::token::LlamaToken;
+use llama_cpp_sys_2 as sys;
+use std::cell::RefCell;
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, Once};
+
+/// Element type of the KV cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CacheType {
+    /// 32 bits.
+    F32,
+    /// 16 bits: the default.
+    #[default]
+    F16,
+    /// 8 bits in blocks.
+    Q8_0,
+    /// 4 bits in blocks.
+    Q4_0,
+}
+
+impl CacheType {
+    fn ggml(self) -> sys::ggml_type {
+        match self {
+            CacheType::F32 => sys::GGML_TYPE_F32,
+            CacheType::F16 => sys::GGML_TYPE_F16,
+            CacheType::Q8_0 => sys::GGML_TYPE_Q8_0,
+            CacheType::Q4_0 => sys::GGML_TYPE_Q4_0,
+        }
+    }
+}
+
+/// Flags between a loading or evaluating member and the rest of the program.
+#[derive(Debug, Default)]
+pub struct Watch {
+    /// Raised to stop a load or a decode.
+    pub cancel: Arc<AtomicBool>,
+    /// Progress of the load: thousandths.
+    pub progress: AtomicU32,
+}
+
+/// How a model is loaded and its context made.
+#[derive(Debug, Clone)]
+pub struct LoadOptions {
+    /// The GGUF file.
+    pub path: PathBuf,
+    /// Tokens of context; at most what the model was trained with. None: the smaller of 4,096 and
+    /// that.
+    pub context: Option<u32>,
+    /// Largest batch given to one decode: tokens.
+    pub batch: u32,
+    /// Largest batch evaluated at once: tokens.
+    pub ubatch: u32,
+    /// Most rows of logits per batch. The compute buffer grows with it × vocabulary × 4 bytes.
+    pub outputs: u32,
+    /// KV sequences.
+    pub sequences: u32,
+    /// Threads for single tokens and for batches.
+    pub threads: u32,
+    /// Flash attention: None lets llama.cpp decide.
+    pub flash_attention: Option<bool>,
+    /// Element types of the K and V caches.
+    pub cache: (CacheType, CacheType),
+    /// What runs on which device.
+    pub offload: Offload,
+    /// Progress and cancellation.
+    pub watch: Arc<Watch>,
+}
+
+/// Context length when none is asked for: tokens.
+pub const DEFAULT_CONTEXT: u32 = 4096;
+
+/// See the module.
+pub struct LlamaMember {
+    // Dropped in this order: the context refers to the model, and reads the watch while evaluating.
+    context: Context,
+    model: LlamaModel,
+    watch: Arc<Watch>,
+    vocab: Arc<Vocab>,
+    description: Description,
+    ledger: Ledger,
+    batch: BatchBuffers,
+}
+
+/// Owns a `llama_context`.
+struct Context(NonNull<sys::llama_context>);
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // SAFETY: the pointer came from llama_init_from_model and is freed once.
+        unsafe { sys::llama_free(self.0.as_ptr()) }
+    }
+}
+
+/// The arrays that a `llama_batch` points to.
+#[derive(Default)]
+struct BatchBuffers {
+    tokens: Vec<sys::llama_token>,
+    positions: Vec<sys::llama_pos>,
+    seq_counts: Vec<i32>,
+    seqs: Vec<sys::llama_seq_id>,
+    seq_pointers: Vec<*mut sys::llama_seq_id>,
+    outputs: Vec<i8>,
+}
+
+impl BatchBuffers {
+    fn fill(&mut self, batch: &[Entry]) -> sys::llama_batch {
+        let set = |to: &mut Vec<i32>, from: &dyn Fn(&Entry) -> i32| {
+            to.clear();
+            to.extend(batch.iter().map(from));
+        };
+        set(&mut self.tokens, &|e| e.token as i32);
+        set(&mut self.positions, &|e| e.pos as i32);
+        set(&mut self.seqs, &|e| e.seq as i32);
+        set(&mut self.seq_counts, &|_| 1);
+        self.outputs.clear();
+        self.outputs.extend(batch.iter().map(|e| i8::from(e.output)));
+        self.seq_pointers.clear();
+        self.seq_pointers.extend(self.seqs.iter_mut().map(std::ptr::from_mut));
+        sys::llama_batch {
+            n_tokens: batch.len() as i32,
+            token: self.tokens.as_mut_ptr(),
+            embd: std::ptr::null_mut(),
+            pos: self.positions.as_mut_ptr(),
+            n_seq_id: self.seq_counts.as_mut_ptr(),
+            seq_id: self.seq_pointers.as_mut_ptr(),
+            logits: self.outputs.as_mut_ptr(),
+        }
+    }
+}
+
+/// Initialises llama.cpp once for the process and captures its log instead of printing it.
+pub fn init() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: called once, before any other function of the library; the callback is a plain
+        // function that lives as long as the program.
+        unsafe {
+            sys::llama_log_set(Some(capture_log), std::ptr::null_mut());
+            sys::llama_backend_init();
+        }
+    });
+}
+
+thread_local! {
+    /// Warnings and errors that llama.cpp logged on this thread since the last [`take_log`].
+    static LOG: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Longest log kept: bytes.
+const MAX_LOG: usize = 4096;
+
+unsafe extern "C" fn capture_log(level: sys::ggml_log_level, text: *const c_char, _: *mut c_void) {
+    if text.is_null() || !matches!(level, sys::GGML_LOG_LEVEL_WARN | sys::GGML_LOG_LEVEL_ERROR) {
+        return;
+    }
+    // SAFETY: llama.cpp passes a NUL-terminated string that lives during the call.
+    let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
+    // A log line during thread teardown has no buffer any more: let it go.
+    let _ = LOG.try_with(|log| {
+        if let Ok(mut log) = log.try_borrow_mut()
+            && log.len() + text.len() <= MAX_LOG
+        {
+            log.push_str(&text);
+        }
+    });
+}
+
+/// What llama.cpp logged on this thread, in one line.
+fn take_log() -> String {
+    let log = LOG.with(|log| log.take());
+    let lines: Vec<&str> = log.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+    lines.join("; ")
+}
+
+/// Answers false, which stops the load, once the watch's flag is raised. Touches atomics only:
+/// nothing here may panic across the C++ frames.
+unsafe extern "C" fn on_load_progress(progress: f32, watch: *mut c_void) -> bool {
+    // SAFETY: `watch` is the Watch that LlamaMember::load keeps alive during the call.
+    let watch = unsafe { &*watch.cast::<Watch>() };
+    watch.progress.store((progress.clamp(0.0, 1.0) * 1000.0) as u32, Ordering::Relaxed);
+    !watch.cancel.load(Ordering::Relaxed)
+}
+
+/// Answers true, which stops an evaluation, once the flag is raised.
+unsafe extern "C" fn on_evaluate(cancel: *mut c_void) -> bool {
+    // SAFETY: `cancel` is the AtomicBool in the Watch that the member keeps alive longer than its
+    // context.
+    unsafe { &*cancel.cast::<AtomicBool>() }.load(Ordering::Relaxed)
+}
+
+impl LlamaMember {
+    /// Loads the file and makes a context. Call it on the thread that will own the member.
+    ///
+    /// # Errors
+    /// [`BackendError::Load`] with the reason and, where there is one, a way out;
+    /// [`BackendError::Cancelled`].
+    pub fn load(options: &LoadOptions) -> Result<Self, BackendError> {
+        init();
+        let header = check_header(&options.path)?;
+        let model = load_model(options)?;
+        let fail = |reason: String| load_error(&options.path, reason, None);
+        refuse_unsupported(&model).map_err(fail)?;
+        let vocab = Arc::new(read_vocab(&model));
+        let train = model.n_ctx_train();
+        let context = choose_context(options, train)?;
+        let (context, limits) = make_context(&model, options, context)?;
+        let description = Description {
+            architecture: header.architecture().unwrap_or("unknown").to_owned(),
+            parameters: model.n_params(),
+            weight_bytes: model.size(),
+            train_context: train,
+            chat_template: model.meta_val_str("tokenizer.chat_template").ok(),
+            placement: options.offload.describe(model.n_layer()),
+        };
+        Ok(Self {
+            context,
+            ledger: Ledger::new(limits, vocab.len()),
+            model,
+            watch: Arc::clone(&options.watch),
+            vocab,
+            description,
+            batch: BatchBuffers::default(),
+        })
+    }
+
+    fn memory(&self) -> sys::llama_memory_t {
+        // SAFETY: the context is alive.
+        unsafe { sys::llama_get_memory(self.context.0.as_ptr()) }
+    }
+
+    /// Cuts a sequence in the cache without looking at the ledger.
+    fn cut(&self, seq: SeqId, len: u32) -> bool {
+        // SAFETY: the context is alive; seq is below n_seq_max by the ledger.
+        unsafe { sys::llama_memory_seq_rm(self.memory(), seq as i32, len as i32, -1) }
+    }
+
+    /// After a failed decode: whatever part of the batch reached the cache goes.
+    fn roll_back(&mut self, batch: &[Entry]) {
+        self.ledger.invalidate_rows();
+        for entry in batch {
+            self.cut(entry.seq, self.ledger.len(entry.seq));
+        }
+    }
+}
+
+fn load_error(path: &Path, reason: String, hint: Option<String>) -> BackendError {
+    BackendError::Load { path: path.to_owned(), reason, hint }
+}
+
+/// Reads the header with our own parser, which says what is wrong where llama.cpp only fails.
+fn check_header(path: &Path) -> Result<Header, BackendError> {
+    let header = Header::read(path).map_err(|e| load_error(path, e.reason(), e.hint()))?;
+    header.member().map_err(|e| load_error(path, e.reason(), e.hint()))?;
+    Ok(header)
+}
+
+fn load_model(options: &LoadOptions) -> Result<LlamaModel, BackendError> {
+    let path = options.path.to_str().and_then(|p| CString::new(p).ok()).ok_or_else(|| {
+        load_error(&options.path, "the path is not valid UTF-8".into(), None)
+    })?;
+    let placed = options
+        .offload
+        .resolve()
+        .map_err(|(reason, hint)| load_error(&options.path, reason, Some(hint)))?;
+    // SAFETY: plain functions that return values; indices come from the device list itself.
+    let mut devices: Vec<sys::ggml_backend_dev_t> = placed
+        .devices
+        .iter()
+        .map(|&i| unsafe { sys::ggml_backend_dev_get(i) })
+        .chain([std::ptr::null_mut()])
+        .collect();
+    // SAFETY: as above.
+    let (mut params, max_devices) =
+        unsafe { (sys::llama_model_default_params(), sys::llama_max_devices()) };
+    let mut split = options.offload.tensor_split.clone();
+    split.resize(max_devices.max(split.len()), 0.0);
+    params.n_gpu_layers = placed.layers;
+    params.devices = devices.as_mut_ptr();
+    if !options.offload.tensor_split.is_empty() {
+        params.tensor_split = split.as_ptr();
+    }
+    if let Some(gpu) = options.offload.main_gpu {
+        params.main_gpu = gpu;
+        params.split_mode = sys::LLAMA_SPLIT_MODE_NONE;
+    }
+    params.progress_callback = Some(on_load_progress);
+    params.progress_callback_user_data = Arc::as_ptr(&options.watch).cast_mut().cast();
+    drop(take_log());
+    // SAFETY: the path, the device list, the split and the watch outlive the call.
+    let model = unsafe { sys::llama_model_load_from_file(path.as_ptr(), params) };
+    let Some(model) = NonNull::new(model) else {
+        if options.watch.cancel.load(Ordering::Relaxed) {
+            return Err(BackendError::Cancelled);
+        }
+        let log = take_log();
+        let reason = if log.is_empty() { "llama.cpp could not load it".into() } else { log };
+        return Err(load_error(&options.path, reason, None));
+    };
+    // SAFETY: LlamaModel is repr(transparent) over a NonNull<llama_model> and frees it when dropped,
+    // like the ones it makes itself.
+    Ok(unsafe { std::mem::transmute::<NonNull<sys::llama_model>, LlamaModel>(model) })
+}
+
+/// What loads but cannot be a member.
+fn refuse_unsupported(model: &LlamaModel) -> Result<(), String> {
+    // SAFETY: the model is alive; plain getters.
+    let (encoder, decoder, kind) = unsafe {
+        let m = raw(model);
+        let vocab = sys::llama_model_get_vocab(m);
+        (sys::llama_model_has_encoder(m), sys::llama_model_has_decoder(m), sys::llama_vocab_type(vocab))
+    };
+    if encoder || !decoder {
+        return Err("it has an encoder; only decoder-only language models can be members".into());
+    }
+    if model.is_recurrent() || model.is_hybrid() {
+        return Err("it is a recurrent or hybrid model, whose state cannot be forked at any \
+                    position; only attention models can be members"
+            .into());
+    }
+    if !matches!(kind, sys::LLAMA_VOCAB_TYPE_SPM | sys::LLAMA_VOCAB_TYPE_BPE) {
+        return Err(format!(
+            "its vocabulary is of a type ({kind}) that is not supported; SentencePiece and \
+             byte-pair vocabularies are"
+        ));
+    }
+    Ok(())
+}
+
+/// The model's pointer, for the calls that the safe crate lacks.
+fn raw(model: &LlamaModel) -> *mut sys::llama_model {
+    // SAFETY: LlamaModel is repr(transparent) over a pointer to the model.
+    unsafe { *std::ptr::from_ref(model).cast::<*mut sys::llama_model>() }
+}
+
+fn choose_context(options: &LoadOptions, train: u32) -> Result<u32, BackendError> {
+    match options.context {
+        Some(asked) if asked > train => Err(load_error(
+            &options.path,
+            format!("a context of {asked} tokens was asked for, but it was trained with {train}"),
+            Some(format!("use -c {train} or less")),
+        )),
+        Some(asked) => Ok(asked),
+        None => Ok(DEFAULT_CONTEXT.min(train)),
+    }
+}
+
+fn make_context(
+    model: &LlamaModel,
+    options: &LoadOptions,
+    context: u32,
+) -> Result<(Context, Limits), BackendError> {
+    // Creating contexts of one model in parallel is unsound, and of several gains nothing.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    // SAFETY: a plain function that returns a value.
+    let mut params = unsafe { sys::llama_context_default_params() };
+    params.n_ctx = context;
+    params.n_batch = options.batch.min(context);
+    params.n_ubatch = options.ubatch.min(params.n_batch);
+    params.n_seq_max = options.sequences;
+    // llama.cpp asserts that every sequence can have an output.
+    params.n_outputs_max = options.outputs.max(options.sequences);
+    params.n_outputs_max_per_seq = params.n_outputs_max;
+    params.n_threads = options.threads as i32;
+    params.n_threads_batch = options.threads as i32;
+    params.type_k = options.cache.0.ggml();
+    params.type_v = options.cache.1.ggml();
+    params.flash_attn_type = match options.flash_attention {
+        None => sys::LLAMA_FLASH_ATTN_TYPE_AUTO,
+        Some(false) => sys::LLAMA_FLASH_ATTN_TYPE_DISABLED,
+        Some(true) => sys::LLAMA_FLASH_ATTN_TYPE_ENABLED,
+    };
+    // One buffer for all sequences makes a fork a matter of metadata; a full-size window cache can
+    // be cut back to any position.
+    params.kv_unified = true;
+    params.swa_full = true;
+    params.no_perf = true;
+    params.abort_callback = Some(on_evaluate);
+    params.abort_callback_data = Arc::as_ptr(&options.watch.cancel).cast_mut().cast();
+    drop(take_log());
+    // SAFETY: the model is alive and outlives the context; so does the flag.
+    let pointer = unsafe { sys::llama_init_from_model(raw(model), params) };
+    let Some(pointer) = NonNull::new(pointer) else {
+        return Err(load_error(
+            &options.path,
+            format!("no context of {context} tokens could be made: {}", take_log()),
+            Some("try a smaller -c".into()),
+        ));
+    };
+    let owned = Context(pointer);
+    // SAFETY: the context is alive.
+    let limits = unsafe {
+        Limits {
+            context: sys::llama_n_ctx(pointer.as_ptr()),
+            batch: sys::llama_n_batch(pointer.as_ptr()),
+            outputs: params.n_outputs_max,
+            sequences: sys::llama_n_seq_max(pointer.as_ptr()),
+        }
+    };
+    Ok((owned, limits))
+}
+
+/// Bytes and kind of every id. End-of-generation wins over the type; unknown, unused, control and
+/// suppressed tokens are no text.
+fn read_vocab(model: &LlamaModel) -> Vocab {
+    const NO_TEXT: sys::llama_token_attr = sys::LLAMA_TOKEN_ATTR_UNKNOWN
+        | sys::LLAMA_TOKEN_ATTR_UNUSED
+        | sys::LLAMA_TOKEN_ATTR_CONTROL;
+    let vocab = model.vocab();
+    let suppressed: Vec<i32> = vocab.suppress_tokens().iter().map(|t| t.0).collect();
+    let mut builder = VocabBuilder::default();
+    let mut piece = Vec::new();
+    for token in vocab.tokens() {
+        // SAFETY: the id is below the vocabulary's size and the model is alive. The safe crate's
+        // `attr` panics on flags it does not know.
+        let attr = unsafe {
+            sys::llama_vocab_get_attr(sys::llama_model_get_vocab(raw(model)), token.0)
+        };
+        // Without an EOS in the file llama.cpp flags a plain id by default: not trusted.
+        let marked = attr & (sys::LLAMA_TOKEN_ATTR_NORMAL | sys::LLAMA_TOKEN_ATTR_BYTE) == 0;
+        let kind = if vocab.is_eog(token) && marked {
+            TokenKind::End
+        } else if attr & NO_TEXT != 0 || suppressed.contains(&token.0) {
+            TokenKind::Control
+        } else {
+            TokenKind::Text
+        };
+        piece.clear();
+        vocab.token_to_piece_into(token, &mut piece, kind != TokenKind::Text, None);
+        builder.push(&piece, kind);
+    }
+    let id = |t: LlamaToken| Token::try_from(t.0).ok();
+    let flag = |key: &str| model.meta_val_str(key).is_ok_and(|v| v == "true");
+    let spm = model.meta_val_str("tokenizer.ggml.model").is_ok_and(|m| m == "llama");
+    let prefix_key = "tokenizer.ggml.add_space_prefix";
+    builder.build(Special {
+        bos: id(vocab.bos()),
+        eos: id(vocab.eos()),
+        add_bos: vocab.should_add_bos(),
+        // llama.cpp's default for SentencePiece is to add it.
+        add_space_prefix: spm && (flag(prefix_key) || model.meta_val_str(prefix_key).is_err()),
+    })
+}
+
+impl Member for LlamaMember {
+    fn vocab(&self) -> &Arc<Vocab> {
+        &self.vocab
+    }
+
+    fn limits(&self) -> Limits {
+        self.ledger.limits()
+    }
+
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
+    fn tokenize(&mut self, text: &str, markup: bool) -> Result<Vec<Token>, BackendError> {
+        // llama.cpp counts in 32 bits; invalid UTF-8, which aborts it, cannot be in a &str.
+        if text.len() > i32::MAX as usize / 2 {
+            return Err(BackendError::Refused(format!("a text of {} bytes", text.len())));
+        }
+        let tokens = self.model.vocab().tokenize(text.as_bytes(), false, markup);
+        Ok(tokens.into_iter().filter_map(|t| Token::try_from(t.0).ok()).collect())
+    }
+
+    fn decode(&mut self, batch: &[Entry]) -> Result<(), BackendError> {
+        self.ledger.check(batch)?;
+        if self.watch.cancel.load(Ordering::Relaxed) {
+            return Err(BackendError::Cancelled);
+        }
+        drop(take_log());
+        let raw_batch = self.batch.fill(batch);
+        // SAFETY: the ledger has checked size, ids, sequences and positions; the batch's arrays
+        // outlive the call.
+        let code = unsafe { sys::llama_decode(self.context.0.as_ptr(), raw_batch) };
+        if code == 0 {
+            self.ledger.commit(batch);
+            return Ok(());
+        }
+        self.roll_back(batch);
+        Err(match code {
+            1 => BackendError::ContextFull { context: self.limits().context },
+            2 => BackendError::Cancelled,
+            code => BackendError::Decode { code, log: take_log() },
+        })
+    }
+
+    fn logits(&self, index: usize) -> Result<&[f32], BackendError> {
+        self.ledger.check_row(index)?;
+        // SAFETY: the ledger knows that this row was asked for in the last successful decode.
+        let row = unsafe { sys::llama_get_logits_ith(self.context.0.as_ptr(), index as i32) };
+        if row.is_null() {
+            return Err(BackendError::Refused(format!("llama.cpp has no row {index}")));
+        }
+        // SAFETY: a row holds one f32 per token of the vocabulary and stays until the next decode,
+        // which needs `&mut self`.
+        Ok(unsafe { std::slice::from_raw_parts(row, self.vocab.len()) })
+    }
+
+    fn seq_copy(&mut self, from: SeqId, to: SeqId, len: u32) -> Result<(), BackendError> {
+        self.ledger.copy(from, to, len)?;
+        // SAFETY: both sequences exist by the ledger; the cache is unified, so part of a sequence
+        // may be copied.
+        unsafe {
+            sys::llama_memory_seq_cp(self.memory(), from as i32, to as i32, 0, len as i32);
+        }
+        Ok(())
+    }
+
+    fn seq_truncate(&mut self, seq: SeqId, len: u32) -> Result<(), BackendError> {
+        self.ledger.truncate(seq, len)?;
+        if self.cut(seq, len) {
+            return Ok(());
+        }
+        Err(BackendError::Refused(format!("sequence {seq} cannot be cut to {len} tokens")))
+    }
+
+    fn seq_len(&self, seq: SeqId) -> u32 {
+        self.ledger.len(seq)
+    }
+}

@@ -9,6 +9,7 @@
 pub mod fake;
 pub mod gguf;
 mod ledger;
+pub mod offload;
 pub mod llama;
 mod token;
 

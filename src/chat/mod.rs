@@ -5,6 +5,8 @@
 //! (parsed for special tokens, never scored) and message contents (plain bytes, scored).
 
 pub mod prompt;
+#[cfg(test)]
+mod samples;
 pub mod template;
 
 use std::ops::Range;

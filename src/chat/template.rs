@@ -7,14 +7,14 @@
 //! no template speaks the plain one, see [`Template::plain`].
 
 mod guard;
+mod python;
 
 use std::error::Error as _;
 
 use chrono::NaiveDateTime;
-use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Kwargs, ValueKind};
-use minijinja::{Environment, Error, ErrorKind, State, Value};
+use minijinja::{Environment, Error, ErrorKind, Value};
 
+use super::prompt::Sentinels;
 use super::{Message, Role, Turn, folded, unfolded};
 
 /// Instructions that a render may take whatever the conversation; a message takes some hundred.
@@ -25,9 +25,6 @@ const MESSAGE_FUEL: u64 = 4_000;
 
 /// Longest rendering, bytes beyond eight times the contents.
 const MAX_OUTPUT: usize = 1024 * 1024;
-
-/// Deepest value that `tojson` writes.
-const MAX_JSON_DEPTH: usize = 64;
 
 /// Name of the one template of an environment.
 const NAME: &str = "chat";
@@ -108,9 +105,9 @@ impl Template {
             return Err(TemplateError::TooLong { bytes: source.len(), limit: guard::MAX_SOURCE });
         }
         let engine = guard::on_deep_stack(|| {
-            let mut engine = environment().map_err(|error| template_error(&error, 0))?;
+            let mut engine = python::environment().map_err(|error| template_error(&error, 0))?;
             engine
-                .add_template_owned(NAME, guard::rewrite(source))
+                .add_template_owned(NAME, guard::rewrite(source)?)
                 .map_err(|error| template_error(&error, 0))?;
             Ok(engine)
         })?;
@@ -184,7 +181,7 @@ impl Template {
         let direct = self.render_exact(&turns, add_generation_prompt, now);
         let shown = match &direct {
             Ok(text) => self.shows_system(&turns, text, add_generation_prompt, now),
-            Err(_) => !has_system(&turns),
+            Err(_) => turns.iter().all(|turn| turn.message.role != Role::System),
         };
         if !shown {
             let turns = folded(messages);
@@ -198,13 +195,13 @@ impl Template {
     /// Whether every system message appears in the rendering. Another text is put in its place to find out:
     /// a short one might be part of the markup.
     fn shows_system(&self, turns: &[Turn], text: &str, prompt: bool, now: NaiveDateTime) -> bool {
-        if !has_system(turns) {
+        let is_system = |turn: &Turn| turn.message.role == Role::System && !turn.message.is_blank();
+        if !turns.iter().any(is_system) {
             return true;
         }
-        let Some(sentinels) = super::prompt::Sentinels::new(turns, text) else {
+        let Some(sentinels) = Sentinels::new(turns, text) else {
             return true;
         };
-        let is_system = |turn: &Turn| turn.message.role == Role::System && !turn.message.is_blank();
         let marked = sentinels.mark(turns, |_, turn| is_system(turn));
         // The real rendering went well, so an error here is about the sentinel.
         self.render_exact(&marked, prompt, now).map_or(true, |text| {
@@ -231,13 +228,13 @@ impl Template {
         let text = guard::on_deep_stack(|| {
             let mut engine = engine.clone();
             engine.set_fuel(Some(fuel));
-            engine.add_function("strftime_now", move |format: &str| strftime(now, format));
+            engine.add_function("strftime_now", move |format: &str| python::strftime(now, format));
             let messages: Vec<Value> = turns.iter().map(|turn| message_value(&turn.message)).collect();
             let context = minijinja::context! {
                 messages,
                 add_generation_prompt,
-                bos_token => self.bos,
-                eos_token => self.eos,
+                bos_token => self.bos.as_str(),
+                eos_token => self.eos.as_str(),
                 tools => Value::from(()),
                 documents => Value::from(()),
             };
@@ -252,10 +249,6 @@ impl Template {
         }
         Ok(text)
     }
-}
-
-fn has_system(turns: &[Turn]) -> bool {
-    turns.iter().any(|turn| turn.message.role == Role::System && !turn.message.is_blank())
 }
 
 /// See [`Template::plain`].
@@ -277,39 +270,11 @@ fn render_plain(turns: &[Turn], add_generation_prompt: bool) -> String {
     text
 }
 
-/// The engine with the conventions of the module's first paragraph.
-fn environment() -> Result<Environment<'static>, Error> {
-    let mut engine = Environment::new();
-    engine.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
-    engine.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    engine.set_unknown_method_callback(method);
-    engine.remove_global("debug");
-    engine.add_function("raise_exception", |message: String| -> Result<Value, Error> {
-        Err(Error::new(ErrorKind::InvalidOperation, "raised").with_source(Raised(message)))
-    });
-    engine.add_filter("tojson", to_json);
-    engine.add_filter(guard::STORABLE, guard::storable);
-    Ok(engine)
-}
-
-/// Python's methods, without `str.format`, whose widths the fuel does not bound.
-fn method(state: &mut State, value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
-    if name == "format" {
-        return Err(Error::from(ErrorKind::UnknownMethod));
-    }
-    minijinja_contrib::pycompat::unknown_method_callback(state, value, name, args)
-}
-
-/// What `raise_exception` was given.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Raised(String);
-
 fn template_error(error: &Error, messages: usize) -> TemplateError {
     let line = error.line().unwrap_or(0);
     let mut source = error.source();
     while let Some(cause) = source {
-        if let Some(Raised(message)) = cause.downcast_ref() {
+        if let Some(python::Raised(message)) = cause.downcast_ref() {
             return TemplateError::Raised { line, message: message.clone() };
         }
         source = cause.source();
@@ -323,86 +288,8 @@ fn template_error(error: &Error, messages: usize) -> TemplateError {
 }
 
 fn message_value(message: &Message) -> Value {
-    Value::from_iter([("role", message.role.as_str()), ("content", message.content.as_str())])
+    minijinja::context! { role => message.role.as_str(), content => message.content.as_str() }
 }
 
-fn strftime(now: NaiveDateTime, format: &str) -> Result<String, Error> {
-    use std::fmt::Write as _;
-    let mut text = String::new();
-    write!(text, "{}", now.format(format)).map_err(|_| {
-        Error::new(ErrorKind::InvalidOperation, format!("strftime_now does not know {format:?}"))
-    })?;
-    Ok(text)
-}
-
-/// `json.dumps(value, ensure_ascii=False)` of Python, with `indent` if one is given.
-fn to_json(state: &State, value: &Value, kwargs: Kwargs) -> Result<String, Error> {
-    let indent: Option<usize> = kwargs.get("indent")?;
-    kwargs.get::<Option<bool>>("ensure_ascii")?;
-    kwargs.assert_all_used()?;
-    let mut out = String::new();
-    write_json(state, &mut out, value, indent.map(|width| width.min(16)), 0)?;
-    Ok(out)
-}
-
-fn write_json(
-    state: &State,
-    out: &mut String,
-    value: &Value,
-    indent: Option<usize>,
-    depth: usize,
-) -> Result<(), Error> {
-    state.consume_fuel(1)?;
-    if depth > MAX_JSON_DEPTH {
-        return Err(Error::new(ErrorKind::InvalidOperation, "too deep for tojson"));
-    }
-    let is_map = value.kind() == ValueKind::Map;
-    let (open, close) = match value.kind() {
-        ValueKind::Undefined | ValueKind::None => return push(out, "null"),
-        ValueKind::Bool => return push(out, if value.is_true() { "true" } else { "false" }),
-        ValueKind::Number => return push(out, &value.to_string()),
-        ValueKind::Map => ('{', '}'),
-        ValueKind::Seq | ValueKind::Iterable => ('[', ']'),
-        _ => return push_json_string(state, out, &value.to_string()),
-    };
-    let new_line = |out: &mut String, depth: usize| {
-        if let Some(width) = indent {
-            out.push('\n');
-            out.extend(std::iter::repeat_n(' ', width * depth));
-        }
-    };
-    out.push(open);
-    let mut empty = true;
-    for item in value.try_iter()?.checked() {
-        let item = item?;
-        if !empty {
-            out.push_str(if indent.is_some() { "," } else { ", " });
-        }
-        empty = false;
-        new_line(out, depth + 1);
-        if is_map {
-            push_json_string(state, out, &item.to_string())?;
-            out.push_str(": ");
-            write_json(state, out, &value.get_item(&item)?, indent, depth + 1)?;
-        } else {
-            write_json(state, out, &item, indent, depth + 1)?;
-        }
-    }
-    if !empty {
-        new_line(out, depth);
-    }
-    out.push(close);
-    Ok(())
-}
-
-fn push(out: &mut String, text: &str) -> Result<(), Error> {
-    out.push_str(text);
-    Ok(())
-}
-
-fn push_json_string(state: &State, out: &mut String, text: &str) -> Result<(), Error> {
-    state.consume_fuel(text.len() as u64 / 64)?;
-    let json = serde_json::to_string(text)
-        .map_err(|_| Error::new(ErrorKind::BadSerialization, "not a JSON string"))?;
-    push(out, &json)
-}
+#[cfg(test)]
+mod tests;

@@ -1,2 +1,405 @@
-//! engine
+//! The coordinator: members on their own threads, in lockstep over a shared alphabet.
+//!
+//! [`Engine::load`] starts one thread a member; [`Engine::prepare`] tokenises a prompt for each and
+//! checks that it fits; [`Engine::read`] evaluates it and gathers the evidence; [`Engine::weigh`]
+//! turns evidence into weights; [`Engine::answer`] generates. Commands go out to all members at once
+//! and answers are taken in member order, so that sums of floats repeat.
+//!
+//! The engine knows no templates and prints nothing: it reports [`Event`]s.
+
+mod answer;
 pub mod branches;
+mod chain;
+mod error;
+mod load;
+mod meter;
+mod prompt;
+mod replay;
+mod seat;
+mod worker;
+
+pub use answer::{Answer, Event, Finish, Generation};
+pub use error::EngineError;
+pub use load::{MemberInfo, MemberSpec};
+pub use meter::{Operation, Spent};
+pub use prompt::{Ending, Place, Prompt, Segment, Start};
+pub use replay::Recording;
+pub use seat::{Standing, Wish};
+pub use worker::Loader;
+
+use crate::mix::{self, Mix};
+use crate::vocab::cover::Budget;
+use crate::vocab::{Alphabet, identical};
+use crate::weight::{self, Evidence, MemberEvidence, Method};
+use chain::{ScoredRows, Scores};
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use worker::{Command, Gone, Reply, Worker};
+
+/// How members are fused.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fusion {
+    /// The shared alphabet; None: tokens if all vocabularies are identical, else bytes.
+    pub alphabet: Option<Alphabet>,
+    /// How distributions are combined.
+    pub mix: Mix,
+    /// Smallest probability a member may give a symbol in log mixing.
+    pub floor: f64,
+    /// Where weights come from.
+    pub method: Method,
+    /// Temperature of `sim`.
+    pub tau: f64,
+    /// Members under this weight are not evaluated.
+    pub drop: f64,
+    /// How much of a cover is evaluated.
+    pub budget: Budget,
+}
+
+impl Default for Fusion {
+    fn default() -> Self {
+        Self {
+            alphabet: None,
+            mix: Mix::Log,
+            floor: mix::DEFAULT_FLOOR,
+            method: Method::Sim,
+            tau: weight::DEFAULT_TAU,
+            drop: weight::DEFAULT_DROP,
+            budget: Budget::default(),
+        }
+    }
+}
+
+/// A pack at work.
+pub struct Engine {
+    workers: Vec<Worker>,
+    members: Vec<MemberInfo>,
+    fusion: Fusion,
+    alphabet: Alphabet,
+    /// Which members can end a turn.
+    can_end: Vec<bool>,
+    lambda: Vec<f64>,
+    /// Everything scored since the last [`Engine::clear`], member by member.
+    scores: Vec<Scores>,
+    /// Tokens of the last prompt, member by member.
+    prompt_tokens: Vec<usize>,
+    cancel: Arc<AtomicBool>,
+}
+
+/// What [`Engine::prepare`] found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Prepared {
+    /// Tokens of the whole prompt, member by member.
+    pub tokens: Vec<usize>,
+    /// Tokens that have to be evaluated, member by member.
+    pub new_tokens: Vec<usize>,
+    /// Bytes that a member has no token for and will not see, member by member.
+    pub lost: Vec<Vec<u8>>,
+}
+
+impl Engine {
+    /// Names and facts of the members, in order.
+    #[must_use]
+    pub fn members(&self) -> &[MemberInfo] {
+        &self.members
+    }
+
+    /// The members' names, in order.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.members.iter().map(|m| m.name.clone()).collect()
+    }
+
+    /// The shared alphabet in use.
+    #[must_use]
+    pub fn alphabet(&self) -> Alphabet {
+        self.alphabet
+    }
+
+    /// How members are fused.
+    #[must_use]
+    pub fn fusion(&self) -> &Fusion {
+        &self.fusion
+    }
+
+    /// The weights in use: one a member, sum 1, 0 for the dropped.
+    #[must_use]
+    pub fn lambda(&self) -> &[f64] {
+        &self.lambda
+    }
+
+    /// Tokens of the last prepared prompt, one number a member.
+    #[must_use]
+    pub fn prompt_tokens(&self) -> &[usize] {
+        &self.prompt_tokens
+    }
+
+    /// Tokens of context that every member has.
+    #[must_use]
+    pub fn smallest_context(&self) -> u32 {
+        self.members.iter().map(|m| m.limits.context).min().unwrap_or(0)
+    }
+
+    /// Sets how members are fused and which of them can end a turn.
+    ///
+    /// # Errors
+    /// [`EngineError::NotIdentical`] for the alphabet of tokens with different vocabularies.
+    pub fn configure(&mut self, fusion: Fusion, can_end: Vec<bool>) -> Result<(), EngineError> {
+        let first = &self.members[0];
+        let other = self.members.iter().find(|m| !identical(&first.vocab, &m.vocab));
+        self.alphabet = match (fusion.alphabet, other) {
+            (None, None) | (Some(Alphabet::Tokens), None) => Alphabet::Tokens,
+            (None, Some(_)) | (Some(Alphabet::Bytes), _) => Alphabet::Bytes,
+            (Some(Alphabet::Tokens), Some(m)) => {
+                let names = (first.name.clone(), m.name.clone());
+                return Err(EngineError::NotIdentical(names.0, names.1));
+            }
+        };
+        let budget = fusion.budget;
+        self.can_end = can_end;
+        self.fusion = fusion;
+        self.all(|_| Command::Configure(self.alphabet, budget))?;
+        Ok(())
+    }
+
+    /// Forgets everything read, said and scored.
+    ///
+    /// # Errors
+    /// From a member.
+    pub fn clear(&mut self) -> Result<(), EngineError> {
+        self.scores.iter_mut().for_each(|s| *s = Scores::default());
+        self.all(|_| Command::Clear)?;
+        Ok(())
+    }
+
+    /// Tokenises one prompt a member and checks that each fits its member's context. Nothing is
+    /// evaluated.
+    ///
+    /// # Errors
+    /// [`EngineError::TooLong`], which says by how much; [`EngineError::Empty`].
+    pub fn prepare(&mut self, prompts: Vec<Prompt>) -> Result<Prepared, EngineError> {
+        let closed = prompts.iter().all(|p| p.ending == Ending::Closed);
+        let mut prompts: Vec<Option<Prompt>> = prompts.into_iter().map(Some).collect();
+        let replies = self.all(|k| Command::Prepare(prompts[k].take().unwrap_or_default()))?;
+        let mut prepared = Prepared::default();
+        for (k, reply) in replies.into_iter().enumerate() {
+            let Reply::Prepared { tokens, new_tokens, lost } = reply else { continue };
+            let info = &self.members[k];
+            if tokens == 0 {
+                return Err(EngineError::Empty { member: info.name.clone() });
+            }
+            let reserve = if closed { 0 } else { reserve(info.limits.context) };
+            let room = (info.limits.context - reserve) as usize;
+            if tokens > room {
+                return Err(EngineError::TooLong {
+                    member: info.name.clone(),
+                    tokens,
+                    room,
+                    context: info.limits.context,
+                });
+            }
+            prepared.tokens.push(tokens);
+            prepared.new_tokens.push(new_tokens);
+            prepared.lost.push(lost);
+        }
+        self.prompt_tokens.clone_from(&prepared.tokens);
+        Ok(prepared)
+    }
+
+    /// Evaluates the prepared prompts, all members at the same time, and adds what they predicted for
+    /// the scored bytes to the evidence.
+    ///
+    /// # Errors
+    /// From a member; [`EngineError::Cancelled`].
+    pub fn read(&mut self, wish: Wish) -> Result<(), EngineError> {
+        let replies = self.all(|_| Command::Evaluate(wish))?;
+        for (scores, reply) in self.scores.iter_mut().zip(replies) {
+            if let Reply::Scored(new) = reply {
+                scores.extend(new);
+            }
+        }
+        Ok(())
+    }
+
+    /// The wish that a weighting method needs.
+    #[must_use]
+    pub fn wish_for(&self, method: &Method) -> Wish {
+        let one = self.members.len() == 1;
+        match method {
+            Method::Uniform | Method::Given(_) => Wish { scores: false, rows: false },
+            _ if one => Wish { scores: false, rows: false },
+            Method::Top1 | Method::Sim => Wish { scores: true, rows: false },
+            Method::Opt => Wish { scores: true, rows: true },
+        }
+    }
+
+    /// What all members predicted for the bytes that all of them saw.
+    ///
+    /// # Errors
+    /// [`EngineError::Mix`] for a vocabulary of nothing but END.
+    pub fn evidence(&self) -> Result<Evidence, EngineError> {
+        let shared = shared_places(&self.scores);
+        let vocab = &self.members[0].vocab;
+        let members = self.scores.iter().zip(&self.can_end).map(|(s, &can_end)| {
+            let mut kept = s.only(&shared);
+            MemberEvidence {
+                tokens: kept.tokens,
+                can_end,
+                nats: std::mem::take(&mut kept.nats),
+                rows: kept.rows.into(),
+            }
+        });
+        let members: Vec<MemberEvidence> = members.collect();
+        let symbols = self.scores[0].only(&shared).symbols;
+        let (alphabet, bytes) = match self.alphabet {
+            Alphabet::Bytes => (mix::Alphabet::bytes(), symbols.len()),
+            Alphabet::Tokens => {
+                let ends = vocab.ends().map(|t| t as usize).collect();
+                let bytes = symbols.iter().map(|&t| vocab.piece(t).len()).sum();
+                (mix::Alphabet::tokens(vocab.len(), ends)?, bytes)
+            }
+        };
+        Ok(Evidence { alphabet, bytes, symbols, members })
+    }
+
+    /// Derives the weights from the evidence and uses them from now on. Members under the drop
+    /// threshold get 0, except that one that can end a turn always stays.
+    ///
+    /// # Errors
+    /// [`EngineError::Weight`].
+    pub fn weigh(&mut self) -> Result<weight::Weights, EngineError> {
+        let Fusion { method, tau, mix, floor, drop, .. } = &self.fusion;
+        let mut weights = if self.members.len() == 1 {
+            weight::Weights { lambda: vec![1.0], no_evidence: false }
+        } else {
+            weight::weights(method, &self.evidence()?, *tau, *mix, *floor)?
+        };
+        let ender = (0..self.members.len())
+            .filter(|&k| self.can_end[k])
+            .max_by(|&a, &b| weights.lambda[a].total_cmp(&weights.lambda[b]));
+        let keep: Vec<bool> = (0..self.members.len()).map(|k| Some(k) == ender).collect();
+        weights.lambda = weight::apply_drop(&weights.lambda, *drop, &keep);
+        self.lambda.clone_from(&weights.lambda);
+        Ok(weights)
+    }
+
+    /// Whether a member takes part in generation.
+    fn is_active(&self, k: usize) -> bool {
+        let ender_of_last_resort = self.can_end[k]
+            && !(0..self.members.len()).any(|j| self.can_end[j] && self.lambda[j] > 0.0)
+            && (0..self.members.len()).find(|&j| self.can_end[j]) == Some(k);
+        self.lambda[k] > 0.0 || ender_of_last_resort
+    }
+
+    /// Sends a command to every member, then takes every answer in order.
+    fn all(&self, command: impl FnMut(usize) -> Command) -> Result<Vec<Reply>, EngineError> {
+        let everyone: Vec<usize> = (0..self.workers.len()).collect();
+        self.some(&everyone, command)
+    }
+
+    /// Sends a command to some members, then takes all their answers in order, also after a failure:
+    /// an answer left behind would be taken for the next one.
+    fn some(
+        &self,
+        which: &[usize],
+        mut command: impl FnMut(usize) -> Command,
+    ) -> Result<Vec<Reply>, EngineError> {
+        let mut failure = None;
+        let mut sent = Vec::with_capacity(which.len());
+        for &k in which {
+            match self.workers[k].send(command(k)) {
+                Ok(()) => sent.push(k),
+                Err(gone) => failure = failure.or(Some(self.name_failure(k, gone))),
+            }
+        }
+        let mut replies = Vec::with_capacity(sent.len());
+        for k in sent {
+            match self.workers[k].receive() {
+                Ok(reply) => replies.push(reply),
+                Err(gone) => failure = failure.or(Some(self.name_failure(k, gone))),
+            }
+        }
+        failure.map_or(Ok(replies), Err)
+    }
+
+    fn name_failure(&self, k: usize, gone: Gone) -> EngineError {
+        EngineError::of(&self.members[k].name, gone)
+    }
+
+    /// The flag that stops loads and evaluations when raised.
+    #[must_use]
+    pub fn cancel_flag(&self) -> &Arc<AtomicBool> {
+        &self.cancel
+    }
+
+    fn cancelled(&self) -> bool {
+        self.cancel.load(Ordering::Relaxed)
+    }
+
+    /// What the members have spent so far, in order.
+    ///
+    /// # Errors
+    /// From a member.
+    pub fn spent(&self) -> Result<Vec<Spent>, EngineError> {
+        let replies = self.all(|_| Command::Spent)?;
+        let spent = |r| if let Reply::Spent(s) = r { s } else { Spent::default() };
+        Ok(replies.into_iter().map(spent).collect())
+    }
+}
+
+/// Tokens of context that a prompt leaves free: room for an answer to begin and for forks.
+fn reserve(context: u32) -> u32 {
+    (context / 8).min(64)
+}
+
+/// The places that every member scored.
+fn shared_places(scores: &[Scores]) -> HashSet<(Place, u32)> {
+    let of = |s: &Scores| -> HashSet<(Place, u32)> {
+        s.places.iter().copied().zip(s.symbols.iter().copied()).collect()
+    };
+    let mut all = scores.iter();
+    let first = all.next().map(of).unwrap_or_default();
+    all.fold(first, |shared, s| shared.intersection(&of(s)).copied().collect())
+}
+
+impl Scores {
+    fn extend(&mut self, more: Scores) {
+        self.places.extend(more.places);
+        self.tokens += more.tokens;
+        self.nats.extend(more.nats);
+        self.symbols.extend(more.symbols);
+        match (&mut self.rows, more.rows) {
+            (ScoredRows::Dense(a), ScoredRows::Dense(b)) => a.extend(b),
+            (ScoredRows::Sparse(a), ScoredRows::Sparse(b)) => a.extend(&b),
+            (rows, new) if !matches!(new, ScoredRows::None) => *rows = new,
+            _ => {}
+        }
+    }
+
+    /// The entries at the given places.
+    fn only(&self, shared: &HashSet<(Place, u32)>) -> Scores {
+        if shared.len() == self.places.len() {
+            return self.clone();
+        }
+        let keep: Vec<usize> = (0..self.places.len())
+            .filter(|&i| shared.contains(&(self.places[i], self.symbols[i])))
+            .collect();
+        let rows = match &self.rows {
+            ScoredRows::None => ScoredRows::None,
+            ScoredRows::Dense(d) => {
+                let n = crate::vocab::SYMBOLS;
+                ScoredRows::Dense(
+                    keep.iter().flat_map(|&i| d[i * n..(i + 1) * n].iter().copied()).collect(),
+                )
+            }
+            ScoredRows::Sparse(s) => ScoredRows::Sparse(s.select(&keep)),
+        };
+        Scores {
+            places: keep.iter().map(|&i| self.places[i]).collect(),
+            tokens: self.tokens,
+            nats: keep.iter().map(|&i| self.nats[i]).collect(),
+            symbols: keep.iter().map(|&i| self.symbols[i]).collect(),
+            rows,
+        }
+    }
+}

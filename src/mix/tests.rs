@@ -234,14 +234,25 @@ fn only_members_that_can_end_decide_about_it() {
 
 #[test]
 fn f32_rows_and_absent_members() {
-    let rows: Vec<Vec<f32>> = vec![vec![(0.25f32).ln(), (0.75f32).ln(), f32::NEG_INFINITY], vec![]];
+    let rows: Vec<Vec<f32>> = vec![
+        vec![(0.25f32).ln(), (0.75f32).ln(), f32::NEG_INFINITY],
+        vec![],
+    ];
     let alphabet = Alphabet::tokens(3, vec![2]).unwrap();
     let mut mixer = Mixer::new(Mix::Log, 0.0, alphabet).unwrap();
     let mut out = [0.0; 3];
-    mixer.mix(&rows, &[1.0, 0.0], &[true, true], &mut out).unwrap();
+    mixer
+        .mix(&rows, &[1.0, 0.0], &[true, true], &mut out)
+        .unwrap();
     assert!((out[0].exp() - 0.25).abs() < 1e-7 && out[2] == f64::NEG_INFINITY);
     let missing = mixer.mix(&rows, &[0.5, 0.5], &[true, true], &mut out);
-    assert!(matches!(missing, Err(MixError::Length { member: Some(1), .. })));
+    assert!(matches!(
+        missing,
+        Err(MixError::Length {
+            member: Some(1),
+            ..
+        })
+    ));
 }
 
 #[test]
@@ -264,7 +275,10 @@ fn bad_input_is_an_error() {
         }
         assert!(run([f64::INFINITY, 0.0, 0.0], 1.0).is_err());
         for weight in [f64::NAN, -0.1, f64::INFINITY] {
-            assert!(matches!(run([-1.0; 3], weight), Err(MixError::Weight { member: 0, .. })));
+            assert!(matches!(
+                run([-1.0; 3], weight),
+                Err(MixError::Weight { member: 0, .. })
+            ));
         }
         assert_eq!(
             mixer.mix(&[[f64::NEG_INFINITY; 3]], &[1.0], &[false], &mut [0.0; 3]),

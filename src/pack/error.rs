@@ -5,32 +5,51 @@ use std::path::PathBuf;
 
 /// An error about a manifest, the model store, or a download. One line when displayed.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what the fields are")]
 pub enum PackError {
     /// Not TOML.
     #[error("{origin}:{line}: {reason}")]
-    Syntax { origin: String, line: usize, reason: String },
-    /// A key that manifests do not have. `nearest` is the known key it resembles.
-    #[error("{origin}:{line}: unknown key `{key}`{}{}", within(section), did_you_mean(nearest.as_deref()))]
+    Syntax {
+        origin: String,
+        line: usize,
+        reason: String,
+    },
+    /// A key that manifests do not have, and those that its table may have.
+    #[error("{origin}:{line}: unknown key `{key}`{}{}", within(section), did_you_mean(nearest(key, *known).as_deref()))]
     UnknownKey {
         origin: String,
         line: usize,
-        section: String,
+        section: &'static str,
         key: String,
-        nearest: Option<String>,
-        known: Vec<&'static str>,
+        known: &'static [&'static str],
     },
     /// A key that has to be there is not; `line` is where its table starts.
     #[error("{origin}:{line}: key `{key}` is missing{}", within(section))]
-    MissingKey { origin: String, line: usize, section: String, key: &'static str },
+    MissingKey {
+        origin: String,
+        line: usize,
+        section: &'static str,
+        key: &'static str,
+    },
     /// A value of the wrong type, out of range, or in conflict with another key.
     #[error("{origin}:{line}: `{key}` must be {expected}, not {actual}")]
-    BadValue { origin: String, line: usize, key: String, expected: String, actual: String },
+    BadValue {
+        origin: String,
+        line: usize,
+        key: String,
+        expected: String,
+        actual: String,
+    },
     /// Text that is not a source.
     #[error("source `{text}`: {reason}")]
     BadSource { text: String, reason: &'static str },
     /// No pack of that name.
     #[error("unknown pack `{name}`{}; known packs: {}", did_you_mean(nearest.as_deref()), known.join(", "))]
-    UnknownPack { name: String, nearest: Option<String>, known: Vec<String> },
+    UnknownPack {
+        name: String,
+        nearest: Option<String>,
+        known: Vec<String>,
+    },
     /// A pack of that name is already in the store.
     #[error("pack `{name}` already exists at {}", path.display())]
     PackExists { name: String, path: PathBuf },
@@ -45,7 +64,10 @@ pub enum PackError {
     ReferenceGone { file: String, path: PathBuf },
     /// The store has nothing of that name.
     #[error("no model `{file}` in the store{}", did_you_mean(nearest.as_deref()))]
-    UnknownModel { file: String, nearest: Option<String> },
+    UnknownModel {
+        file: String,
+        nearest: Option<String>,
+    },
     /// Another file of that name is in the store.
     #[error("the store already has another `{file}`, at {}", path.display())]
     NameTaken { file: String, path: PathBuf },
@@ -63,7 +85,11 @@ pub enum PackError {
     Split { path: PathBuf, part: u32, of: u32 },
     /// A file that is already there is not the one the manifest names.
     #[error("{}: sha256 is {actual}, the manifest says {expected}", path.display())]
-    FileDiffers { path: PathBuf, expected: String, actual: String },
+    FileDiffers {
+        path: PathBuf,
+        expected: String,
+        actual: String,
+    },
     /// What was downloaded is not the file the manifest names.
     #[error("sha256 of the download is {actual}, expected {expected}")]
     WrongHash { expected: String, actual: String },
@@ -90,7 +116,10 @@ pub enum PackError {
     Wheel { wheel: String, reason: String },
     /// Every source failed.
     #[error("cannot get `{file}`: {}", failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-    AllSourcesFailed { file: String, failures: Vec<SourceFailure> },
+    AllSourcesFailed {
+        file: String,
+        failures: Vec<SourceFailure>,
+    },
     /// The model is not here, and nothing may be downloaded.
     #[error("model `{file}` would have to be downloaded, but offline mode is on")]
     Offline { file: String },
@@ -102,7 +131,11 @@ pub enum PackError {
     Cancelled,
     /// The file system refused.
     #[error("cannot {action} {}: {source}", path.display())]
-    Io { action: &'static str, path: PathBuf, source: io::Error },
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
 }
 
 /// Why one source did not give the file.
@@ -156,9 +189,16 @@ impl PackError {
 }
 
 /// For `map_err`: the file system refused `action` on `path`.
-pub(super) fn io_error(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> PackError {
+pub(super) fn io_error(
+    action: &'static str,
+    path: impl Into<PathBuf>,
+) -> impl FnOnce(io::Error) -> PackError {
     let path = path.into();
-    move |source| PackError::Io { action, path, source }
+    move |source| PackError::Io {
+        action,
+        path,
+        source,
+    }
 }
 
 /// The one of `known` that `name` was probably meant to be, if any is close.
@@ -166,22 +206,37 @@ pub fn nearest<S: AsRef<str>>(name: &str, known: impl IntoIterator<Item = S>) ->
     let limit = (name.chars().count() / 3).max(2);
     known
         .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate.as_ref()), candidate))
+        .map(|candidate| {
+            (
+                strsim::damerau_levenshtein(name, candidate.as_ref()),
+                candidate,
+            )
+        })
         .filter(|(distance, _)| *distance <= limit)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate.as_ref().to_owned())
 }
 
 fn did_you_mean(nearest: Option<&str>) -> String {
-    nearest.map(|name| format!(", did you mean `{name}`?")).unwrap_or_default()
+    nearest
+        .map(|name| format!(", did you mean `{name}`?"))
+        .unwrap_or_default()
 }
 
 fn within(section: &str) -> String {
-    if section.is_empty() { String::new() } else { format!(" in {section}") }
+    if section.is_empty() {
+        String::new()
+    } else {
+        format!(" in {section}")
+    }
 }
 
 fn paths(looked: &[PathBuf]) -> String {
-    looked.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+    looked
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn status_word(status: u16) -> &'static str {

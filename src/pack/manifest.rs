@@ -119,8 +119,16 @@ pub struct Licence {
 impl Licence {
     /// Whether it is one of the well-known licences that restrict no use, so that nobody need be asked.
     pub fn is_permissive(&self) -> bool {
-        const PERMISSIVE: [&str; 8] =
-            ["apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "isc", "cc0-1.0", "cc-by-4.0", "unlicense"];
+        const PERMISSIVE: [&str; 8] = [
+            "apache-2.0",
+            "mit",
+            "bsd-2-clause",
+            "bsd-3-clause",
+            "isc",
+            "cc0-1.0",
+            "cc-by-4.0",
+            "unlicense",
+        ];
         PERMISSIVE.contains(&self.id.to_ascii_lowercase().as_str())
     }
 }
@@ -138,42 +146,78 @@ impl Manifest {
 
     /// Reads a manifest from text; `title` names it in errors.
     pub fn parse(text: &str, title: &str, origin: Origin) -> Result<Self, PackError> {
-        let document = Document { origin: title, text };
+        let document = Document {
+            origin: title,
+            text,
+        };
         let table = DeTable::parse(text).map_err(|error| PackError::Syntax {
             origin: title.to_owned(),
             line: document.line(error.span().map_or(0, |span| span.start)),
             reason: error.message().lines().collect::<Vec<_>>().join(", "),
         })?;
-        let top = Section { document: &document, title: "", line: 1, table: table.get_ref() };
+        let top = Section {
+            document: &document,
+            title: "",
+            line: 1,
+            table: table.get_ref(),
+        };
         top.only(&["name", "fusion", "member"])?;
-        let name = top.need("name", NAME, |value| string(value).filter(|text| valid_name(text)))?;
+        let name = top.need("name", NAME, |value| {
+            string(value).filter(|text| valid_name(text))
+        })?;
         let fusion = match top.table.get("fusion") {
             None => Fusion::default(),
             Some(value) => match value.get_ref() {
                 DeValue::Table(table) => {
                     let line = document.line(value.span().start);
-                    fusion(&Section { document: &document, title: "[fusion]", line, table })?
+                    fusion(&Section {
+                        document: &document,
+                        title: "[fusion]",
+                        line,
+                        table,
+                    })?
                 }
-                other => return Err(top.bad("fusion", value.span().start, "a table", describe(other))),
+                other => {
+                    return Err(top.bad("fusion", value.span().start, "a table", describe(other)));
+                }
             },
         };
         let mut members: Vec<Member> = Vec::new();
         for value in top.array("member", TABLES)? {
             let DeValue::Table(table) = value.get_ref() else {
-                return Err(top.bad("member", value.span().start, TABLES, describe(value.get_ref())));
+                return Err(top.bad(
+                    "member",
+                    value.span().start,
+                    TABLES,
+                    describe(value.get_ref()),
+                ));
             };
             let line = document.line(value.span().start);
-            let section = Section { document: &document, title: "[[member]]", line, table };
+            let section = Section {
+                document: &document,
+                title: "[[member]]",
+                line,
+                table,
+            };
             let member = read_member(&section, &origin)?;
             if members.iter().any(|other| other.name == member.name) {
-                return Err(section.clash("name", "unique in the pack", &format!("{:?} again", member.name)));
+                return Err(section.clash(
+                    "name",
+                    "unique in the pack",
+                    &format!("{:?} again", member.name),
+                ));
             }
             members.push(member);
         }
         if members.is_empty() {
             return Err(top.missing("member"));
         }
-        Ok(Self { name, fusion, members, origin })
+        Ok(Self {
+            name,
+            fusion,
+            members,
+            origin,
+        })
     }
 
     /// The manifest as TOML; [`Manifest::parse`] reads it back.
@@ -201,17 +245,23 @@ const TABLES: &str = "a list of tables, each begun by [[member]]";
 pub(super) fn valid_name(name: &str) -> bool {
     name.len() <= 100
         && name.starts_with(|first: char| first.is_ascii_alphanumeric())
-        && name.chars().all(|char| char.is_ascii_alphanumeric() || "._-".contains(char))
+        && name
+            .chars()
+            .all(|char| char.is_ascii_alphanumeric() || "._-".contains(char))
 }
 
 fn fusion(section: &Section) -> Result<Fusion, PackError> {
-    section.only(&["vocab", "mix", "weights", "tau", "epsilon", "heads", "drop", "floor"])?;
+    section.only(&[
+        "vocab", "mix", "weights", "tau", "epsilon", "heads", "drop", "floor",
+    ])?;
     let below_one = |value: &DeValue| number(value).filter(|share| (0.0..1.0).contains(share));
     Ok(Fusion {
         vocab: section.get("vocab", "a string", string)?,
         mix: section.get("mix", "a string", string)?,
         weights: section.get("weights", "a string", string)?,
-        tau: section.get("tau", "a number above 0", |value| number(value).filter(|tau| *tau > 0.0))?,
+        tau: section.get("tau", "a number above 0", |value| {
+            number(value).filter(|tau| *tau > 0.0)
+        })?,
         epsilon: section.get("epsilon", "a number from 0 to below 1", below_one)?,
         heads: section.get("heads", "a whole number from 1 to 4096", whole(1, 4096))?,
         drop: section.get("drop", "a number from 0 to below 1", below_one)?,
@@ -223,33 +273,72 @@ fn fusion(section: &Section) -> Result<Fusion, PackError> {
 
 fn read_member(section: &Section, origin: &Origin) -> Result<Member, PackError> {
     section.only(&[
-        "name", "file", "sha256", "size", "sources", "licence", "licence_url", "n_gpu_layers", "device", "ctx_size",
-        "threads", "tensor_split", "main_gpu", "chat_template", "chat_template_file", "prior",
+        "name",
+        "file",
+        "sha256",
+        "size",
+        "sources",
+        "licence",
+        "licence_url",
+        "n_gpu_layers",
+        "device",
+        "ctx_size",
+        "threads",
+        "tensor_split",
+        "main_gpu",
+        "chat_template",
+        "chat_template_file",
+        "prior",
     ])?;
     let id = section.get("licence", "a string", string)?;
     let url = section.get("licence_url", "a string", string)?;
     let member = Member {
-        name: section.need("name", NAME, |value| string(value).filter(|text| valid_name(text)))?,
+        name: section.need("name", NAME, |value| {
+            string(value).filter(|text| valid_name(text))
+        })?,
         file: section.need("file", "a path", string)?,
         sha256: section.get("sha256", "64 hexadecimal digits", |value| {
-            let digits = value.as_str().filter(|text| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()));
+            let digits = value.as_str().filter(|text| {
+                text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+            });
             digits.map(str::to_ascii_lowercase)
         })?,
         size: section.get("size", "a number of bytes above 0", whole(1, i64::MAX))?,
         sources: sources(section)?,
-        licence: id.map(|id| Licence { id, url: url.clone() }),
-        n_gpu_layers: section.get("n_gpu_layers", "a whole number from -1 (all) to 100000", whole(-1, 100_000))?,
+        licence: id.map(|id| Licence {
+            id,
+            url: url.clone(),
+        }),
+        n_gpu_layers: section.get(
+            "n_gpu_layers",
+            "a whole number from -1 (all) to 100000",
+            whole(-1, 100_000),
+        )?,
         device: section.get("device", "a string", string)?,
-        ctx_size: section.get("ctx_size", "a number of tokens above 0", whole(1, i64::from(i32::MAX)))?,
+        ctx_size: section.get(
+            "ctx_size",
+            "a number of tokens above 0",
+            whole(1, i64::from(i32::MAX)),
+        )?,
         threads: section.get("threads", "a whole number from 1 to 4096", whole(1, 4096))?,
-        tensor_split: section.get("tensor_split", "a list of numbers that are not negative and not all 0", tensor_split)?,
+        tensor_split: section.get(
+            "tensor_split",
+            "a list of numbers that are not negative and not all 0",
+            tensor_split,
+        )?,
         main_gpu: section.get("main_gpu", "a whole number from 0 to 255", whole(0, 255))?,
         chat_template: section.get("chat_template", "a string", string)?,
         chat_template_file: section.get("chat_template_file", "a path", string)?,
-        prior: section.get("prior", "a number that is not negative", |value| number(value).filter(|prior| *prior >= 0.0))?,
+        prior: section.get("prior", "a number that is not negative", |value| {
+            number(value).filter(|prior| *prior >= 0.0)
+        })?,
     };
     if member.chat_template.is_some() && member.chat_template_file.is_some() {
-        return Err(section.clash("chat_template_file", "left out", "given beside `chat_template`"));
+        return Err(section.clash(
+            "chat_template_file",
+            "left out",
+            "given beside `chat_template`",
+        ));
     }
     if member.licence.is_none() && url.is_some() {
         return Err(section.clash("licence_url", "given beside `licence`", "alone"));
@@ -258,9 +347,15 @@ fn read_member(section: &Section, origin: &Origin) -> Result<Member, PackError> 
         return Err(section.missing("sha256"));
     }
     if !member.sources.is_empty() && !plain_file_name(&member.file) {
-        return Err(section.clash("file", "a plain file name, since the member has sources", &format!("{:?}", member.file)));
+        return Err(section.clash(
+            "file",
+            "a plain file name, since the member has sources",
+            &format!("{:?}", member.file),
+        ));
     }
-    let climbs = Path::new(&member.file).components().any(|part| part == Component::ParentDir);
+    let climbs = Path::new(&member.file)
+        .components()
+        .any(|part| part == Component::ParentDir);
     if climbs && !matches!(origin, Origin::File(_)) {
         return Err(section.clash("file", "a path without `..`", &format!("{:?}", member.file)));
     }
@@ -271,22 +366,46 @@ fn sources(section: &Section) -> Result<Vec<Source>, PackError> {
     const EXPECTED: &str = "a list of strings";
     let read = |value: &toml::Spanned<DeValue>| {
         let Some(text) = value.get_ref().as_str() else {
-            return Err(section.bad("sources", value.span().start, EXPECTED, describe(value.get_ref())));
+            return Err(section.bad(
+                "sources",
+                value.span().start,
+                EXPECTED,
+                describe(value.get_ref()),
+            ));
         };
         text.parse().map_err(|error| match error {
-            PackError::BadSource { text, reason } => section.bad("sources", value.span().start, reason, format!("{text:?}")),
+            PackError::BadSource { text, reason } => {
+                section.bad("sources", value.span().start, reason, format!("{text:?}"))
+            }
             other => other,
         })
     };
-    section.array("sources", EXPECTED)?.iter().map(read).collect()
+    section
+        .array("sources", EXPECTED)?
+        .iter()
+        .map(read)
+        .collect()
 }
 
 fn tensor_split(value: &DeValue) -> Option<Vec<f32>> {
-    let shares: Option<Vec<f32>> = value.as_array()?.iter().map(|share| number(share.get_ref()).map(|share| share as f32)).collect();
-    shares.filter(|shares| shares.iter().all(|share| *share >= 0.0 && share.is_finite()) && shares.iter().any(|share| *share > 0.0))
+    let shares: Option<Vec<f32>> = value
+        .as_array()?
+        .iter()
+        .map(|share| number(share.get_ref()).map(|share| share as f32))
+        .collect();
+    shares.filter(|shares| {
+        shares
+            .iter()
+            .all(|share| *share >= 0.0 && share.is_finite())
+            && shares.iter().any(|share| *share > 0.0)
+    })
 }
 
 /// A reader of whole numbers from `least` to `most`, both included.
 fn whole<T: TryFrom<i64>>(least: i64, most: i64) -> impl Fn(&DeValue) -> Option<T> {
-    move |value| integer(value).filter(|number| (least..=most).contains(number)).and_then(|number| T::try_from(number).ok())
+    move |value| {
+        integer(value)
+            .filter(|number| (least..=most).contains(number))
+            .and_then(|number| T::try_from(number).ok())
+    }
 }

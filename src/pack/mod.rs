@@ -30,4 +30,5 @@ pub use source::{Source, Wheel};
 pub use store::{Listing, Removed, Store, StoredModel};
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 mod tests;

@@ -3,7 +3,7 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::error::{PackError, nearest};
+use super::error::PackError;
 
 /// The text of a manifest and the name it goes by in messages.
 pub(super) struct Document<'a> {
@@ -14,38 +14,52 @@ pub(super) struct Document<'a> {
 impl Document<'_> {
     /// Line of a byte offset, from 1.
     pub fn line(&self, offset: usize) -> usize {
-        1 + self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
+        1 + self
+            .text
+            .bytes()
+            .take(offset)
+            .filter(|byte| *byte == b'\n')
+            .count()
     }
 }
 
 /// A table with its title (`[fusion]`; empty at the top level) and the line where it starts.
 pub(super) struct Section<'a> {
     pub document: &'a Document<'a>,
-    pub title: &'a str,
+    pub title: &'static str,
     pub line: usize,
     pub table: &'a DeTable<'a>,
 }
 
 impl<'a> Section<'a> {
     /// Refuses the first key, in order of lines, that is not among `known`.
-    pub fn only(&self, known: &[&'static str]) -> Result<(), PackError> {
-        let unknown = self.table.keys().filter(|key| !known.contains(&key.get_ref().as_ref()));
+    pub fn only(&self, known: &'static [&'static str]) -> Result<(), PackError> {
+        let unknown = self
+            .table
+            .keys()
+            .filter(|key| !known.contains(&key.get_ref().as_ref()));
         match unknown.min_by_key(|key| key.span().start) {
             None => Ok(()),
             Some(key) => Err(PackError::UnknownKey {
                 origin: self.document.origin.to_owned(),
                 line: self.document.line(key.span().start),
-                section: self.title.to_owned(),
+                section: self.title,
                 key: key.get_ref().to_string(),
-                nearest: nearest(key.get_ref(), known),
-                known: known.to_vec(),
+                known,
             }),
         }
     }
 
     /// The value of `key` through `read`, which answers `None` for anything but what `expected` describes.
-    pub fn get<T>(&self, key: &str, expected: &str, read: impl Fn(&DeValue) -> Option<T>) -> Result<Option<T>, PackError> {
-        let Some(value) = self.table.get(key) else { return Ok(None) };
+    pub fn get<T>(
+        &self,
+        key: &str,
+        expected: &str,
+        read: impl Fn(&DeValue) -> Option<T>,
+    ) -> Result<Option<T>, PackError> {
+        let Some(value) = self.table.get(key) else {
+            return Ok(None);
+        };
         match read(value.get_ref()) {
             Some(read) => Ok(Some(read)),
             None => Err(self.bad(key, value.span().start, expected, describe(value.get_ref()))),
@@ -53,20 +67,39 @@ impl<'a> Section<'a> {
     }
 
     /// As [`Section::get`], for a key that has to be there.
-    pub fn need<T>(&self, key: &'static str, expected: &str, read: impl Fn(&DeValue) -> Option<T>) -> Result<T, PackError> {
-        self.get(key, expected, read)?.ok_or_else(|| self.missing(key))
+    pub fn need<T>(
+        &self,
+        key: &'static str,
+        expected: &str,
+        read: impl Fn(&DeValue) -> Option<T>,
+    ) -> Result<T, PackError> {
+        self.get(key, expected, read)?
+            .ok_or_else(|| self.missing(key))
     }
 
     /// The elements of an array; empty if the key is absent.
-    pub fn array(&self, key: &str, expected: &str) -> Result<&'a [Spanned<DeValue<'a>>], PackError> {
-        let Some(value) = self.table.get(key) else { return Ok(&[]) };
+    pub fn array(
+        &self,
+        key: &str,
+        expected: &str,
+    ) -> Result<&'a [Spanned<DeValue<'a>>], PackError> {
+        let Some(value) = self.table.get(key) else {
+            return Ok(&[]);
+        };
         let array = value.get_ref().as_array();
-        array.map(AsRef::as_ref).ok_or_else(|| self.bad(key, value.span().start, expected, describe(value.get_ref())))
+        array
+            .map(AsRef::as_ref)
+            .ok_or_else(|| self.bad(key, value.span().start, expected, describe(value.get_ref())))
     }
 
     pub fn missing(&self, key: &'static str) -> PackError {
         let Document { origin, .. } = self.document;
-        PackError::MissingKey { origin: (*origin).to_owned(), line: self.line, section: self.title.to_owned(), key }
+        PackError::MissingKey {
+            origin: (*origin).to_owned(),
+            line: self.line,
+            section: self.title,
+            key,
+        }
     }
 
     /// The error for `key`, whose value starts at byte `offset`.
@@ -90,7 +123,9 @@ impl<'a> Section<'a> {
 /// A short word for a value in a message.
 pub(super) fn describe(value: &DeValue) -> String {
     match value {
-        DeValue::String(text) if text.chars().count() > 60 => format!("{:?}…", text.chars().take(60).collect::<String>()),
+        DeValue::String(text) if text.chars().count() > 60 => {
+            format!("{:?}…", text.chars().take(60).collect::<String>())
+        }
         DeValue::String(text) => format!("{text:?}"),
         DeValue::Integer(number) => number.as_str().to_owned(),
         DeValue::Float(number) => number.as_str().to_owned(),
@@ -103,12 +138,17 @@ pub(super) fn describe(value: &DeValue) -> String {
 
 /// A string that is not empty.
 pub(super) fn string(value: &DeValue) -> Option<String> {
-    value.as_str().filter(|text| !text.trim().is_empty() && !text.contains('\0')).map(str::to_owned)
+    value
+        .as_str()
+        .filter(|text| !text.trim().is_empty() && !text.contains('\0'))
+        .map(str::to_owned)
 }
 
 /// An integer.
 pub(super) fn integer(value: &DeValue) -> Option<i64> {
-    value.as_integer().and_then(|number| i64::from_str_radix(number.as_str(), number.radix()).ok())
+    value
+        .as_integer()
+        .and_then(|number| i64::from_str_radix(number.as_str(), number.radix()).ok())
 }
 
 /// A finite number, written as an integer or not.

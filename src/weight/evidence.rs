@@ -188,7 +188,10 @@ impl Evidence {
 
     /// That every member has well-formed rows of the same kind.
     pub(super) fn check_rows(&self) -> Result<(), WeightError> {
-        let kind = self.members.first().map(|first| std::mem::discriminant(&first.rows));
+        let kind = self
+            .members
+            .first()
+            .map(|first| std::mem::discriminant(&first.rows));
         let n = self.symbols.len();
         let size = self.alphabet.size();
         for (member, of) in self.members.iter().enumerate() {
@@ -216,16 +219,18 @@ impl Evidence {
                     if rows.len() != n {
                         return Err(length("rows", n, rows.len()));
                     }
-                    let fine = |&(symbol, ln_p): &(u32, f32)| {
-                        (symbol as usize) < size && is_ln_p(ln_p)
-                    };
+                    let fine =
+                        |&(symbol, ln_p): &(u32, f32)| (symbol as usize) < size && is_ln_p(ln_p);
                     let fine = |i: &usize| {
                         rows.listed(*i).iter().all(fine) && !rows.remainder[*i].is_nan()
                     };
                     if let Some(index) = (0..n).find(|i| !fine(i)) {
                         return Err(bad(index));
                     }
-                    let own = |i: usize| rows.listed(i).binary_search_by_key(&self.symbols[i], |e| e.0);
+                    let own = |i: usize| {
+                        rows.listed(i)
+                            .binary_search_by_key(&self.symbols[i], |e| e.0)
+                    };
                     if let Some(index) = (0..n).find(|&i| own(i).is_err()) {
                         return Err(bad(index));
                     }

@@ -94,11 +94,17 @@ impl Method {
                 text: name.to_owned(),
                 nearest: nearest(name, names.iter().map(AsRef::as_ref)),
             };
-            let k = names.iter().position(|n| n.as_ref() == name).ok_or_else(unknown)?;
+            let k = names
+                .iter()
+                .position(|n| n.as_ref() == name)
+                .ok_or_else(unknown)?;
             if given[k].is_some() {
                 return Err(MethodError::Twice(name.to_owned()));
             }
-            let weight = value.parse().ok().filter(|w: &f64| *w >= 0.0 && w.is_finite());
+            let weight = value
+                .parse()
+                .ok()
+                .filter(|w: &f64| *w >= 0.0 && w.is_finite());
             given[k] = Some(weight.ok_or_else(|| MethodError::Value {
                 member: name.to_owned(),
                 value: value.to_owned(),

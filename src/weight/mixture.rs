@@ -119,19 +119,28 @@ impl<'a> Mixture<'a> {
         };
         let mut shares = Vec::new();
         votes(lambda, may_end, &mut shares);
-        let go_on = |i: usize| pool_end(self.mix, self.ln_floor, &shares, |k| self.splits[k][i]).go_on;
+        let go_on =
+            |i: usize| pool_end(self.mix, self.ln_floor, &shares, |k| self.splits[k][i]).go_on;
         (0..self.len()).map(|i| -go_on(i)).sum()
     }
 
     /// Σ −ln M(p_k(x_i | not END)), in nats.
     fn go_on_loss(&self, lambda: &[f64]) -> f64 {
-        let members: Vec<(usize, f64)> =
-            lambda.iter().copied().enumerate().filter(|(_, w)| *w > 0.0).collect();
+        let members: Vec<(usize, f64)> = lambda
+            .iter()
+            .copied()
+            .enumerate()
+            .filter(|(_, w)| *w > 0.0)
+            .collect();
+        // Alone, a member has no floor; it is normalised all the same, so that the rounding of its row is not
+        // taken for a difference between it and a mixture.
+        let alone = members.len() == 1;
+        let bottom = if alone {
+            f64::NEG_INFINITY
+        } else {
+            self.ln_floor
+        };
         let mut loss = 0.0;
-        if let ([(k, _)], Mix::Log) = (members.as_slice(), self.mix) {
-            // Alone, a member has no floor.
-            return (0..self.len()).map(|i| -self.conditional_target(*k, i)).sum();
-        }
         let mut row = Vec::new();
         let mut sum = Vec::new();
         for i in 0..self.len() {
@@ -147,12 +156,16 @@ impl<'a> Mixture<'a> {
                     for &(k, w) in &members {
                         self.conditional(k, i, &mut row);
                         for (s, x) in sum.iter_mut().zip(&row) {
-                            *s += w * lift(*x, self.ln_floor);
+                            *s += w * lift(*x, bottom);
                         }
                     }
                     let p = |(c, s): (usize, &f64)| self.copies(i, c) * s.exp();
                     let z: f64 = sum.iter().enumerate().map(p).sum();
-                    sum[self.target(i)] - z.ln()
+                    if z > 0.0 {
+                        sum[self.target(i)] - z.ln()
+                    } else {
+                        f64::NEG_INFINITY
+                    }
                 }
             };
         }
@@ -270,5 +283,9 @@ fn columns(evidence: &Evidence) -> Columns {
         starts.push(ids.len());
         others.push(alphabet.size() - alphabet.ends().len() - union.len());
     }
-    Columns::Union { starts, ids, others }
+    Columns::Union {
+        starts,
+        ids,
+        others,
+    }
 }

@@ -152,7 +152,9 @@ pub fn mixture_bits_per_byte(
 /// `keep[k]` saves member k whatever its weight (missing entries are false); the heaviest member, the first of
 /// equals, always stays.
 pub fn apply_drop(lambda: &[f64], drop: f64, keep: &[bool]) -> Vec<f64> {
-    let best = (0..lambda.len()).rev().max_by(|&a, &b| lambda[a].total_cmp(&lambda[b]));
+    let best = (0..lambda.len())
+        .rev()
+        .max_by(|&a, &b| lambda[a].total_cmp(&lambda[b]));
     let stays = |k: usize| lambda[k] >= drop || keep.get(k) == Some(&true) || Some(k) == best;
     let kept = |k: usize| if stays(k) { lambda[k] } else { 0.0 };
     let mut rest: Vec<f64> = (0..lambda.len()).map(kept).collect();

@@ -8,9 +8,9 @@
 //! # Cost
 //! For n symbols, C columns (256 in bytes) and K members, 2·n·C·(K − 1) exponentials and 19·n·C·(K − 1)
 //! multiplications for log mixing, where instead of a new exponential for every λ the unnormalised mixture
-//! `exp(λA + (1 − λ)B)` walks up the grid by the factor `exp(0.05·(A − B))`; A, the weighted sum of the members mixed
-//! so far, takes n·C·8 bytes. Linear mixing looks at the evidence's own symbols only: 20·n·(K − 1) additions.
-//! Pooling END takes K·20·n·(K − 1) more. 8 members on 8,000 bytes take about half a second on one core.
+//! `exp(λA + (1 − λ)B)` walks up the grid by the factor `exp(0.05·(A − B))`; A, the weighted sum of the members
+//! mixed so far, takes n·C·8 bytes. Linear mixing looks at the evidence's own symbols only: 20·n·(K − 1) additions.
+//! Pooling END takes K·20·n·(K − 1) more. 8 members on 8,000 bytes take under a second on one core.
 
 use super::mixture::Mixture;
 use super::top1::by_loss;
@@ -21,7 +21,8 @@ const STEPS: usize = 20;
 /// Differences of loss (nats per byte) that are rounding error.
 const TIE: f64 = 1e-12;
 
-/// ln p over the go-on symbols of every position: of the mix so far.
+/// The mix so far, position after position, as [`part`] gives a member's: for log mixing Σ λ_k ln p_k over all
+/// columns, not normalised; for linear mixing Σ λ_k p_k of the evidence's own symbol.
 type Blend = Vec<f64>;
 
 /// `losses`: L_k in nats per byte, for the order.
@@ -72,7 +73,8 @@ fn part(mixture: &Mixture, k: usize, i: usize, out: &mut Vec<f64>) {
         Mix::Log => {
             out.resize(mixture.width(i), 0.0);
             mixture.conditional(k, i, out);
-            out.iter_mut().for_each(|x| *x = lift(*x, mixture.ln_floor()));
+            out.iter_mut()
+                .for_each(|x| *x = lift(*x, mixture.ln_floor()));
         }
         Mix::Linear => out.push(mixture.conditional_target(k, i).exp()),
     }

@@ -13,9 +13,12 @@ use super::TemplateError;
 /// Longest template source, bytes. The longest in the wild have some 30,000.
 pub(super) const MAX_SOURCE: usize = 128 * 1024;
 
+/// Longest tag, bytes outside its strings. The engine folds constants in a time that is the square of it.
+pub(super) const MAX_TAG: usize = 4 * 1024;
+
 /// Stack that templates are compiled and rendered on, bytes of address space. The engine recurses once for
-/// every operator of a chain such as `- - - 1`, at up to a kilobyte and a half each.
-const STACK: usize = 256 * 1024 * 1024;
+/// every operator of a chain such as `- - - 1`, and for every `elif`, at up to three kilobytes each in a debug build.
+const STACK: usize = 128 * 1024 * 1024;
 
 /// Deepest value that a namespace takes. Messages in a list make three levels.
 const MAX_DEPTH: usize = 16;
@@ -72,7 +75,10 @@ pub(super) fn storable(state: &State, value: Value) -> Result<Value, Error> {
 ///
 /// `{% generation %}` (Hugging Face's mark around what the assistant says) becomes `{% with %}`, which prints
 /// its body just so. `{% set ns.x = value %}` has its value pass [`storable`].
-pub(super) fn rewrite(source: &str) -> String {
+///
+/// # Errors
+/// [`TemplateError::Syntax`] when a tag is longer than [`MAX_TAG`].
+pub(super) fn rewrite(source: &str) -> Result<String, TemplateError> {
     let mut out = String::with_capacity(source.len() + 64);
     let mut rest = source;
     while let Some(start) = next_tag(rest) {
@@ -84,10 +90,15 @@ pub(super) fn rewrite(source: &str) -> String {
         let (before, tag) = rest.split_at(start);
         out.push_str(before);
         // A tag that does not end is the engine's to report.
-        let Some(end) = tag_end(tag, close) else {
+        let Some((end, size)) = tag_end(tag, close) else {
             rest = tag;
             break;
         };
+        if size > MAX_TAG {
+            let line = 1 + source[..source.len() - tag.len()].matches('\n').count();
+            let message = format!("a tag has {size} bytes outside strings, more than {MAX_TAG}");
+            return Err(TemplateError::Syntax { line, message });
+        }
         if close == "%}" {
             push_statement(&mut out, &tag[2..end]);
         } else {
@@ -101,7 +112,7 @@ pub(super) fn rewrite(source: &str) -> String {
         }
     }
     out.push_str(rest);
-    out
+    Ok(out)
 }
 
 /// Where the first tag or comment opens.
@@ -109,26 +120,30 @@ fn next_tag(text: &str) -> Option<usize> {
     text.as_bytes().windows(2).position(|pair| matches!(pair, b"{%" | b"{{" | b"{#"))
 }
 
-/// Where `close` begins in a tag, outside its strings, and for `}}` outside its braces.
-fn tag_end(tag: &str, close: &str) -> Option<usize> {
+/// Where `close` begins in a tag, outside its strings and braces, and how many bytes of it are outside strings.
+/// Comments count as nothing.
+fn tag_end(tag: &str, close: &str) -> Option<(usize, usize)> {
     if close == "#}" {
-        return tag.get(2..)?.find(close).map(|at| at + 2);
+        return tag.get(2..)?.find(close).map(|at| (at + 2, 0));
     }
     let bytes = tag.as_bytes();
-    let (mut quote, mut braces, mut at) = (None, 0usize, 2);
+    let (mut quote, mut braces, mut size, mut at) = (None, 0usize, 0, 2);
     while at < bytes.len() {
         let byte = bytes[at];
         match quote {
             Some(_) if byte == b'\\' => at += 1,
             Some(open) if byte == open => quote = None,
             Some(_) => {}
-            None if braces == 0 && bytes[at..].starts_with(close.as_bytes()) => return Some(at),
-            None => match byte {
-                b'\'' | b'"' => quote = Some(byte),
-                b'{' => braces += 1,
-                b'}' => braces = braces.saturating_sub(1),
-                _ => {}
-            },
+            None if braces == 0 && bytes[at..].starts_with(close.as_bytes()) => return Some((at, size)),
+            None => {
+                size += 1;
+                match byte {
+                    b'\'' | b'"' => quote = Some(byte),
+                    b'{' => braces += 1,
+                    b'}' => braces = braces.saturating_sub(1),
+                    _ => {}
+                }
+            }
         }
         at += 1;
     }
@@ -191,16 +206,16 @@ mod tests {
     #[test]
     fn generation_blocks_become_transparent() {
         assert_eq!(
-            rewrite("a{%- generation -%}b{% endgeneration +%}c"),
-            "a{%- with -%}b{% endwith +%}c"
+            rewrite("a{%- generation -%}b{% endgeneration +%}c").as_deref(),
+            Ok("a{%- with -%}b{% endwith +%}c")
         );
     }
 
     #[test]
     fn namespace_assignments_are_checked_and_others_are_not() {
         assert_eq!(
-            rewrite("{%- set ns.a = 'x %} =' if y else b, c -%}\n{% set d = e.f %}"),
-            "{%- set ns.a = ( 'x %} =' if y else b, c)|packllm_storable  -%}\n{% set d = e.f %}"
+            rewrite("{%- set ns.a = 'x %} =' if y else b, c -%}\n{% set d = e.f %}").as_deref(),
+            Ok("{%- set ns.a = ( 'x %} =' if y else b, c)|packllm_storable  -%}\n{% set d = e.f %}")
         );
     }
 
@@ -220,7 +235,7 @@ mod tests {
             "{%%}{{}}{#}",
             "é{%é",
         ] {
-            assert_eq!(rewrite(source), source);
+            assert_eq!(rewrite(source).as_deref(), Ok(source));
         }
     }
 }

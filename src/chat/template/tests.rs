@@ -1,0 +1,249 @@
+use super::*;
+use crate::chat::samples::*;
+
+/// The conversation's rendering, without folding.
+#[track_caller]
+fn assert_renders(source: &str, expected: &str) {
+    let rendered = template(source).render(&conversation(), true, now()).unwrap();
+    assert_eq!(rendered.text, expected);
+    assert!(!rendered.system_folded);
+}
+
+/// An expression's rendering in an otherwise empty conversation.
+fn eval(source: &str) -> Result<String, TemplateError> {
+    Ok(Template::new(source, "<s>", "</s>")?.render(&[], false, now())?.text)
+}
+
+#[test]
+fn chatml() {
+    let expected = "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n\
+        <|im_start|>assistant\nHello!<|im_end|>\n<|im_start|>user\n1+1?<|im_end|>\n\
+        <|im_start|>assistant\n";
+    for source in [CHATML, SMOLLM2, QWEN25, QWEN3] {
+        assert_renders(source, expected);
+    }
+}
+
+#[test]
+fn default_system_prompts_appear_where_there_is_none() {
+    let messages = [Message::user("Hi")];
+    let text = template(SMOLLM2).render(&messages, false, now()).unwrap().text;
+    assert_eq!(
+        text,
+        "<|im_start|>system\nYou are a helpful model.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
+    );
+}
+
+#[test]
+fn llama() {
+    assert_renders(
+        LLAMA2,
+        "<s>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\nHi [/INST] Hello! </s><s>[INST] 1+1? [/INST]",
+    );
+    assert_renders(
+        LLAMA3,
+        "<s><|start_header_id|>system<|end_header_id|>\n\nBe brief.<|eot_id|>\
+         <|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>\
+         <|start_header_id|>assistant<|end_header_id|>\n\nHello!<|eot_id|>\
+         <|start_header_id|>user<|end_header_id|>\n\n1+1?<|eot_id|>\
+         <|start_header_id|>assistant<|end_header_id|>\n\n",
+    );
+}
+
+#[test]
+fn mistral_gemma_3_phi_and_command_r() {
+    assert_renders(MISTRAL_V3, "<s>[INST] Hi[/INST] Hello!</s>[INST] Be brief.\n\n1+1?[/INST]");
+    assert_renders(
+        GEMMA3,
+        "<s><start_of_turn>user\nBe brief.\n\nHi<end_of_turn>\n<start_of_turn>model\nHello!<end_of_turn>\n\
+         <start_of_turn>user\n1+1?<end_of_turn>\n<start_of_turn>model\n",
+    );
+    assert_renders(
+        PHI3,
+        "<|system|>\nBe brief.<|end|>\n<|user|>\nHi<|end|>\n<|assistant|>\nHello!<|end|>\n\
+         <|user|>\n1+1?<|end|>\n<|assistant|>\n",
+    );
+    assert_renders(
+        COMMAND_R,
+        "<s><|START_OF_TURN_TOKEN|><|SYSTEM_TOKEN|>Be brief.<|END_OF_TURN_TOKEN|>\
+         <|START_OF_TURN_TOKEN|><|USER_TOKEN|>Hi<|END_OF_TURN_TOKEN|>\
+         <|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>Hello!<|END_OF_TURN_TOKEN|>\
+         <|START_OF_TURN_TOKEN|><|USER_TOKEN|>1+1?<|END_OF_TURN_TOKEN|>\
+         <|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>",
+    );
+}
+
+#[test]
+fn thoughts_are_dropped_as_the_templates_say() {
+    let mut messages = conversation();
+    messages[2].content = "<think>\nA greeting.\n</think>\n\nHello!".to_owned();
+    let deepseek = template(DEEPSEEK_R1).render(&messages, true, now()).unwrap().text;
+    assert_eq!(
+        deepseek,
+        "<s>Be brief.<｜User｜>Hi<｜Assistant｜>\n\nHello!<｜end▁of▁sentence｜>\
+         <｜User｜>1+1?<｜Assistant｜><think>\n"
+    );
+    let qwen = template(QWEN3).render(&messages[..3], false, now()).unwrap().text;
+    assert!(qwen.ends_with("assistant\n<think>\nA greeting.\n</think>\n\nHello!<|im_end|>\n"), "{qwen}");
+    let qwen = template(QWEN3).render(&messages, true, now()).unwrap().text;
+    assert!(qwen.contains("<|im_start|>assistant\nHello!<|im_end|>\n"), "{qwen}");
+}
+
+#[test]
+fn system_messages_are_folded_where_they_are_refused_or_ignored() {
+    let refused = template(MISTRAL_V1).render(&conversation(), true, now()).unwrap();
+    assert!(refused.system_folded);
+    assert_eq!(refused.text, "<s>[INST] Be brief.\n\nHi [/INST]Hello!</s> [INST] 1+1? [/INST]");
+
+    let refused = template(GEMMA2).render(&conversation(), true, now()).unwrap();
+    assert!(refused.system_folded);
+    assert!(refused.text.starts_with("<s><start_of_turn>user\nBe brief.\n\nHi<end_of_turn>\n"));
+
+    let ignored = "{% for m in messages if m.role != 'system' %}[{{ m.content }}]{% endfor %}.";
+    let mut messages = conversation();
+    messages[0].content = ".".to_owned(); // the text is in the markup, the message is not
+    let ignored = template(ignored).render(&messages, true, now()).unwrap();
+    assert_eq!((ignored.text.as_str(), ignored.system_folded), ("[.\n\nHi][Hello!][1+1?].", true));
+
+    messages[0].content = "\n".to_owned();
+    let blank = template(GEMMA2).render(&messages, true, now()).unwrap();
+    assert!(blank.text.starts_with("<s><start_of_turn>user\nHi<end_of_turn>\n"));
+}
+
+#[test]
+fn a_template_refuses_in_its_own_words() {
+    let messages = [Message::system("S"), Message::user("a"), Message::user("b")];
+    let error = template(MISTRAL_V1).render(&messages, true, now()).unwrap_err();
+    let TemplateError::Raised { line: 1, message } = &error else { panic!("{error:?}") };
+    assert_eq!(message, "Conversation roles must alternate user/assistant/user/assistant/...");
+    assert!(error.hint().contains("chat_template"));
+    assert_eq!(
+        error.to_string(),
+        "the chat template (line 1) says: Conversation roles must alternate user/assistant/user/assistant/..."
+    );
+}
+
+#[test]
+fn the_plain_template_is_a_transcript() {
+    let plain = Template::plain();
+    let mut messages = conversation();
+    messages[2].content = " Hello!\n".to_owned();
+    assert_eq!(
+        plain.render(&messages, true, now()).unwrap().text,
+        "Be brief.\n\nUser: Hi\n\nAssistant: Hello!\n\nUser: 1+1?\n\nAssistant:"
+    );
+    assert!(plain.is_plain());
+    assert_eq!(plain.stop(), Some("\nUser:"));
+    assert_eq!(template(CHATML).stop(), None);
+    assert_eq!(plain.render(&[], true, now()).unwrap().text, "Assistant:");
+}
+
+#[test]
+fn python_and_hugging_face_conventions() {
+    for (source, expected) in [
+        ("{{ {'a': [1, 'é<>&\\'\"', none, true, 1.5], 'b': {}}|tojson }}",
+         "{\"a\": [1, \"é<>&'\\\"\", null, true, 1.5], \"b\": {}}"),
+        ("{{ {'a': [1, 2], 'b': []}|tojson(indent=2) }}",
+         "{\n  \"a\": [\n    1,\n    2\n  ],\n  \"b\": []\n}"),
+        ("{{ '\\u2028\n\t\\\\'|tojson(ensure_ascii=false) }}", "\"\u{2028}\\n\\t\\\\\""),
+        ("{{ strftime_now('%d %b %Y %H:%M') }}", "07 Mar 2024 15:04"),
+        ("{{ '<b>' }}{{ none }}{{ true }}{{ missing }}{{ messages.missing }}", "<b>NoneTrue"),
+        ("{{ tools is none }}{{ documents is none }}{{ tools is defined }}", "TrueTrueTrue"),
+        ("{{ add_generation_prompt }}{{ bos_token ~ eos_token }}", "False<s></s>"),
+        ("{{ ' a b '.strip().split(' ')[-1] }}{{ 'abc'[::-1] }}{{ 'abc'.startswith('ab') }}", "bcbaTrue"),
+        ("{% for k, v in {'x': 1}.items() %}{{ k }}{{ v }}{% endfor %}{{ {'a': 1}.get('b') }}", "x1None"),
+        ("{% for i in [1, 2, 3] %}{% if i == 2 %}{% continue %}{% endif %}{{ i }}{% break %}{% endfor %}", "1"),
+        ("{% set ns = namespace(a=1) %}{% for i in [1, 2] %}{% set ns.a = ns.a + i, 7 %}{% set ns.a = ns.a[0] %}{% endfor %}{{ ns.a }}", "4"),
+        ("{{ tools is iterable }}{{ missing is iterable }}{{ '<{}|{:2}>'.format('é', 1) }}", "FalseTrue<é| 1>"),
+        ("{{ {} is mapping }}{{ 'a' is string }}{{ [] is iterable }}{{ 1 is number }}", "TrueTrueTrueTrue"),
+        ("a\n  {% generation %}\nb{% endgeneration %}\n c\n", "a\nb c"),
+        ("{% macro f(x, y='2') -%}{{ x }}{{ y }}{%- endmacro %}{{ f('1') }}", "12"),
+    ] {
+        assert_eq!(eval(source).as_deref(), Ok(expected), "{source}");
+    }
+}
+
+#[test]
+fn errors_tell_the_line() {
+    let error = eval("a\nb\n{% if %}").unwrap_err();
+    assert!(matches!(error, TemplateError::Syntax { line: 3, .. }), "{error:?}");
+    assert!(error.to_string().starts_with("chat template, line 3: "), "{error}");
+    let error = eval("a\n{{ missing.a }}").unwrap_err();
+    assert!(matches!(error, TemplateError::Render { line: 2, .. }), "{error:?}");
+    let error = eval("\n\n{{ raise_exception('no') }}").unwrap_err();
+    assert_eq!(error, TemplateError::Raised { line: 3, message: "no".to_owned() });
+    assert!(matches!(eval("{{ strftime_now('%Q') }}"), Err(TemplateError::Render { .. })));
+}
+
+#[test]
+fn endless_templates_end() {
+    for source in [
+        "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+        "{% for i in range(99999) %}{% for j in range(99) %}aaaaaaaaaaaaaaaa{% endfor %}{% endfor %}",
+        "{{ 'a' * 10000000000 }}",
+        "{% set ns = namespace(a='aaaaaaaa') %}{% for i in range(99) %}{% set ns.a = ns.a ~ ns.a %}{% endfor %}",
+        "{% set ns = namespace(a=[1]) %}{% for i in range(99999) %}{% set ns.a = ns.a + [i] %}{% endfor %}",
+        "{{ ('a' * 1000000).replace('', 'bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb') }}",
+        "{{ 'a'|indent(100000000000) }}",
+        "{{ '{:>1000000000}'.format('a') }}",
+        "{{ '{:>99999999999999999999999}'.format('a') }}",
+    ] {
+        let error = eval(source).unwrap_err();
+        assert!(matches!(error, TemplateError::Runaway { .. }), "{source}: {error:?}");
+    }
+    let error = eval("{% for i in range(1000) %}{{ 'a' * 2000 }}{% endfor %}").unwrap_err();
+    assert!(matches!(error, TemplateError::TooMuch { bytes: 2_000_000, .. }), "{error:?}");
+    assert!(eval("{{ [[1]]|tojson(indent=10000000000) }}").unwrap().len() < 100);
+}
+
+#[test]
+fn deep_templates_are_errors_or_work_but_do_not_overflow() {
+    let deep = |open: &str, middle: &str, close: &str| {
+        let times = (guard::MAX_SOURCE - 100) / (open.len() + close.len());
+        eval(&format!("{}{middle}{}", open.repeat(times), close.repeat(times))).map(|_| ())
+    };
+    assert!(deep("{% if 1 %}", "a", "{% endif %}").is_err());
+    assert!(deep("{% for i in [1] %}", "a", "{% endfor %}").is_err());
+    assert!(eval(&format!("{{{{ {}1{} }}}}", "(".repeat(2_000), ")".repeat(2_000))).is_err());
+    for piece in ["+1", "|e", "()", ".a", "-1", " if 1", "[0]", "~1", " and 1", "<1"] {
+        let chain = |bytes: usize| format!("{{{{ 1 {} }}}}", piece.repeat(bytes / piece.len()));
+        let _ = eval(&chain(guard::MAX_TAG - 10));
+        assert!(matches!(eval(&chain(100_000)), Err(TemplateError::Syntax { line: 1, .. })));
+    }
+    for prefix in ["-", "not ", "1 if 0 else ", "{0:", "["] {
+        let times = (guard::MAX_TAG - 10) / prefix.len();
+        let _ = eval(&format!("{{{{ {}1 }}}}", prefix.repeat(times)));
+    }
+    let _ = eval(&format!("{{% if 0 %}}{}{{% endif %}}", "{% elif 0 %}".repeat(10_900)));
+    let _ = eval(&format!("{}{{{{ x }}}}", "{% set x=[x] %}".repeat(8_100)));
+    let _ = eval(&format!("{}{{{{ x|tojson }}}}", "{% set x=[x] %}".repeat(8_100)));
+
+    let error = eval("{% macro f(x) %}{{ f(x + 1) }}{% endmacro %}{{ f(0) }}").unwrap_err();
+    assert!(matches!(error, TemplateError::Render { .. }), "{error:?}");
+    for source in [
+        "{% set ns = namespace(x=[]) %}{% for i in range(9999) %}{% set ns.x = [ns.x] %}{% endfor %}",
+        "{% set ns = namespace() %}{% set ns.x = ns %}{{ ns }}",
+        "{% set ns = namespace() %}{%- set ns.x = {'a': [ns]} -%}{{ ns }}",
+    ] {
+        let error = eval(source).unwrap_err();
+        assert!(error.to_string().contains("namespace"), "{error}");
+    }
+}
+
+#[test]
+fn sources_without_end_are_refused() {
+    let error = Template::new(&"a".repeat(guard::MAX_SOURCE + 1), "", "").unwrap_err();
+    assert!(matches!(error, TemplateError::TooLong { .. }), "{error:?}");
+}
+
+#[test]
+fn long_conversations_have_the_fuel_they_need() {
+    let mut messages = vec![Message::system("S")];
+    for i in 0..300 {
+        messages.push(Message::user(format!("question {i}")));
+        messages.push(Message::assistant("<think>so</think> answer".repeat(20)));
+    }
+    for source in [CHATML, LLAMA2, MISTRAL_V3, GEMMA2, QWEN3, DEEPSEEK_R1] {
+        template(source).render(&messages, true, now()).unwrap();
+    }
+}

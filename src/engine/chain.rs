@@ -1,0 +1,186 @@
+//! Evidence from a text whose tokens are known: the chain.
+//!
+//! One batched pass over the text's own tokenisation gives the distribution after every token. The
+//! probability of every byte follows from a cover in which only the chain's tokens are evaluated;
+//! every fork off the chain stays in the denominator as a candidate under the prior (leaving it out
+//! would use knowledge of the future). In the alphabet of tokens the chain is the text itself.
+
+use super::prompt::Place;
+use crate::backend::{BackendError, SeqId, Token, Vocab};
+use crate::vocab::cover::{Budget, Cover, PathId};
+use crate::vocab::sorted::SortedVocab;
+use crate::vocab::{Alphabet, SYMBOLS};
+use crate::weight::{Rows, SparseRows};
+use std::sync::Arc;
+
+/// What one member predicted for scored text.
+#[derive(Debug, Clone, Default)]
+pub struct Scores {
+    /// Where each scored symbol begins in the messages.
+    pub places: Vec<Place>,
+    /// Scored tokens, the member's own.
+    pub tokens: usize,
+    /// −ln p of every scored symbol: nats.
+    pub nats: Vec<f32>,
+    /// The scored symbols: bytes, or tokens of a shared vocabulary.
+    pub symbols: Vec<u32>,
+    /// Whole distributions, if they were asked for.
+    pub rows: ScoredRows,
+}
+
+/// Distributions along scored text.
+#[derive(Debug, Clone, Default)]
+pub enum ScoredRows {
+    /// Not asked for.
+    #[default]
+    None,
+    /// ln p over the 257 symbols, row after row.
+    Dense(Vec<f32>),
+    /// The likeliest tokens and a remainder.
+    Sparse(SparseRows),
+}
+
+impl From<ScoredRows> for Rows {
+    fn from(rows: ScoredRows) -> Self {
+        match rows {
+            ScoredRows::None => Rows::None,
+            ScoredRows::Dense(d) => Rows::Dense(d),
+            ScoredRows::Sparse(s) => Rows::Sparse(s),
+        }
+    }
+}
+
+/// Tokens listed in a sparse row.
+const LISTED: usize = 512;
+
+/// Scores stretches of text as the rows of logits come in.
+pub(super) struct Chain {
+    alphabet: Alphabet,
+    vocab: Arc<Vocab>,
+    sorted: Arc<SortedVocab>,
+    cover: Cover,
+    head: PathId,
+    keep_rows: bool,
+    pub scores: Scores,
+}
+
+impl Chain {
+    pub fn new(
+        alphabet: Alphabet,
+        vocab: Arc<Vocab>,
+        sorted: Arc<SortedVocab>,
+        budget: Budget,
+        keep_rows: bool,
+    ) -> Self {
+        let rows = match (keep_rows, alphabet) {
+            (false, _) => ScoredRows::None,
+            (true, Alphabet::Bytes) => ScoredRows::Dense(Vec::new()),
+            (true, Alphabet::Tokens) => ScoredRows::Sparse(SparseRows::new()),
+        };
+        let scores = Scores { rows, ..Scores::default() };
+        let cover = Cover::new(Arc::clone(&sorted), budget);
+        Self { alphabet, vocab, sorted, cover, head: PathId::START, keep_rows, scores }
+    }
+
+    /// A stretch of text begins after the token whose logits these are.
+    pub fn begin(&mut self, logits: &[f32], before: Option<u8>) -> Result<(), BackendError> {
+        self.head = PathId::START;
+        self.cover.begin(SeqId::MAX, logits, before)?;
+        drop(self.cover.take_released());
+        Ok(())
+    }
+
+    /// The chain's next token, by bytes. `after` are the logits that follow it, None for the last of
+    /// a stretch; `scored` are the bytes of the token that count.
+    pub fn step(
+        &mut self,
+        token: Token,
+        scored: std::ops::Range<usize>,
+        place: Place,
+        after: Option<&[f32]>,
+    ) -> Result<(), BackendError> {
+        let vocab = Arc::clone(&self.vocab);
+        let piece = vocab.piece(token);
+        self.scores.tokens += usize::from(!scored.is_empty());
+        for (i, &byte) in piece.iter().enumerate() {
+            if scored.contains(&i) {
+                self.record(byte, place.plus(i));
+            }
+            self.cover.advance(byte);
+            if let Some(logits) = after.filter(|_| i + 1 == piece.len()) {
+                self.head = self.cover.follow(self.head, token, logits)?;
+            }
+            self.cover.finish(Some(self.head));
+            drop(self.cover.take_released());
+        }
+        Ok(())
+    }
+
+    /// A token of a shared vocabulary, drawn from `logits`.
+    pub fn token(
+        &mut self,
+        token: Token,
+        place: Place,
+        logits: &[f32],
+    ) -> Result<(), BackendError> {
+        let ln_p = log_softmax(&self.sorted, logits)?;
+        let own = ln_p[token as usize];
+        self.scores.tokens += 1;
+        self.scores.nats.push(-own as f32);
+        self.scores.symbols.push(token);
+        self.scores.places.push(place);
+        if let ScoredRows::Sparse(rows) = &mut self.scores.rows {
+            let mut order: Vec<u32> = (0..ln_p.len() as u32).collect();
+            let n = LISTED.min(order.len().saturating_sub(1));
+            order.select_nth_unstable_by(n, |&a, &b| ln_p[b as usize].total_cmp(&ln_p[a as usize]));
+            let top: Vec<(u32, f32)> =
+                order[..n].iter().map(|&t| (t, ln_p[t as usize] as f32)).collect();
+            let remainder = 1.0 - top.iter().map(|&(_, l)| f64::from(l).exp()).sum::<f64>();
+            rows.push(&top, (token, own as f32), remainder.max(0.0));
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, byte: u8, place: Place) {
+        let predicted = self.cover.predicted();
+        push_scored(&mut self.scores, predicted, byte, place, self.keep_rows);
+    }
+
+    pub fn alphabet(&self) -> Alphabet {
+        self.alphabet
+    }
+}
+
+/// Records one scored byte under `predicted`.
+pub(super) fn push_scored(
+    scores: &mut Scores,
+    predicted: &[f64; SYMBOLS],
+    byte: u8,
+    place: Place,
+    keep_rows: bool,
+) {
+    // A probability that underflows still has a finite cost.
+    let nats = |p: f64| -p.max(1e-300).ln() as f32;
+    scores.nats.push(nats(predicted[byte as usize]));
+    scores.symbols.push(u32::from(byte));
+    scores.places.push(place);
+    if let (true, ScoredRows::Dense(rows)) = (keep_rows, &mut scores.rows) {
+        rows.extend(predicted.iter().map(|&p| -nats(p)));
+    }
+}
+
+/// ln p over a whole vocabulary: text and end tokens, control tokens masked to −∞.
+pub(super) fn log_softmax(sorted: &SortedVocab, logits: &[f32]) -> Result<Vec<f64>, BackendError> {
+    let mut ln_p = vec![f64::NEG_INFINITY; logits.len()];
+    let allowed = || sorted.tokens().iter().chain(sorted.ends()).map(|&t| t as usize);
+    let max = allowed().map(|t| logits[t]).fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = allowed().map(|t| f64::from(logits[t] - max).exp()).sum();
+    if !(sum.is_finite() && max.is_finite()) {
+        return Err(BackendError::NotANumber);
+    }
+    let ln_sum = f64::from(max) + sum.ln();
+    for t in allowed() {
+        ln_p[t] = f64::from(logits[t]) - ln_sum;
+    }
+    Ok(ln_p)
+}

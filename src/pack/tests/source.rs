@@ -1,0 +1,63 @@
+//! How sources are spelled.
+
+use super::*;
+
+#[test]
+fn sources_read_back_as_written() {
+    for text in [
+        "hf:owner/repo/model.gguf",
+        "hf:o/r@v1.0/dir/model q4.gguf",
+        "https://example.org/a.gguf?x=1",
+        "http://127.0.0.1:80/a",
+        "http://[::1]:80/a",
+        "pypi:a-b==1.0!a/*.gguf",
+        "pypi:a==1.0!x+b==2!*/y",
+    ] {
+        assert_eq!(text.parse::<Source>().unwrap().to_string(), text);
+    }
+}
+
+#[test]
+fn the_hub_url_is_encoded() {
+    let source: Source = "hf:o/r/d/a b%c.gguf".parse().unwrap();
+    assert_eq!(
+        source.url("http://hub/").unwrap(),
+        "http://hub/o/r/resolve/main/d/a%20b%25c.gguf"
+    );
+}
+
+#[test]
+fn bad_sources_are_refused() {
+    for text in [
+        "",
+        "model.gguf",
+        "ftp://a/b",
+        "hf:owner/repo",
+        "hf:o/r/",
+        "hf:o/r/../x",
+        "hf:o/../x",
+        "hf:-o/r/x",
+        "hf:o/r@/x",
+        "http://example.org/a",
+        "http://127.0.0.1.example.org/a",
+        "http://localhost@example.org/a",
+        "https://u:p@h/a",
+        "https:///a",
+        "https://h/a b",
+        "https://h/a\nb",
+        "https://h/ä",
+        "pypi:a",
+        "pypi:a==1",
+        "pypi:a==1!",
+        "pypi:a>=1!x",
+        "pypi:-r==1!x",
+        "pypi:a==1!x+",
+        "pypi:a==--no-deps!x",
+        "pypi:a b==1!x",
+    ] {
+        assert!(
+            matches!(text.parse::<Source>(), Err(PackError::BadSource { .. })),
+            "{text:?}"
+        );
+    }
+}
