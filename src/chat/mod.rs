@@ -46,17 +46,26 @@ pub struct Message {
 impl Message {
     /// A message that sets the frame of the conversation.
     pub fn system(content: impl Into<String>) -> Message {
-        Message { role: Role::System, content: content.into() }
+        Message {
+            role: Role::System,
+            content: content.into(),
+        }
     }
 
     /// A message of the person who asks.
     pub fn user(content: impl Into<String>) -> Message {
-        Message { role: Role::User, content: content.into() }
+        Message {
+            role: Role::User,
+            content: content.into(),
+        }
     }
 
     /// A message of the pack.
     pub fn assistant(content: impl Into<String>) -> Message {
-        Message { role: Role::Assistant, content: content.into() }
+        Message {
+            role: Role::Assistant,
+            content: content.into(),
+        }
     }
 
     /// Whether there is nothing but white space to read in it.
@@ -82,7 +91,13 @@ struct Part {
 
 impl Turn {
     fn new(role: Role) -> Turn {
-        Turn { message: Message { role, content: String::new() }, parts: Vec::new() }
+        Turn {
+            message: Message {
+                role,
+                content: String::new(),
+            },
+            parts: Vec::new(),
+        }
     }
 
     /// Appends the content of message `of` as a paragraph.
@@ -93,7 +108,10 @@ impl Turn {
         }
         let start = own.len();
         own.push_str(content);
-        self.parts.push(Part { of, at: start..own.len() });
+        self.parts.push(Part {
+            of,
+            at: start..own.len(),
+        });
     }
 }
 
@@ -104,7 +122,10 @@ fn unfolded(messages: &[Message]) -> Vec<Turn> {
         .enumerate()
         .map(|(of, message)| Turn {
             message: message.clone(),
-            parts: vec![Part { of, at: 0..message.content.len() }],
+            parts: vec![Part {
+                of,
+                at: 0..message.content.len(),
+            }],
         })
         .collect()
 }
@@ -155,14 +176,25 @@ mod tests {
             Message::user("V"),
             Message::system("W"),
         ]);
-        let shown: Vec<_> = turns.iter().map(|t| (t.message.role, t.message.content.as_str())).collect();
+        let shown: Vec<_> = turns
+            .iter()
+            .map(|t| (t.message.role, t.message.content.as_str()))
+            .collect();
         assert_eq!(
             shown,
-            [(Role::User, "S\n\nU"), (Role::Assistant, "A"), (Role::User, "T\n\nV\n\nW")]
+            [
+                (Role::User, "S\n\nU"),
+                (Role::Assistant, "A"),
+                (Role::User, "T\n\nV\n\nW")
+            ]
         );
         assert_eq!(
             turns[2].parts,
-            [Part { of: 3, at: 0..1 }, Part { of: 4, at: 3..4 }, Part { of: 5, at: 6..7 }]
+            [
+                Part { of: 3, at: 0..1 },
+                Part { of: 4, at: 3..4 },
+                Part { of: 5, at: 6..7 }
+            ]
         );
     }
 

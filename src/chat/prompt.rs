@@ -3,11 +3,12 @@
 //! The template is a program, so where a message ends up is found by asking: the conversation is rendered
 //! once more with a *sentinel* for every message, a string that occurs nowhere else, and what stands between
 //! the sentinels is the markup. The real rendering must then be that markup with every sentinel replaced by
-//! the message, whole or trimmed. Where it is not, because the template reads the contents (it drops old
-//! thoughts, say), each message is replaced alone: what comes before and after it in that rendering comes
-//! before and after it in the real one too, and what is left between must be a part of the message. A message
-//! that is not found that way either is *hidden*, and stays in the markup. Nothing is ever guessed from the
-//! text of a message, so it may repeat, or look like markup.
+//! the message, whole or trimmed. Where it is not, because the template drops or moves what a model thought,
+//! the sentinels stand for the answers alone. Where it still is not, because the template reads the contents,
+//! each message is replaced alone: what comes before and after it in that rendering comes before and after it
+//! in the real one too, and what is left between must be a part of the message. A message that is not found
+//! that way either is *hidden*, and stays in the markup. Nothing is ever guessed from the text of a message,
+//! so it may repeat, or look like markup.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
@@ -69,14 +70,26 @@ impl Prompt {
         add_generation_prompt: bool,
         now: NaiveDateTime,
     ) -> Result<Prompt, TemplateError> {
-        let Arranged { text, turns, system_folded } =
-            template.arrange(messages, add_generation_prompt, now)?;
-        let render = |turns: &[Turn]| template.render_exact(turns, add_generation_prompt, now).ok();
-        let shown = match Sentinels::new(&turns, &text) {
-            Some(sentinels) => find_together(&sentinels, &turns, &text, &render)
-                .unwrap_or_else(|| find_one_by_one(&sentinels, &turns, &text, &render)),
-            None => Vec::new(),
+        let Arranged {
+            text,
+            turns,
+            system_folded,
+        } = template.arrange(messages, add_generation_prompt, now)?;
+        let render = |turns: &[Turn]| {
+            template
+                .render_exact(turns, add_generation_prompt, now)
+                .ok()
         };
+        let shown = Sentinels::new(&turns, &text).map_or_else(Vec::new, |sentinels| {
+            let search = Search {
+                sentinels,
+                turns: &turns,
+                text: &text,
+                render: &render,
+            };
+            let together = search.together(whole).or_else(|| search.together(answer));
+            together.unwrap_or_else(|| search.one_by_one())
+        });
         let mut prompt = Prompt {
             pieces: Vec::new(),
             hidden: Vec::new(),
@@ -97,7 +110,10 @@ impl Prompt {
 
     /// The whole rendering.
     pub fn text(&self) -> String {
-        self.pieces.iter().map(|piece| piece.text.as_str()).collect()
+        self.pieces
+            .iter()
+            .map(|piece| piece.text.as_str())
+            .collect()
     }
 
     /// The bytes of message number `message` that the member gets to read: all, all but the white space
@@ -120,7 +136,13 @@ impl Prompt {
                 let (from, to) = (at + start - range.start, at + end - range.start);
                 self.push(&text[done..from], PieceKind::Markup);
                 let offset = start - part.at.start;
-                self.push(&text[from..to], PieceKind::Content { message: part.of, offset });
+                self.push(
+                    &text[from..to],
+                    PieceKind::Content {
+                        message: part.of,
+                        offset,
+                    },
+                );
                 done = to;
                 if self.visible[part.of].is_empty() {
                     self.visible[part.of] = offset..end - part.at.start;
@@ -132,7 +154,10 @@ impl Prompt {
 
     fn push(&mut self, text: &str, kind: PieceKind) {
         if !text.is_empty() {
-            self.pieces.push(Piece { text: text.to_owned(), kind });
+            self.pieces.push(Piece {
+                text: text.to_owned(),
+                kind,
+            });
         }
     }
 }
@@ -153,7 +178,9 @@ impl Sentinels {
         }
         let prefix = format!("xq{:016x}m", hasher.finish());
         let is_free = !text.contains(&prefix)
-            && turns.iter().all(|turn| !turn.message.content.contains(&prefix));
+            && turns
+                .iter()
+                .all(|turn| !turn.message.content.contains(&prefix));
         is_free.then_some(Sentinels { prefix })
     }
 
@@ -162,12 +189,16 @@ impl Sentinels {
         format!("{}{turn}z", self.prefix)
     }
 
-    /// The turns, with sentinels for the contents of some.
-    pub(super) fn mark(&self, turns: &[Turn], which: impl Fn(usize, &Turn) -> bool) -> Vec<Turn> {
+    /// The turns, with sentinels for the parts of their contents that `span` tells.
+    pub(super) fn mark(
+        &self,
+        turns: &[Turn],
+        span: impl Fn(&Turn) -> Option<Range<usize>>,
+    ) -> Vec<Turn> {
         let mut marked = turns.to_vec();
         for (index, turn) in marked.iter_mut().enumerate() {
-            if which(index, turn) {
-                turn.message.content = self.text(index);
+            if let Some(span) = span(turn) {
+                turn.message.content.replace_range(span, &self.text(index));
             }
         }
         marked
@@ -186,92 +217,120 @@ impl Sentinels {
     }
 }
 
-/// Finds all messages in one more rendering; `None` if the real one is not the same but for the messages.
-fn find_together(
-    sentinels: &Sentinels,
-    turns: &[Turn],
-    text: &str,
-    render: &impl Fn(&[Turn]) -> Option<String>,
-) -> Option<Vec<Shown>> {
-    let rendering = render(&sentinels.mark(turns, |_, turn| !turn.message.is_blank()))?;
-    let (first, rest) = sentinels.split(&rendering)?;
-    if !text.starts_with(first) {
-        return None;
-    }
-    let mut at = first.len();
-    let mut shown = Vec::new();
-    for (turn, markup) in rest {
-        let content = &turns.get(turn)?.message.content;
-        let range = trimmings(content).into_iter().find(|range| {
-            text[at..].strip_prefix(&content[range.clone()]).is_some_and(|t| t.starts_with(markup))
-        })?;
-        let end = at + range.len();
-        shown.push(Shown { turn, range, at });
-        at = end + markup.len();
-    }
-    (at == text.len()).then_some(shown)
+/// The search for the messages of a rendering.
+struct Search<'a, R> {
+    sentinels: Sentinels,
+    turns: &'a [Turn],
+    text: &'a str,
+    /// Renders other turns the same way; `None` where the template refuses.
+    render: &'a R,
 }
 
-/// Finds each message in a rendering of its own, or else the answer in it that follows its thoughts. Messages
-/// that overlap are all left out.
-fn find_one_by_one(
-    sentinels: &Sentinels,
-    turns: &[Turn],
-    text: &str,
-    render: &impl Fn(&[Turn]) -> Option<String>,
-) -> Vec<Shown> {
-    let find = |turn: usize, range: Range<usize>| -> Option<Shown> {
-        let sentinel = sentinels.text(turn);
-        let mut marked = turns.to_vec();
-        marked[turn].message.content.replace_range(range.clone(), &sentinel);
-        let rendering = render(&marked)?;
+/// The part of a content that a sentinel stands for.
+type Span = fn(&str) -> Range<usize>;
+
+/// All of a content.
+fn whole(content: &str) -> Range<usize> {
+    0..content.len()
+}
+
+/// What follows the thoughts of a model that writes them down, and all of other contents. Templates leave
+/// thoughts out, or put them differently.
+fn answer(content: &str) -> Range<usize> {
+    let answer = content
+        .rsplit_once("</think>")
+        .map_or("", |(_, answer)| answer.trim());
+    if answer.is_empty() {
+        return whole(content);
+    }
+    let end = content.trim_end().len();
+    end - answer.len()..end
+}
+
+impl<R: Fn(&[Turn]) -> Option<String>> Search<'_, R> {
+    /// Finds all messages in one more rendering; `None` if the real one is not the same but for them.
+    fn together(&self, span: Span) -> Option<Vec<Shown>> {
+        let marked = self.sentinels.mark(self.turns, |turn| {
+            (!turn.message.is_blank()).then(|| span(&turn.message.content))
+        });
+        let rendering = (self.render)(&marked)?;
+        let (first, rest) = self.sentinels.split(&rendering)?;
+        let mut left = self.text.strip_prefix(first)?;
+        let mut shown = Vec::new();
+        for (turn, markup) in rest {
+            let content = &self.turns.get(turn)?.message.content;
+            let range = trimmings(content, span(content))
+                .into_iter()
+                .find(|range| {
+                    left.strip_prefix(&content[range.clone()])
+                        .is_some_and(|left| left.starts_with(markup))
+                })?;
+            let at = self.text.len() - left.len();
+            left = &left[range.len() + markup.len()..];
+            shown.push(Shown { turn, range, at });
+        }
+        left.is_empty().then_some(shown)
+    }
+
+    /// Finds each message in a rendering of its own. Messages that overlap are all left out.
+    fn one_by_one(&self) -> Vec<Shown> {
+        let mut shown: Vec<Shown> = (0..self.turns.len())
+            .filter(|&turn| !self.turns[turn].message.is_blank())
+            .filter_map(|turn| self.alone(turn, whole).or_else(|| self.alone(turn, answer)))
+            .collect();
+        shown.sort_by_key(|shown| (shown.at, shown.range.len()));
+        if shown
+            .windows(2)
+            .any(|pair| pair[0].at + pair[0].range.len() > pair[1].at)
+        {
+            shown.clear();
+        }
+        shown
+    }
+
+    /// Finds one message.
+    fn alone(&self, turn: usize, span: Span) -> Option<Shown> {
+        let sentinel = self.sentinels.text(turn);
+        let content = &self.turns[turn].message.content;
+        let mut marked = self.turns.to_vec();
+        marked[turn]
+            .message
+            .content
+            .replace_range(span(content), &sentinel);
+        let rendering = (self.render)(&marked)?;
         let (before, after) = rendering.split_once(&sentinel)?;
         if after.contains(&sentinel) {
             return None;
         }
-        let found = text.strip_prefix(before)?.strip_suffix(after)?;
-        let part = locate(&turns[turn].message.content[range.clone()], found)?;
-        let range = range.start + part.start..range.start + part.end;
-        Some(Shown { turn, range, at: before.len() })
-    };
-    let mut shown: Vec<Shown> = (0..turns.len())
-        .filter(|&turn| !turns[turn].message.is_blank())
-        .filter_map(|turn| {
-            let content = &turns[turn].message.content;
-            find(turn, 0..content.len()).or_else(|| find(turn, answer(content)?))
+        let found = self.text.strip_prefix(before)?.strip_suffix(after)?;
+        let range = locate(content, span(content), found)?;
+        Some(Shown {
+            turn,
+            range,
+            at: before.len(),
         })
-        .collect();
-    shown.sort_by_key(|shown| (shown.at, shown.range.len()));
-    if shown.windows(2).any(|pair| pair[0].at + pair[0].range.len() > pair[1].at) {
-        shown.clear();
     }
-    shown
 }
 
-/// What templates leave of a content, the whole first.
-fn trimmings(content: &str) -> [Range<usize>; 4] {
-    let end = content.trim_end().len();
-    let start = (content.len() - content.trim_start().len()).min(end);
-    [0..content.len(), start..end, start..content.len(), 0..end]
+/// What templates leave of the bytes `span` of a content, all of them first.
+fn trimmings(content: &str, span: Range<usize>) -> [Range<usize>; 4] {
+    let part = &content[span.clone()];
+    let end = span.start + part.trim_end().len();
+    let start = (span.end - part.trim_start().len()).min(end);
+    [span.clone(), start..end, start..span.end, span.start..end]
 }
 
-/// Which part of a content `found` is: a trimming, or the one place where it occurs. `None` if it is no part,
-/// or any of several.
-fn locate(content: &str, found: &str) -> Option<Range<usize>> {
-    if let Some(range) = trimmings(content).into_iter().find(|range| &content[range.clone()] == found) {
+/// Which part of the bytes `span` of a content `found` is: a trimming, or the one place where it occurs.
+/// `None` if it is no part, or any of several.
+fn locate(content: &str, span: Range<usize>, found: &str) -> Option<Range<usize>> {
+    let trimming = |range: &Range<usize>| &content[range.clone()] == found;
+    if let Some(range) = trimmings(content, span.clone()).into_iter().find(trimming) {
         return Some(range);
     }
-    let start = content.find(found)?;
-    (content.rfind(found) == Some(start)).then_some(start..start + found.len())
-}
-
-/// What follows the thoughts of a model that writes them down: templates leave those out, or put them
-/// differently.
-fn answer(content: &str) -> Option<Range<usize>> {
-    let (_, answer) = content.rsplit_once("</think>")?;
-    let end = content.trim_end().len();
-    let answer = end - answer.trim().len()..end;
-    (!answer.is_empty()).then_some(answer)
+    let part = &content[span.clone()];
+    let at = part.find(found)?;
+    let start = span.start + at;
+    (part.rfind(found) == Some(at)).then_some(start..start + found.len())
 }
 
 #[cfg(test)]

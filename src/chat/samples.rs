@@ -6,7 +6,9 @@ use super::{Message, Template};
 
 /// 7 March 2024, 15:04:05.
 pub fn now() -> NaiveDateTime {
-    chrono::DateTime::from_timestamp(1_709_823_845, 0).unwrap().naive_utc()
+    chrono::DateTime::from_timestamp(1_709_823_845, 0)
+        .unwrap()
+        .naive_utc()
 }
 
 /// A template whose begin and end tokens are `<s>` and `</s>`.

@@ -102,7 +102,10 @@ impl Template {
     /// [`TemplateError::Syntax`] with the line, [`TemplateError::TooLong`], [`TemplateError::Engine`].
     pub fn new(source: &str, bos: &str, eos: &str) -> Result<Template, TemplateError> {
         if source.len() > guard::MAX_SOURCE {
-            return Err(TemplateError::TooLong { bytes: source.len(), limit: guard::MAX_SOURCE });
+            return Err(TemplateError::TooLong {
+                bytes: source.len(),
+                limit: guard::MAX_SOURCE,
+            });
         }
         let engine = guard::on_deep_stack(|| {
             let mut engine = python::environment().map_err(|error| template_error(&error, 0))?;
@@ -111,7 +114,11 @@ impl Template {
                 .map_err(|error| template_error(&error, 0))?;
             Ok(engine)
         })?;
-        Ok(Template { engine: Some(engine), bos: bos.to_owned(), eos: eos.to_owned() })
+        Ok(Template {
+            engine: Some(engine),
+            bos: bos.to_owned(),
+            eos: eos.to_owned(),
+        })
     }
 
     /// The template of a member that has none: paragraphs, which base models continue well.
@@ -131,7 +138,11 @@ impl Template {
     /// Contents are trimmed. Nothing follows the last colon: the model writes the space itself, as it does in
     /// the texts it has read. Answers end at [`Template::stop`].
     pub fn plain() -> Template {
-        Template { engine: None, bos: String::new(), eos: String::new() }
+        Template {
+            engine: None,
+            bos: String::new(),
+            eos: String::new(),
+        }
     }
 
     /// Whether this is [`Template::plain`].
@@ -165,9 +176,15 @@ impl Template {
         add_generation_prompt: bool,
         now: NaiveDateTime,
     ) -> Result<Rendered, TemplateError> {
-        let Arranged { text, system_folded, .. } =
-            self.arrange(messages, add_generation_prompt, now)?;
-        Ok(Rendered { text, system_folded })
+        let Arranged {
+            text,
+            system_folded,
+            ..
+        } = self.arrange(messages, add_generation_prompt, now)?;
+        Ok(Rendered {
+            text,
+            system_folded,
+        })
     }
 
     /// [`Template::render`] together with the turns that the template was given.
@@ -186,10 +203,18 @@ impl Template {
         if !shown {
             let turns = folded(messages);
             if let Ok(text) = self.render_exact(&turns, add_generation_prompt, now) {
-                return Ok(Arranged { text, turns, system_folded: true });
+                return Ok(Arranged {
+                    text,
+                    turns,
+                    system_folded: true,
+                });
             }
         }
-        Ok(Arranged { text: direct?, turns, system_folded: false })
+        Ok(Arranged {
+            text: direct?,
+            turns,
+            system_folded: false,
+        })
     }
 
     /// Whether every system message appears in the rendering. Another text is put in its place to find out:
@@ -202,15 +227,18 @@ impl Template {
         let Some(sentinels) = Sentinels::new(turns, text) else {
             return true;
         };
-        let marked = sentinels.mark(turns, |_, turn| is_system(turn));
+        let marked = sentinels.mark(turns, |turn| {
+            is_system(turn).then_some(0..turn.message.content.len())
+        });
         // The real rendering went well, so an error here is about the sentinel.
-        self.render_exact(&marked, prompt, now).map_or(true, |text| {
-            turns
-                .iter()
-                .enumerate()
-                .filter(|(_, turn)| is_system(turn))
-                .all(|(index, _)| text.contains(&sentinels.text(index)))
-        })
+        self.render_exact(&marked, prompt, now)
+            .map_or(true, |text| {
+                turns
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, turn)| is_system(turn))
+                    .all(|(index, _)| text.contains(&sentinels.text(index)))
+            })
     }
 
     /// Renders just these turns.
@@ -228,8 +256,13 @@ impl Template {
         let text = guard::on_deep_stack(|| {
             let mut engine = engine.clone();
             engine.set_fuel(Some(fuel));
-            engine.add_function("strftime_now", move |format: &str| python::strftime(now, format));
-            let messages: Vec<Value> = turns.iter().map(|turn| message_value(&turn.message)).collect();
+            engine.add_function("strftime_now", move |format: &str| {
+                python::strftime(now, format)
+            });
+            let messages: Vec<Value> = turns
+                .iter()
+                .map(|turn| message_value(&turn.message))
+                .collect();
             let context = minijinja::context! {
                 messages,
                 add_generation_prompt,
@@ -245,7 +278,10 @@ impl Template {
         })?;
         let limit = MAX_OUTPUT + 8 * bytes;
         if text.len() > limit {
-            return Err(TemplateError::TooMuch { bytes: text.len(), limit });
+            return Err(TemplateError::TooMuch {
+                bytes: text.len(),
+                limit,
+            });
         }
         Ok(text)
     }
@@ -275,11 +311,16 @@ fn template_error(error: &Error, messages: usize) -> TemplateError {
     let mut source = error.source();
     while let Some(cause) = source {
         if let Some(python::Raised(message)) = cause.downcast_ref() {
-            return TemplateError::Raised { line, message: message.clone() };
+            return TemplateError::Raised {
+                line,
+                message: message.clone(),
+            };
         }
         source = cause.source();
     }
-    let message = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+    let message = error
+        .detail()
+        .map_or_else(|| error.kind().to_string(), str::to_owned);
     match error.kind() {
         ErrorKind::SyntaxError => TemplateError::Syntax { line, message },
         ErrorKind::OutOfFuel => TemplateError::Runaway { line, messages },

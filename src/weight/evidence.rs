@@ -82,6 +82,31 @@ impl SparseRows {
         self.remainder.push(rest.clamp(0.0, 1.0));
     }
 
+    /// Adds the rows of `more` after its own.
+    pub fn extend(&mut self, more: &SparseRows) {
+        for i in 0..more.len() {
+            self.append_row(more, i);
+        }
+    }
+
+    /// The rows with the given indices, in that order.
+    pub fn select(&self, indices: &[usize]) -> SparseRows {
+        let mut selected = SparseRows::new();
+        for &i in indices {
+            selected.append_row(self, i);
+        }
+        selected
+    }
+
+    fn append_row(&mut self, from: &SparseRows, i: usize) {
+        if self.starts.is_empty() {
+            self.starts.push(0);
+        }
+        self.listed.extend_from_slice(from.listed(i));
+        self.starts.push(self.listed.len());
+        self.remainder.push(from.remainder[i]);
+    }
+
     /// Number of rows.
     pub fn len(&self) -> usize {
         self.remainder.len()

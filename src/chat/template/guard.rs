@@ -51,10 +51,16 @@ pub(super) fn storable(state: &State, value: Value) -> Result<Value, Error> {
     let mut open = vec![(value.clone(), 0)];
     while let Some((value, depth)) = open.pop() {
         state.consume_fuel(1)?;
-        if value.as_object().is_some_and(|object| object.type_name().ends_with("::Namespace")) {
+        if value
+            .as_object()
+            .is_some_and(|object| object.type_name().ends_with("::Namespace"))
+        {
             return refuse("a namespace cannot hold a namespace");
         }
-        if !matches!(value.kind(), ValueKind::Seq | ValueKind::Map | ValueKind::Iterable) {
+        if !matches!(
+            value.kind(),
+            ValueKind::Seq | ValueKind::Map | ValueKind::Iterable
+        ) {
             continue;
         }
         if depth == MAX_DEPTH {
@@ -117,7 +123,9 @@ pub(super) fn rewrite(source: &str) -> Result<String, TemplateError> {
 
 /// Where the first tag or comment opens.
 fn next_tag(text: &str) -> Option<usize> {
-    text.as_bytes().windows(2).position(|pair| matches!(pair, b"{%" | b"{{" | b"{#"))
+    text.as_bytes()
+        .windows(2)
+        .position(|pair| matches!(pair, b"{%" | b"{{" | b"{#"))
 }
 
 /// Where `close` begins in a tag, outside its strings and braces, and how many bytes of it are outside strings.
@@ -134,7 +142,9 @@ fn tag_end(tag: &str, close: &str) -> Option<(usize, usize)> {
             Some(_) if byte == b'\\' => at += 1,
             Some(open) if byte == open => quote = None,
             Some(_) => {}
-            None if braces == 0 && bytes[at..].starts_with(close.as_bytes()) => return Some((at, size)),
+            None if braces == 0 && bytes[at..].starts_with(close.as_bytes()) => {
+                return Some((at, size));
+            }
             None => {
                 size += 1;
                 match byte {
@@ -195,8 +205,10 @@ fn push_statement(out: &mut String, inner: &str) {
 fn namespace_assignment(statement: &str) -> Option<(&str, &str)> {
     let (target, value) = statement.split_once('=')?;
     let names = target.strip_prefix("set")?;
+    let is_name =
+        |c: char| c.is_alphanumeric() || c.is_whitespace() || matches!(c, '.' | '_' | ',');
     let is_namespace = names.starts_with(char::is_whitespace) && names.contains('.');
-    is_namespace.then_some((target, value))
+    (is_namespace && names.chars().all(is_name)).then_some((target, value))
 }
 
 #[cfg(test)]
@@ -215,7 +227,9 @@ mod tests {
     fn namespace_assignments_are_checked_and_others_are_not() {
         assert_eq!(
             rewrite("{%- set ns.a = 'x %} =' if y else b, c -%}\n{% set d = e.f %}").as_deref(),
-            Ok("{%- set ns.a = ( 'x %} =' if y else b, c)|packllm_storable  -%}\n{% set d = e.f %}")
+            Ok(
+                "{%- set ns.a = ( 'x %} =' if y else b, c)|packllm_storable  -%}\n{% set d = e.f %}"
+            )
         );
     }
 
@@ -228,6 +242,7 @@ mod tests {
             "{% raw %}{% generation %}{{ {% endraw %}",
             "{% raw %}{% generation %}",
             "{% if '{% generation %}' %}",
+            "{% set x | f(a.b=1) %}{% endset %}",
             "{% open",
             "{{ 'open }}",
             "{",

@@ -21,15 +21,25 @@ pub(super) struct Raised(pub String);
 /// An engine with these conventions, but `strftime_now`, which needs a time.
 pub(super) fn environment() -> Result<Environment<'static>, Error> {
     let mut engine = Environment::new();
-    engine.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+    engine.set_syntax(
+        SyntaxConfig::builder()
+            .trim_blocks(true)
+            .lstrip_blocks(true)
+            .build()?,
+    );
     engine.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     engine.set_unknown_method_callback(method);
     engine.remove_global("debug");
-    engine.add_function("raise_exception", |message: String| -> Result<Value, Error> {
-        Err(Error::new(ErrorKind::InvalidOperation, "raised").with_source(Raised(message)))
-    });
+    engine.add_function(
+        "raise_exception",
+        |message: String| -> Result<Value, Error> {
+            Err(Error::new(ErrorKind::InvalidOperation, "raised").with_source(Raised(message)))
+        },
+    );
     // The engine iterates over none, as over nothing; templates ask `tools is iterable` before they count them.
-    engine.add_test("iterable", |value: &Value| !value.is_none() && value.try_iter().is_ok());
+    engine.add_test("iterable", |value: &Value| {
+        !value.is_none() && value.try_iter().is_ok()
+    });
     engine.add_filter("tojson", to_json);
     engine.add_filter(guard::STORABLE, guard::storable);
     Ok(engine)
@@ -38,8 +48,12 @@ pub(super) fn environment() -> Result<Environment<'static>, Error> {
 /// Python's methods. The widths in the format string of `str.format` are paid for before they are filled.
 fn method(state: &mut State, value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
     if let ("format", Some(format)) = (name, value.as_str()) {
-        let numbers = format.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty());
-        let width = numbers.fold(0, |sum: u64, digits| sum.saturating_add(digits.parse().unwrap_or(u64::MAX)));
+        let numbers = format
+            .split(|c: char| !c.is_ascii_digit())
+            .filter(|digits| !digits.is_empty());
+        let width = numbers.fold(0, |sum: u64, digits| {
+            sum.saturating_add(digits.parse().unwrap_or(u64::MAX))
+        });
         state.consume_fuel(width / 64)?;
     }
     minijinja_contrib::pycompat::unknown_method_callback(state, value, name, args)
@@ -60,11 +74,18 @@ pub(super) fn strftime(now: NaiveDateTime, format: &str) -> Result<String, Error
 fn to_json(state: &State, value: &Value, kwargs: Kwargs) -> Result<String, Error> {
     let indent: Option<usize> = kwargs.get("indent")?;
     if kwargs.get::<Option<bool>>("ensure_ascii")? == Some(true) {
-        return Err(Error::new(ErrorKind::InvalidOperation, "tojson only writes with ensure_ascii=false"));
+        return Err(Error::new(
+            ErrorKind::InvalidOperation,
+            "tojson only writes with ensure_ascii=false",
+        ));
     }
     kwargs.assert_all_used()?;
     let indent = indent.map(|width| width.min(MAX_JSON_INDENT));
-    let mut json = Json { state, out: String::new(), indent };
+    let mut json = Json {
+        state,
+        out: String::new(),
+        indent,
+    };
     json.write(value, 0)?;
     Ok(json.out)
 }
@@ -79,13 +100,20 @@ impl Json<'_> {
     fn write(&mut self, value: &Value, depth: usize) -> Result<(), Error> {
         self.state.consume_fuel(1)?;
         if depth > MAX_JSON_DEPTH {
-            return Err(Error::new(ErrorKind::InvalidOperation, "too deep for tojson"));
+            return Err(Error::new(
+                ErrorKind::InvalidOperation,
+                "too deep for tojson",
+            ));
         }
         match value.kind() {
             ValueKind::Undefined | ValueKind::None => self.out.push_str("null"),
-            ValueKind::Bool => self.out.push_str(if value.is_true() { "true" } else { "false" }),
+            ValueKind::Bool => self
+                .out
+                .push_str(if value.is_true() { "true" } else { "false" }),
             ValueKind::Number => self.out.push_str(&value.to_string()),
-            ValueKind::Map | ValueKind::Seq | ValueKind::Iterable => self.container(value, depth)?,
+            ValueKind::Map | ValueKind::Seq | ValueKind::Iterable => {
+                self.container(value, depth)?
+            }
             _ => self.string(&value.to_string())?,
         }
         Ok(())
@@ -98,7 +126,8 @@ impl Json<'_> {
         for item in value.try_iter()?.checked() {
             let item = item?;
             if !is_empty {
-                self.out.push_str(if self.indent.is_some() { "," } else { ", " });
+                self.out
+                    .push_str(if self.indent.is_some() { "," } else { ", " });
             }
             is_empty = false;
             self.new_line(depth + 1);

@@ -4,14 +4,18 @@ use crate::chat::samples::*;
 /// The conversation's rendering, without folding.
 #[track_caller]
 fn assert_renders(source: &str, expected: &str) {
-    let rendered = template(source).render(&conversation(), true, now()).unwrap();
+    let rendered = template(source)
+        .render(&conversation(), true, now())
+        .unwrap();
     assert_eq!(rendered.text, expected);
     assert!(!rendered.system_folded);
 }
 
 /// An expression's rendering in an otherwise empty conversation.
 fn eval(source: &str) -> Result<String, TemplateError> {
-    Ok(Template::new(source, "<s>", "</s>")?.render(&[], false, now())?.text)
+    Ok(Template::new(source, "<s>", "</s>")?
+        .render(&[], false, now())?
+        .text)
 }
 
 #[test]
@@ -27,7 +31,10 @@ fn chatml() {
 #[test]
 fn default_system_prompts_appear_where_there_is_none() {
     let messages = [Message::user("Hi")];
-    let text = template(SMOLLM2).render(&messages, false, now()).unwrap().text;
+    let text = template(SMOLLM2)
+        .render(&messages, false, now())
+        .unwrap()
+        .text;
     assert_eq!(
         text,
         "<|im_start|>system\nYou are a helpful model.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
@@ -52,7 +59,10 @@ fn llama() {
 
 #[test]
 fn mistral_gemma_3_phi_and_command_r() {
-    assert_renders(MISTRAL_V3, "<s>[INST] Hi[/INST] Hello!</s>[INST] Be brief.\n\n1+1?[/INST]");
+    assert_renders(
+        MISTRAL_V3,
+        "<s>[INST] Hi[/INST] Hello!</s>[INST] Be brief.\n\n1+1?[/INST]",
+    );
     assert_renders(
         GEMMA3,
         "<s><start_of_turn>user\nBe brief.\n\nHi<end_of_turn>\n<start_of_turn>model\nHello!<end_of_turn>\n\
@@ -77,45 +87,82 @@ fn mistral_gemma_3_phi_and_command_r() {
 fn thoughts_are_dropped_as_the_templates_say() {
     let mut messages = conversation();
     messages[2].content = "<think>\nA greeting.\n</think>\n\nHello!".to_owned();
-    let deepseek = template(DEEPSEEK_R1).render(&messages, true, now()).unwrap().text;
+    let deepseek = template(DEEPSEEK_R1)
+        .render(&messages, true, now())
+        .unwrap()
+        .text;
     assert_eq!(
         deepseek,
         "<s>Be brief.<｜User｜>Hi<｜Assistant｜>\n\nHello!<｜end▁of▁sentence｜>\
          <｜User｜>1+1?<｜Assistant｜><think>\n"
     );
-    let qwen = template(QWEN3).render(&messages[..3], false, now()).unwrap().text;
-    assert!(qwen.ends_with("assistant\n<think>\nA greeting.\n</think>\n\nHello!<|im_end|>\n"), "{qwen}");
+    let qwen = template(QWEN3)
+        .render(&messages[..3], false, now())
+        .unwrap()
+        .text;
+    assert!(
+        qwen.ends_with("assistant\n<think>\nA greeting.\n</think>\n\nHello!<|im_end|>\n"),
+        "{qwen}"
+    );
     let qwen = template(QWEN3).render(&messages, true, now()).unwrap().text;
-    assert!(qwen.contains("<|im_start|>assistant\nHello!<|im_end|>\n"), "{qwen}");
+    assert!(
+        qwen.contains("<|im_start|>assistant\nHello!<|im_end|>\n"),
+        "{qwen}"
+    );
 }
 
 #[test]
 fn system_messages_are_folded_where_they_are_refused_or_ignored() {
-    let refused = template(MISTRAL_V1).render(&conversation(), true, now()).unwrap();
+    let refused = template(MISTRAL_V1)
+        .render(&conversation(), true, now())
+        .unwrap();
     assert!(refused.system_folded);
-    assert_eq!(refused.text, "<s>[INST] Be brief.\n\nHi [/INST]Hello!</s> [INST] 1+1? [/INST]");
+    assert_eq!(
+        refused.text,
+        "<s>[INST] Be brief.\n\nHi [/INST]Hello!</s> [INST] 1+1? [/INST]"
+    );
 
-    let refused = template(GEMMA2).render(&conversation(), true, now()).unwrap();
+    let refused = template(GEMMA2)
+        .render(&conversation(), true, now())
+        .unwrap();
     assert!(refused.system_folded);
-    assert!(refused.text.starts_with("<s><start_of_turn>user\nBe brief.\n\nHi<end_of_turn>\n"));
+    assert!(
+        refused
+            .text
+            .starts_with("<s><start_of_turn>user\nBe brief.\n\nHi<end_of_turn>\n")
+    );
 
     let ignored = "{% for m in messages if m.role != 'system' %}[{{ m.content }}]{% endfor %}.";
     let mut messages = conversation();
     messages[0].content = ".".to_owned(); // the text is in the markup, the message is not
     let ignored = template(ignored).render(&messages, true, now()).unwrap();
-    assert_eq!((ignored.text.as_str(), ignored.system_folded), ("[.\n\nHi][Hello!][1+1?].", true));
+    assert_eq!(
+        (ignored.text.as_str(), ignored.system_folded),
+        ("[.\n\nHi][Hello!][1+1?].", true)
+    );
 
     messages[0].content = "\n".to_owned();
     let blank = template(GEMMA2).render(&messages, true, now()).unwrap();
-    assert!(blank.text.starts_with("<s><start_of_turn>user\nHi<end_of_turn>\n"));
+    assert!(
+        blank
+            .text
+            .starts_with("<s><start_of_turn>user\nHi<end_of_turn>\n")
+    );
 }
 
 #[test]
 fn a_template_refuses_in_its_own_words() {
     let messages = [Message::system("S"), Message::user("a"), Message::user("b")];
-    let error = template(MISTRAL_V1).render(&messages, true, now()).unwrap_err();
-    let TemplateError::Raised { line: 1, message } = &error else { panic!("{error:?}") };
-    assert_eq!(message, "Conversation roles must alternate user/assistant/user/assistant/...");
+    let error = template(MISTRAL_V1)
+        .render(&messages, true, now())
+        .unwrap_err();
+    let TemplateError::Raised { line: 1, message } = &error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(
+        message,
+        "Conversation roles must alternate user/assistant/user/assistant/..."
+    );
     assert!(error.hint().contains("chat_template"));
     assert_eq!(
         error.to_string(),
@@ -141,23 +188,63 @@ fn the_plain_template_is_a_transcript() {
 #[test]
 fn python_and_hugging_face_conventions() {
     for (source, expected) in [
-        ("{{ {'a': [1, 'é<>&\\'\"', none, true, 1.5], 'b': {}}|tojson }}",
-         "{\"a\": [1, \"é<>&'\\\"\", null, true, 1.5], \"b\": {}}"),
-        ("{{ {'a': [1, 2], 'b': []}|tojson(indent=2) }}",
-         "{\n  \"a\": [\n    1,\n    2\n  ],\n  \"b\": []\n}"),
-        ("{{ '\\u2028\n\t\\\\'|tojson(ensure_ascii=false) }}", "\"\u{2028}\\n\\t\\\\\""),
+        (
+            "{{ {'a': [1, 'é<>&\\'\"', none, true, 1.5], 'b': {}}|tojson }}",
+            "{\"a\": [1, \"é<>&'\\\"\", null, true, 1.5], \"b\": {}}",
+        ),
+        (
+            "{{ {'a': [1, 2], 'b': []}|tojson(indent=2) }}",
+            "{\n  \"a\": [\n    1,\n    2\n  ],\n  \"b\": []\n}",
+        ),
+        (
+            "{{ '\\u2028\n\t\\\\'|tojson(ensure_ascii=false) }}",
+            "\"\u{2028}\\n\\t\\\\\"",
+        ),
         ("{{ strftime_now('%d %b %Y %H:%M') }}", "07 Mar 2024 15:04"),
-        ("{{ '<b>' }}{{ none }}{{ true }}{{ missing }}{{ messages.missing }}", "<b>NoneTrue"),
-        ("{{ tools is none }}{{ documents is none }}{{ tools is defined }}", "TrueTrueTrue"),
-        ("{{ add_generation_prompt }}{{ bos_token ~ eos_token }}", "False<s></s>"),
-        ("{{ ' a b '.strip().split(' ')[-1] }}{{ 'abc'[::-1] }}{{ 'abc'.startswith('ab') }}", "bcbaTrue"),
-        ("{% for k, v in {'x': 1}.items() %}{{ k }}{{ v }}{% endfor %}{{ {'a': 1}.get('b') }}", "x1None"),
-        ("{% for i in [1, 2, 3] %}{% if i == 2 %}{% continue %}{% endif %}{{ i }}{% break %}{% endfor %}", "1"),
-        ("{% set ns = namespace(a=1) %}{% for i in [1, 2] %}{% set ns.a = ns.a + i, 7 %}{% set ns.a = ns.a[0] %}{% endfor %}{{ ns.a }}", "4"),
-        ("{{ tools is iterable }}{{ missing is iterable }}{{ '<{}|{:2}>'.format('é', 1) }}", "FalseTrue<é| 1>"),
-        ("{{ {} is mapping }}{{ 'a' is string }}{{ [] is iterable }}{{ 1 is number }}", "TrueTrueTrueTrue"),
-        ("a\n  {% generation %}\nb{% endgeneration %}\n c\n", "a\nb c"),
-        ("{% macro f(x, y='2') -%}{{ x }}{{ y }}{%- endmacro %}{{ f('1') }}", "12"),
+        (
+            "{{ '<b>' }}{{ none }}{{ true }}{{ missing }}{{ messages.missing }}",
+            "<b>NoneTrue",
+        ),
+        (
+            "{{ tools is none }}{{ documents is none }}{{ tools is defined }}",
+            "TrueTrueTrue",
+        ),
+        (
+            "{{ add_generation_prompt }}{{ bos_token ~ eos_token }}",
+            "False<s></s>",
+        ),
+        (
+            "{{ ' a b '.strip().split(' ')[-1] }}{{ 'abc'[::-1] }}{{ 'abc'.startswith('ab') }}",
+            "bcbaTrue",
+        ),
+        (
+            "{% for k, v in {'x': 1}.items() %}{{ k }}{{ v }}{% endfor %}{{ {'a': 1}.get('b') }}",
+            "x1None",
+        ),
+        (
+            "{% for i in [1, 2, 3] %}{% if i == 2 %}{% continue %}{% endif %}{{ i }}{% break %}{% endfor %}",
+            "1",
+        ),
+        (
+            "{% set ns = namespace(a=1) %}{% for i in [1, 2] %}{% set ns.a = ns.a + i, 7 %}{% set ns.a = ns.a[0] %}{% endfor %}{{ ns.a }}",
+            "4",
+        ),
+        (
+            "{{ tools is iterable }}{{ missing is iterable }}{{ '<{}|{:2}>'.format('é', 1) }}",
+            "FalseTrue<é| 1>",
+        ),
+        (
+            "{{ {} is mapping }}{{ 'a' is string }}{{ [] is iterable }}{{ 1 is number }}",
+            "TrueTrueTrueTrue",
+        ),
+        (
+            "a\n  {% generation %}\nb{% endgeneration %}\n c\n",
+            "a\nb c",
+        ),
+        (
+            "{% macro f(x, y='2') -%}{{ x }}{{ y }}{%- endmacro %}{{ f('1') }}",
+            "12",
+        ),
     ] {
         assert_eq!(eval(source).as_deref(), Ok(expected), "{source}");
     }
@@ -166,13 +253,31 @@ fn python_and_hugging_face_conventions() {
 #[test]
 fn errors_tell_the_line() {
     let error = eval("a\nb\n{% if %}").unwrap_err();
-    assert!(matches!(error, TemplateError::Syntax { line: 3, .. }), "{error:?}");
-    assert!(error.to_string().starts_with("chat template, line 3: "), "{error}");
+    assert!(
+        matches!(error, TemplateError::Syntax { line: 3, .. }),
+        "{error:?}"
+    );
+    assert!(
+        error.to_string().starts_with("chat template, line 3: "),
+        "{error}"
+    );
     let error = eval("a\n{{ missing.a }}").unwrap_err();
-    assert!(matches!(error, TemplateError::Render { line: 2, .. }), "{error:?}");
+    assert!(
+        matches!(error, TemplateError::Render { line: 2, .. }),
+        "{error:?}"
+    );
     let error = eval("\n\n{{ raise_exception('no') }}").unwrap_err();
-    assert_eq!(error, TemplateError::Raised { line: 3, message: "no".to_owned() });
-    assert!(matches!(eval("{{ strftime_now('%Q') }}"), Err(TemplateError::Render { .. })));
+    assert_eq!(
+        error,
+        TemplateError::Raised {
+            line: 3,
+            message: "no".to_owned()
+        }
+    );
+    assert!(matches!(
+        eval("{{ strftime_now('%Q') }}"),
+        Err(TemplateError::Render { .. })
+    ));
 }
 
 #[test]
@@ -189,34 +294,74 @@ fn endless_templates_end() {
         "{{ '{:>99999999999999999999999}'.format('a') }}",
     ] {
         let error = eval(source).unwrap_err();
-        assert!(matches!(error, TemplateError::Runaway { .. }), "{source}: {error:?}");
+        assert!(
+            matches!(error, TemplateError::Runaway { .. }),
+            "{source}: {error:?}"
+        );
     }
     let error = eval("{% for i in range(1000) %}{{ 'a' * 2000 }}{% endfor %}").unwrap_err();
-    assert!(matches!(error, TemplateError::TooMuch { bytes: 2_000_000, .. }), "{error:?}");
-    assert!(eval("{{ [[1]]|tojson(indent=10000000000) }}").unwrap().len() < 100);
+    assert!(
+        matches!(
+            error,
+            TemplateError::TooMuch {
+                bytes: 2_000_000,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+    assert!(
+        eval("{{ [[1]]|tojson(indent=10000000000) }}")
+            .unwrap()
+            .len()
+            < 100
+    );
 }
 
 #[test]
 fn deep_templates_are_errors_or_work_but_do_not_overflow() {
     let deep = |open: &str, middle: &str, close: &str| {
         let times = (guard::MAX_SOURCE - 100) / (open.len() + close.len());
-        eval(&format!("{}{middle}{}", open.repeat(times), close.repeat(times))).map(|_| ())
+        eval(&format!(
+            "{}{middle}{}",
+            open.repeat(times),
+            close.repeat(times)
+        ))
+        .map(|_| ())
     };
     assert!(deep("{% if 1 %}", "a", "{% endif %}").is_err());
     assert!(deep("{% for i in [1] %}", "a", "{% endfor %}").is_err());
-    assert!(eval(&format!("{{{{ {}1{} }}}}", "(".repeat(2_000), ")".repeat(2_000))).is_err());
-    for piece in ["+1", "|e", "()", ".a", "-1", " if 1", "[0]", "~1", " and 1", "<1"] {
+    assert!(
+        eval(&format!(
+            "{{{{ {}1{} }}}}",
+            "(".repeat(2_000),
+            ")".repeat(2_000)
+        ))
+        .is_err()
+    );
+    for piece in [
+        "+1", "|e", "()", ".a", "-1", " if 1", "[0]", "~1", " and 1", "<1",
+    ] {
         let chain = |bytes: usize| format!("{{{{ 1 {} }}}}", piece.repeat(bytes / piece.len()));
         let _ = eval(&chain(guard::MAX_TAG - 10));
-        assert!(matches!(eval(&chain(100_000)), Err(TemplateError::Syntax { line: 1, .. })));
+        assert!(matches!(
+            eval(&chain(100_000)),
+            Err(TemplateError::Syntax { line: 1, .. })
+        ));
     }
     for prefix in ["-", "not ", "1 if 0 else ", "{0:", "["] {
         let times = (guard::MAX_TAG - 10) / prefix.len();
         let _ = eval(&format!("{{{{ {}1 }}}}", prefix.repeat(times)));
     }
-    let _ = eval(&format!("{{% if 0 %}}{}{{% endif %}}", "{% elif 0 %}".repeat(10_900)));
+    let _ = eval(&format!(
+        "{{% if 0 %}}{}{{% endif %}}",
+        "{% elif 0 %}".repeat(10_900)
+    ));
     let _ = eval(&format!("{}{{{{ x }}}}", "{% set x=[x] %}".repeat(8_100)));
-    let _ = eval(&format!("{}{{{{ x|tojson }}}}", "{% set x=[x] %}".repeat(8_100)));
+    let _ = eval(&format!(
+        "{}{{{{ x|tojson }}}}",
+        "{% set x=[x] %}".repeat(8_100)
+    ));
 
     let error = eval("{% macro f(x) %}{{ f(x + 1) }}{% endmacro %}{{ f(0) }}").unwrap_err();
     assert!(matches!(error, TemplateError::Render { .. }), "{error:?}");
@@ -246,4 +391,10 @@ fn long_conversations_have_the_fuel_they_need() {
     for source in [CHATML, LLAMA2, MISTRAL_V3, GEMMA2, QWEN3, DEEPSEEK_R1] {
         template(source).render(&messages, true, now()).unwrap();
     }
+}
+
+#[test]
+fn templates_can_be_shared_between_threads() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    shared(&template(CHATML));
 }

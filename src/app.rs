@@ -1,0 +1,119 @@
+//! What every command needs from outside: the store, the terminal, Ctrl-C.
+
+use anyhow::{Context, Result};
+use indicatif::{ProgressBar, ProgressStyle};
+use packllm::engine::{Engine, MemberSpec};
+use packllm::backend::Member;
+use packllm::backend::llama::LlamaMember;
+use packllm::pack::Store;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::settings::PackPlan;
+
+/// The surroundings of a command.
+pub struct App {
+    /// The model store.
+    pub store: Store,
+    /// Raised by Ctrl-C.
+    pub cancel: Arc<AtomicBool>,
+    /// Whether stderr takes colours.
+    pub colour: bool,
+    /// `PACKLLM_PACK`: the pack when none is named.
+    pub default_pack: Option<String>,
+}
+
+impl App {
+    /// Reads the environment and installs the handler of Ctrl-C: the first one raises the flag, one
+    /// more before the flag is lowered ends the program.
+    pub fn new() -> Result<Self> {
+        let cancel = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&cancel);
+        ctrlc::set_handler(move || {
+            if flag.swap(true, Ordering::Relaxed) {
+                std::process::exit(130);
+            }
+        })
+        .context("Ctrl-C cannot be caught")?;
+        let colour = std::io::stderr().is_terminal()
+            && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+            && std::env::var_os("TERM").is_none_or(|t| t != "dumb");
+        let default_pack = std::env::var("PACKLLM_PACK").ok().filter(|name| !name.is_empty());
+        Ok(Self { store: Store::new(home()?), cancel, colour, default_pack })
+    }
+
+    /// A line on stderr, dimmed on a terminal.
+    pub fn dim(&self, line: &str) {
+        if self.colour {
+            eprintln!("\x1b[2m{line}\x1b[0m");
+        } else {
+            eprintln!("{line}");
+        }
+    }
+
+    /// Loads a pack with a progress bar on a terminal.
+    pub fn load(&self, plan: &PackPlan) -> Result<Engine> {
+        let specs = plan
+            .members
+            .iter()
+            .map(|member| {
+                let options = member.load.clone();
+                MemberSpec {
+                    name: member.name.clone(),
+                    loader: Box::new(move |watch| {
+                        let options =
+                            packllm::backend::llama::LoadOptions { watch: Arc::clone(watch), ..options };
+                        Ok(Box::new(LlamaMember::load(&options)?) as Box<dyn Member>)
+                    }),
+                }
+            })
+            .collect();
+        let bar = self.bar(1000 * plan.members.len() as u64, "loading {bar:30} {percent}% {msg}");
+        let names: Vec<&str> = plan.members.iter().map(|m| m.name.as_str()).collect();
+        let engine = Engine::load(specs, Arc::clone(&self.cancel), &mut |progress| {
+            bar.set_position(progress.iter().map(|&p| u64::from(p)).sum());
+            let waiting: Vec<&str> = names
+                .iter()
+                .zip(progress)
+                .filter(|(_, p)| **p < 1000)
+                .map(|(name, _)| *name)
+                .collect();
+            bar.set_message(waiting.join(", "));
+        });
+        bar.finish_and_clear();
+        Ok(engine?)
+    }
+
+    /// A progress bar on stderr; hidden where stderr is no terminal.
+    pub fn bar(&self, len: u64, template: &str) -> ProgressBar {
+        if !std::io::stderr().is_terminal() {
+            return ProgressBar::hidden();
+        }
+        let bar = ProgressBar::new(len);
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar
+    }
+
+    /// Something under way whose length is unknown; shown only if it takes a while.
+    pub fn spinner(&self, message: &'static str) -> ProgressBar {
+        let bar = self.bar(0, "{spinner} {msg} {elapsed}");
+        bar.set_message(message);
+        bar.enable_steady_tick(Duration::from_millis(120));
+        bar
+    }
+}
+
+/// The folder of the store: `PACKLLM_HOME`, else the user's data folder.
+fn home() -> Result<PathBuf> {
+    if let Some(home) = std::env::var_os("PACKLLM_HOME").filter(|h| !h.is_empty()) {
+        return Ok(PathBuf::from(home));
+    }
+    dirs::data_dir()
+        .map(|data| data.join("packllm"))
+        .context("no data folder is known for this user: set PACKLLM_HOME")
+}

@@ -1,0 +1,375 @@
+//! What can be typed. Nothing below `settings` sees these types.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Runs several small language models as one.
+#[derive(Debug, Parser)]
+#[command(name = "packllm", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Try: packllm run --pack starter -p \"Why is the sky blue?\"")]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Talk with a pack
+    Chat(ChatArgs),
+    /// Answer one prompt, streamed to stdout
+    Run(RunArgs),
+    /// Show how well each member predicts a text, and the weights that follow
+    Weigh(WeighArgs),
+    /// Measure members and the pack on this machine
+    Bench(BenchArgs),
+    /// Pack manifests: list, show, new, check
+    #[command(subcommand)]
+    Pack(PackCommand),
+    /// The model store: list, pull, import, remove
+    #[command(subcommand)]
+    Models(ModelsCommand),
+    /// Show devices, CPU and what a pack would take, before loading it
+    Doctor(DoctorArgs),
+}
+
+/// Which models, and how they are loaded.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Pack")]
+pub struct PackArgs {
+    /// A pack by name or manifest file [env: PACKLLM_PACK=]
+    #[arg(long, value_name = "NAME|FILE", conflicts_with = "model")]
+    pub pack: Option<String>,
+    /// A GGUF file, or its name in the store; repeat for a pack without a manifest
+    #[arg(short, long, value_name = "FILE")]
+    pub model: Vec<PathBuf>,
+    /// Tokens of context per member [default: 4096, or what the member was trained with if less]
+    #[arg(short, long, value_name = "N", env = "PACKLLM_CTX_SIZE")]
+    pub ctx_size: Option<u32>,
+    /// Threads for all members together [default: the physical cores]
+    #[arg(short, long, value_name = "N", env = "PACKLLM_THREADS")]
+    pub threads: Option<u32>,
+    /// Largest batch in tokens
+    #[arg(short, long, value_name = "N", env = "PACKLLM_BATCH_SIZE", default_value_t = 512)]
+    pub batch_size: u32,
+    /// Largest batch evaluated at once in tokens (-ub)
+    #[arg(long, value_name = "N", env = "PACKLLM_UBATCH_SIZE", default_value_t = 512)]
+    pub ubatch_size: u32,
+    /// Layers on the GPU: a number, `all` or `auto` (-ngl) [default: auto]
+    #[arg(long, value_name = "N", env = "PACKLLM_N_GPU_LAYERS")]
+    pub n_gpu_layers: Option<String>,
+    /// Devices to use, separated by commas; `none` for the CPU alone (-dev)
+    #[arg(long, value_name = "NAMES", env = "PACKLLM_DEVICE", value_delimiter = ',')]
+    pub device: Vec<String>,
+    /// Share of the model for each GPU, separated by commas (-ts)
+    #[arg(long, value_name = "SHARES", env = "PACKLLM_TENSOR_SPLIT", value_delimiter = ',')]
+    pub tensor_split: Vec<f32>,
+    /// The one GPU to use (-mg)
+    #[arg(long, value_name = "INDEX", env = "PACKLLM_MAIN_GPU")]
+    pub main_gpu: Option<i32>,
+    /// Flash attention (-fa)
+    #[arg(long, value_name = "WHEN", env = "PACKLLM_FLASH_ATTN", default_value = "auto")]
+    pub flash_attn: FlashAttention,
+    /// Element type of the K cache (-ctk)
+    #[arg(long, value_name = "TYPE", env = "PACKLLM_CACHE_TYPE_K", default_value = "f16")]
+    pub cache_type_k: CacheName,
+    /// Element type of the V cache (-ctv); quantised types need flash attention
+    #[arg(long, value_name = "TYPE", env = "PACKLLM_CACHE_TYPE_V", default_value = "f16")]
+    pub cache_type_v: CacheName,
+    /// Never use the network
+    #[arg(long, env = "PACKLLM_OFFLINE")]
+    pub offline: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum FlashAttention {
+    #[default]
+    Auto,
+    On,
+    Off,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum CacheName {
+    F32,
+    #[default]
+    F16,
+    Q8_0,
+    Q4_0,
+}
+
+/// How members are fused.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Fusion")]
+pub struct FusionArgs {
+    /// Shared alphabet [default: auto]
+    #[arg(long, env = "PACKLLM_VOCAB")]
+    pub vocab: Option<VocabName>,
+    /// How distributions are combined: log or linear [default: log]
+    #[arg(long, env = "PACKLLM_MIX")]
+    pub mix: Option<String>,
+    /// uniform, top1, sim, opt, or NAME=WEIGHT,… [default: sim]
+    #[arg(long, env = "PACKLLM_WEIGHTS")]
+    pub weights: Option<String>,
+    /// Temperature of `sim` [default: 1]
+    #[arg(long, env = "PACKLLM_TAU")]
+    pub tau: Option<f64>,
+    /// Smallest share of a token path that is evaluated; 0 evaluates all [default: 0.03]
+    #[arg(long, env = "PACKLLM_EPSILON")]
+    pub epsilon: Option<f64>,
+    /// Most token paths kept per member [default: 8]
+    #[arg(long, env = "PACKLLM_HEADS")]
+    pub heads: Option<usize>,
+    /// Members under this weight are not evaluated [default: 0.02]
+    #[arg(long, env = "PACKLLM_DROP")]
+    pub drop: Option<f64>,
+    /// Smallest probability a member may give in log mixing [default: 1e-10]
+    #[arg(long, env = "PACKLLM_FLOOR")]
+    pub floor: Option<f64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum VocabName {
+    Auto,
+    Tokens,
+    Bytes,
+}
+
+/// How an answer is drawn.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Sampling")]
+pub struct SampleArgs {
+    /// Most tokens to generate, counted by the leading member; -1 until the end
+    #[arg(short = 'n', long, value_name = "N", env = "PACKLLM_PREDICT", default_value_t = -1, allow_negative_numbers = true)]
+    pub predict: i64,
+    /// Seed of the draw [default: random, shown]
+    #[arg(short, long, env = "PACKLLM_SEED")]
+    pub seed: Option<u64>,
+    /// Temperature; 0 takes the likeliest symbol
+    #[arg(long, env = "PACKLLM_TEMP", default_value_t = 0.8, allow_negative_numbers = true)]
+    pub temp: f64,
+    /// Keep this many of the likeliest symbols; 0 keeps all
+    #[arg(long, env = "PACKLLM_TOP_K", default_value_t = 40)]
+    pub top_k: usize,
+    /// Keep the likeliest symbols up to this mass
+    #[arg(long, env = "PACKLLM_TOP_P", default_value_t = 0.95)]
+    pub top_p: f64,
+    /// Keep symbols with this fraction of the likeliest one's probability
+    #[arg(long, env = "PACKLLM_MIN_P", default_value_t = 0.05)]
+    pub min_p: f64,
+    /// Divide the probability of what would repeat; 1 is off
+    #[arg(long, env = "PACKLLM_REPEAT_PENALTY", default_value_t = 1.0)]
+    pub repeat_penalty: f64,
+    /// How many of the last tokens the penalty looks at; -1 is the whole answer
+    #[arg(long, env = "PACKLLM_REPEAT_LAST_N", default_value_t = 64, allow_negative_numbers = true)]
+    pub repeat_last_n: i64,
+    /// Text that ends the answer; repeat for several
+    #[arg(short = 'r', long, value_name = "TEXT")]
+    pub stop: Vec<String>,
+}
+
+/// The text to work on.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Prompt")]
+pub struct PromptArgs {
+    /// The prompt; `-` reads it from stdin
+    #[arg(short, long, value_name = "TEXT", conflicts_with = "file", allow_hyphen_values = true)]
+    pub prompt: Option<String>,
+    /// Read the prompt from a file (one line feed at its end is cut off)
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// System prompt (-sys)
+    #[arg(long, value_name = "TEXT", conflicts_with = "raw", allow_hyphen_values = true)]
+    pub system_prompt: Option<String>,
+    /// Take the prompt as plain text, without chat templates
+    #[arg(long)]
+    pub raw: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub prompt: PromptArgs,
+    #[command(flatten)]
+    pub pack: PackArgs,
+    #[command(flatten)]
+    pub fusion: FusionArgs,
+    #[command(flatten)]
+    pub sample: SampleArgs,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ChatArgs {
+    /// System prompt (-sys)
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, env = "PACKLLM_SYSTEM_PROMPT")]
+    pub system_prompt: Option<String>,
+    #[command(flatten)]
+    pub pack: PackArgs,
+    #[command(flatten)]
+    pub fusion: FusionArgs,
+    #[command(flatten)]
+    pub sample: SampleArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct WeighArgs {
+    #[command(flatten)]
+    pub prompt: PromptArgs,
+    #[command(flatten)]
+    pub pack: PackArgs,
+    #[command(flatten)]
+    pub fusion: FusionArgs,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    #[command(flatten)]
+    pub pack: PackArgs,
+    #[command(flatten)]
+    pub fusion: FusionArgs,
+    /// Tokens to generate
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 64)]
+    pub predict: usize,
+    /// Pairs of a fused answer and its replay
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub pairs: usize,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PackCommand {
+    /// List the packs: your own and the shipped ones
+    List {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a pack's manifest
+    Show {
+        /// Name or manifest file
+        pack: String,
+    },
+    /// Make a pack of GGUF files or models in the store
+    New {
+        /// Name of the new pack
+        name: String,
+        /// A GGUF file, or its name in the store; repeat
+        #[arg(short, long, required = true)]
+        model: Vec<PathBuf>,
+        /// Replace a pack of that name
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Check a manifest and its files: present, unharmed, usable together
+    Check {
+        /// Name or manifest file
+        pack: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ModelsCommand {
+    /// List the models in the store
+    List {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Download the models of a pack
+    Pull {
+        /// Name or manifest file of the pack
+        #[arg(default_value = "starter")]
+        pack: String,
+        /// Accept licences that restrict use without being asked
+        #[arg(short, long)]
+        yes: bool,
+        /// Never use the network: only check what is there
+        #[arg(long, env = "PACKLLM_OFFLINE")]
+        offline: bool,
+    },
+    /// Use GGUF files where they are: the caches of Hugging Face, Ollama and LM Studio, or a path
+    Import {
+        /// Files or folders; without any, the caches are searched and listed
+        paths: Vec<PathBuf>,
+        /// Import everything found in the caches
+        #[arg(long, conflicts_with = "paths")]
+        all: bool,
+    },
+    /// Remove a model from the store (an imported file itself stays)
+    Remove {
+        /// Its file name in the store
+        model: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    pub pack: PackArgs,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// llama.cpp's short flags of several letters, which clap cannot express.
+const LONG_FORMS: [(&str, &str); 10] = [
+    ("-ub", "--ubatch-size"),
+    ("-ngl", "--n-gpu-layers"),
+    ("-dev", "--device"),
+    ("-ts", "--tensor-split"),
+    ("-mg", "--main-gpu"),
+    ("-fa", "--flash-attn"),
+    ("-ctk", "--cache-type-k"),
+    ("-ctv", "--cache-type-v"),
+    ("-sys", "--system-prompt"),
+    ("--n-predict", "--predict"),
+];
+
+/// Flags whose value may look like any other flag.
+const TAKES_ANY_TEXT: [&str; 6] = ["-p", "--prompt", "-r", "--stop", "-sys", "--system-prompt"];
+
+/// Replaces llama.cpp's spellings by the long forms, except where they are the value of a flag that
+/// takes any text.
+pub fn spell_out(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut out: Vec<OsString> = Vec::new();
+    let mut value_follows = false;
+    for arg in args {
+        let text = arg.to_str().unwrap_or_default();
+        let long = LONG_FORMS.iter().find(|(short, _)| *short == text && !value_follows);
+        value_follows = !value_follows && TAKES_ANY_TEXT.contains(&text);
+        out.push(long.map_or_else(|| arg.clone(), |(_, long)| OsString::from(long)));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn llama_cpp_spellings_are_understood_but_not_in_texts() {
+        let typed = ["packllm", "run", "-ngl", "3", "-dev", "none", "-p", "-ngl", "-sys", "-p", "-fa", "on"];
+        let cli = Cli::try_parse_from(spell_out(typed.map(OsString::from))).unwrap();
+        let Command::Run(run) = cli.command else { panic!("not run") };
+        assert_eq!(run.pack.n_gpu_layers.as_deref(), Some("3"));
+        assert_eq!(run.pack.device, ["none"]);
+        assert_eq!(run.prompt.prompt.as_deref(), Some("-ngl"));
+        assert_eq!(run.prompt.system_prompt.as_deref(), Some("-p"));
+        assert_eq!(run.pack.flash_attn, FlashAttention::On);
+    }
+}

@@ -1,0 +1,27 @@
+//! One file a subcommand.
+
+mod bench;
+mod chat;
+mod doctor;
+mod models;
+mod pack;
+mod run;
+mod weigh;
+
+use crate::app::App;
+use crate::cli::Command;
+use anyhow::Result;
+use std::process::ExitCode;
+
+/// Runs what was typed.
+pub fn run(app: &App, command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Chat(args) => chat::run(app, &args),
+        Command::Run(args) => run::run(app, &args),
+        Command::Weigh(args) => weigh::run(app, &args),
+        Command::Bench(args) => bench::run(app, &args),
+        Command::Pack(args) => pack::run(app, &args),
+        Command::Models(args) => models::run(app, &args),
+        Command::Doctor(args) => doctor::run(app, &args),
+    }
+}
