@@ -7,6 +7,7 @@
 pub mod prompt;
 #[cfg(test)]
 mod samples;
+pub mod speaker;
 pub mod template;
 
 use std::ops::Range;
@@ -14,6 +15,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 pub use prompt::{Piece, PieceKind, Prompt};
+pub use speaker::{SpeakerError, Speakers};
 pub use template::{Rendered, Template, TemplateError};
 
 /// Who speaks in a [`Message`].

@@ -126,17 +126,21 @@ impl Template {
     /// ```text
     /// {system}
     ///
-    /// User: {content}
+    /// User:
+    /// {content}
     ///
-    /// Assistant: {content}
+    /// Assistant:
+    /// {content}
     ///
-    /// User: {content}
+    /// User:
+    /// {content}
     ///
     /// Assistant:
     /// ```
     ///
-    /// Contents are trimmed. Nothing follows the last colon: the model writes the space itself, as it does in
-    /// the texts it has read. Answers end at [`Template::stop`].
+    /// Contents are trimmed. Every content begins on a line of its own, so that neither it nor the answer
+    /// begins with a space that other members' templates do not have: members must agree on the first byte.
+    /// Answers end at [`Template::stop`].
     pub fn plain() -> Template {
         Template {
             engine: None,
@@ -294,14 +298,14 @@ fn render_plain(turns: &[Turn], add_generation_prompt: bool) -> String {
         text.push_str(match turn.message.role {
             Role::System if turn.message.is_blank() => continue,
             Role::System => "",
-            Role::User => "User: ",
-            Role::Assistant => "Assistant: ",
+            Role::User => "User:\n",
+            Role::Assistant => "Assistant:\n",
         });
         text.push_str(turn.message.content.trim());
         text.push_str("\n\n");
     }
     if add_generation_prompt {
-        text.push_str("Assistant:");
+        text.push_str("Assistant:\n");
     }
     text
 }

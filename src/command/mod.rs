@@ -6,6 +6,7 @@ mod doctor;
 mod models;
 mod pack;
 mod run;
+mod session;
 mod weigh;
 
 use crate::app::App;

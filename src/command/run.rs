@@ -1,9 +1,132 @@
-//! run
+//! `packllm run`: one answer, streamed.
+
+use super::session::{Read, Session};
 use crate::app::App;
 use crate::cli::RunArgs;
+use crate::report::INTERRUPTED;
+use crate::settings::{self, usage};
 use anyhow::Result;
+use packllm::chat::Message;
+use packllm::engine::{Answer, Ending, Event, Finish};
+use serde_json::{Value, json};
+use std::io::Write;
 use std::process::ExitCode;
 
-pub fn run(_app: &App, _args: &RunArgs) -> Result<ExitCode> {
-    anyhow::bail!("not wired")
+pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
+    let mut generation = settings::generation(&args.sample)?;
+    let Some(prompt) = settings::read_prompt(&args.prompt)? else {
+        return usage("no prompt: give -p TEXT, -f FILE, or text on stdin");
+    };
+    if prompt.trim().is_empty() && !args.prompt.raw {
+        return usage("the prompt is empty");
+    }
+    let plan = settings::plan(app, &args.pack, &args.fusion)?;
+    let mut session = Session::open(app, &plan, args.prompt.raw)?;
+    generation.stops.extend(session.stops());
+    let wish = session.engine.wish_for(&plan.fusion.method);
+    let read = if args.prompt.raw {
+        session.read_text(&prompt, Ending::Continue, wish)?
+    } else {
+        let system = args.prompt.system_prompt.iter().map(Message::system);
+        let messages: Vec<Message> = system.chain([Message::user(prompt.as_str())]).collect();
+        session.read_chat(&messages, 0, wish)?
+    };
+    let mut out = std::io::stdout().lock();
+    let mut broken = None;
+    let cancel = std::sync::Arc::clone(&app.cancel);
+    let answer = session.engine.answer(&generation, &mut |Event::Text(text)| {
+        if args.json || broken.is_some() {
+            return;
+        }
+        if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            // Nobody reads any more, or the disk is full: no reason to go on.
+            broken = Some(error);
+            cancel.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+    })?;
+    if let Some(error) = broken {
+        return Err(anyhow::Error::new(error).context("stdout"));
+    }
+    if args.json {
+        let seed = generation.sampling.seed;
+        writeln!(out, "{}", document(&session, &plan.fusion, &prompt, &read, &answer, seed))?;
+    } else {
+        writeln!(out)?;
+    }
+    out.flush()?;
+    app.dim(&statistics(&session, &read, &answer, generation.sampling.seed));
+    Ok(match answer.finish {
+        Finish::Cancelled => ExitCode::from(INTERRUPTED),
+        _ => ExitCode::SUCCESS,
+    })
+}
+
+/// The dim line after an answer.
+pub fn statistics(session: &Session<'_>, read: &Read, answer: &Answer, seed: u64) -> String {
+    let prompt: usize = read.new_tokens.iter().copied().max().unwrap_or(0);
+    format!(
+        "{} · prompt {prompt} tok {:.1} s · answer {} tok {:.1} tok/s · {} · seed {seed}",
+        session.weights_line(),
+        read.time.as_secs_f64(),
+        answer.tokens,
+        per_second(answer),
+        answer.finish.name(),
+    )
+}
+
+fn per_second(answer: &Answer) -> f64 {
+    let seconds = answer.time.as_secs_f64();
+    if seconds > 0.0 { answer.tokens as f64 / seconds } else { 0.0 }
+}
+
+/// The document of `--json`, as in the contract.
+fn document(
+    session: &Session<'_>,
+    fusion: &packllm::engine::Fusion,
+    prompt: &str,
+    read: &Read,
+    answer: &Answer,
+    seed: u64,
+) -> Value {
+    let engine = &session.engine;
+    let members: Vec<Value> = engine
+        .members()
+        .iter()
+        .enumerate()
+        .map(|(k, m)| {
+            json!({
+                "name": m.name,
+                "weight": engine.lambda()[k],
+                "prompt_tokens": engine.prompt_tokens()[k],
+                "evaluations": answer.spent[k].tokens,
+                "eval_ms": milliseconds(answer.spent[k].time),
+            })
+        })
+        .collect();
+    json!({
+        "text": answer.text,
+        "finish_reason": answer.finish.name(),
+        "vocab": engine.alphabet().name(),
+        "mix": fusion.mix.to_string(),
+        "weights_method": fusion.method.to_string(),
+        "members": members,
+        "usage": {
+            "prompt_bytes": prompt.len(),
+            "completion_bytes": answer.text.len(),
+            "completion_tokens": answer.tokens,
+        },
+        "timings": {
+            "load_ms": milliseconds(session.load_time),
+            "prompt_ms": milliseconds(read.time),
+            "predicted_ms": milliseconds(answer.time),
+            "tokens_per_second": per_second(answer),
+        },
+        "skipped_mass": answer.skipped_mass,
+        "seed": seed,
+    })
+}
+
+/// Milliseconds to a thousandth.
+pub fn milliseconds(time: std::time::Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
 }

@@ -221,6 +221,31 @@ impl Engine {
         Ok(())
     }
 
+    /// Scores one member on a prompt of its own, which leaves its cache empty.
+    ///
+    /// # Errors
+    /// As [`Engine::prepare`] and [`Engine::read`].
+    pub fn read_apart(&mut self, k: usize, prompt: Prompt, wish: Wish) -> Result<(), EngineError> {
+        let mut prompt = Some(prompt);
+        let info = &self.members[k];
+        let prepared =
+            self.some(&[k], |_| Command::Prepare(prompt.take().unwrap_or_default()))?;
+        if let Some(Reply::Prepared { tokens, .. }) = prepared.first() {
+            let (room, context) = (info.limits.context as usize, info.limits.context);
+            if *tokens > room {
+                let (member, tokens) = (info.name.clone(), *tokens);
+                return Err(EngineError::TooLong { member, tokens, room, context });
+            }
+        }
+        for reply in self.some(&[k], |_| Command::Evaluate(wish))? {
+            if let Reply::Scored(new) = reply {
+                self.scores[k].extend(new);
+            }
+        }
+        self.some(&[k], |_| Command::Clear)?;
+        Ok(())
+    }
+
     /// The wish that a weighting method needs.
     #[must_use]
     pub fn wish_for(&self, method: &Method) -> Wish {

@@ -71,11 +71,11 @@ fn contents_stand_between_the_markup() {
             &[Message::user(" Hi "), Message::assistant(" Ho")]
         )),
         [
-            "User: ",
+            "User:\n",
             "0@1:Hi",
-            "\n\nAssistant: ",
+            "\n\nAssistant:\n",
             "1@1:Ho",
-            "\n\nAssistant:"
+            "\n\nAssistant:\n"
         ]
     );
 }

@@ -177,12 +177,12 @@ fn the_plain_template_is_a_transcript() {
     messages[2].content = " Hello!\n".to_owned();
     assert_eq!(
         plain.render(&messages, true, now()).unwrap().text,
-        "Be brief.\n\nUser: Hi\n\nAssistant: Hello!\n\nUser: 1+1?\n\nAssistant:"
+        "Be brief.\n\nUser:\nHi\n\nAssistant:\nHello!\n\nUser:\n1+1?\n\nAssistant:\n"
     );
     assert!(plain.is_plain());
     assert_eq!(plain.stop(), Some("\nUser:"));
     assert_eq!(template(CHATML).stop(), None);
-    assert_eq!(plain.render(&[], true, now()).unwrap().text, "Assistant:");
+    assert_eq!(plain.render(&[], true, now()).unwrap().text, "Assistant:\n");
 }
 
 #[test]

@@ -1,0 +1,153 @@
+//! A loaded pack and its conversation: what `run`, `chat`, `weigh` and `bench` share.
+
+use crate::app::App;
+use crate::settings::PackPlan;
+use anyhow::Result;
+use packllm::chat::speaker::{self, Reading, Speakers};
+use packllm::chat::Message;
+use packllm::engine::{Ending, Engine, Prepared, Wish};
+use packllm::weight::Weights;
+use std::time::{Duration, Instant};
+
+/// A pack at work.
+pub struct Session<'a> {
+    app: &'a App,
+    /// The engine.
+    pub engine: Engine,
+    speakers: Speakers,
+    /// Time to load.
+    pub load_time: Duration,
+    raw: bool,
+    said: Vec<String>,
+}
+
+/// A prompt that was read.
+pub struct Read {
+    /// Time to evaluate it and to derive the weights.
+    pub time: Duration,
+    /// The weights.
+    pub weights: Weights,
+    /// Tokens that were evaluated, member by member.
+    pub new_tokens: Vec<usize>,
+}
+
+impl<'a> Session<'a> {
+    /// Loads the pack and says what a user should know of it. `raw`: no templates.
+    pub fn open(app: &'a App, plan: &PackPlan, raw: bool) -> Result<Self> {
+        let start = Instant::now();
+        let mut engine = app.load(plan)?;
+        let given: Vec<Option<String>> =
+            plan.members.iter().map(|m| m.chat_template.clone()).collect();
+        let speakers = if raw {
+            Speakers::default()
+        } else {
+            Speakers::new(engine.members(), &given)?
+        };
+        let can_end = if raw {
+            engine.members().iter().map(|m| m.vocab.ends().next().is_some()).collect()
+        } else {
+            speakers.can_end(engine.members())
+        };
+        let nobody_ends = !can_end.contains(&true);
+        engine.configure(plan.fusion.clone(), can_end)?;
+        let load_time = start.elapsed();
+        let mut session = Self { app, engine, speakers, load_time, raw, said: Vec::new() };
+        session.introduce(nobody_ends);
+        Ok(session)
+    }
+
+    fn introduce(&mut self, nobody_ends: bool) {
+        let plain: Vec<String> = self.speakers.plain().iter().map(|s| (*s).to_owned()).collect();
+        for name in plain {
+            self.note(format!(
+                "{name} has no chat template: it reads the conversation as plain paragraphs (User:, Assistant:)"
+            ));
+        }
+        if nobody_ends && self.raw {
+            self.note("no member has an end token: the text ends by -n, --stop or a full context".into());
+        } else if nobody_ends {
+            self.note("no member can end a turn: it ends where the next `User:` would begin, or by -n or --stop".into());
+        }
+    }
+
+    /// Says something once.
+    fn note(&mut self, text: String) {
+        if !self.said.contains(&text) {
+            self.app.dim(&format!("note: {text}"));
+            self.said.push(text);
+        }
+    }
+
+    /// The stop strings that the pack brings along.
+    pub fn stops(&self) -> Vec<String> {
+        if self.raw {
+            speaker::end_markers(self.engine.members())
+        } else {
+            self.speakers.stops(self.engine.members())
+        }
+    }
+
+    /// Reads a conversation of which the messages from number `new` on are new evidence.
+    pub fn read_chat(&mut self, messages: &[Message], new: usize, wish: Wish) -> Result<Read> {
+        let now = chrono::Local::now().naive_local();
+        let reading = self.speakers.read(messages, new, now)?;
+        let start = Instant::now();
+        self.say_folded(&reading);
+        for (k, prompt) in reading.apart {
+            let name = self.engine.members()[k].name.clone();
+            self.note(format!(
+                "{name}: its template changes or hides a message; its perplexity is measured under the plain template"
+            ));
+            if wish.scores {
+                self.engine.read_apart(k, prompt, wish)?;
+            }
+        }
+        let prepared = self.engine.prepare(reading.prompts)?;
+        self.read_prepared(prepared, wish, start)
+    }
+
+    fn say_folded(&mut self, reading: &Reading) {
+        for &k in &reading.folded {
+            let name = self.engine.members()[k].name.clone();
+            self.note(format!("{name}: its template takes no system prompt; it stands before the user's first message"));
+        }
+    }
+
+    /// Reads plain text.
+    pub fn read_text(&mut self, text: &str, ending: Ending, wish: Wish) -> Result<Read> {
+        let start = Instant::now();
+        let prompts = speaker::plain_text(text, self.engine.members().len(), ending);
+        let prepared = self.engine.prepare(prompts)?;
+        self.read_prepared(prepared, wish, start)
+    }
+
+    fn read_prepared(&mut self, prepared: Prepared, wish: Wish, start: Instant) -> Result<Read> {
+        for (k, lost) in prepared.lost.iter().enumerate().filter(|(_, lost)| !lost.is_empty()) {
+            let name = self.engine.members()[k].name.clone();
+            self.note(format!(
+                "{name} has no token for {} byte{} of the text (first: 0x{:02x}) and reads it without",
+                lost.len(),
+                if lost.len() == 1 { "" } else { "s" },
+                lost[0]
+            ));
+        }
+        let spinner = self.app.spinner("reading the prompt");
+        let result = self.engine.read(wish);
+        spinner.finish_and_clear();
+        result?;
+        let weights = self.engine.weigh()?;
+        if weights.no_evidence && self.engine.members().len() > 1 {
+            self.note("there is no text to measure the members on: all weights are equal".into());
+        }
+        Ok(Read { time: start.elapsed(), weights, new_tokens: prepared.new_tokens })
+    }
+
+    /// Members and weights for people: `smollm2 0.41 · gemma3 0.59`.
+    pub fn weights_line(&self) -> String {
+        let parts = self.engine.members().iter().zip(self.engine.lambda());
+        let parts = parts.map(|(m, &w)| {
+            if w == 0.0 { format!("{} dropped", m.name) } else { format!("{} {w:.2}", m.name) }
+        });
+        parts.collect::<Vec<String>>().join(" · ")
+    }
+}
