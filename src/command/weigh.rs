@@ -1,9 +1,127 @@
-//! weigh
+//! `packllm weigh`: what the members make of a text, and the weights that follow.
+
+use super::session::Session;
 use crate::app::App;
 use crate::cli::WeighArgs;
+use crate::settings::{self, usage};
 use anyhow::Result;
+use packllm::chat::Message;
+use packllm::engine::{Ending, Fusion, Wish};
+use packllm::weight::{self, Evidence, Method, Mixture};
+use serde_json::{Map, Value, json};
+use std::io::Write;
 use std::process::ExitCode;
 
-pub fn run(_app: &App, _args: &WeighArgs) -> Result<ExitCode> {
-    anyhow::bail!("not wired")
+/// The weights of one method, and what the mixture costs with them.
+struct Row {
+    method: String,
+    lambda: Vec<f64>,
+    bits_per_byte: f64,
+}
+
+pub fn run(app: &App, args: &WeighArgs) -> Result<ExitCode> {
+    let Some(text) = settings::read_prompt(&args.prompt)? else {
+        return usage("no text: give -p TEXT, -f FILE, or text on stdin");
+    };
+    let plan = settings::plan(app, &args.pack, &args.fusion)?;
+    let mut session = Session::open(app, &plan, args.prompt.raw)?;
+    let wish = Wish { scores: true, rows: true };
+    if args.prompt.raw {
+        session.read_text(&text, Ending::Closed, wish)?;
+    } else {
+        let system = args.prompt.system_prompt.iter().map(Message::system);
+        let messages: Vec<Message> = system.chain([Message::user(text.as_str())]).collect();
+        session.read_chat(&messages, 0, wish)?;
+    }
+    let evidence = session.engine.evidence()?;
+    if evidence.is_empty() {
+        return usage("the text is empty: there is nothing to measure");
+    }
+    let rows = weigh(&evidence, &plan.fusion)?;
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        writeln!(out, "{}", document(&session, &evidence, &rows))?;
+    } else {
+        write_table(&mut out, &session, &evidence, &rows)?;
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// All methods, and the given weights if any were.
+fn weigh(evidence: &Evidence, fusion: &Fusion) -> Result<Vec<Row>> {
+    let mixture = Mixture::new(evidence, fusion.mix, fusion.floor)?;
+    let given = Some(fusion.method.clone()).filter(|m| matches!(m, Method::Given(_)));
+    let methods = [Method::Uniform, Method::Top1, Method::Sim, Method::Opt];
+    let row = |method: Method| -> Result<Row> {
+        let weights = weight::weights(&method, evidence, fusion.tau, fusion.mix, fusion.floor)?;
+        let bits_per_byte = mixture.bits_per_byte(&weights.lambda)?;
+        let method = match method {
+            Method::Given(_) => "given".to_owned(),
+            named => named.to_string(),
+        };
+        Ok(Row { method, lambda: weights.lambda, bits_per_byte })
+    };
+    methods.into_iter().chain(given).map(row).collect()
+}
+
+fn write_table(
+    out: &mut impl Write,
+    session: &Session<'_>,
+    evidence: &Evidence,
+    rows: &[Row],
+) -> Result<()> {
+    let members = session.engine.members();
+    let width = members.iter().map(|m| m.name.chars().count()).max().unwrap_or(0).max(10);
+    writeln!(out, "{:width$}  {:>7}  {:>7}  {:>9}  {:>10}", "member", "bytes", "tokens", "bits/byte", "perplexity")?;
+    for (k, member) in members.iter().enumerate() {
+        writeln!(
+            out,
+            "{:width$}  {:>7}  {:>7}  {:>9.4}  {:>10.2}",
+            member.name,
+            evidence.bytes,
+            evidence.members[k].tokens,
+            evidence.bits_per_byte(k),
+            evidence.token_perplexity(k),
+        )?;
+    }
+    writeln!(out)?;
+    writeln!(out, "{:width$}  {:>9}  weights", "method", "bits/byte")?;
+    for row in rows {
+        let weights: Vec<String> = members
+            .iter()
+            .zip(&row.lambda)
+            .map(|(m, w)| format!("{} {w:.3}", m.name))
+            .collect();
+        writeln!(out, "{:width$}  {:>9.4}  {}", row.method, row.bits_per_byte, weights.join("  "))?;
+    }
+    Ok(())
+}
+
+fn document(session: &Session<'_>, evidence: &Evidence, rows: &[Row]) -> Value {
+    let members: Vec<Value> = session
+        .engine
+        .members()
+        .iter()
+        .enumerate()
+        .map(|(k, m)| {
+            json!({
+                "name": m.name,
+                "architecture": m.description.architecture,
+                "vocab_size": m.vocab.len(),
+                "tokens": evidence.members[k].tokens,
+                "bits_per_byte": evidence.bits_per_byte(k),
+                "token_perplexity": evidence.token_perplexity(k),
+            })
+        })
+        .collect();
+    let by_method = |value: &dyn Fn(&Row) -> Value| -> Map<String, Value> {
+        rows.iter().map(|row| (row.method.clone(), value(row))).collect()
+    };
+    json!({
+        "bytes": evidence.bytes,
+        "members": members,
+        "weights": by_method(&|row| json!(row.lambda)),
+        "bits_per_byte": by_method(&|row| json!(row.bits_per_byte)),
+    })
 }
