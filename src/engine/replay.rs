@@ -20,6 +20,14 @@ impl Engine {
     /// From a member.
     pub fn start_recording(&mut self) -> Result<(), EngineError> {
         self.clear()?;
+        self.continue_recording()
+    }
+
+    /// Records what is asked of the members from now on, whatever is in their caches.
+    ///
+    /// # Errors
+    /// From a member.
+    pub fn continue_recording(&mut self) -> Result<(), EngineError> {
         self.all(|_| Command::Record(true))?;
         Ok(())
     }
@@ -48,12 +56,13 @@ impl Engine {
     }
 
     /// Does the same evaluations again: same batches, threads and schedule (members meet after every
-    /// command in which one of them evaluated something), and nothing else. Returns the time taken.
+    /// command in which one of them evaluated something), and nothing else. The caches must hold what
+    /// they held when the recording began; several recordings may follow each other, then
+    /// [`Engine::end_replay`]. Returns the time taken.
     ///
     /// # Errors
     /// From a member.
     pub fn replay(&mut self, recording: &Recording) -> Result<Duration, EngineError> {
-        self.clear()?;
         let barrier = Arc::new(Barrier::new(self.workers.len()));
         let start = Instant::now();
         self.all(|k| {
@@ -64,6 +73,15 @@ impl Engine {
             )
         })?;
         Ok(start.elapsed())
+    }
+
+    /// Empties the caches after a replay.
+    ///
+    /// # Errors
+    /// From a member.
+    pub fn end_replay(&mut self) -> Result<(), EngineError> {
+        self.all(|_| Command::Empty)?;
+        Ok(())
     }
 }
 

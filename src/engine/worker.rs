@@ -35,6 +35,8 @@ pub(super) enum Command {
     Record(bool),
     /// Replay recorded operations step by step; at a step in the second list, meet the other members.
     Replay(Arc<Vec<Operation>>, Arc<Vec<bool>>, Arc<Barrier>),
+    /// Empty the cache after a replay.
+    Empty,
     /// What was spent so far: → `Spent`.
     Spent,
 }
@@ -186,18 +188,24 @@ fn obey(seat: &mut Seat, command: Command) -> Result<Reply, BackendError> {
             replay(seat, &operations, &meetings, &barrier)?;
             Reply::Done
         }
+        Command::Empty => {
+            for seq in 0..seat.member.limits().sequences {
+                seat.member.seq_truncate(seq, 0)?;
+            }
+            Reply::Done
+        }
         Command::Spent => Reply::Spent(seat.member.spent),
     })
 }
 
-/// Replays on an empty cache. A failure still meets the others, or they would wait for ever.
+/// Replays step by step. A failure still meets the others, or they would wait for ever.
 fn replay(
     seat: &mut Seat,
     operations: &[Operation],
     meetings: &[bool],
     barrier: &Barrier,
 ) -> Result<(), BackendError> {
-    let mut result = seat.clear();
+    let mut result = Ok(());
     let mut rest = operations;
     for &meet in meetings {
         if result.is_ok() {
@@ -209,9 +217,6 @@ fn replay(
         if meet {
             barrier.wait();
         }
-    }
-    for seq in 0..seat.member.limits().sequences {
-        seat.member.seq_truncate(seq, 0)?;
     }
     result
 }
