@@ -58,8 +58,8 @@ impl Dist {
         }
         let sums = match &mut self.weights {
             Weights::Fast(w) => {
-                w.clear();
-                w.extend(logits.iter().map(|&z| exp_nonpositive(z - max)));
+                w.resize(logits.len(), 0.0);
+                exponentials(logits, max, w);
                 sums_by_first_byte(w, bytes)
             }
             Weights::Exact(w) => {
@@ -139,27 +139,48 @@ fn masked_max(vocab: &SortedVocab, logits: &[f32]) -> f32 {
     text.chain(ends).fold(f32::NEG_INFINITY, f32::max)
 }
 
-/// The maximum in eight independent lanes; NaN if any element is.
+/// The maximum in independent lanes; NaN if any element is. Compiled for the vector instructions at
+/// hand, chosen at run time.
 fn maximum(values: &[f32]) -> f32 {
-    let mut lanes = [f32::NEG_INFINITY; 8];
-    let mut nan = [0.0f32; 8];
-    let chunks = values.chunks_exact(8);
-    let rest = chunks.remainder();
-    for chunk in chunks {
-        for ((lane, bad), &v) in lanes.iter_mut().zip(&mut nan).zip(chunk) {
-            *lane = if v > *lane { v } else { *lane };
-            // 0 × v is NaN for NaN and ±∞; infinities are sorted out by the caller's finiteness check.
-            *bad += if v.is_nan() { 1.0 } else { 0.0 };
-        }
-    }
-    if nan.iter().any(|&n| n > 0.0) || rest.iter().any(|v| v.is_nan()) {
-        return f32::NAN;
-    }
-    lanes.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max)
+    const LANES: usize = 32;
+    let (max, sum_of_zeros) = pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            let mut max = [f32::NEG_INFINITY; LANES];
+            // Stays 0 unless there is a NaN.
+            let mut zero = [0.0f32; LANES];
+            let chunks = values.chunks_exact(LANES);
+            let rest = chunks.remainder();
+            for chunk in chunks {
+                for i in 0..LANES {
+                    max[i] = if chunk[i] > max[i] { chunk[i] } else { max[i] };
+                    zero[i] += if chunk[i] == chunk[i] { 0.0 } else { f32::NAN };
+                }
+            }
+            let rest_max = rest.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let rest_zero: f32 = rest.iter().map(|v| if v.is_nan() { f32::NAN } else { 0.0 }).sum();
+            let max = max.iter().copied().fold(rest_max, f32::max);
+            (max, zero.iter().sum::<f32>() + rest_zero)
+        },
+    );
+    if sum_of_zeros.is_nan() { f32::NAN } else { max }
+}
+
+/// `out[i] = exp(logits[i] − max)`, compiled like [`maximum`].
+fn exponentials(logits: &[f32], max: f32, out: &mut [f32]) {
+    pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for (w, &z) in out.iter_mut().zip(logits) {
+                *w = exp_nonpositive(z - max);
+            }
+        },
+    );
 }
 
 /// exp(x) for x ≤ 0 in f32, relative error under 2e-7, 0 below −87: 2^n·exp(r) with |r| ≤ ln 2 / 2
 /// and a polynomial (Cephes' `expf` coefficients). Branch-free, so that it vectorises.
+#[inline(always)]
 fn exp_nonpositive(x: f32) -> f32 {
     const LOG2_E: f32 = std::f32::consts::LOG2_E;
     // ln 2 in two parts, so that n·ln 2 is subtracted without rounding.
@@ -168,7 +189,8 @@ fn exp_nonpositive(x: f32) -> f32 {
     // Adding and subtracting 1.5·2^23 rounds to an integer.
     const ROUND: f32 = 12_582_912.0;
     let clamped = if x < -87.0 { -87.0 } else { x };
-    let n = (clamped * LOG2_E + ROUND) - ROUND;
+    let rounded = clamped * LOG2_E + ROUND;
+    let n = rounded - ROUND;
     let r = (clamped - n * LN2_HI) - n * LN2_LO;
     let mut p = 1.987_569_1e-4;
     p = p * r + 1.398_199_9e-3;
@@ -177,24 +199,32 @@ fn exp_nonpositive(x: f32) -> f32 {
     p = p * r + 1.666_666_5e-1;
     p = p * r + 5.000_000_1e-1;
     let y = p * (r * r) + r + 1.0;
-    // n is in −126..=0, so the exponent field stays valid.
-    let scaled = y * f32::from_bits((((n as i32) + 127) << 23) as u32);
+    // The low bits of `rounded` are n in two's complement; n is in −126..=0, so that n + 127 is a valid
+    // exponent, and the shift drops the rest. (`as i32` saturates, which does not vectorise.)
+    let scaled = y * f32::from_bits(rounded.to_bits().wrapping_add(127) << 23);
     if x < -87.0 { 0.0 } else { scaled }
 }
 
-/// Sums of the weights by first byte. Two interleaved accumulators, because consecutive ids often
+/// Sums of the weights by first byte. Four interleaved accumulators, because consecutive ids often
 /// share a byte and would wait for each other.
 fn sums_by_first_byte<T: Copy + Into<f64>>(weights: &[T], bytes: &[u16]) -> Row {
-    let mut even = [0.0f64; END + 1];
-    let mut odd = [0.0f64; END + 1];
-    for (w, b) in weights.chunks(2).zip(bytes.chunks(2)) {
-        even[usize::from(b[0]).min(END)] += w[0].into();
-        if let ([_, w], [_, b]) = (w, b) {
-            odd[usize::from(*b).min(END)] += (*w).into();
+    const WAYS: usize = 4;
+    let mut sums = [[0.0f64; END + 1]; WAYS];
+    let (weights_of_four, bytes_of_four) = (weights.chunks_exact(WAYS), bytes.chunks_exact(WAYS));
+    let rest = weights_of_four.remainder().iter().zip(bytes_of_four.remainder());
+    for (w, b) in rest {
+        sums[0][usize::from(*b).min(END)] += (*w).into();
+    }
+    for (w, b) in weights_of_four.zip(bytes_of_four) {
+        for i in 0..WAYS {
+            sums[i][usize::from(b[i]).min(END)] += w[i].into();
         }
     }
-    even.iter_mut().zip(odd).for_each(|(e, o)| *e += o);
-    even
+    let [mut total, others @ ..] = sums;
+    for other in others {
+        total.iter_mut().zip(other).for_each(|(t, o)| *t += o);
+    }
+    total
 }
 
 fn gathered_sum<T: Copy + Into<f64>>(weights: &[T], tokens: &[Token]) -> f64 {

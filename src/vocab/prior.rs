@@ -129,7 +129,9 @@ mod tests {
         for turn in 0..2 {
             for last in (0..=255).map(Some).chain([None]) {
                 prior.row(last, &heads, &mut out);
-                assert!((out.iter().sum::<f64>() - 1.0).abs() < 1e-6);
+                let sum: f64 = out.iter().sum();
+                // The counts are f32; the cover rescales what it makes of a row.
+                assert!((sum - 1.0).abs() < 1e-4, "{sum}");
                 assert!(out.iter().all(|&p| p > 0.0));
             }
             heads[b'x' as usize] = 0.3;
