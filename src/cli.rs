@@ -219,6 +219,9 @@ pub struct ChatArgs {
 pub struct WeighArgs {
     #[command(flatten)]
     pub prompt: PromptArgs,
+    /// With --raw: evaluate every likely token path instead of the text's own tokens alone (slow)
+    #[arg(long, requires = "raw")]
+    pub full: bool,
     #[command(flatten)]
     pub pack: PackArgs,
     #[command(flatten)]

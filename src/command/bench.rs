@@ -97,7 +97,7 @@ fn alone(app: &App, args: &BenchArgs, plan: &PackPlan) -> Result<Vec<Alone>> {
 
 /// Tokens a second of prompt and of decoding, by the model's own time.
 fn rates(engine: &mut Engine, tokens: usize) -> Result<(f64, f64)> {
-    let wish = Wish { scores: false, rows: false };
+    let wish = Wish::NOTHING;
     let before = engine.spent()?;
     engine.prepare(packllm::chat::speaker::plain_text(PROMPT, 1, Ending::Continue))?;
     engine.read(wish)?;

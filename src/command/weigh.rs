@@ -25,7 +25,7 @@ pub fn run(app: &App, args: &WeighArgs) -> Result<ExitCode> {
     };
     let plan = settings::plan(app, &args.pack, &args.fusion)?;
     let mut session = Session::open(app, &plan, args.prompt.raw)?;
-    let wish = Wish { scores: true, rows: true };
+    let wish = Wish { scores: true, rows: true, full: args.full };
     if args.prompt.raw {
         session.read_text(&text, Ending::Closed, wish)?;
     } else {

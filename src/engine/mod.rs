@@ -251,10 +251,10 @@ impl Engine {
     pub fn wish_for(&self, method: &Method) -> Wish {
         let one = self.members.len() == 1;
         match method {
-            Method::Uniform | Method::Given(_) => Wish { scores: false, rows: false },
-            _ if one => Wish { scores: false, rows: false },
-            Method::Top1 | Method::Sim => Wish { scores: true, rows: false },
-            Method::Opt => Wish { scores: true, rows: true },
+            Method::Uniform | Method::Given(_) => Wish::NOTHING,
+            _ if one => Wish::NOTHING,
+            Method::Top1 | Method::Sim => Wish { scores: true, ..Wish::NOTHING },
+            Method::Opt => Wish { scores: true, rows: true, ..Wish::NOTHING },
         }
     }
 

@@ -17,6 +17,13 @@ pub struct Wish {
     pub scores: bool,
     /// Keep whole distributions along it.
     pub rows: bool,
+    /// Plain text only, by bytes: read all of it with the full cover, not by the chain.
+    pub full: bool,
+}
+
+impl Wish {
+    /// Nothing but the evaluation.
+    pub const NOTHING: Wish = Wish { scores: false, rows: false, full: false };
 }
 
 /// Where a member stands after a symbol.
@@ -101,7 +108,7 @@ impl Seat {
             .ok_or_else(|| BackendError::Refused("no prompt was prepared".into()))?;
         self.branches.drop_cover(&mut self.cover, &mut self.member)?;
         self.cut_trunk(reading.keep)?;
-        let plan = Plan::new(&reading, &self.sorted, self.alphabet, wish.scores);
+        let plan = Plan::new(&reading, &self.sorted, self.alphabet, wish);
         let mut chain = Chain::new(
             self.alphabet,
             Arc::clone(self.member.vocab()),
@@ -111,7 +118,7 @@ impl Seat {
         );
         self.run(&plan, &mut chain)?;
         let mut scores = chain.scores;
-        if reading.ending != Ending::Closed {
+        if reading.ending != Ending::Closed || wish.full {
             self.open(&plan, &mut scores, wish)?;
         }
         self.said = 0;
@@ -283,10 +290,10 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(reading: &Reading, sorted: &SortedVocab, alphabet: Alphabet, score: bool) -> Self {
+    fn new(reading: &Reading, sorted: &SortedVocab, alphabet: Alphabet, wish: Wish) -> Self {
         let mut tokens = Vec::new();
         for stretch in &reading.stretches {
-            let scored = if score { stretch.scored.clone() } else { 0..0 };
+            let scored = if wish.scores { stretch.scored.clone() } else { 0..0 };
             let mut at = 0;
             for (i, &token) in stretch.tokens.iter().enumerate() {
                 let len = sorted.piece_len(token);
@@ -307,8 +314,9 @@ impl Plan {
             (first.scored, first.in_stretch, first.goes_on) = (0..0, false, false);
         }
         let mut plan = Self { upto: tokens.len(), tokens, alphabet };
-        if reading.ending == Ending::Continue && alphabet == Alphabet::Bytes {
-            plan.upto = plan.tail_start(sorted);
+        let by_cover = wish.full || reading.ending == Ending::Continue;
+        if by_cover && alphabet == Alphabet::Bytes {
+            plan.upto = if wish.full { plan.upto.min(1) } else { plan.tail_start(sorted) };
             if let Some(last) = plan.upto.checked_sub(1) {
                 plan.tokens[last].goes_on = false;
             }
