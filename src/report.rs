@@ -1,6 +1,7 @@
 //! Errors for people: one line, a hint, an exit code.
 
 use crate::settings::Usage;
+use packllm::backend::BackendError;
 use packllm::chat::TemplateError;
 use packllm::engine::EngineError;
 use packllm::pack::PackError;
@@ -44,6 +45,10 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         e.downcast_ref::<EngineError>()
             .and_then(EngineError::hint)
             .or_else(|| e.downcast_ref::<PackError>().and_then(PackError::hint))
+            .or_else(|| match e.downcast_ref() {
+                Some(BackendError::Load { hint, .. }) => hint.clone(),
+                _ => None,
+            })
             .or_else(|| e.downcast_ref::<TemplateError>().map(|t| t.hint().to_owned()))
     })
 }
