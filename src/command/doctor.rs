@@ -10,9 +10,9 @@ use crate::command::table::printable;
 use crate::settings::{self, parse_layers};
 use anyhow::Result;
 use fit::{Fit, MemberFit, Seat};
-use machine::{Disk, Machine};
+use machine::{Disk, Machine, is_host};
 use packllm::backend::gguf::Usage;
-use packllm::backend::offload::Offload;
+use packllm::backend::offload::{Device, Offload};
 use serde_json::{Map, Value, json};
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -149,21 +149,13 @@ fn write_machine(app: &App, machine: &Machine, disk: &Disk) -> io::Result<()> {
         let free = free.map_or(String::new(), |free| format!(", {free} available"));
         line("memory", &format!("{}{free}", memory(total)))?;
     }
-    for (index, device) in machine.devices.iter().enumerate() {
+    let besides = machine.devices.iter().filter(|device| !is_host(device));
+    for (index, device) in besides.clone().enumerate() {
         let title = if index == 0 { "devices" } else { "" };
-        let kind = match (device.gpu, device.integrated) {
-            (true, true) => "integrated GPU",
-            (true, false) => "GPU",
-            _ => "no layers to offload to",
-        };
-        let free = machine.free(device).map(memory);
-        let free = free.map_or(String::new(), |free| format!(", {free} free"));
-        let total = match device.memory_total {
-            0 => String::new(),
-            bytes => format!(", {}", memory(bytes)),
-        };
-        let text = format!("{}: {}, {kind}{total}{free}", device.name, device.description);
-        line(title, &text)?;
+        line(title, &describe(machine, device))?;
+    }
+    if besides.count() == 0 {
+        line("devices", "none besides the CPU")?;
     }
     let free = disk.free.map(file_size);
     let free = free.map_or(String::new(), |free| format!(", {free} free"));
@@ -172,9 +164,32 @@ fn write_machine(app: &App, machine: &Machine, disk: &Disk) -> io::Result<()> {
     line("store", &format!("{root} ({holds}{free})"))
 }
 
+fn describe(machine: &Machine, device: &Device) -> String {
+    let kind = match (device.gpu, device.integrated) {
+        (true, true) => "integrated GPU",
+        (true, false) => "GPU",
+        _ => "takes no layers",
+    };
+    let total = match device.memory_total {
+        0 => String::new(),
+        bytes => format!(", {}", memory(bytes)),
+    };
+    let free = machine.free(device).map(memory);
+    let free = free.map_or(String::new(), |free| format!(", {free} free"));
+    format!(
+        "{}: {}, {kind}{total}{free}",
+        device.name, device.description
+    )
+}
+
 fn write_fit(fit: &Fit) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "\npack {}: {}", fit.name, some(fit.members.len(), "member"))?;
+    writeln!(
+        out,
+        "\npack {}: {}",
+        fit.name,
+        some(fit.members.len(), "member")
+    )?;
     for member in &fit.members {
         write_member(&mut out, member)?;
     }

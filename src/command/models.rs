@@ -85,13 +85,19 @@ impl State {
     fn advice(self, file: &str) -> Option<String> {
         Some(match self {
             Self::Missing => {
-                format!("{file}: the imported file is gone: import it again, or `packllm models remove {file}`")
+                format!(
+                    "{file}: the imported file is gone: import it again, or `packllm models remove {file}`"
+                )
             }
             Self::Changed => {
-                format!("{file}: changed since its sha256 was taken: `packllm pack check` looks again")
+                format!(
+                    "{file}: changed since its sha256 was taken: `packllm pack check` looks again"
+                )
             }
             Self::Differs => {
-                format!("{file}: not the file that a pack names by sha256: `packllm pack list`, `packllm pack check`")
+                format!(
+                    "{file}: not the file that a pack names by sha256: `packllm pack list`, `packllm pack check`"
+                )
             }
             _ => return None,
         })

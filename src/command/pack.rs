@@ -137,8 +137,7 @@ fn new(app: &App, name: &str, models: &[PathBuf], replace: bool) -> Result<ExitC
         let path = app.store.resolve(&manifest, member)?;
         facts::require(&path)?;
         let mut transfer = Transfer::new(app, &member.file, false);
-        let (_, sha256) =
-            pack::digest(&app.store, &manifest, member, &mut transfer, &app.cancel)?;
+        let (_, sha256) = pack::digest(&app.store, &manifest, member, &mut transfer, &app.cancel)?;
         drop(transfer);
         let size = std::fs::metadata(&path)?.len();
         if let Some(member) = manifest.members.get_mut(index) {

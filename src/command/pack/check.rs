@@ -221,9 +221,8 @@ fn differing<'a>(manifest: &'a Manifest, findings: &[Finding]) -> Option<(&'a st
         .filter_map(|(member, finding)| Some((member.name.as_str(), finding.summary.as_ref()?)))
         .collect();
     let ((first, one), others) = known.split_first()?;
-    let differs = |other: &Summary| {
-        (other.vocab_size, &other.tokenizer) != (one.vocab_size, &one.tokenizer)
-    };
+    let differs =
+        |other: &Summary| (other.vocab_size, &other.tokenizer) != (one.vocab_size, &one.tokenizer);
     let (other, _) = others.iter().find(|(_, other)| differs(other))?;
     Some((first, other))
 }
