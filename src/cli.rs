@@ -261,14 +261,14 @@ pub enum PackCommand {
         /// Name or manifest file
         pack: String,
     },
-    /// Make a pack of GGUF files or models in the store
+    /// Make a pack of GGUF files or models in the store, with the sha256 of each
     New {
         /// Name of the new pack
         name: String,
         /// A GGUF file, or its name in the store; repeat
         #[arg(short, long, required = true)]
         model: Vec<PathBuf>,
-        /// Replace a pack of that name
+        /// Replace a pack of that name, or hide a shipped one
         #[arg(long)]
         replace: bool,
     },
@@ -287,12 +287,11 @@ pub enum ModelsCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Download the models of a pack
+    /// Download the models of a pack; a stopped download goes on the next time
     Pull {
-        /// Name or manifest file of the pack
-        #[arg(default_value = "starter")]
-        pack: String,
-        /// Accept licences that restrict use without being asked
+        /// Name or manifest file of the pack [default: starter] [env: PACKLLM_PACK=]
+        pack: Option<String>,
+        /// Accept licences that restrict use without being asked; needed where there is no terminal
         #[arg(short, long)]
         yes: bool,
         /// Never use the network: only check what is there
@@ -301,11 +300,15 @@ pub enum ModelsCommand {
     },
     /// Use GGUF files where they are: the caches of Hugging Face, Ollama and LM Studio, or a path
     Import {
-        /// Files or folders; without any, the caches are searched and listed
+        /// Files, folders, or numbers and names of the list; without any, the caches are searched and listed
+        #[arg(value_name = "PATH|NUMBER|NAME")]
         paths: Vec<PathBuf>,
         /// Import everything found in the caches
         #[arg(long, conflicts_with = "paths")]
         all: bool,
+        /// Name in the store, for a single file
+        #[arg(long, value_name = "FILE", requires = "paths")]
+        name: Option<String>,
     },
     /// Remove a model from the store (an imported file itself stays)
     Remove {
@@ -318,6 +321,8 @@ pub enum ModelsCommand {
 pub struct DoctorArgs {
     #[command(flatten)]
     pub pack: PackArgs,
+    #[command(flatten)]
+    pub fusion: FusionArgs,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,

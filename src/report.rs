@@ -10,6 +10,14 @@ use std::process::ExitCode;
 /// Exit code of a run that was interrupted.
 pub const INTERRUPTED: u8 = 130;
 
+/// Why something cannot be used as it is asked for, and what to do about it.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{reason}")]
+pub struct Unusable {
+    pub reason: String,
+    pub hint: Option<String>,
+}
+
 /// Prints the error and gives the exit code.
 pub fn failure(error: &anyhow::Error) -> ExitCode {
     if is_closed_pipe(error) {
@@ -20,11 +28,23 @@ pub fn failure(error: &anyhow::Error) -> ExitCode {
         eprintln!("interrupted");
         return ExitCode::from(INTERRUPTED);
     }
-    eprintln!("error: {error:#}");
+    eprintln!("error: {}", message(error));
     if let Some(hint) = hint(error) {
         eprintln!("hint: {hint}");
     }
     ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
+}
+
+/// The error with its causes, each told once: many a message ends with its cause already.
+fn message(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
@@ -44,6 +64,7 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         e.downcast_ref::<EngineError>()
             .and_then(EngineError::hint)
             .or_else(|| e.downcast_ref::<PackError>().and_then(PackError::hint))
+            .or_else(|| e.downcast_ref::<Unusable>().and_then(|u| u.hint.clone()))
             .or_else(|| e.downcast_ref::<TemplateError>().map(|t| t.hint().to_owned()))
     })
 }

@@ -123,7 +123,8 @@ pub fn ad_hoc(app: &App, files: &[PathBuf]) -> Result<Manifest> {
     Ok(Manifest { name: "ad-hoc".into(), members, origin, ..Manifest::default() })
 }
 
-fn template_of(manifest: &Manifest, member: &pack::Member) -> Result<Option<String>> {
+/// A member's own chat template: of its manifest, or of the file that this names.
+pub fn template_of(manifest: &Manifest, member: &pack::Member) -> Result<Option<String>> {
     let Some(file) = &member.chat_template_file else {
         return Ok(member.chat_template.clone());
     };
@@ -133,7 +134,8 @@ fn template_of(manifest: &Manifest, member: &pack::Member) -> Result<Option<Stri
     Ok(Some(text))
 }
 
-fn settle_fusion(manifest: &Manifest, typed: &FusionArgs, names: &[String]) -> Result<Fusion> {
+/// How the members `names` are fused; flags win over the manifest.
+pub fn settle_fusion(manifest: &Manifest, typed: &FusionArgs, names: &[String]) -> Result<Fusion> {
     let wish = &manifest.fusion;
     let defaults = Fusion::default();
     let alphabet = match (typed.vocab, wish.vocab.as_deref()) {
@@ -255,7 +257,8 @@ fn load_options(
     })
 }
 
-fn parse_layers(text: &str) -> Result<Option<u32>> {
+/// Layers asked for with `-ngl`: see [`Offload::layers`].
+pub fn parse_layers(text: &str) -> Result<Option<u32>> {
     match text {
         "auto" => Ok(None),
         "all" => Ok(Some(u32::MAX)),

@@ -1,9 +1,258 @@
-//! doctor
+//! `packllm doctor`: this build, this machine, and what a pack would take of it. Nothing is loaded.
+
+mod fit;
+mod machine;
+
 use crate::app::App;
-use crate::cli::DoctorArgs;
+use crate::cli::{DoctorArgs, PackArgs};
+use crate::command::facts::{file_size, in_short, memory, some};
+use crate::command::table::printable;
+use crate::settings::{self, parse_layers};
 use anyhow::Result;
+use fit::{Fit, MemberFit, Seat};
+use machine::{Disk, Machine, is_host};
+use packllm::backend::gguf::Usage;
+use packllm::backend::offload::{Device, Offload};
+use serde_json::{Map, Value, json};
+use std::io::{self, Write};
 use std::process::ExitCode;
 
-pub fn run(_app: &App, _args: &DoctorArgs) -> Result<ExitCode> {
-    anyhow::bail!("not wired")
+pub fn run(app: &App, args: &DoctorArgs) -> Result<ExitCode> {
+    let machine = Machine::read();
+    let disk = Disk::read(app)?;
+    let named = args.pack.pack.is_some() || !args.pack.model.is_empty();
+    let look_at_pack = named || app.default_pack.is_some();
+    let fit = || -> Result<Option<Fit>> {
+        if !look_at_pack {
+            return Ok(None);
+        }
+        let plan = settings::plan(app, &args.pack, &args.fusion)?;
+        Ok(Some(Fit::of(&plan, &machine)))
+    };
+    let fit = if args.json {
+        // One whole document, or none.
+        let fit = fit()?;
+        write_json(app, &machine, &disk, fit.as_ref())?;
+        fit
+    } else {
+        // What is known of the machine helps to understand why a pack cannot be found.
+        write_machine(app, &machine, &disk)?;
+        let fit = fit()?;
+        if let Some(fit) = &fit {
+            write_fit(fit)?;
+        }
+        fit
+    };
+    match &fit {
+        Some(fit) => conclude(fit),
+        None => {
+            check_wishes(&args.pack)?;
+            if !args.json {
+                app.dim("name a pack to see what it would take: packllm doctor --pack starter");
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Without a pack, devices may be asked for all the same.
+fn check_wishes(typed: &PackArgs) -> Result<()> {
+    let layers = typed.n_gpu_layers.as_deref().map(parse_layers);
+    let offload = Offload {
+        layers: layers.transpose()?.flatten(),
+        devices: typed.device.clone(),
+        tensor_split: typed.tensor_split.clone(),
+        main_gpu: typed.main_gpu,
+    };
+    match fit::place(&offload) {
+        Ok(_) => Ok(()),
+        Err(unusable) => Err(unusable.into()),
+    }
+}
+
+/// Warnings and errors to stderr, and the exit code.
+fn conclude(fit: &Fit) -> Result<ExitCode> {
+    let short = fit.memories.iter().filter(|one| one.fits() == Some(false));
+    for one in short {
+        let has = one.free.or(one.total).unwrap_or(0);
+        eprintln!(
+            "warning: {} is too small by {}: use a smaller -c, fewer members or smaller quantisations",
+            one.name,
+            memory(one.needed.saturating_sub(has))
+        );
+    }
+    let mut errors: Vec<anyhow::Error> = fit
+        .members
+        .iter()
+        .filter_map(|member| {
+            let unusable = member.outcome.as_ref().err()?.clone();
+            let place = format!("{}: {}", member.name, member.path.display());
+            Some(anyhow::Error::from(unusable).context(place))
+        })
+        .collect();
+    let Some(last) = errors.pop() else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    for error in errors {
+        crate::report::failure(&error);
+    }
+    Err(last)
+}
+
+fn write_json(app: &App, machine: &Machine, disk: &Disk, fit: Option<&Fit>) -> io::Result<()> {
+    let mut document = Map::new();
+    machine.add_to(&mut document);
+    let store = json!({
+        "path": app.store.root(),
+        "models": disk.models,
+        "bytes": disk.bytes,
+        "free": disk.free,
+    });
+    document.insert("store".into(), store);
+    if let Some(fit) = fit {
+        fit.add_to(&mut document);
+    }
+    writeln!(io::stdout().lock(), "{:#}", Value::Object(document))
+}
+
+fn write_machine(app: &App, machine: &Machine, disk: &Disk) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let mut line = |title: &str, text: &str| writeln!(out, "{title:<9}  {}", printable(text));
+    line("packllm", env!("CARGO_PKG_VERSION"))?;
+    let backends = if machine.features.is_empty() {
+        "CPU only (no GPU backend in this build)".to_owned()
+    } else {
+        format!("CPU, {}", machine.features.join(", "))
+    };
+    line("backends", &backends)?;
+    let cores = format!(
+        "{}{}, {} logical",
+        machine
+            .processor
+            .iter()
+            .map(|name| format!("{name}, "))
+            .collect::<String>(),
+        some(machine.physical_cores, "physical core"),
+        machine.logical_cores
+    );
+    line("cpu", &cores)?;
+    if !machine.instructions.is_empty() {
+        let has = machine.instructions.iter().map(|(name, present)| {
+            let mark = if *present { "" } else { " (missing)" };
+            format!("{name}{mark}")
+        });
+        let has: Vec<String> = has.collect();
+        line("", &format!("needed and present: {}", has.join(", ")))?;
+    }
+    if let Some(total) = machine.memory_total {
+        let free = machine.memory_available.map(memory);
+        let free = free.map_or(String::new(), |free| format!(", {free} available"));
+        line("memory", &format!("{}{free}", memory(total)))?;
+    }
+    let besides = machine.devices.iter().filter(|device| !is_host(device));
+    for (index, device) in besides.clone().enumerate() {
+        let title = if index == 0 { "devices" } else { "" };
+        line(title, &describe(machine, device))?;
+    }
+    if besides.count() == 0 {
+        line("devices", "none besides the CPU")?;
+    }
+    let free = disk.free.map(file_size);
+    let free = free.map_or(String::new(), |free| format!(", {free} free"));
+    let root = app.store.root().display();
+    let holds = format!("{}, {}", some(disk.models, "model"), file_size(disk.bytes));
+    line("store", &format!("{root} ({holds}{free})"))
+}
+
+fn describe(machine: &Machine, device: &Device) -> String {
+    let kind = match (device.gpu, device.integrated) {
+        (true, true) => "integrated GPU",
+        (true, false) => "GPU",
+        _ => "takes no layers",
+    };
+    let total = match device.memory_total {
+        0 => String::new(),
+        bytes => format!(", {}", memory(bytes)),
+    };
+    let free = machine.free(device).map(memory);
+    let free = free.map_or(String::new(), |free| format!(", {free} free"));
+    format!(
+        "{}: {}, {kind}{total}{free}",
+        device.name, device.description
+    )
+}
+
+fn write_fit(fit: &Fit) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(
+        out,
+        "\npack {}: {}",
+        fit.name,
+        some(fit.members.len(), "member")
+    )?;
+    for member in &fit.members {
+        write_member(&mut out, member)?;
+    }
+    let left_out = fit.members.iter().filter(|member| member.outcome.is_err());
+    let left_out: Vec<&str> = left_out.map(|member| member.name.as_str()).collect();
+    match left_out.len() {
+        0 => writeln!(out, "together")?,
+        n if n == fit.members.len() => return Ok(()),
+        _ => writeln!(out, "together, without {}", left_out.join(", "))?,
+    }
+    for one in &fit.memories {
+        let has = match (one.free, one.total) {
+            (Some(free), _) => format!(" of {} free", memory(free)),
+            (None, Some(total)) => format!(" of {}", memory(total)),
+            _ => String::new(),
+        };
+        let verdict = match one.fits() {
+            Some(true) => "fits",
+            Some(false) => "does not fit",
+            None => "free memory is not known here",
+        };
+        writeln!(
+            out,
+            "  {:<11}  {}{has}: {verdict}",
+            one.name,
+            memory(one.needed)
+        )?;
+    }
+    Ok(())
+}
+
+fn write_member(out: &mut impl Write, member: &MemberFit) -> io::Result<()> {
+    writeln!(out, "{}", member.name)?;
+    let mut line = |title: &str, text: &str| writeln!(out, "  {title:<11}  {}", printable(text));
+    line("file", &member.path.display().to_string())?;
+    let seat: &Seat = match &member.outcome {
+        Ok(seat) => seat,
+        Err(unusable) => return line("error", &unusable.reason),
+    };
+    line("model", &in_short(&seat.summary))?;
+    line(
+        "runs",
+        &format!(
+            "on {}, {}, context {} of {} tokens",
+            seat.placement,
+            some(seat.threads as usize, "thread"),
+            seat.context,
+            seat.summary.train_context
+        ),
+    )?;
+    line("main memory", &taken(&seat.footprint.host))?;
+    if seat.footprint.device.total() > 0 {
+        line("on device", &taken(&seat.footprint.device))?;
+    }
+    Ok(())
+}
+
+fn taken(usage: &Usage) -> String {
+    format!(
+        "{}: weights {}, KV cache {}, compute {}",
+        memory(usage.total()),
+        memory(usage.weights),
+        memory(usage.cache),
+        memory(usage.compute)
+    )
 }

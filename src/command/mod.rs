@@ -1,12 +1,15 @@
-//! One file a subcommand.
+//! One file a subcommand; beside them what several of them show: `facts`, `table`, `transfer`.
 
 mod bench;
 mod chat;
 mod doctor;
+mod facts;
 mod models;
 mod pack;
 mod run;
 mod session;
+mod table;
+mod transfer;
 mod weigh;
 
 use crate::app::App;

@@ -106,6 +106,8 @@ impl Caches {
 
 /// The GGUF file at `path`, or those in the folder `path`.
 pub fn at_path(path: &Path) -> Result<Vec<Found>, PackError> {
+    // Before links are followed: the hub's cache names a file by a link, and its content by a hash.
+    let name = path.file_name().map(OsString::from);
     let path = fs::canonicalize(path).map_err(io_error("read", path))?;
     let mut found = Vec::new();
     if path.is_dir() {
@@ -113,8 +115,7 @@ pub fn at_path(path: &Path) -> Result<Vec<Found>, PackError> {
         return Ok(found);
     }
     let size = check_gguf(&path)?;
-    let file = path
-        .file_name()
+    let file = name
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default();
     found.push(Found {

@@ -25,7 +25,7 @@ mod store;
 pub use catalog::PackListing;
 pub use error::{PackError, SourceFailure, nearest};
 pub use manifest::{Fusion, Licence, Manifest, Member, Origin};
-pub use pull::{Progress, PullOptions, Pulled, pull, verify};
+pub use pull::{Progress, PullOptions, Pulled, digest, pull, verify};
 pub use source::{Source, Wheel};
 pub use store::{Listing, Removed, Store, StoredModel};
 

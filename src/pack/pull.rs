@@ -179,10 +179,31 @@ pub fn verify(
     progress: &mut dyn Progress,
     cancel: &AtomicBool,
 ) -> Result<PathBuf, PackError> {
-    let path = store.resolve(manifest, member)?;
     let Some(expected) = &member.sha256 else {
-        return Ok(path);
+        return store.resolve(manifest, member);
     };
+    let (path, actual) = digest(store, manifest, member, progress, cancel)?;
+    if actual == *expected {
+        Ok(path)
+    } else {
+        Err(PackError::FileDiffers {
+            path,
+            expected: expected.clone(),
+            actual,
+        })
+    }
+}
+
+/// A member's file, wherever it is, and its sha256. A file of the store is read only if it has changed since the
+/// last time.
+pub fn digest(
+    store: &Store,
+    manifest: &Manifest,
+    member: &Member,
+    progress: &mut dyn Progress,
+    cancel: &AtomicBool,
+) -> Result<(PathBuf, String), PackError> {
+    let path = store.resolve(manifest, member)?;
     let (size, modified) = stamp(&path)?;
     let record = store.recorded(&member.file)?;
     let record = record.filter(|model| {
@@ -195,34 +216,23 @@ pub fn verify(
     let unchanged = record
         .clone()
         .filter(|model| (model.size, model.modified) == (size, modified));
-    let actual = match unchanged.and_then(|model| model.sha256) {
-        Some(known) => known,
-        None => {
-            progress.note(&format!("checking {}", member.file));
-            progress.start(Some(size), 0);
-            let actual = part::sha256(&path, &mut |bytes| progress.advance(bytes), cancel)?;
-            if record.is_some() || path == store.model_path(&member.file) {
-                let fresh = StoredModel::of(&member.file, &path)?;
-                let base = record.unwrap_or(fresh);
-                store.record(StoredModel {
-                    size,
-                    modified,
-                    sha256: Some(actual.clone()),
-                    ..base
-                })?;
-            }
-            actual
-        }
-    };
-    if actual == *expected {
-        Ok(path)
-    } else {
-        Err(PackError::FileDiffers {
-            path,
-            expected: expected.clone(),
-            actual,
-        })
+    if let Some(known) = unchanged.and_then(|model| model.sha256) {
+        return Ok((path, known));
     }
+    progress.note(&format!("checking {}", member.file));
+    progress.start(Some(size), 0);
+    let actual = part::sha256(&path, &mut |bytes| progress.advance(bytes), cancel)?;
+    if record.is_some() || path == store.model_path(&member.file) {
+        let fresh = StoredModel::of(&member.file, &path)?;
+        let base = record.unwrap_or(fresh);
+        store.record(StoredModel {
+            size,
+            modified,
+            sha256: Some(actual.clone()),
+            ..base
+        })?;
+    }
+    Ok((path, actual))
 }
 
 /// The verified path of a file that is there; none if it can be pulled.

@@ -1,0 +1,272 @@
+//! What a pack will take, and whether this machine has it: from the headers of its files, before loading.
+
+use super::machine::{Machine, is_host, shares_memory};
+use crate::command::facts;
+use crate::report::Unusable;
+use crate::settings::{MemberPlan, PackPlan};
+use packllm::backend::gguf::{Footprint, Header, Plan, Summary, TensorType, Usage};
+use packllm::backend::llama::{CacheType, LoadOptions};
+use packllm::backend::offload::{Device, Offload, Placed};
+use serde_json::{Map, Value, json};
+use std::path::PathBuf;
+
+/// The estimate for a pack.
+pub struct Fit {
+    pub name: String,
+    pub members: Vec<MemberFit>,
+    /// Every memory that something is put into, main memory first.
+    pub memories: Vec<Memory>,
+}
+
+/// The estimate for a member, or why it cannot be loaded.
+pub struct MemberFit {
+    pub name: String,
+    pub path: PathBuf,
+    pub outcome: Result<Seat, Unusable>,
+}
+
+/// How and where a member will run.
+pub struct Seat {
+    pub summary: Summary,
+    pub context: u32,
+    pub threads: u32,
+    /// Where the weights live, for people.
+    pub placement: String,
+    pub footprint: Footprint,
+    /// Share of each device: index in ggml's list and part of what the device side takes.
+    shares: Vec<(usize, f64)>,
+}
+
+/// One memory: what all members together want of it, and what it has. Bytes.
+pub struct Memory {
+    pub name: String,
+    pub needed: u64,
+    pub free: Option<u64>,
+    pub total: Option<u64>,
+}
+
+impl Memory {
+    /// None: it is not known.
+    pub fn fits(&self) -> Option<bool> {
+        match (self.free, self.total) {
+            (Some(free), _) => Some(self.needed <= free),
+            (None, Some(total)) if self.needed > total => Some(false),
+            _ => None,
+        }
+    }
+}
+
+impl Fit {
+    /// Reads the headers of the pack's files.
+    pub fn of(plan: &PackPlan, machine: &Machine) -> Self {
+        let members: Vec<MemberFit> = plan
+            .members
+            .iter()
+            .map(|member| MemberFit {
+                name: member.name.clone(),
+                path: member.path.clone(),
+                outcome: seat(member, machine),
+            })
+            .collect();
+        let memories = memories(&members, machine);
+        Self {
+            name: plan.manifest.name.clone(),
+            members,
+            memories,
+        }
+    }
+
+    /// Whether all of it can be loaded at once; None if that is not known.
+    pub fn fits(&self) -> Option<bool> {
+        let fits: Vec<Option<bool>> = self.memories.iter().map(Memory::fits).collect();
+        if fits.contains(&Some(false)) {
+            return Some(false);
+        }
+        let whole = self.members.iter().all(|member| member.outcome.is_ok());
+        (whole && !fits.contains(&None)).then_some(true)
+    }
+
+    /// For `--json`.
+    pub fn add_to(&self, document: &mut Map<String, Value>) {
+        let members: Vec<Value> = self.members.iter().map(MemberFit::as_value).collect();
+        let memories: Vec<Value> = self
+            .memories
+            .iter()
+            .map(|memory| {
+                json!({
+                    "device": memory.name,
+                    "needed": memory.needed,
+                    "free": memory.free,
+                    "total": memory.total,
+                    "fits": memory.fits(),
+                })
+            })
+            .collect();
+        let pack = json!({
+            "name": self.name,
+            "members": members,
+            "memories": memories,
+            "fits": self.fits(),
+        });
+        document.insert("pack".into(), pack);
+    }
+}
+
+impl MemberFit {
+    fn as_value(&self) -> Value {
+        let mut value = json!({"name": self.name, "file": self.path});
+        match &self.outcome {
+            Ok(seat) => {
+                value["architecture"] = seat.summary.architecture.clone().into();
+                value["parameters"] = seat.summary.parameters.into();
+                value["quantisation"] = seat.summary.quantisation.clone().into();
+                value["context"] = seat.context.into();
+                value["train_context"] = seat.summary.train_context.into();
+                value["threads"] = seat.threads.into();
+                value["placement"] = seat.placement.clone().into();
+                value["host"] = usage(&seat.footprint.host);
+                value["device"] = usage(&seat.footprint.device);
+            }
+            Err(unusable) => {
+                value["error"] = unusable.reason.clone().into();
+                value["hint"] = json!(unusable.hint);
+            }
+        }
+        value
+    }
+}
+
+fn usage(usage: &Usage) -> Value {
+    json!({
+        "weights": usage.weights,
+        "cache": usage.cache,
+        "compute": usage.compute,
+        "total": usage.total(),
+    })
+}
+
+fn seat(member: &MemberPlan, machine: &Machine) -> Result<Seat, Unusable> {
+    let load = &member.load;
+    let placed = place(&load.offload)?;
+    let (header, summary) = facts::read(&member.path)?;
+    let context = facts::context(load.context, &summary)?;
+    let layers = u32::try_from(summary.layers).unwrap_or(u32::MAX);
+    Ok(Seat {
+        footprint: footprint(&header, load, context, &placed),
+        placement: load.offload.describe(layers),
+        shares: shares(&load.offload, &placed, &machine.devices),
+        threads: load.threads,
+        context,
+        summary,
+    })
+}
+
+/// Where a member is put; a wish that this build or machine cannot meet is an error.
+pub fn place(offload: &Offload) -> Result<Placed, Unusable> {
+    offload.resolve().map_err(|(reason, hint)| Unusable {
+        reason,
+        hint: Some(hint),
+    })
+}
+
+fn footprint(header: &Header, load: &LoadOptions, context: u32, placed: &Placed) -> Footprint {
+    // As the loader limits them.
+    let batch = load.batch.min(context);
+    let plan = Plan {
+        context,
+        ubatch: load.ubatch.min(batch),
+        outputs: load.outputs.max(load.sequences),
+        sequences: load.sequences,
+        gpu_layers: placed.layers,
+        key_type: element(load.cache.0),
+        value_type: element(load.cache.1),
+    };
+    Footprint::of(header, &plan)
+}
+
+fn element(cache: CacheType) -> TensorType {
+    let quantised = |name| TensorType::from_name(name).unwrap_or(TensorType::F16);
+    match cache {
+        CacheType::F32 => TensorType::F32,
+        CacheType::F16 => TensorType::F16,
+        CacheType::Q8_0 => quantised("Q8_0"),
+        CacheType::Q4_0 => quantised("Q4_0"),
+    }
+}
+
+/// How llama.cpp divides layers among devices: all on the one named, or by the shares given, or by what is
+/// free.
+fn shares(offload: &Offload, placed: &Placed, devices: &[Device]) -> Vec<(usize, f64)> {
+    let main = offload.main_gpu.and_then(|main| usize::try_from(main).ok());
+    if let Some(&only) = main.and_then(|main| placed.devices.get(main)) {
+        return vec![(only, 1.0)];
+    }
+    let free = |index: usize| {
+        let device = devices.iter().find(|device| device.index == index);
+        device.map_or(0.0, |device| device.memory_free as f64)
+    };
+    let given = |at: usize| f64::from(offload.tensor_split.get(at).copied().unwrap_or(0.0));
+    let weights: Vec<f64> = placed
+        .devices
+        .iter()
+        .enumerate()
+        .map(|(at, &index)| {
+            if offload.tensor_split.is_empty() {
+                free(index)
+            } else {
+                given(at)
+            }
+        })
+        .collect();
+    let sum: f64 = weights.iter().sum();
+    let even = 1.0 / weights.len().max(1) as f64;
+    placed
+        .devices
+        .iter()
+        .zip(weights)
+        .map(|(&index, weight)| (index, if sum > 0.0 { weight / sum } else { even }))
+        .collect()
+}
+
+/// Adds up what the members want of each memory.
+fn memories(members: &[MemberFit], machine: &Machine) -> Vec<Memory> {
+    let seats = || {
+        members
+            .iter()
+            .filter_map(|member| member.outcome.as_ref().ok())
+    };
+    let on_device = |index: usize| -> u64 {
+        let parts = seats().map(|seat| {
+            let share = seat.shares.iter().find(|(device, _)| *device == index);
+            let share = share.map_or(0.0, |(_, share)| *share);
+            (seat.footprint.device.total() as f64 * share) as u64
+        });
+        parts.fold(0, u64::saturating_add)
+    };
+    let mut host = Memory {
+        name: "main memory".into(),
+        needed: seats()
+            .map(|seat| seat.footprint.host.total())
+            .fold(0, u64::saturating_add),
+        free: machine.memory_available,
+        total: machine.memory_total,
+    };
+    let mut memories = Vec::new();
+    for device in machine.devices.iter().filter(|device| !is_host(device)) {
+        let needed = on_device(device.index);
+        if needed == 0 {
+            continue;
+        }
+        if shares_memory(device) {
+            host.needed = host.needed.saturating_add(needed);
+        }
+        memories.push(Memory {
+            name: device.name.clone(),
+            needed,
+            free: machine.free(device),
+            total: Some(device.memory_total).filter(|&total| total > 0),
+        });
+    }
+    memories.insert(0, host);
+    memories
+}

@@ -1,0 +1,102 @@
+//! What a model file's header says, judged as the loader will judge it, and numbers for people.
+
+use crate::report::Unusable;
+use anyhow::{Context, Result};
+use indicatif::{DecimalBytes, HumanBytes};
+use packllm::backend::gguf::{GgufError, Header, Summary};
+use packllm::backend::llama::DEFAULT_CONTEXT;
+use std::path::Path;
+
+impl From<GgufError> for Unusable {
+    fn from(error: GgufError) -> Self {
+        Self {
+            reason: error.reason(),
+            hint: error.hint(),
+        }
+    }
+}
+
+/// Reads a header and refuses what cannot be a member, as an error that names the file.
+pub fn require(path: &Path) -> Result<Summary> {
+    let read = read(path).map_err(anyhow::Error::from);
+    let (_, summary) = read.with_context(|| path.display().to_string())?;
+    Ok(summary)
+}
+
+/// Reads a header and refuses what cannot be a member.
+pub fn read(path: &Path) -> Result<(Header, Summary), Unusable> {
+    let header = Header::read(path)?;
+    let summary = header.member()?;
+    if !summary.family.rolls_back() {
+        return Err(Unusable {
+            reason: format!(
+                "architecture `{}` is {}, whose state cannot be forked at any position; only attention \
+                 models can be members",
+                summary.architecture, summary.family
+            ),
+            hint: None,
+        });
+    }
+    Ok((header, summary))
+}
+
+/// The context that a member gets: tokens.
+pub fn context(asked: Option<u32>, summary: &Summary) -> Result<u32, Unusable> {
+    let train = u32::try_from(summary.train_context).unwrap_or(u32::MAX);
+    match asked {
+        Some(asked) if asked > train => Err(Unusable {
+            reason: format!(
+                "a context of {asked} tokens was asked for, but it was trained with {train}"
+            ),
+            hint: Some(format!("use -c {train} or less (ctx_size in a manifest)")),
+        }),
+        Some(asked) => Ok(asked),
+        None => Ok(DEFAULT_CONTEXT.min(train)),
+    }
+}
+
+/// The model in a few words: architecture, parameters, quantisation.
+pub fn in_short(summary: &Summary) -> String {
+    format!(
+        "{}, {} parameters, {}",
+        summary.architecture,
+        count(summary.parameters),
+        summary.quantisation
+    )
+}
+
+/// The tokenizer in a few words.
+pub fn tokenizer(summary: &Summary) -> String {
+    let kind = summary.tokenizer.as_deref().unwrap_or("unknown");
+    match &summary.pre_tokenizer {
+        Some(pre) => format!("{kind}, {pre}"),
+        None => kind.to_owned(),
+    }
+}
+
+/// Length of a file: decimal units, as downloads are counted.
+pub fn file_size(bytes: u64) -> String {
+    DecimalBytes(bytes).to_string()
+}
+
+/// An amount of memory: binary units, as memory is counted.
+pub fn memory(bytes: u64) -> String {
+    HumanBytes(bytes).to_string()
+}
+
+/// A number with three digits and a letter: `134.5M`.
+pub fn count(number: u64) -> String {
+    let (unit, letter) = match number {
+        0..1_000 => return number.to_string(),
+        1_000..1_000_000 => (1e3, 'k'),
+        1_000_000..1_000_000_000 => (1e6, 'M'),
+        _ => (1e9, 'B'),
+    };
+    format!("{:.1}{letter}", number as f64 / unit)
+}
+
+/// `1 thread`, `2 threads`.
+pub fn some(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
