@@ -6,7 +6,6 @@ use anyhow::Result;
 use packllm::chat::speaker::{self, Reading, Speakers};
 use packllm::chat::Message;
 use packllm::engine::{Ending, Engine, Prepared, Wish};
-use packllm::weight::Weights;
 use std::time::{Duration, Instant};
 
 /// A pack at work.
@@ -25,8 +24,6 @@ pub struct Session<'a> {
 pub struct Read {
     /// Time to evaluate it and to derive the weights.
     pub time: Duration,
-    /// The weights.
-    pub weights: Weights,
     /// Tokens that were evaluated, member by member.
     pub new_tokens: Vec<usize>,
 }
@@ -139,7 +136,7 @@ impl<'a> Session<'a> {
         if weights.no_evidence && self.engine.members().len() > 1 {
             self.note("there is no text to measure the members on: all weights are equal".into());
         }
-        Ok(Read { time: start.elapsed(), weights, new_tokens: prepared.new_tokens })
+        Ok(Read { time: start.elapsed(), new_tokens: prepared.new_tokens })
     }
 
     /// Members and weights for people: `smollm2 0.41 · gemma3 0.59`.
