@@ -20,6 +20,8 @@ pub struct App {
     pub store: Store,
     /// Raised by Ctrl-C.
     pub cancel: Arc<AtomicBool>,
+    /// Set while nothing is under way but waiting for a line: Ctrl-C then gives a hint.
+    pub idle: Arc<AtomicBool>,
     /// Whether stderr takes colours.
     pub colour: bool,
     /// `PACKLLM_PACK`: the pack when none is named.
@@ -31,10 +33,14 @@ impl App {
     /// more before the flag is lowered ends the program.
     pub fn new() -> Result<Self> {
         let cancel = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&cancel);
+        let idle = Arc::new(AtomicBool::new(false));
+        let (flag, waiting) = (Arc::clone(&cancel), Arc::clone(&idle));
         ctrlc::set_handler(move || {
             if flag.swap(true, Ordering::Relaxed) {
                 std::process::exit(130);
+            }
+            if waiting.load(Ordering::Relaxed) {
+                eprint!("\n(once more, or Ctrl-D, to leave)\n>>> ");
             }
         })
         .context("Ctrl-C cannot be caught")?;
@@ -42,7 +48,7 @@ impl App {
             && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
             && std::env::var_os("TERM").is_none_or(|t| t != "dumb");
         let default_pack = std::env::var("PACKLLM_PACK").ok().filter(|name| !name.is_empty());
-        Ok(Self { store: Store::new(home()?), cancel, colour, default_pack })
+        Ok(Self { store: Store::new(home()?), cancel, idle, colour, default_pack })
     }
 
     /// A line on stderr, dimmed on a terminal.

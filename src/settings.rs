@@ -59,6 +59,9 @@ const MAX_SEQUENCES: usize = 250;
 /// Settles which pack and how it is loaded and fused. Files must be there; nothing is downloaded.
 pub fn plan(app: &App, pack: &PackArgs, fusion: &FusionArgs) -> Result<PackPlan> {
     let manifest = manifest(app, pack)?;
+    if let Some(member) = manifest.members.iter().find(|m| m.prior.is_some()) {
+        app.dim(&format!("note: `prior` of {} is kept, but none of today's methods uses it", member.name));
+    }
     let names: Vec<String> = manifest.members.iter().map(|m| m.name.clone()).collect();
     let fusion = settle_fusion(&manifest, fusion, &names)?;
     let files: Vec<PathBuf> = manifest
@@ -147,11 +150,11 @@ pub fn settle_fusion(manifest: &Manifest, typed: &FusionArgs, names: &[String]) 
         }
     };
     let mix = match typed.mix.as_deref().or(wish.mix.as_deref()) {
-        Some(text) => text.parse::<Mix>().map_err(|e| Usage(format!("--mix: {e}")))?,
+        Some(text) => text.parse::<Mix>().map_err(|e| Usage(e.to_string()))?,
         None => defaults.mix,
     };
     let method = match typed.weights.as_deref().or(wish.weights.as_deref()) {
-        Some(text) => Method::parse(text, names).map_err(|e| Usage(format!("--weights: {e}")))?,
+        Some(text) => Method::parse(text, names).map_err(|e| Usage(e.to_string()))?,
         None => defaults.method,
     };
     let number = |flag: &str, typed: Option<f64>, wish: Option<f64>, default: f64, range: std::ops::RangeInclusive<f64>| {

@@ -93,14 +93,15 @@ pub fn run(app: &App, args: &ChatArgs) -> Result<ExitCode> {
     }
 }
 
-/// The next line; None at the end of the input. Ctrl-C at the prompt gives a hint.
+/// The next line; None at the end of the input. A Ctrl-C meanwhile is the signal handler's, which
+/// gives a hint, and forgotten when the line comes.
 fn next_line(app: &App, input: &mut impl BufRead) -> Result<Option<String>> {
     let mut bytes = Vec::new();
-    let n = input.read_until(b'\n', &mut bytes).context("stdin")?;
-    if app.cancel.swap(false, Ordering::Relaxed) && n == 0 {
-        return Ok(None);
-    }
-    if n == 0 {
+    app.idle.store(true, Ordering::Relaxed);
+    let read = input.read_until(b'\n', &mut bytes);
+    app.idle.store(false, Ordering::Relaxed);
+    app.cancel.store(false, Ordering::Relaxed);
+    if read.context("stdin")? == 0 {
         return Ok(None);
     }
     match String::from_utf8(bytes) {
