@@ -161,7 +161,7 @@ fn list(app: &App, as_json: bool) -> Result<ExitCode> {
         table.row([one.model.file.clone(), size(one), word, place]);
     }
     for one in &unfinished {
-        let place = "a stopped download: `packllm models pull` goes on".into();
+        let place = "a stopped download: `packllm models pull PACK` goes on".into();
         table.row([
             one.file.clone(),
             file_size(one.bytes),

@@ -270,3 +270,63 @@ fn memories(members: &[MemberFit], machine: &Machine) -> Vec<Memory> {
     memories.insert(0, host);
     memories
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(index: usize, free: u64) -> Device {
+        Device {
+            index,
+            name: format!("GPU{index}"),
+            description: String::new(),
+            backend: String::new(),
+            memory_total: free,
+            memory_free: free,
+            gpu: true,
+            integrated: false,
+        }
+    }
+
+    #[test]
+    fn layers_are_divided_as_llama_cpp_divides_them() {
+        let devices = [device(0, 3 << 30), device(1, 1 << 30), device(2, 0)];
+        let placed = |devices: &[usize]| Placed {
+            layers: -1,
+            devices: devices.to_vec(),
+        };
+        let free = shares(&Offload::default(), &placed(&[0, 1]), &devices);
+        assert_eq!(free, [(0, 0.75), (1, 0.25)]);
+        let split = Offload {
+            tensor_split: vec![1.0],
+            ..Offload::default()
+        };
+        assert_eq!(
+            shares(&split, &placed(&[0, 1]), &devices),
+            [(0, 1.0), (1, 0.0)]
+        );
+        let main = Offload {
+            main_gpu: Some(1),
+            ..Offload::default()
+        };
+        assert_eq!(shares(&main, &placed(&[0, 1]), &devices), [(1, 1.0)]);
+        let unknown = shares(&Offload::default(), &placed(&[2]), &devices);
+        assert_eq!(unknown, [(2, 1.0)]);
+        assert_eq!(shares(&Offload::default(), &placed(&[]), &devices), []);
+    }
+
+    #[test]
+    fn a_memory_fits_only_if_that_is_known() {
+        let memory = |free, total| Memory {
+            name: String::new(),
+            needed: 10,
+            free,
+            total,
+        };
+        assert_eq!(memory(Some(10), Some(20)).fits(), Some(true));
+        assert_eq!(memory(Some(9), Some(20)).fits(), Some(false));
+        assert_eq!(memory(None, Some(20)).fits(), None);
+        assert_eq!(memory(None, Some(9)).fits(), Some(false));
+        assert_eq!(memory(None, None).fits(), None);
+    }
+}
