@@ -44,8 +44,12 @@ impl Branches {
         self.last = last;
         let seq = self.take()?;
         member.seq_copy(TRUNK, seq, self.base)?;
-        cover.begin(seq, member.logits(row)?, before)?;
-        self.release(cover, member)
+        let begun = member.logits(row).and_then(|logits| cover.begin(seq, logits, before));
+        if begun.is_err() {
+            self.give_back(member, seq)?;
+        }
+        self.release(cover, member)?;
+        begun
     }
 
     fn take(&mut self) -> Result<SeqId, BackendError> {
@@ -97,8 +101,23 @@ impl Branches {
         self.release(cover, member)
     }
 
-    /// Evaluates plans, in as few batches as the member's limits allow, and admits them.
+    /// Evaluates plans, in as few batches as the member's limits allow, and admits them. After a
+    /// failure nothing of a batch begun is left.
     fn evaluate(
+        &mut self,
+        cover: &mut Cover,
+        member: &mut dyn Member,
+        plans: Vec<Plan>,
+    ) -> Result<(), BackendError> {
+        let result = self.evaluate_all(cover, member, plans);
+        self.batch.clear();
+        for (_, seq, _) in std::mem::take(&mut self.rows) {
+            self.give_back(member, seq)?;
+        }
+        result
+    }
+
+    fn evaluate_all(
         &mut self,
         cover: &mut Cover,
         member: &mut dyn Member,
@@ -140,19 +159,24 @@ impl Branches {
         if self.batch.is_empty() {
             return Ok(());
         }
-        let decoded = member.decode(&self.batch);
+        let mut result = member.decode(&self.batch);
         self.batch.clear();
         for (plan, seq, row) in self.rows.drain(..) {
-            match &decoded {
-                Ok(()) => cover.admit(&plan, seq, member.logits(row)?)?,
-                // The sequence was made for nothing; the path stays a candidate.
-                Err(_) => {
-                    member.seq_truncate(seq, 0)?;
-                    self.free.push(seq);
-                }
+            if result.is_ok() {
+                result = member.logits(row).and_then(|logits| cover.admit(&plan, seq, logits));
+            }
+            if result.is_err() {
+                // The sequence was made for nothing.
+                self.free.push(seq);
+                member.seq_truncate(seq, 0)?;
             }
         }
-        decoded
+        result
+    }
+
+    fn give_back(&mut self, member: &mut dyn Member, seq: SeqId) -> Result<(), BackendError> {
+        self.free.push(seq);
+        member.seq_truncate(seq, 0)
     }
 
     /// Ends the cover: the heaviest path that spells its text becomes part of the trunk, all other
@@ -179,8 +203,7 @@ impl Branches {
                     .try_for_each(|chunk| member.decode(chunk));
                 self.batch.clear();
                 let joined = decoded.and_then(|()| self.join(cover, member, seq, plan.path));
-                member.seq_truncate(seq, 0)?;
-                self.free.push(seq);
+                self.give_back(member, seq)?;
                 joined?
             }
         };

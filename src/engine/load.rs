@@ -40,7 +40,7 @@ impl Engine {
     /// thousandths. Raising `cancel` stops the load.
     ///
     /// # Errors
-    /// The first member that failed, in the order of the pack; the others are freed.
+    /// The member that failed first; the others are stopped and freed.
     pub fn load(
         specs: Vec<MemberSpec>,
         cancel: Arc<AtomicBool>,
@@ -59,14 +59,22 @@ impl Engine {
             workers.push(worker);
         }
         let mut loaded: Vec<Option<Loaded>> = workers.iter().map(|_| None).collect();
-        while let Some(k) = loaded.iter().position(Option::is_none) {
-            match workers[k].wait_loaded(TICK) {
-                Some(Ok(said)) => loaded[k] = Some(said),
-                Some(Err(gone)) => {
-                    let error = EngineError::of(&names[k], gone);
-                    return Err(stop_loading(workers, &cancel, error));
+        while loaded.iter().any(Option::is_none) {
+            // Only the first is waited for: the others are looked at in passing, so that one that has
+            // failed is noticed however long the first takes.
+            let mut patience = TICK;
+            for k in 0..workers.len() {
+                if loaded[k].is_some() {
+                    continue;
                 }
-                None => {}
+                match workers[k].wait_loaded(std::mem::take(&mut patience)) {
+                    Some(Ok(said)) => loaded[k] = Some(said),
+                    Some(Err(gone)) => {
+                        let error = EngineError::of(&names[k], gone);
+                        return Err(stop_loading(workers, &cancel, error));
+                    }
+                    None => {}
+                }
             }
             let done = |(w, l): (&Worker, &Option<Loaded>)| {
                 if l.is_some() { 1000 } else { w.watch.progress.load(Ordering::Relaxed).min(999) }

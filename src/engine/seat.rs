@@ -209,6 +209,7 @@ impl Seat {
             }
             scores.tokens += usize::from(!planned.scored.is_empty());
         }
+        self.cover.mark_given();
         Ok(())
     }
 
@@ -256,14 +257,33 @@ impl Seat {
         }
     }
 
-    /// The answer is over: what was said joins the trunk. Returns its tokens.
+    /// The answer is over: what was said joins the trunk. Returns how many tokens spell the answer.
+    ///
+    /// Where coming to rest needs an evaluation for which there is no room or no time, the trunk
+    /// stays at the prompt, and the next one evaluates the answer again.
     pub fn commit(&mut self) -> Result<usize, BackendError> {
         if self.alphabet == Alphabet::Tokens {
             return Ok(self.said as usize);
         }
-        let tokens = self.branches.commit(&mut self.cover, &mut self.member)?;
-        self.trunk.tokens.extend(&tokens);
-        Ok(tokens.len())
+        let said = self.standing().tokens as usize;
+        let (given, mut end) = (self.cover.given(), self.cover.text().len());
+        match self.branches.commit(&mut self.cover, &mut self.member) {
+            Ok(tokens) => {
+                self.trunk.tokens.extend(&tokens);
+                // Raw text: its tail is in the cover, but no part of the answer.
+                let beyond = tokens.iter().rev().take_while(|&&t| {
+                    let counts = end > given;
+                    end = end.saturating_sub(self.sorted.piece_len(t));
+                    counts
+                });
+                Ok(beyond.count())
+            }
+            Err(BackendError::ContextFull { .. } | BackendError::Cancelled) => {
+                self.branches.drop_cover(&mut self.cover, &mut self.member)?;
+                Ok(said)
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -122,6 +122,8 @@ pub struct Cover {
     /// x, and for each of its bytes what the prior gave it.
     text: Vec<u8>,
     priors: Vec<f64>,
+    /// Bytes of x that were there when the answer began.
+    given: usize,
     /// Byte before x, for the prior.
     before: Option<u8>,
     prior_row: Box<Row>,
@@ -147,6 +149,7 @@ impl Cover {
             pool: Vec::new(),
             text: Vec::new(),
             priors: Vec::new(),
+            given: 0,
             before: None,
             prior_row: row(),
             predicted: row(),
@@ -182,6 +185,7 @@ impl Cover {
         self.paths.clear();
         self.text.clear();
         self.priors.clear();
+        self.given = 0;
         (self.skipped, self.steps) = (0.0, 0);
     }
 
@@ -201,6 +205,17 @@ impl Cover {
     #[must_use]
     pub fn budget(&self) -> Budget {
         self.budget
+    }
+
+    /// What x holds by now is the prompt's; [`Cover::spelling`] counts tokens from here on.
+    pub fn mark_given(&mut self) {
+        self.given = self.text.len();
+    }
+
+    /// How many bytes of x are the prompt's.
+    #[must_use]
+    pub fn given(&self) -> usize {
+        self.given
     }
 
     /// x.

@@ -148,17 +148,31 @@ impl Cover {
         Some(Resting::Plan(self.plan(path)))
     }
 
-    /// Tokens of the heaviest path, one begun but not spelled out included, and whether it spells x
-    /// exactly.
+    /// Tokens of the heaviest path that spell what x has beyond the [given](Cover::mark_given) bytes,
+    /// one begun but not spelled out included, and whether they spell it exactly.
     #[must_use]
     pub fn spelling(&self) -> (u32, bool) {
-        let heads = self.heads.iter().map(|h| (h.share(), h.path, h.at.depth() == 0));
-        let candidates = self.candidates.iter().map(|c| (c.share, c.path, c.since == 0));
+        let heads = self.heads.iter().map(|h| (h.share(), h.path, h.at.depth()));
+        let candidates = self.candidates.iter().map(|c| (c.share, c.path, c.since));
         heads
             .chain(candidates)
             .max_by(|a, b| a.0.total_cmp(&b.0))
-            .map_or((0, true), |(_, path, exact)| {
-                (self.paths.len(path) + u32::from(!exact), exact)
+            .map_or((0, true), |(_, path, open)| {
+                let whole = self.tokens_beyond_given(path, self.text.len().saturating_sub(open));
+                // What is given may be all that the token begun has spelled so far.
+                let begun = open > 0 && self.text.len() > self.given;
+                (whole + u32::from(begun), open == 0)
             })
+    }
+
+    /// Tokens of a path that ends at byte `end` of x which reach beyond the given bytes.
+    fn tokens_beyond_given(&self, mut path: PathId, mut end: usize) -> u32 {
+        let mut tokens = 0;
+        while let Some(token) = self.paths.token(path).filter(|_| end > self.given) {
+            tokens += 1;
+            end = end.saturating_sub(self.vocab.piece_len(token));
+            path = self.paths.parent(path);
+        }
+        tokens
     }
 }
