@@ -1,7 +1,7 @@
 //! Whether this processor can run this build.
 
-/// llama.cpp is built for one instruction set, and a processor without it would die of an illegal
-/// instruction: say so instead.
+/// llama.cpp is built for certain instruction sets, and a processor without one would die of an
+/// illegal instruction: say so instead.
 ///
 /// # Errors
 /// A sentence for people: what is missing and what to do.
@@ -10,42 +10,44 @@ pub fn check() -> Result<(), String> {
     if missing.is_empty() {
         return Ok(());
     }
+    let off: Vec<String> = missing.iter().map(|name| format!("GGML_{name}=OFF")).collect();
     Err(format!(
-        "this build of packllm needs a processor with {}, and this one has not got {}; build packllm \
-         on this machine with GGML_AVX2=OFF GGML_FMA=OFF GGML_F16C=OFF GGML_BMI2=OFF in the environment",
-        REQUIRED,
-        missing.join(", ")
+        "this build of packllm needs a processor with {}, and this one lacks {}; build it with {} in the \
+         environment (after `cargo clean -p llama-cpp-sys-2`, if it was built here before)",
+        features().iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "),
+        missing.join(", "),
+        off.join(" "),
     ))
 }
 
-#[cfg(target_arch = "x86_64")]
-const REQUIRED: &str = "AVX2, FMA, F16C and BMI2";
-#[cfg(not(target_arch = "x86_64"))]
-const REQUIRED: &str = "nothing special";
-
 /// Instruction sets that the build uses and this processor lacks.
-#[cfg(target_arch = "x86_64")]
 pub fn missing() -> Vec<&'static str> {
     features().into_iter().filter(|(_, present)| !present).map(|(name, _)| name).collect()
 }
 
 /// Instruction sets that the build uses, and whether this processor has them.
+pub fn features() -> Vec<(&'static str, bool)> {
+    // Written by build.rs.
+    env!("PACKLLM_CPU_NEEDS")
+        .split(',')
+        .filter(|name| !name.is_empty())
+        .map(|name| (name, is_present(name)))
+        .collect()
+}
+
 #[cfg(target_arch = "x86_64")]
-pub fn features() -> Vec<(&'static str, bool)> {
-    vec![
-        ("AVX2", std::arch::is_x86_feature_detected!("avx2")),
-        ("FMA", std::arch::is_x86_feature_detected!("fma")),
-        ("F16C", std::arch::is_x86_feature_detected!("f16c")),
-        ("BMI2", std::arch::is_x86_feature_detected!("bmi2")),
-    ]
+fn is_present(name: &str) -> bool {
+    match name {
+        "AVX" => std::arch::is_x86_feature_detected!("avx"),
+        "AVX2" => std::arch::is_x86_feature_detected!("avx2"),
+        "FMA" => std::arch::is_x86_feature_detected!("fma"),
+        "F16C" => std::arch::is_x86_feature_detected!("f16c"),
+        "BMI2" => std::arch::is_x86_feature_detected!("bmi2"),
+        _ => false,
+    }
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-pub fn missing() -> Vec<&'static str> {
-    Vec::new()
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-pub fn features() -> Vec<(&'static str, bool)> {
-    Vec::new()
+fn is_present(_: &str) -> bool {
+    true
 }

@@ -1,0 +1,22 @@
+//! Tells the program which instruction sets this build of llama.cpp uses, so that it can say so on a
+//! processor that lacks one. llama.cpp's defaults on x86-64 can be switched off by `GGML_…=OFF`, which
+//! reach its CMake; changing them needs `cargo clean -p llama-cpp-sys-2`.
+
+/// Instruction sets that llama.cpp uses by default on x86-64.
+const DEFAULTS: [&str; 5] = ["AVX", "AVX2", "FMA", "F16C", "BMI2"];
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    let x86 = std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86_64");
+    let mut needs = Vec::new();
+    for name in DEFAULTS {
+        let variable = format!("GGML_{name}");
+        println!("cargo:rerun-if-env-changed={variable}");
+        let off = std::env::var(variable)
+            .is_ok_and(|v| ["OFF", "0", "FALSE", "NO"].contains(&v.to_uppercase().as_str()));
+        if x86 && !off {
+            needs.push(name);
+        }
+    }
+    println!("cargo:rustc-env=PACKLLM_CPU_NEEDS={}", needs.join(","));
+}
