@@ -2,9 +2,9 @@
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use packllm::engine::{Engine, MemberSpec};
 use packllm::backend::Member;
 use packllm::backend::llama::LlamaMember;
+use packllm::engine::{Engine, MemberSpec};
 use packllm::pack::Store;
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -47,8 +47,16 @@ impl App {
         let colour = std::io::stderr().is_terminal()
             && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
             && std::env::var_os("TERM").is_none_or(|t| t != "dumb");
-        let default_pack = std::env::var("PACKLLM_PACK").ok().filter(|name| !name.is_empty());
-        Ok(Self { store: Store::new(home()?), cancel, idle, colour, default_pack })
+        let default_pack = std::env::var("PACKLLM_PACK")
+            .ok()
+            .filter(|name| !name.is_empty());
+        Ok(Self {
+            store: Store::new(home()?),
+            cancel,
+            idle,
+            colour,
+            default_pack,
+        })
     }
 
     /// A line on stderr, dimmed on a terminal.
@@ -70,14 +78,19 @@ impl App {
                 MemberSpec {
                     name: member.name.clone(),
                     loader: Box::new(move |watch| {
-                        let options =
-                            packllm::backend::llama::LoadOptions { watch: Arc::clone(watch), ..options };
+                        let options = packllm::backend::llama::LoadOptions {
+                            watch: Arc::clone(watch),
+                            ..options
+                        };
                         Ok(Box::new(LlamaMember::load(&options)?) as Box<dyn Member>)
                     }),
                 }
             })
             .collect();
-        let bar = self.bar(1000 * plan.members.len() as u64, "loading {bar:30} {percent}% {msg}");
+        let bar = self.bar(
+            1000 * plan.members.len() as u64,
+            "loading {bar:30} {percent}% {msg}",
+        );
         let names: Vec<&str> = plan.members.iter().map(|m| m.name.as_str()).collect();
         let engine = Engine::load(specs, Arc::clone(&self.cancel), &mut |progress| {
             bar.set_position(progress.iter().map(|&p| u64::from(p)).sum());

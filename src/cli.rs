@@ -6,7 +6,12 @@ use std::path::PathBuf;
 
 /// Runs several small language models as one.
 #[derive(Debug, Parser)]
-#[command(name = "packllm", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "packllm",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
 #[command(after_help = "Try: packllm run --pack starter -p \"Why is the sky blue?\"")]
 pub struct Cli {
     #[command(subcommand)]
@@ -50,31 +55,67 @@ pub struct PackArgs {
     #[arg(short, long, value_name = "N", env = "PACKLLM_THREADS")]
     pub threads: Option<u32>,
     /// Largest batch in tokens
-    #[arg(short, long, value_name = "N", env = "PACKLLM_BATCH_SIZE", default_value_t = 512)]
+    #[arg(
+        short,
+        long,
+        value_name = "N",
+        env = "PACKLLM_BATCH_SIZE",
+        default_value_t = 512
+    )]
     pub batch_size: u32,
     /// Largest batch evaluated at once in tokens (-ub)
-    #[arg(long, value_name = "N", env = "PACKLLM_UBATCH_SIZE", default_value_t = 512)]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "PACKLLM_UBATCH_SIZE",
+        default_value_t = 512
+    )]
     pub ubatch_size: u32,
     /// Layers on the GPU: a number, `all` or `auto` (-ngl) [default: auto]
     #[arg(long, value_name = "N", env = "PACKLLM_N_GPU_LAYERS")]
     pub n_gpu_layers: Option<String>,
     /// Devices to use, separated by commas; `none` for the CPU alone (-dev)
-    #[arg(long, value_name = "NAMES", env = "PACKLLM_DEVICE", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "NAMES",
+        env = "PACKLLM_DEVICE",
+        value_delimiter = ','
+    )]
     pub device: Vec<String>,
     /// Share of the model for each GPU, separated by commas (-ts)
-    #[arg(long, value_name = "SHARES", env = "PACKLLM_TENSOR_SPLIT", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "SHARES",
+        env = "PACKLLM_TENSOR_SPLIT",
+        value_delimiter = ','
+    )]
     pub tensor_split: Vec<f32>,
     /// The one GPU to use (-mg)
     #[arg(long, value_name = "INDEX", env = "PACKLLM_MAIN_GPU")]
     pub main_gpu: Option<i32>,
     /// Flash attention (-fa)
-    #[arg(long, value_name = "WHEN", env = "PACKLLM_FLASH_ATTN", default_value = "auto")]
+    #[arg(
+        long,
+        value_name = "WHEN",
+        env = "PACKLLM_FLASH_ATTN",
+        default_value = "auto"
+    )]
     pub flash_attn: FlashAttention,
     /// Element type of the K cache (-ctk)
-    #[arg(long, value_name = "TYPE", env = "PACKLLM_CACHE_TYPE_K", default_value = "f16")]
+    #[arg(
+        long,
+        value_name = "TYPE",
+        env = "PACKLLM_CACHE_TYPE_K",
+        default_value = "f16"
+    )]
     pub cache_type_k: CacheName,
     /// Element type of the V cache (-ctv); quantised types need flash attention
-    #[arg(long, value_name = "TYPE", env = "PACKLLM_CACHE_TYPE_V", default_value = "f16")]
+    #[arg(
+        long,
+        value_name = "TYPE",
+        env = "PACKLLM_CACHE_TYPE_V",
+        default_value = "f16"
+    )]
     pub cache_type_v: CacheName,
     /// Never use the network
     #[arg(long, env = "PACKLLM_OFFLINE")]
@@ -147,7 +188,12 @@ pub struct SampleArgs {
     #[arg(short, long, env = "PACKLLM_SEED")]
     pub seed: Option<u64>,
     /// Temperature; 0 takes the likeliest symbol
-    #[arg(long, env = "PACKLLM_TEMP", default_value_t = 0.8, allow_negative_numbers = true)]
+    #[arg(
+        long,
+        env = "PACKLLM_TEMP",
+        default_value_t = 0.8,
+        allow_negative_numbers = true
+    )]
     pub temp: f64,
     /// Keep this many of the likeliest symbols; 0 keeps all
     #[arg(long, env = "PACKLLM_TOP_K", default_value_t = 40)]
@@ -162,7 +208,12 @@ pub struct SampleArgs {
     #[arg(long, env = "PACKLLM_REPEAT_PENALTY", default_value_t = 1.0)]
     pub repeat_penalty: f64,
     /// How many of the last tokens the penalty looks at; -1 is the whole answer
-    #[arg(long, env = "PACKLLM_REPEAT_LAST_N", default_value_t = 64, allow_negative_numbers = true)]
+    #[arg(
+        long,
+        env = "PACKLLM_REPEAT_LAST_N",
+        default_value_t = 64,
+        allow_negative_numbers = true
+    )]
     pub repeat_last_n: i64,
     /// Text that ends the answer; repeat for several
     #[arg(short = 'r', long, value_name = "TEXT")]
@@ -174,13 +225,24 @@ pub struct SampleArgs {
 #[command(next_help_heading = "Prompt")]
 pub struct PromptArgs {
     /// The prompt; `-` reads it from stdin
-    #[arg(short, long, value_name = "TEXT", conflicts_with = "file", allow_hyphen_values = true)]
+    #[arg(
+        short,
+        long,
+        value_name = "TEXT",
+        conflicts_with = "file",
+        allow_hyphen_values = true
+    )]
     pub prompt: Option<String>,
     /// Read the prompt from a file (one line feed at its end is cut off)
     #[arg(short, long, value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// System prompt (-sys)
-    #[arg(long, value_name = "TEXT", conflicts_with = "raw", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        conflicts_with = "raw",
+        allow_hyphen_values = true
+    )]
     pub system_prompt: Option<String>,
     /// Take the prompt as plain text, without chat templates
     #[arg(long)]
@@ -205,7 +267,12 @@ pub struct RunArgs {
 #[derive(Debug, Args)]
 pub struct ChatArgs {
     /// System prompt (-sys)
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, env = "PACKLLM_SYSTEM_PROMPT")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        allow_hyphen_values = true,
+        env = "PACKLLM_SYSTEM_PROMPT"
+    )]
     pub system_prompt: Option<String>,
     #[command(flatten)]
     pub pack: PackArgs,
@@ -352,7 +419,9 @@ pub fn spell_out(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut value_follows = false;
     for arg in args {
         let text = arg.to_str().unwrap_or_default();
-        let long = LONG_FORMS.iter().find(|(short, _)| *short == text && !value_follows);
+        let long = LONG_FORMS
+            .iter()
+            .find(|(short, _)| *short == text && !value_follows);
         value_follows = !value_follows && TAKES_ANY_TEXT.contains(&text);
         out.push(long.map_or_else(|| arg.clone(), |(_, long)| OsString::from(long)));
     }
@@ -371,9 +440,13 @@ mod tests {
 
     #[test]
     fn llama_cpp_spellings_are_understood_but_not_in_texts() {
-        let typed = ["packllm", "run", "-ngl", "3", "-dev", "none", "-p", "-ngl", "-sys", "-p", "-fa", "on"];
+        let typed = [
+            "packllm", "run", "-ngl", "3", "-dev", "none", "-p", "-ngl", "-sys", "-p", "-fa", "on",
+        ];
         let cli = Cli::try_parse_from(spell_out(typed.map(OsString::from))).unwrap();
-        let Command::Run(run) = cli.command else { panic!("not run") };
+        let Command::Run(run) = cli.command else {
+            panic!("not run")
+        };
         assert_eq!(run.pack.n_gpu_layers.as_deref(), Some("3"));
         assert_eq!(run.pack.device, ["none"]);
         assert_eq!(run.prompt.prompt.as_deref(), Some("-ngl"));

@@ -10,11 +10,18 @@ pub fn check() -> Result<(), String> {
     if missing.is_empty() {
         return Ok(());
     }
-    let off: Vec<String> = missing.iter().map(|name| format!("GGML_{name}=OFF")).collect();
+    let off: Vec<String> = missing
+        .iter()
+        .map(|name| format!("GGML_{name}=OFF"))
+        .collect();
     Err(format!(
         "this build of packllm needs a processor with {}, and this one lacks {}; build it with {} in the \
          environment (after `cargo clean -p llama-cpp-sys-2`, if it was built here before)",
-        features().iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "),
+        features()
+            .iter()
+            .map(|(name, _)| *name)
+            .collect::<Vec<_>>()
+            .join(", "),
         missing.join(", "),
         off.join(" "),
     ))
@@ -22,7 +29,11 @@ pub fn check() -> Result<(), String> {
 
 /// Instruction sets that the build uses and this processor lacks.
 pub fn missing() -> Vec<&'static str> {
-    features().into_iter().filter(|(_, present)| !present).map(|(name, _)| name).collect()
+    features()
+        .into_iter()
+        .filter(|(_, present)| !present)
+        .map(|(name, _)| name)
+        .collect()
 }
 
 /// Instruction sets that the build uses, and whether this processor has them.

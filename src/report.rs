@@ -65,6 +65,9 @@ fn hint(error: &anyhow::Error) -> Option<String> {
             .and_then(EngineError::hint)
             .or_else(|| e.downcast_ref::<PackError>().and_then(PackError::hint))
             .or_else(|| e.downcast_ref::<Unusable>().and_then(|u| u.hint.clone()))
-            .or_else(|| e.downcast_ref::<TemplateError>().map(|t| t.hint().to_owned()))
+            .or_else(|| {
+                e.downcast_ref::<TemplateError>()
+                    .map(|t| t.hint().to_owned())
+            })
     })
 }

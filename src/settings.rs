@@ -60,7 +60,10 @@ const MAX_SEQUENCES: usize = 250;
 pub fn plan(app: &App, pack: &PackArgs, fusion: &FusionArgs) -> Result<PackPlan> {
     let manifest = manifest(app, pack)?;
     if let Some(member) = manifest.members.iter().find(|m| m.prior.is_some()) {
-        app.dim(&format!("note: `prior` of {} is kept, but none of today's methods uses it", member.name));
+        app.dim(&format!(
+            "note: `prior` of {} is kept, but none of today's methods uses it",
+            member.name
+        ));
     }
     let names: Vec<String> = manifest.members.iter().map(|m| m.name.clone()).collect();
     let fusion = settle_fusion(&manifest, fusion, &names)?;
@@ -78,10 +81,19 @@ pub fn plan(app: &App, pack: &PackArgs, fusion: &FusionArgs) -> Result<PackPlan>
         .map(|((member, path), threads)| {
             let chat_template = template_of(&manifest, member)?;
             let load = load_options(app, pack, member, &path, threads, &fusion)?;
-            Ok(MemberPlan { name: member.name.clone(), path, chat_template, load })
+            Ok(MemberPlan {
+                name: member.name.clone(),
+                path,
+                chat_template,
+                load,
+            })
         })
         .collect::<Result<_>>()?;
-    Ok(PackPlan { manifest, members, fusion })
+    Ok(PackPlan {
+        manifest,
+        members,
+        fusion,
+    })
 }
 
 /// The manifest named, or one made of `-m` files.
@@ -107,23 +119,47 @@ pub fn ad_hoc(app: &App, files: &[PathBuf]) -> Result<Manifest> {
         let stem = file.file_stem().and_then(|s| s.to_str()).unwrap_or("model");
         let stem: String = stem
             .chars()
-            .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' })
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || "._-".contains(c) {
+                    c
+                } else {
+                    '-'
+                }
+            })
             .collect();
         let taken = |name: &str| members.iter().any(|m| m.name == name);
         let name = (1..)
-            .map(|i| if i == 1 { stem.clone() } else { format!("{stem}-{i}") })
+            .map(|i| {
+                if i == 1 {
+                    stem.clone()
+                } else {
+                    format!("{stem}-{i}")
+                }
+            })
             .find(|name| !taken(name))
             .unwrap_or(stem.clone());
         let in_store = !file.exists() && app.store.find(text)?.is_some();
         let file = if in_store || file.is_absolute() {
             text.to_owned()
         } else {
-            std::env::current_dir()?.join(file).to_string_lossy().into_owned()
+            std::env::current_dir()?
+                .join(file)
+                .to_string_lossy()
+                .into_owned()
         };
-        members.push(pack::Member { name, file, ..pack::Member::default() });
+        members.push(pack::Member {
+            name,
+            file,
+            ..pack::Member::default()
+        });
     }
     let origin = pack::Origin::File(PathBuf::from("pack.toml"));
-    Ok(Manifest { name: "ad-hoc".into(), members, origin, ..Manifest::default() })
+    Ok(Manifest {
+        name: "ad-hoc".into(),
+        members,
+        origin,
+        ..Manifest::default()
+    })
 }
 
 /// A member's own chat template: of its manifest, or of the file that this names.
@@ -131,9 +167,16 @@ pub fn template_of(manifest: &Manifest, member: &pack::Member) -> Result<Option<
     let Some(file) = &member.chat_template_file else {
         return Ok(member.chat_template.clone());
     };
-    let path = manifest.folder().map_or_else(|| PathBuf::from(file), |folder| folder.join(file));
-    let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("{}: chat_template_file of member {}", path.display(), member.name))?;
+    let path = manifest
+        .folder()
+        .map_or_else(|| PathBuf::from(file), |folder| folder.join(file));
+    let text = std::fs::read_to_string(&path).with_context(|| {
+        format!(
+            "{}: chat_template_file of member {}",
+            path.display(),
+            member.name
+        )
+    })?;
     Ok(Some(text))
 }
 
@@ -146,7 +189,9 @@ pub fn settle_fusion(manifest: &Manifest, typed: &FusionArgs, names: &[String]) 
         (Some(VocabName::Bytes), _) | (None, Some("bytes")) => Some(Alphabet::Bytes),
         (Some(VocabName::Auto), _) | (None, Some("auto") | None) => None,
         (None, Some(other)) => {
-            return usage(format!("vocab `{other}` in the manifest: it is auto, tokens or bytes"));
+            return usage(format!(
+                "vocab `{other}` in the manifest: it is auto, tokens or bytes"
+            ));
         }
     };
     let mix = match typed.mix.as_deref().or(wish.mix.as_deref()) {
@@ -157,16 +202,27 @@ pub fn settle_fusion(manifest: &Manifest, typed: &FusionArgs, names: &[String]) 
         Some(text) => Method::parse(text, names).map_err(|e| Usage(e.to_string()))?,
         None => defaults.method,
     };
-    let number = |flag: &str, typed: Option<f64>, wish: Option<f64>, default: f64, range: std::ops::RangeInclusive<f64>| {
+    let number = |flag: &str,
+                  typed: Option<f64>,
+                  wish: Option<f64>,
+                  default: f64,
+                  range: std::ops::RangeInclusive<f64>| {
         let value = typed.or(wish).unwrap_or(default);
         if range.contains(&value) {
             return Ok(value);
         }
-        usage(format!("--{flag} {value}: it must be from {} to {}", range.start(), range.end()))
+        usage(format!(
+            "--{flag} {value}: it must be from {} to {}",
+            range.start(),
+            range.end()
+        ))
     };
     let heads = typed.heads.or(wish.heads).unwrap_or(defaults.budget.heads);
     if !(1..=MAX_SEQUENCES / 2 - 4).contains(&heads) {
-        return usage(format!("--heads {heads}: it must be from 1 to {}", MAX_SEQUENCES / 2 - 4));
+        return usage(format!(
+            "--heads {heads}: it must be from 1 to {}",
+            MAX_SEQUENCES / 2 - 4
+        ));
     }
     Ok(Fusion {
         alphabet,
@@ -176,7 +232,13 @@ pub fn settle_fusion(manifest: &Manifest, typed: &FusionArgs, names: &[String]) 
         drop: number("drop", typed.drop, wish.drop, defaults.drop, 0.0..=1.0)?,
         floor: number("floor", typed.floor, wish.floor, defaults.floor, 0.0..=0.5)?,
         budget: Budget {
-            epsilon: number("epsilon", typed.epsilon, wish.epsilon, defaults.budget.epsilon, 0.0..=1.0)?,
+            epsilon: number(
+                "epsilon",
+                typed.epsilon,
+                wish.epsilon,
+                defaults.budget.epsilon,
+                0.0..=1.0,
+            )?,
             heads,
         },
     })
@@ -184,11 +246,7 @@ pub fn settle_fusion(manifest: &Manifest, typed: &FusionArgs, names: &[String]) 
 
 /// Threads of each member. Members evaluate at the same time, and more threads than cores spin
 /// against each other, so the cores are divided; the largest files get what is left over.
-fn divide_threads(
-    asked: Option<u32>,
-    manifest: &Manifest,
-    files: &[PathBuf],
-) -> Result<Vec<u32>> {
+fn divide_threads(asked: Option<u32>, manifest: &Manifest, files: &[PathBuf]) -> Result<Vec<u32>> {
     if asked == Some(0) {
         return usage("--threads 0: at least one thread is needed");
     }
@@ -220,7 +278,10 @@ fn load_options(
     if typed.batch_size == 0 || typed.ubatch_size == 0 || typed.ctx_size == Some(0) {
         return usage("--batch-size, --ubatch-size and --ctx-size must be at least 1");
     }
-    let device = member.device.as_deref().map(|d| d.split(',').map(|d| d.trim().to_owned()).collect());
+    let device = member
+        .device
+        .as_deref()
+        .map(|d| d.split(',').map(|d| d.trim().to_owned()).collect());
     let layers = match (&typed.n_gpu_layers, member.n_gpu_layers) {
         (Some(text), _) => parse_layers(text)?,
         (None, Some(n)) => Some(u32::try_from(n).unwrap_or(u32::MAX)),
@@ -245,18 +306,30 @@ fn load_options(
             FlashAttention::On => Some(true),
             FlashAttention::Off => Some(false),
         },
-        cache: (cache_type(typed.cache_type_k), cache_type(typed.cache_type_v)),
+        cache: (
+            cache_type(typed.cache_type_k),
+            cache_type(typed.cache_type_v),
+        ),
         offload: Offload {
             layers,
-            devices: if typed.device.is_empty() { device.unwrap_or_default() } else { typed.device.clone() },
+            devices: if typed.device.is_empty() {
+                device.unwrap_or_default()
+            } else {
+                typed.device.clone()
+            },
             tensor_split: if typed.tensor_split.is_empty() {
                 member.tensor_split.clone().unwrap_or_default()
             } else {
                 typed.tensor_split.clone()
             },
-            main_gpu: typed.main_gpu.or(member.main_gpu.and_then(|g| i32::try_from(g).ok())),
+            main_gpu: typed
+                .main_gpu
+                .or(member.main_gpu.and_then(|g| i32::try_from(g).ok())),
         },
-        watch: Arc::new(Watch { cancel: Arc::clone(&app.cancel), progress: AtomicU32::new(0) }),
+        watch: Arc::new(Watch {
+            cancel: Arc::clone(&app.cancel),
+            progress: AtomicU32::new(0),
+        }),
     })
 }
 
@@ -267,7 +340,9 @@ pub fn parse_layers(text: &str) -> Result<Option<u32>> {
         "all" => Ok(Some(u32::MAX)),
         n => match n.parse::<i64>() {
             Ok(n) => Ok(Some(u32::try_from(n).unwrap_or(u32::MAX))),
-            Err(_) => usage(format!("--n-gpu-layers {n}: it is a number, `all` or `auto`")),
+            Err(_) => usage(format!(
+                "--n-gpu-layers {n}: it is a number, `all` or `auto`"
+            )),
         },
     }
 }
@@ -297,9 +372,16 @@ pub fn generation(typed: &SampleArgs) -> Result<Generation> {
         return usage("--stop: a stop string is empty");
     }
     if typed.predict < -1 {
-        return usage(format!("--predict {}: it is a number of tokens, or -1", typed.predict));
+        return usage(format!(
+            "--predict {}: it is a number of tokens, or -1",
+            typed.predict
+        ));
     }
-    Ok(Generation { limit: usize::try_from(typed.predict).ok(), sampling, stops: typed.stop.clone() })
+    Ok(Generation {
+        limit: usize::try_from(typed.predict).ok(),
+        sampling,
+        stops: typed.stop.clone(),
+    })
 }
 
 /// Short enough to be typed again.
@@ -339,6 +421,9 @@ fn text_of(bytes: Vec<u8>, name: &str) -> Result<String> {
             }
             Ok(text)
         }
-        Err(e) => bail!("{name}: not valid UTF-8 at byte {}", e.utf8_error().valid_up_to()),
+        Err(e) => bail!(
+            "{name}: not valid UTF-8 at byte {}",
+            e.utf8_error().valid_up_to()
+        ),
     }
 }

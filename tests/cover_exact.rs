@@ -1,6 +1,8 @@
 //! The cover against brute force: every segmentation enumerated, on tiny vocabularies with all the
 //! traps (duplicates, nested tokens, byte fallbacks, characters of several bytes, runs of spaces).
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use packllm::backend::fake::{FakeMember, FakeOptions};
 use packllm::backend::{Entry, Member, TRUNK, Token, TokenKind};
 use packllm::engine::branches::Branches;
@@ -19,7 +21,19 @@ const TRAPS: &[&[&[u8]]] = &[
     // Runs of spaces.
     &[b" ", b"  ", b"   ", b"    ", b"a", b"b", b"c", b"  a"],
     // Characters of several bytes, whole and in pieces.
-    &[b"\xc3", b"\xa9", "é".as_bytes(), b"a", b"\xc3\xa9a", b"b", b"c", b"\xe2\x82", b"\xac", b"\xe2", b"\x82"],
+    &[
+        b"\xc3",
+        b"\xa9",
+        "é".as_bytes(),
+        b"a",
+        b"\xc3\xa9a",
+        b"b",
+        b"c",
+        b"\xe2\x82",
+        b"\xac",
+        b"\xe2",
+        b"\x82",
+    ],
 ];
 
 struct Rig {
@@ -32,21 +46,38 @@ impl Rig {
     fn new(pieces: &[&[u8]], seed: u64, spread: f32, budget: Budget) -> Self {
         let vocab = FakeMember::vocab_of(pieces, true);
         let sorted = Arc::new(SortedVocab::new(&vocab));
-        let mut options = FakeOptions { seed, spread, ..FakeOptions::default() };
+        let mut options = FakeOptions {
+            seed,
+            spread,
+            ..FakeOptions::default()
+        };
         // Duplicates double the number of paths at every byte.
         options.limits.sequences = 1 << 14;
         options.limits.context = 1 << 16;
         let mut member = FakeMember::new(vocab, options);
         // Everything starts after one token, as after BOS.
-        member.decode(&[Entry { token: 0, pos: 0, seq: TRUNK, output: true }]).unwrap();
+        member
+            .decode(&[Entry {
+                token: 0,
+                pos: 0,
+                seq: TRUNK,
+                output: true,
+            }])
+            .unwrap();
         let mut branches = Branches::new(member.limits().sequences);
         let mut cover = Cover::new(sorted, budget);
         branches.begin(&mut cover, &mut member, 0, 0, None).unwrap();
-        Self { member, cover, branches }
+        Self {
+            member,
+            cover,
+            branches,
+        }
     }
 
     fn advance(&mut self, byte: u8) {
-        self.branches.advance(&mut self.cover, &mut self.member, byte).unwrap();
+        self.branches
+            .advance(&mut self.cover, &mut self.member, byte)
+            .unwrap();
     }
 }
 
@@ -82,7 +113,10 @@ impl Enumeration<'_> {
     fn whole(&self, path: &mut Vec<Token>, text: &[u8]) -> f64 {
         if text.is_empty() {
             let vocab = self.0.vocab();
-            return vocab.ends().map(|t| self.probabilities(path)[t as usize]).sum();
+            return vocab
+                .ends()
+                .map(|t| self.probabilities(path)[t as usize])
+                .sum();
         }
         let p = self.probabilities(path);
         let vocab = Arc::clone(self.0.vocab());
@@ -145,7 +179,15 @@ fn assert_close(got: &Row, want: &Row, tolerance: f64, at: &[u8]) {
 }
 
 fn compare(pieces: &[&[u8]], seed: u64, spread: f32, choices: &[u8]) {
-    let mut rig = Rig::new(pieces, seed, spread, Budget { epsilon: 0.0, heads: 8 });
+    let mut rig = Rig::new(
+        pieces,
+        seed,
+        spread,
+        Budget {
+            epsilon: 0.0,
+            heads: 8,
+        },
+    );
     let mut text = Vec::new();
     for &choice in choices {
         let want = Enumeration(&rig.member).predicted(&text);
@@ -245,7 +287,15 @@ proptest! {
 fn a_digit_after_a_space_is_never_impossible() {
     // The fork after the lone space is far below ε; its mass must survive as a candidate.
     for seed in 0..200 {
-        let mut rig = Rig::new(TRAPS[2], seed, 6.0, Budget { epsilon: 0.9, heads: 8 });
+        let mut rig = Rig::new(
+            TRAPS[2],
+            seed,
+            6.0,
+            Budget {
+                epsilon: 0.9,
+                heads: 8,
+            },
+        );
         rig.advance(b' ');
         let p = rig.cover.predicted()[b'3' as usize];
         assert!(p > 1e-9, "seed {seed}: p('3' after ' ') = {p:e}");
@@ -257,7 +307,15 @@ fn a_digit_after_a_space_is_never_impossible() {
 #[test]
 fn one_model_by_tokens_summed_over_segmentations_equals_bytes() {
     for seed in 0..50 {
-        let mut rig = Rig::new(TRAPS[0], seed, 3.0, Budget { epsilon: 0.0, heads: 8 });
+        let mut rig = Rig::new(
+            TRAPS[0],
+            seed,
+            3.0,
+            Budget {
+                epsilon: 0.0,
+                heads: 8,
+            },
+        );
         let text = b"abcabca";
         let mut log = 0.0;
         for &b in text {

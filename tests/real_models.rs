@@ -6,8 +6,8 @@
 use llama_cpp_2::context::params::LlamaContextParams;
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::llama_batch::LlamaBatch;
-use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::model::LlamaModel;
+use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::token::LlamaToken;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -45,7 +45,15 @@ fn starter_is_here() -> bool {
         // Is it the network, or is it us? A package that surely exists tells.
         let probe = tempfile::tempdir().unwrap();
         let reachable = Command::new("python3")
-            .args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "-d"])
+            .args([
+                "-m",
+                "pip",
+                "download",
+                "--quiet",
+                "--no-deps",
+                "--only-binary=:all:",
+                "-d",
+            ])
             .arg(probe.path())
             .arg("six")
             .output()
@@ -101,7 +109,9 @@ impl Plain {
         let mut context = self.model.new_context(backend(), params).unwrap();
         let mut batch = LlamaBatch::new(64, 1);
         for (i, &token) in tokens.iter().enumerate() {
-            batch.add(token, i as i32, &[0], i + 1 == tokens.len()).unwrap();
+            batch
+                .add(token, i as i32, &[0], i + 1 == tokens.len())
+                .unwrap();
         }
         context.decode(&mut batch).unwrap();
         let logits = context.get_logits_ith(tokens.len() as i32 - 1);
@@ -110,7 +120,11 @@ impl Plain {
         let weight = |(i, &z): (usize, &f32)| {
             let token = LlamaToken(i as i32);
             let text = !vocab.token_to_piece(token, false, None).is_empty();
-            if text || vocab.is_eog(token) { f64::from(z).exp() } else { 0.0 }
+            if text || vocab.is_eog(token) {
+                f64::from(z).exp()
+            } else {
+                0.0
+            }
         };
         let weights: Vec<f64> = logits.iter().enumerate().map(weight).collect();
         let total: f64 = weights.iter().sum();
@@ -136,7 +150,11 @@ impl Plain {
                     continue;
                 }
                 let p = self.next(&path);
-                for (t, piece) in pieces.iter().enumerate().filter(|(_, piece)| !piece.is_empty()) {
+                for (t, piece) in pieces
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, piece)| !piece.is_empty())
+                {
                     if piece.starts_with(&text[at..]) {
                         whole += weight * p[t];
                     } else if text[at..].starts_with(piece) {
@@ -153,7 +171,11 @@ impl Plain {
 
 /// A bound of what still passes over `at`: the heaviest path beyond it.
 fn running_total(paths: &[Vec<(Vec<LlamaToken>, f64)>], at: usize) -> f64 {
-    paths[at..].iter().flatten().map(|(_, w)| *w).fold(0.0, f64::max)
+    paths[at..]
+        .iter()
+        .flatten()
+        .map(|(_, w)| *w)
+        .fold(0.0, f64::max)
 }
 
 #[test]
@@ -163,14 +185,30 @@ fn the_starter_pack_answers_twice_alike_with_all_fields() {
     }
     let ask = || {
         run_json(&[
-            "run", "--pack", "starter", "-p", "Explain in two sentences why the sky is blue.", "-n", "64",
-            "--temp", "0", "--json",
+            "run",
+            "--pack",
+            "starter",
+            "-p",
+            "Explain in two sentences why the sky is blue.",
+            "-n",
+            "64",
+            "--temp",
+            "0",
+            "--json",
         ])
     };
     let (first, second) = (ask(), ask());
     assert_eq!(first["text"], second["text"]);
     assert!(first["text"].as_str().unwrap().len() > 100);
-    for field in ["text", "finish_reason", "vocab", "mix", "weights_method", "skipped_mass", "seed"] {
+    for field in [
+        "text",
+        "finish_reason",
+        "vocab",
+        "mix",
+        "weights_method",
+        "skipped_mass",
+        "seed",
+    ] {
         assert!(!first[field].is_null(), "{field} is missing");
     }
     assert_eq!(first["vocab"], "bytes");
@@ -198,10 +236,24 @@ fn raw_greedy_completion_of_the_two_models_is_sensible_and_repeats() {
     }
     let complete = || {
         let output = packllm(&[
-            "run", "-m", SMOLLM2, "-m", GEMMA, "--raw", "-p", "Monday, Tuesday, Wednesday, Thursday, Fri",
-            "-n", "8", "--temp", "0",
+            "run",
+            "-m",
+            SMOLLM2,
+            "-m",
+            GEMMA,
+            "--raw",
+            "-p",
+            "Monday, Tuesday, Wednesday, Thursday, Fri",
+            "-n",
+            "8",
+            "--temp",
+            "0",
         ]);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8(output.stdout).unwrap()
     };
     let text = complete();
@@ -230,8 +282,16 @@ fn bits_per_byte_agree_with_an_independent_computation() {
         let expected = plain.bits_per_byte(start[0], text.as_bytes());
         let bits = |document: &Value| document["members"][k]["bits_per_byte"].as_f64().unwrap();
         let far = |got: f64| (got - expected).abs() / expected;
-        assert!(far(bits(&full)) < 0.01, "{file}: full cover {}, independent {expected}", bits(&full));
-        assert!(far(bits(&chain)) < 0.04, "{file}: chain {}, independent {expected}", bits(&chain));
+        assert!(
+            far(bits(&full)) < 0.01,
+            "{file}: full cover {}, independent {expected}",
+            bits(&full)
+        );
+        assert!(
+            far(bits(&chain)) < 0.04,
+            "{file}: chain {}, independent {expected}",
+            bits(&chain)
+        );
     }
     let uniform = full["bits_per_byte"]["uniform"].as_f64().unwrap();
     let worst = full["members"]
@@ -267,24 +327,38 @@ fn one_real_model_by_tokens_answers_what_llama_cpp_answers() {
     for i in 0..24 {
         context.decode(&mut batch).unwrap();
         let row = context.get_logits_ith(batch.n_tokens() - 1);
-        let best = row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).unwrap().0 as i32;
+        let best = row
+            .iter()
+            .enumerate()
+            .max_by(|a, b| a.1.total_cmp(b.1))
+            .unwrap()
+            .0 as i32;
         if vocab.is_eog(LlamaToken(best)) {
             break;
         }
         expected.extend(vocab.token_to_piece(LlamaToken(best), false, None));
         batch.clear();
-        batch.add(LlamaToken(best), (n + i) as i32, &[0], true).unwrap();
+        batch
+            .add(LlamaToken(best), (n + i) as i32, &[0], true)
+            .unwrap();
     }
     let expected = String::from_utf8(expected).unwrap();
     let path = home().join("models").join(SMOLLM2);
     let path = path.to_str().unwrap();
     for models in [vec![path], vec![path, path]] {
-        let mut args = vec!["run", "--raw", "-p", prompt, "-n", "24", "--temp", "0", "--json"];
+        let mut args = vec![
+            "run", "--raw", "-p", prompt, "-n", "24", "--temp", "0", "--json",
+        ];
         // Threads do not change the logits; batch shapes do, so the evidence must not divide them.
         args.extend(["--weights", "uniform"]);
         models.iter().for_each(|m| args.extend(["-m", m]));
         let document = run_json(&args);
         assert_eq!(document["vocab"], "tokens");
-        assert_eq!(document["text"].as_str().unwrap(), expected, "{} members", models.len());
+        assert_eq!(
+            document["text"].as_str().unwrap(),
+            expected,
+            "{} members",
+            models.len()
+        );
     }
 }

@@ -34,7 +34,12 @@ impl Default for FakeOptions {
         Self {
             seed: 1,
             spread: 3.0,
-            limits: Limits { context: 4096, batch: 512, outputs: 64, sequences: 64 },
+            limits: Limits {
+                context: 4096,
+                batch: 512,
+                outputs: 64,
+                sequences: 64,
+            },
             chat_template: None,
             cancel: Arc::default(),
             fail_at: None,
@@ -98,9 +103,9 @@ impl FakeMember {
     /// The rule: logits after `tokens`.
     #[must_use]
     pub fn rule(&self, tokens: &[Token]) -> Vec<f32> {
-        let context = tokens
-            .iter()
-            .fold(mix(self.options.seed), |h, &t| mix(h ^ mix(u64::from(t) + 0x9e37)));
+        let context = tokens.iter().fold(mix(self.options.seed), |h, &t| {
+            mix(h ^ mix(u64::from(t) + 0x9e37))
+        });
         (0..self.vocab.len() as u64)
             .map(|t| {
                 let unit = (mix(context ^ mix(t)) >> 40) as f32 / (1u64 << 24) as f32;
@@ -140,8 +145,9 @@ impl Member for FakeMember {
                 let allowed = markup || self.vocab.kind(t) == TokenKind::Text;
                 allowed && rest.starts_with(self.vocab.piece(t))
             };
-            let longest =
-                (0..self.vocab.len() as Token).filter(fits).max_by_key(|&t| self.vocab.piece(t).len());
+            let longest = (0..self.vocab.len() as Token)
+                .filter(fits)
+                .max_by_key(|&t| self.vocab.piece(t).len());
             let n = longest.map_or(1, |t| self.vocab.piece(t).len());
             tokens.extend(longest);
             rest = &rest[n..];
@@ -157,21 +163,31 @@ impl Member for FakeMember {
         self.decodes += 1;
         if self.options.fail_at.is_some_and(|n| self.decodes >= n) {
             self.ledger.invalidate_rows();
-            return Err(BackendError::Decode { code: -3, log: "told to fail".into() });
+            return Err(BackendError::Decode {
+                code: -3,
+                log: "told to fail".into(),
+            });
         }
         let held: usize = self.sequences.iter().map(Vec::len).max().unwrap_or(0);
         if held + batch.len() > self.options.limits.context as usize {
-            return Err(BackendError::ContextFull { context: self.options.limits.context });
+            return Err(BackendError::ContextFull {
+                context: self.options.limits.context,
+            });
         }
         self.ledger.commit(batch);
         self.rows.clear();
         for entry in batch {
             self.sequences[entry.seq as usize].push(entry.token);
-            let row = entry.output.then(|| self.rule(&self.sequences[entry.seq as usize]));
+            let row = entry
+                .output
+                .then(|| self.rule(&self.sequences[entry.seq as usize]));
             self.rows.push(row);
         }
         if self.options.nan_at.is_some_and(|n| self.decodes >= n) {
-            self.rows.iter_mut().flatten().for_each(|row| row.fill(f32::NAN));
+            self.rows
+                .iter_mut()
+                .flatten()
+                .for_each(|row| row.fill(f32::NAN));
         }
         Ok(())
     }

@@ -20,7 +20,13 @@ impl Ledger {
     #[must_use]
     pub fn new(limits: Limits, vocab_len: usize) -> Self {
         let lens = vec![0; limits.sequences as usize];
-        Self { limits, vocab_len: vocab_len as u32, lens, after: Vec::new(), outputs: Vec::new() }
+        Self {
+            limits,
+            vocab_len: vocab_len as u32,
+            lens,
+            after: Vec::new(),
+            outputs: Vec::new(),
+        }
     }
 
     /// The limits it enforces.
@@ -45,11 +51,18 @@ impl Ledger {
             return refuse("an empty batch".into());
         }
         if batch.len() > self.limits.batch as usize {
-            return refuse(format!("a batch of {} tokens, limit {}", batch.len(), self.limits.batch));
+            return refuse(format!(
+                "a batch of {} tokens, limit {}",
+                batch.len(),
+                self.limits.batch
+            ));
         }
         let outputs = batch.iter().filter(|e| e.output).count();
         if outputs > self.limits.outputs as usize {
-            return refuse(format!("{outputs} rows of logits, limit {}", self.limits.outputs));
+            return refuse(format!(
+                "{outputs} rows of logits, limit {}",
+                self.limits.outputs
+            ));
         }
         self.after.clone_from(&self.lens);
         for e in batch {
@@ -60,7 +73,10 @@ impl Ledger {
                 return refuse(format!("sequence {} of {}", e.seq, self.lens.len()));
             };
             if e.pos != *len {
-                return refuse(format!("position {} in sequence {} of length {len}", e.pos, e.seq));
+                return refuse(format!(
+                    "position {} in sequence {} of length {len}",
+                    e.pos, e.seq
+                ));
             }
             *len += 1;
         }
@@ -88,7 +104,9 @@ impl Ledger {
     pub fn check_row(&self, index: usize) -> Result<(), BackendError> {
         match self.outputs.get(index) {
             Some(true) => Ok(()),
-            _ => Err(BackendError::Refused(format!("logits of row {index} were not asked for"))),
+            _ => Err(BackendError::Refused(format!(
+                "logits of row {index} were not asked for"
+            ))),
         }
     }
 
@@ -99,7 +117,9 @@ impl Ledger {
     pub fn copy(&mut self, from: SeqId, to: SeqId, len: u32) -> Result<(), BackendError> {
         let n = self.lens.len() as u32;
         if from >= n || to >= n || from == to {
-            return Err(BackendError::Refused(format!("copy of sequence {from} to {to}, of {n}")));
+            return Err(BackendError::Refused(format!(
+                "copy of sequence {from} to {to}, of {n}"
+            )));
         }
         let (have, taken) = (self.len(from), self.len(to));
         if len > have || taken > 0 {
@@ -121,10 +141,12 @@ impl Ledger {
                 *have = len;
                 Ok(())
             }
-            Some(have) => {
-                Err(BackendError::Refused(format!("cut of sequence {seq} from {have} to {len}")))
-            }
-            None => Err(BackendError::Refused(format!("sequence {seq} does not exist"))),
+            Some(have) => Err(BackendError::Refused(format!(
+                "cut of sequence {seq} from {have} to {len}"
+            ))),
+            None => Err(BackendError::Refused(format!(
+                "sequence {seq} does not exist"
+            ))),
         }
     }
 }

@@ -131,9 +131,11 @@ impl BatchBuffers {
         set(&mut self.seqs, &|e| e.seq as i32);
         set(&mut self.seq_counts, &|_| 1);
         self.outputs.clear();
-        self.outputs.extend(batch.iter().map(|e| i8::from(e.output)));
+        self.outputs
+            .extend(batch.iter().map(|e| i8::from(e.output)));
         self.seq_pointers.clear();
-        self.seq_pointers.extend(self.seqs.iter_mut().map(std::ptr::from_mut));
+        self.seq_pointers
+            .extend(self.seqs.iter_mut().map(std::ptr::from_mut));
         sys::llama_batch {
             n_tokens: batch.len() as i32,
             token: self.tokens.as_mut_ptr(),
@@ -186,7 +188,11 @@ unsafe extern "C" fn capture_log(level: sys::ggml_log_level, text: *const c_char
 /// What llama.cpp logged on this thread, in one line.
 fn take_log() -> String {
     let log = LOG.with(|log| log.take());
-    let lines: Vec<&str> = log.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+    let lines: Vec<&str> = log
+        .lines()
+        .map(str::trim)
+        .filter(|l| !l.is_empty())
+        .collect();
     lines.join("; ")
 }
 
@@ -195,7 +201,10 @@ fn take_log() -> String {
 unsafe extern "C" fn on_load_progress(progress: f32, watch: *mut c_void) -> bool {
     // SAFETY: `watch` is the Watch that LlamaMember::load keeps alive during the call.
     let watch = unsafe { &*watch.cast::<Watch>() };
-    watch.progress.store((progress.clamp(0.0, 1.0) * 1000.0) as u32, Ordering::Relaxed);
+    watch.progress.store(
+        (progress.clamp(0.0, 1.0) * 1000.0) as u32,
+        Ordering::Relaxed,
+    );
     !watch.cancel.load(Ordering::Relaxed)
 }
 
@@ -262,20 +271,28 @@ impl LlamaMember {
 }
 
 fn load_error(path: &Path, reason: String, hint: Option<String>) -> BackendError {
-    BackendError::Load { path: path.to_owned(), reason, hint }
+    BackendError::Load {
+        path: path.to_owned(),
+        reason,
+        hint,
+    }
 }
 
 /// Reads the header with our own parser, which says what is wrong where llama.cpp only fails.
 fn check_header(path: &Path) -> Result<Header, BackendError> {
     let header = Header::read(path).map_err(|e| load_error(path, e.reason(), e.hint()))?;
-    header.member().map_err(|e| load_error(path, e.reason(), e.hint()))?;
+    header
+        .member()
+        .map_err(|e| load_error(path, e.reason(), e.hint()))?;
     Ok(header)
 }
 
 fn load_model(options: &LoadOptions) -> Result<LlamaModel, BackendError> {
-    let path = options.path.to_str().and_then(|p| CString::new(p).ok()).ok_or_else(|| {
-        load_error(&options.path, "the path is not valid UTF-8".into(), None)
-    })?;
+    let path = options
+        .path
+        .to_str()
+        .and_then(|p| CString::new(p).ok())
+        .ok_or_else(|| load_error(&options.path, "the path is not valid UTF-8".into(), None))?;
     let placed = options
         .offload
         .resolve()
@@ -311,7 +328,11 @@ fn load_model(options: &LoadOptions) -> Result<LlamaModel, BackendError> {
             return Err(BackendError::Cancelled);
         }
         let log = take_log();
-        let reason = if log.is_empty() { "llama.cpp could not load it".into() } else { log };
+        let reason = if log.is_empty() {
+            "llama.cpp could not load it".into()
+        } else {
+            log
+        };
         return Err(load_error(&options.path, reason, None));
     };
     // SAFETY: LlamaModel is repr(transparent) over a NonNull<llama_model> and frees it when dropped,
@@ -325,15 +346,21 @@ fn refuse_unsupported(model: &LlamaModel) -> Result<(), String> {
     let (encoder, decoder, kind) = unsafe {
         let m = raw(model);
         let vocab = sys::llama_model_get_vocab(m);
-        (sys::llama_model_has_encoder(m), sys::llama_model_has_decoder(m), sys::llama_vocab_type(vocab))
+        (
+            sys::llama_model_has_encoder(m),
+            sys::llama_model_has_decoder(m),
+            sys::llama_vocab_type(vocab),
+        )
     };
     if encoder || !decoder {
         return Err("it has an encoder; only decoder-only language models can be members".into());
     }
     if model.is_recurrent() || model.is_hybrid() {
-        return Err("it is a recurrent or hybrid model, whose state cannot be forked at any \
+        return Err(
+            "it is a recurrent or hybrid model, whose state cannot be forked at any \
                     position; only attention models can be members"
-            .into());
+                .into(),
+        );
     }
     if !matches!(kind, sys::LLAMA_VOCAB_TYPE_SPM | sys::LLAMA_VOCAB_TYPE_BPE) {
         return Err(format!(
@@ -369,7 +396,9 @@ fn make_context(
 ) -> Result<(Context, Limits), BackendError> {
     // Creating contexts of one model in parallel is unsound, and of several gains nothing.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _guard = ONE_AT_A_TIME
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     // SAFETY: a plain function that returns a value.
     let mut params = unsafe { sys::llama_context_default_params() };
     params.n_ctx = context;
@@ -401,7 +430,10 @@ fn make_context(
     let Some(pointer) = NonNull::new(pointer) else {
         return Err(load_error(
             &options.path,
-            format!("no context of {context} tokens could be made: {}", take_log()),
+            format!(
+                "no context of {context} tokens could be made: {}",
+                take_log()
+            ),
             Some("try a smaller -c".into()),
         ));
     };
@@ -431,9 +463,8 @@ fn read_vocab(model: &LlamaModel) -> Vocab {
     for token in vocab.tokens() {
         // SAFETY: the id is below the vocabulary's size and the model is alive. The safe crate's
         // `attr` panics on flags it does not know.
-        let attr = unsafe {
-            sys::llama_vocab_get_attr(sys::llama_model_get_vocab(raw(model)), token.0)
-        };
+        let attr =
+            unsafe { sys::llama_vocab_get_attr(sys::llama_model_get_vocab(raw(model)), token.0) };
         // Without an EOS in the file llama.cpp flags a plain id by default: not trusted.
         let marked = attr & (sys::LLAMA_TOKEN_ATTR_NORMAL | sys::LLAMA_TOKEN_ATTR_BYTE) == 0;
         let kind = if vocab.is_eog(token) && marked {
@@ -449,7 +480,9 @@ fn read_vocab(model: &LlamaModel) -> Vocab {
     }
     let id = |t: LlamaToken| Token::try_from(t.0).ok();
     let flag = |key: &str| model.meta_val_str(key).is_ok_and(|v| v == "true");
-    let spm = model.meta_val_str("tokenizer.ggml.model").is_ok_and(|m| m == "llama");
+    let spm = model
+        .meta_val_str("tokenizer.ggml.model")
+        .is_ok_and(|m| m == "llama");
     let prefix_key = "tokenizer.ggml.add_space_prefix";
     builder.build(Special {
         bos: id(vocab.bos()),
@@ -476,10 +509,16 @@ impl Member for LlamaMember {
     fn tokenize(&mut self, text: &str, markup: bool) -> Result<Vec<Token>, BackendError> {
         // llama.cpp counts in 32 bits; invalid UTF-8, which aborts it, cannot be in a &str.
         if text.len() > i32::MAX as usize / 2 {
-            return Err(BackendError::Refused(format!("a text of {} bytes", text.len())));
+            return Err(BackendError::Refused(format!(
+                "a text of {} bytes",
+                text.len()
+            )));
         }
         let tokens = self.model.vocab().tokenize(text.as_bytes(), false, markup);
-        Ok(tokens.into_iter().filter_map(|t| Token::try_from(t.0).ok()).collect())
+        Ok(tokens
+            .into_iter()
+            .filter_map(|t| Token::try_from(t.0).ok())
+            .collect())
     }
 
     fn decode(&mut self, batch: &[Entry]) -> Result<(), BackendError> {
@@ -498,9 +537,14 @@ impl Member for LlamaMember {
         }
         self.roll_back(batch);
         Err(match code {
-            1 => BackendError::ContextFull { context: self.limits().context },
+            1 => BackendError::ContextFull {
+                context: self.limits().context,
+            },
             2 => BackendError::Cancelled,
-            code => BackendError::Decode { code, log: take_log() },
+            code => BackendError::Decode {
+                code,
+                log: take_log(),
+            },
         })
     }
 
@@ -509,7 +553,9 @@ impl Member for LlamaMember {
         // SAFETY: the ledger knows that this row was asked for in the last successful decode.
         let row = unsafe { sys::llama_get_logits_ith(self.context.0.as_ptr(), index as i32) };
         if row.is_null() {
-            return Err(BackendError::Refused(format!("llama.cpp has no row {index}")));
+            return Err(BackendError::Refused(format!(
+                "llama.cpp has no row {index}"
+            )));
         }
         // SAFETY: a row holds one f32 per token of the vocabulary and stays until the next decode,
         // which needs `&mut self`.
@@ -531,7 +577,9 @@ impl Member for LlamaMember {
         if self.cut(seq, len) {
             return Ok(());
         }
-        Err(BackendError::Refused(format!("sequence {seq} cannot be cut to {len} tokens")))
+        Err(BackendError::Refused(format!(
+            "sequence {seq} cannot be cut to {len} tokens"
+        )))
     }
 
     fn seq_len(&self, seq: SeqId) -> u32 {

@@ -9,8 +9,8 @@
 pub mod fake;
 pub mod gguf;
 mod ledger;
-pub mod offload;
 pub mod llama;
+pub mod offload;
 mod token;
 
 use std::path::PathBuf;
@@ -156,10 +156,16 @@ pub enum BackendError {
         log: String,
     },
     /// The model's output is not a number: its file is damaged.
-    #[error("the model answers with values that are not numbers; its file is probably damaged (check its sha256)")]
+    #[error(
+        "the model answers with values that are not numbers; its file is probably damaged (check its sha256)"
+    )]
     NotANumber,
 }
 
 fn log_suffix(log: &str) -> String {
-    if log.is_empty() { String::new() } else { format!(": {log}") }
+    if log.is_empty() {
+        String::new()
+    } else {
+        format!(": {log}")
+    }
 }

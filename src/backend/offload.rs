@@ -27,7 +27,10 @@ pub struct Device {
 #[must_use]
 pub fn devices() -> Vec<Device> {
     super::llama::init();
-    list_llama_ggml_backend_devices().into_iter().map(Device::from).collect()
+    list_llama_ggml_backend_devices()
+        .into_iter()
+        .map(Device::from)
+        .collect()
 }
 
 impl From<LlamaBackendDevice> for Device {
@@ -55,7 +58,10 @@ pub fn compiled_backends() -> Vec<&'static str> {
         ("vulkan", cfg!(feature = "vulkan")),
         ("rocm", cfg!(feature = "rocm")),
     ];
-    all.iter().filter(|(_, on)| *on).map(|(name, _)| *name).collect()
+    all.iter()
+        .filter(|(_, on)| *on)
+        .map(|(name, _)| *name)
+        .collect()
 }
 
 /// What a member asks for.
@@ -99,7 +105,10 @@ impl Offload {
                 let reason = "`-dev none` and GPU layers were both asked for".to_owned();
                 return Err((reason, "drop one of -dev and -ngl".into()));
             }
-            return Ok(Placed { layers: 0, devices: Vec::new() });
+            return Ok(Placed {
+                layers: 0,
+                devices: Vec::new(),
+            });
         }
         let chosen = self.choose(devices, backends)?;
         let wanted = self.layers.is_some_and(|n| n > 0)
@@ -122,22 +131,39 @@ impl Offload {
             && usize::try_from(main).map_or(true, |m| m >= chosen.len())
         {
             let reason = format!("GPU {main} was asked for, of {}", chosen.len());
-            return Err((reason, "GPUs are counted from 0: see `packllm doctor`".into()));
+            return Err((
+                reason,
+                "GPUs are counted from 0: see `packllm doctor`".into(),
+            ));
         }
         let layers = match self.layers {
             _ if chosen.is_empty() => 0,
             None | Some(u32::MAX) => -1,
             Some(n) => i32::try_from(n).unwrap_or(-1),
         };
-        Ok(Placed { layers, devices: chosen })
+        Ok(Placed {
+            layers,
+            devices: chosen,
+        })
     }
 
-    fn choose(&self, devices: &[Device], backends: &[&str]) -> Result<Vec<usize>, (String, String)> {
+    fn choose(
+        &self,
+        devices: &[Device],
+        backends: &[&str],
+    ) -> Result<Vec<usize>, (String, String)> {
         if !self.devices.is_empty() {
-            return self.devices.iter().map(|name| find(name, devices, backends)).collect();
+            return self
+                .devices
+                .iter()
+                .map(|name| find(name, devices, backends))
+                .collect();
         }
-        let discrete: Vec<usize> =
-            devices.iter().filter(|d| d.gpu && !d.integrated).map(|d| d.index).collect();
+        let discrete: Vec<usize> = devices
+            .iter()
+            .filter(|d| d.gpu && !d.integrated)
+            .map(|d| d.index)
+            .collect();
         if !discrete.is_empty() || self.layers == Some(0) {
             return Ok(discrete);
         }
@@ -173,12 +199,18 @@ fn find(name: &str, devices: &[Device], backends: &[&str]) -> Result<usize, (Str
             "for the CPU alone use `-dev none`".into(),
         )),
         None => {
-            let gpus: Vec<&str> =
-                devices.iter().filter(|d| d.gpu).map(|d| d.name.as_str()).collect();
+            let gpus: Vec<&str> = devices
+                .iter()
+                .filter(|d| d.gpu)
+                .map(|d| d.name.as_str())
+                .collect();
             if gpus.is_empty() {
                 return Err(no_gpu(&format!("device `{name}` was asked for"), backends));
             }
-            Err((format!("there is no device `{name}`"), format!("there is: {}", gpus.join(", "))))
+            Err((
+                format!("there is no device `{name}`"),
+                format!("there is: {}", gpus.join(", ")),
+            ))
         }
     }
 }
@@ -187,10 +219,19 @@ fn no_gpu(wish: &str, backends: &[&str]) -> (String, String) {
     if backends.is_empty() {
         let hint = "build with `--features cuda`, `metal`, `vulkan` or `rocm`, or leave -ngl and \
                     -dev away to run on the CPU";
-        return (format!("{wish}, but this build has no GPU backend"), hint.into());
+        return (
+            format!("{wish}, but this build has no GPU backend"),
+            hint.into(),
+        );
     }
     let hint = "check the driver with `packllm doctor`, or use `-ngl 0`";
-    (format!("{wish}, but no GPU was found (built with {})", backends.join(", ")), hint.into())
+    (
+        format!(
+            "{wish}, but no GPU was found (built with {})",
+            backends.join(", ")
+        ),
+        hint.into(),
+    )
 }
 
 #[cfg(test)]
@@ -218,25 +259,68 @@ mod tests {
             devices: devices.iter().map(|&d| d.to_owned()).collect(),
             ..Offload::default()
         };
-        assert!(wish(Some(1), &[]).resolve_among(&cpu, &[]).unwrap_err().0.contains("no GPU backend"));
         assert!(
-            wish(Some(1), &[]).resolve_among(&cpu, &["cuda"]).unwrap_err().0.contains("no GPU was found")
+            wish(Some(1), &[])
+                .resolve_among(&cpu, &[])
+                .unwrap_err()
+                .0
+                .contains("no GPU backend")
+        );
+        assert!(
+            wish(Some(1), &[])
+                .resolve_among(&cpu, &["cuda"])
+                .unwrap_err()
+                .0
+                .contains("no GPU was found")
         );
         assert!(wish(None, &["CUDA0"]).resolve_among(&cpu, &[]).is_err());
         assert!(wish(Some(3), &["none"]).resolve_among(&cpu, &[]).is_err());
         let free = wish(None, &[]).resolve_among(&cpu, &[]).unwrap();
-        assert_eq!(free, Placed { layers: 0, devices: vec![] });
+        assert_eq!(
+            free,
+            Placed {
+                layers: 0,
+                devices: vec![]
+            }
+        );
     }
 
     #[test]
     fn discrete_gpus_come_before_integrated_ones() {
-        let all =
-            [device(0, "CUDA0", true, false), device(1, "Vulkan0", true, true), device(2, "CPU", false, false)];
+        let all = [
+            device(0, "CUDA0", true, false),
+            device(1, "Vulkan0", true, true),
+            device(2, "CPU", false, false),
+        ];
         let placed = Offload::default().resolve_among(&all, &["cuda"]).unwrap();
-        assert_eq!(placed, Placed { layers: -1, devices: vec![0] });
-        let named = Offload { devices: vec!["vulkan0".into()], layers: Some(5), ..Offload::default() };
-        assert_eq!(named.resolve_among(&all, &[]).unwrap(), Placed { layers: 5, devices: vec![1] });
-        let typo = Offload { devices: vec!["CUDA1".into()], ..Offload::default() };
-        assert!(typo.resolve_among(&all, &[]).unwrap_err().1.contains("CUDA0"));
+        assert_eq!(
+            placed,
+            Placed {
+                layers: -1,
+                devices: vec![0]
+            }
+        );
+        let named = Offload {
+            devices: vec!["vulkan0".into()],
+            layers: Some(5),
+            ..Offload::default()
+        };
+        assert_eq!(
+            named.resolve_among(&all, &[]).unwrap(),
+            Placed {
+                layers: 5,
+                devices: vec![1]
+            }
+        );
+        let typo = Offload {
+            devices: vec!["CUDA1".into()],
+            ..Offload::default()
+        };
+        assert!(
+            typo.resolve_among(&all, &[])
+                .unwrap_err()
+                .1
+                .contains("CUDA0")
+        );
     }
 }

@@ -92,8 +92,13 @@ impl Vocab {
         if self.special.add_bos && self.special.bos.is_some() {
             return self.special.bos;
         }
-        const SEPARATORS: [&[u8]; 5] =
-            [b"<|endoftext|>", b"<|end_of_text|>", b"<|begin_of_text|>", b"</s>", b"<eos>"];
+        const SEPARATORS: [&[u8]; 5] = [
+            b"<|endoftext|>",
+            b"<|end_of_text|>",
+            b"<|begin_of_text|>",
+            b"</s>",
+            b"<eos>",
+        ];
         SEPARATORS
             .iter()
             .find_map(|name| {
@@ -122,7 +127,8 @@ impl VocabBuilder {
         self.bytes.extend_from_slice(piece);
         self.offsets.push(self.bytes.len() as u32);
         let empty_text = kind == TokenKind::Text && piece.is_empty();
-        self.kinds.push(if empty_text { TokenKind::Control } else { kind });
+        self.kinds
+            .push(if empty_text { TokenKind::Control } else { kind });
     }
 
     /// The finished vocabulary.
@@ -131,6 +137,11 @@ impl VocabBuilder {
         if self.offsets.is_empty() {
             self.offsets.push(0);
         }
-        Vocab { bytes: self.bytes, offsets: self.offsets, kinds: self.kinds, special }
+        Vocab {
+            bytes: self.bytes,
+            offsets: self.offsets,
+            kinds: self.kinds,
+            special,
+        }
     }
 }

@@ -45,10 +45,7 @@ impl Speakers {
     ///
     /// # Errors
     /// A template that does not parse.
-    pub fn new(
-        members: &[MemberInfo],
-        given: &[Option<String>],
-    ) -> Result<Self, SpeakerError> {
+    pub fn new(members: &[MemberInfo], given: &[Option<String>]) -> Result<Self, SpeakerError> {
         let speakers = members.iter().enumerate().map(|(k, member)| {
             let source = given
                 .get(k)
@@ -64,11 +61,19 @@ impl Speakers {
                 None => Ok(Template::plain()),
             };
             match template {
-                Ok(template) => Ok(Speaker { name: member.name.clone(), template }),
-                Err(source) => Err(SpeakerError { member: member.name.clone(), source }),
+                Ok(template) => Ok(Speaker {
+                    name: member.name.clone(),
+                    template,
+                }),
+                Err(source) => Err(SpeakerError {
+                    member: member.name.clone(),
+                    source,
+                }),
             }
         });
-        Ok(Self { speakers: speakers.collect::<Result<_, _>>()? })
+        Ok(Self {
+            speakers: speakers.collect::<Result<_, _>>()?,
+        })
     }
 
     /// Members without a template of their own.
@@ -94,7 +99,12 @@ impl Speakers {
     pub fn stops(&self, members: &[MemberInfo]) -> Vec<String> {
         let mut stops = end_markers(members);
         if !self.can_end(members).contains(&true) {
-            stops.extend(self.speakers.iter().find_map(|s| s.template.stop()).map(str::to_owned));
+            stops.extend(
+                self.speakers
+                    .iter()
+                    .find_map(|s| s.template.stop())
+                    .map(str::to_owned),
+            );
         }
         stops
     }
@@ -114,8 +124,10 @@ impl Speakers {
         let scored = |m: usize| m >= new && messages[m].role != Role::Assistant;
         for (k, speaker) in self.speakers.iter().enumerate() {
             let render = |template: &Template, open| {
-                Pieces::new(template, messages, open, now)
-                    .map_err(|source| SpeakerError { member: speaker.name.clone(), source })
+                Pieces::new(template, messages, open, now).map_err(|source| SpeakerError {
+                    member: speaker.name.clone(),
+                    source,
+                })
             };
             let pieces = render(&speaker.template, true)?;
             if pieces.system_folded {
@@ -124,11 +136,15 @@ impl Speakers {
             let hides = pieces.hidden.iter().any(|&m| scored(m));
             if hides {
                 let plain = render(&Template::plain(), false)?;
-                reading.apart.push((k, prompt_of(&plain, true, &scored, Ending::Closed)));
+                reading
+                    .apart
+                    .push((k, prompt_of(&plain, true, &scored, Ending::Closed)));
             }
             let counts = |m: usize| scored(m) && !hides;
             let plain = speaker.template.is_plain();
-            reading.prompts.push(prompt_of(&pieces, plain, &counts, Ending::Fresh));
+            reading
+                .prompts
+                .push(prompt_of(&pieces, plain, &counts, Ending::Fresh));
         }
         Ok(reading)
     }
@@ -151,7 +167,10 @@ fn prompt_of(
     let segments = pieces.pieces.iter().map(|piece| match piece.kind {
         PieceKind::Markup => Segment::markup(piece.text.as_str()),
         PieceKind::Content { message, offset } => {
-            let place = Place { message: message as u32, offset: offset as u32 };
+            let place = Place {
+                message: message as u32,
+                offset: offset as u32,
+            };
             if scored(message) && seen.insert((message, offset)) {
                 Segment::evidence(piece.text.as_str(), place)
             } else {
@@ -159,14 +178,25 @@ fn prompt_of(
             }
         }
     });
-    Prompt { start, segments: segments.collect(), ending }
+    Prompt {
+        start,
+        segments: segments.collect(),
+        ending,
+    }
 }
 
 /// The prompts of a plain text: the same for every member.
 #[must_use]
 pub fn plain_text(text: &str, members: usize, ending: Ending) -> Vec<Prompt> {
     let segments = vec![Segment::evidence(text, Place::default())];
-    vec![Prompt { start: Start::Text, segments, ending }; members]
+    vec![
+        Prompt {
+            start: Start::Text,
+            segments,
+            ending
+        };
+        members
+    ]
 }
 
 /// The written forms of all members' end-of-generation tokens: spelled out by a member that does not

@@ -67,8 +67,15 @@ pub fn run(app: &App, args: &BenchArgs) -> Result<ExitCode> {
 }
 
 fn generation(tokens: usize) -> Generation {
-    let sampling = Params { temperature: 0.0, ..Params::default() };
-    Generation { limit: Some(tokens), sampling, stops: Vec::new() }
+    let sampling = Params {
+        temperature: 0.0,
+        ..Params::default()
+    };
+    Generation {
+        limit: Some(tokens),
+        sampling,
+        stops: Vec::new(),
+    }
 }
 
 /// Every member by itself, one after the other, each with the threads of the whole pack.
@@ -78,7 +85,10 @@ fn alone(app: &App, args: &BenchArgs, plan: &PackPlan) -> Result<Vec<Alone>> {
         .iter()
         .map(|member| {
             let before = resident();
-            let mut one = PackPlan { members: vec![member.clone()], ..plan.clone() };
+            let mut one = PackPlan {
+                members: vec![member.clone()],
+                ..plan.clone()
+            };
             one.members[0].load.threads = threads;
             one.fusion.method = Method::Uniform;
             one.fusion.alphabet = None;
@@ -89,7 +99,9 @@ fn alone(app: &App, args: &BenchArgs, plan: &PackPlan) -> Result<Vec<Alone>> {
                 prompt_per_second: prompt,
                 decode_per_second: decode,
                 load_time: session.engine.members()[0].load_time,
-                rss: resident().zip(before).map(|(after, before)| after.saturating_sub(before)),
+                rss: resident()
+                    .zip(before)
+                    .map(|(after, before)| after.saturating_sub(before)),
             })
         })
         .collect()
@@ -99,13 +111,20 @@ fn alone(app: &App, args: &BenchArgs, plan: &PackPlan) -> Result<Vec<Alone>> {
 fn rates(engine: &mut Engine, tokens: usize) -> Result<(f64, f64)> {
     let wish = Wish::NOTHING;
     let before = engine.spent()?;
-    engine.prepare(packllm::chat::speaker::plain_text(PROMPT, 1, Ending::Continue))?;
+    engine.prepare(packllm::chat::speaker::plain_text(
+        PROMPT,
+        1,
+        Ending::Continue,
+    ))?;
     engine.read(wish)?;
     engine.weigh()?;
     let read = engine.spent()?[0] - before[0];
     let answer = engine.answer(&generation(tokens), &mut |_| {})?;
     let rate = |tokens: usize, time: Duration| tokens as f64 / time.as_secs_f64().max(1e-9);
-    Ok((rate(read.tokens, read.time), rate(answer.spent[0].tokens, answer.spent[0].time)))
+    Ok((
+        rate(read.tokens, read.time),
+        rate(answer.spent[0].tokens, answer.spent[0].time),
+    ))
 }
 
 fn together(app: &App, args: &BenchArgs, plan: &PackPlan) -> Result<Together> {
@@ -115,7 +134,11 @@ fn together(app: &App, args: &BenchArgs, plan: &PackPlan) -> Result<Together> {
     let read = |engine: &mut Engine| -> Result<Duration> {
         let start = Instant::now();
         let n = engine.members().len();
-        engine.prepare(packllm::chat::speaker::plain_text(PROMPT, n, Ending::Continue))?;
+        engine.prepare(packllm::chat::speaker::plain_text(
+            PROMPT,
+            n,
+            Ending::Continue,
+        ))?;
         engine.read(wish)?;
         engine.weigh()?;
         Ok(start.elapsed())
@@ -127,9 +150,16 @@ fn together(app: &App, args: &BenchArgs, plan: &PackPlan) -> Result<Together> {
     engine.continue_recording()?;
     engine.answer(&generation(args.predict), &mut |_| {})?;
     let answer_tape = engine.stop_recording()?;
-    let batch_tokens: Vec<usize> =
-        prompt_tape.tokens().iter().zip(answer_tape.tokens()).map(|(a, b)| a + b).collect();
-    let bar = app.bar(args.pairs as u64, "measuring {bar:30} {pos}/{len} pairs, {eta} left");
+    let batch_tokens: Vec<usize> = prompt_tape
+        .tokens()
+        .iter()
+        .zip(answer_tape.tokens())
+        .map(|(a, b)| a + b)
+        .collect();
+    let bar = app.bar(
+        args.pairs as u64,
+        "measuring {bar:30} {pos}/{len} pairs, {eta} left",
+    );
     let mut ratios: [Vec<f64>; 3] = Default::default();
     let mut fused = None;
     for _ in 0..args.pairs {
@@ -143,7 +173,10 @@ fn together(app: &App, args: &BenchArgs, plan: &PackPlan) -> Result<Together> {
         let answer_replay = engine.replay(&answer_tape)?;
         engine.end_replay()?;
         let ratio = |a: Duration, b: Duration| a.as_secs_f64() / b.as_secs_f64().max(1e-9);
-        ratios[0].push(ratio(prompt_time + answer_time, prompt_replay + answer_replay));
+        ratios[0].push(ratio(
+            prompt_time + answer_time,
+            prompt_replay + answer_replay,
+        ));
         ratios[1].push(ratio(prompt_time, prompt_replay));
         ratios[2].push(ratio(answer_time, answer_replay));
         fused = Some((answer, prompt_time));
@@ -154,7 +187,14 @@ fn together(app: &App, args: &BenchArgs, plan: &PackPlan) -> Result<Together> {
     let Some((answer, prompt_time)) = fused else {
         return settings::usage("--pairs must be at least 1");
     };
-    Ok(Together { answer, prompt_time, overhead, prompt_overhead, decode_overhead, batch_tokens })
+    Ok(Together {
+        answer,
+        prompt_time,
+        overhead,
+        prompt_overhead,
+        decode_overhead,
+        batch_tokens,
+    })
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -172,14 +212,29 @@ fn resident() -> Option<u64> {
 }
 
 fn write_table(out: &mut impl Write, members: &[Alone], pack: &Together) -> Result<()> {
-    let width = members.iter().map(|m| m.name.chars().count()).max().unwrap_or(0).max(10);
-    writeln!(out, "{:width$}  {:>12}  {:>12}  {:>8}  {:>9}", "member", "prompt tok/s", "decode tok/s", "load ms", "memory MB")?;
+    let width = members
+        .iter()
+        .map(|m| m.name.chars().count())
+        .max()
+        .unwrap_or(0)
+        .max(10);
+    writeln!(
+        out,
+        "{:width$}  {:>12}  {:>12}  {:>8}  {:>9}",
+        "member", "prompt tok/s", "decode tok/s", "load ms", "memory MB"
+    )?;
     for m in members {
-        let rss = m.rss.map_or("?".to_owned(), |b| (b / 1_000_000).to_string());
+        let rss = m
+            .rss
+            .map_or("?".to_owned(), |b| (b / 1_000_000).to_string());
         writeln!(
             out,
             "{:width$}  {:>12.1}  {:>12.1}  {:>8.0}  {:>9}",
-            m.name, m.prompt_per_second, m.decode_per_second, milliseconds(m.load_time), rss
+            m.name,
+            m.prompt_per_second,
+            m.decode_per_second,
+            milliseconds(m.load_time),
+            rss
         )?;
     }
     let answer = &pack.answer;
@@ -190,7 +245,12 @@ fn write_table(out: &mut impl Write, members: &[Alone], pack: &Together) -> Resu
         answer.tokens as f64 / answer.time.as_secs_f64().max(1e-9),
         milliseconds(pack.prompt_time),
         mix_us(answer),
-        answer.spent.iter().map(|s| s.tokens.to_string()).collect::<Vec<_>>().join(" + "),
+        answer
+            .spent
+            .iter()
+            .map(|s| s.tokens.to_string())
+            .collect::<Vec<_>>()
+            .join(" + "),
         answer.tokens,
     )?;
     writeln!(

@@ -67,12 +67,22 @@ pub fn run(app: &App, args: &ChatArgs) -> Result<ExitCode> {
     let session = Session::open(app, &plan, false)?;
     generation.stops.extend(session.stops());
     let system = args.system_prompt.clone();
-    let mut chat =
-        Chat { app, session, plan, generation, messages: Vec::new(), read: 0, system };
+    let mut chat = Chat {
+        app,
+        session,
+        plan,
+        generation,
+        messages: Vec::new(),
+        read: 0,
+        system,
+    };
     chat.clear()?;
     let terminal = std::io::stdin().is_terminal();
     if terminal {
-        app.dim(&format!("{} · /help for commands, Ctrl-D to leave", chat.names()));
+        app.dim(&format!(
+            "{} · /help for commands, Ctrl-D to leave",
+            chat.names()
+        ));
     }
     let mut input = std::io::stdin().lock();
     loop {
@@ -142,8 +152,12 @@ impl Chat<'_> {
             Line::Unknown(text) => {
                 let word = text.split_whitespace().next().unwrap_or_default();
                 let nearest = packllm::pack::nearest(word, COMMANDS.iter().map(|(name, _)| *name));
-                let hint = nearest.map(|n| format!(", did you mean {n}?")).unwrap_or_default();
-                eprintln!("error: unknown command {word}{hint} (/help lists them; //… says a text that begins with a slash)");
+                let hint = nearest
+                    .map(|n| format!(", did you mean {n}?"))
+                    .unwrap_or_default();
+                eprintln!(
+                    "error: unknown command {word}{hint} (/help lists them; //… says a text that begins with a slash)"
+                );
             }
             Line::Nothing | Line::Exit => {}
         }
@@ -164,7 +178,8 @@ impl Chat<'_> {
                 self.app.cancel.store(false, Ordering::Relaxed);
                 match error.downcast_ref::<EngineError>() {
                     Some(EngineError::Cancelled) => {
-                        self.app.dim("interrupted while reading: the message was not sent");
+                        self.app
+                            .dim("interrupted while reading: the message was not sent");
                         Ok(())
                     }
                     Some(EngineError::TooLong { .. }) => {
@@ -184,20 +199,28 @@ impl Chat<'_> {
         let mut out = std::io::stdout().lock();
         let mut broken = None;
         let cancel = Arc::clone(&self.app.cancel);
-        let answer = self.session.engine.answer(&self.generation, &mut |Event::Text(text)| {
-            if broken.is_some() {
-                return;
-            }
-            if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-                broken = Some(error);
-                cancel.store(true, Ordering::Relaxed);
-            }
-        })?;
+        let answer = self
+            .session
+            .engine
+            .answer(&self.generation, &mut |Event::Text(text)| {
+                if broken.is_some() {
+                    return;
+                }
+                if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+                    broken = Some(error);
+                    cancel.store(true, Ordering::Relaxed);
+                }
+            })?;
         if let Some(error) = broken {
             return Err(anyhow::Error::new(error).context("stdout"));
         }
         writeln!(out)?;
-        self.app.dim(&statistics(&self.session, &read, &answer, self.generation.sampling.seed));
+        self.app.dim(&statistics(
+            &self.session,
+            &read,
+            &answer,
+            self.generation.sampling.seed,
+        ));
         if answer.finish == Finish::Length && self.generation.limit.is_none() {
             self.app.dim("the context is full: /clear starts anew");
         }
@@ -207,7 +230,10 @@ impl Chat<'_> {
     fn show_weights(&self) -> Result<()> {
         let engine = &self.session.engine;
         let evidence = engine.evidence()?;
-        println!("weights by {} on {} bytes of what you wrote:", self.plan.fusion.method, evidence.bytes);
+        println!(
+            "weights by {} on {} bytes of what you wrote:",
+            self.plan.fusion.method, evidence.bytes
+        );
         for (k, member) in engine.members().iter().enumerate() {
             let weight = engine.lambda()[k];
             if evidence.is_empty() || evidence.members[k].nats.is_empty() {

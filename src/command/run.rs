@@ -34,27 +34,38 @@ pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     let mut broken = None;
     let cancel = std::sync::Arc::clone(&app.cancel);
-    let answer = session.engine.answer(&generation, &mut |Event::Text(text)| {
-        if args.json || broken.is_some() {
-            return;
-        }
-        if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-            // Nobody reads any more, or the disk is full: no reason to go on.
-            broken = Some(error);
-            cancel.store(true, std::sync::atomic::Ordering::Relaxed);
-        }
-    })?;
+    let answer = session
+        .engine
+        .answer(&generation, &mut |Event::Text(text)| {
+            if args.json || broken.is_some() {
+                return;
+            }
+            if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+                // Nobody reads any more, or the disk is full: no reason to go on.
+                broken = Some(error);
+                cancel.store(true, std::sync::atomic::Ordering::Relaxed);
+            }
+        })?;
     if let Some(error) = broken {
         return Err(anyhow::Error::new(error).context("stdout"));
     }
     if args.json {
         let seed = generation.sampling.seed;
-        writeln!(out, "{}", document(&session, &plan.fusion, &prompt, &read, &answer, seed))?;
+        writeln!(
+            out,
+            "{}",
+            document(&session, &plan.fusion, &prompt, &read, &answer, seed)
+        )?;
     } else {
         writeln!(out)?;
     }
     out.flush()?;
-    app.dim(&statistics(&session, &read, &answer, generation.sampling.seed));
+    app.dim(&statistics(
+        &session,
+        &read,
+        &answer,
+        generation.sampling.seed,
+    ));
     Ok(match answer.finish {
         Finish::Cancelled => ExitCode::from(INTERRUPTED),
         _ => ExitCode::SUCCESS,
@@ -76,7 +87,11 @@ pub fn statistics(session: &Session<'_>, read: &Read, answer: &Answer, seed: u64
 
 fn per_second(answer: &Answer) -> f64 {
     let seconds = answer.time.as_secs_f64();
-    if seconds > 0.0 { answer.tokens as f64 / seconds } else { 0.0 }
+    if seconds > 0.0 {
+        answer.tokens as f64 / seconds
+    } else {
+        0.0
+    }
 }
 
 /// The document of `--json`, as in the contract.

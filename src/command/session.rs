@@ -3,8 +3,8 @@
 use crate::app::App;
 use crate::settings::PackPlan;
 use anyhow::Result;
-use packllm::chat::speaker::{self, Reading, Speakers};
 use packllm::chat::Message;
+use packllm::chat::speaker::{self, Reading, Speakers};
 use packllm::engine::{Ending, Engine, Prepared, Wish};
 use std::time::{Duration, Instant};
 
@@ -33,35 +33,56 @@ impl<'a> Session<'a> {
     pub fn open(app: &'a App, plan: &PackPlan, raw: bool) -> Result<Self> {
         let start = Instant::now();
         let mut engine = app.load(plan)?;
-        let given: Vec<Option<String>> =
-            plan.members.iter().map(|m| m.chat_template.clone()).collect();
+        let given: Vec<Option<String>> = plan
+            .members
+            .iter()
+            .map(|m| m.chat_template.clone())
+            .collect();
         let speakers = if raw {
             Speakers::default()
         } else {
             Speakers::new(engine.members(), &given)?
         };
         let can_end = if raw {
-            engine.members().iter().map(|m| m.vocab.ends().next().is_some()).collect()
+            engine
+                .members()
+                .iter()
+                .map(|m| m.vocab.ends().next().is_some())
+                .collect()
         } else {
             speakers.can_end(engine.members())
         };
         let nobody_ends = !can_end.contains(&true);
         engine.configure(plan.fusion.clone(), can_end)?;
         let load_time = start.elapsed();
-        let mut session = Self { app, engine, speakers, load_time, raw, said: Vec::new() };
+        let mut session = Self {
+            app,
+            engine,
+            speakers,
+            load_time,
+            raw,
+            said: Vec::new(),
+        };
         session.introduce(nobody_ends);
         Ok(session)
     }
 
     fn introduce(&mut self, nobody_ends: bool) {
-        let plain: Vec<String> = self.speakers.plain().iter().map(|s| (*s).to_owned()).collect();
+        let plain: Vec<String> = self
+            .speakers
+            .plain()
+            .iter()
+            .map(|s| (*s).to_owned())
+            .collect();
         for name in plain {
             self.note(format!(
                 "{name} has no chat template: it reads the conversation as plain paragraphs (User:, Assistant:)"
             ));
         }
         if nobody_ends && self.raw {
-            self.note("no member has an end token: the text ends by -n, --stop or a full context".into());
+            self.note(
+                "no member has an end token: the text ends by -n, --stop or a full context".into(),
+            );
         } else if nobody_ends {
             self.note("no member can end a turn: it ends where the next `User:` would begin, or by -n or --stop".into());
         }
@@ -119,7 +140,12 @@ impl<'a> Session<'a> {
     }
 
     fn read_prepared(&mut self, prepared: Prepared, wish: Wish, start: Instant) -> Result<Read> {
-        for (k, lost) in prepared.lost.iter().enumerate().filter(|(_, lost)| !lost.is_empty()) {
+        for (k, lost) in prepared
+            .lost
+            .iter()
+            .enumerate()
+            .filter(|(_, lost)| !lost.is_empty())
+        {
             let name = self.engine.members()[k].name.clone();
             self.note(format!(
                 "{name} has no token for {} byte{} of the text (first: 0x{:02x}) and reads it without",
@@ -136,14 +162,21 @@ impl<'a> Session<'a> {
         if weights.no_evidence && self.engine.members().len() > 1 {
             self.note("there is no text to measure the members on: all weights are equal".into());
         }
-        Ok(Read { time: start.elapsed(), new_tokens: prepared.new_tokens })
+        Ok(Read {
+            time: start.elapsed(),
+            new_tokens: prepared.new_tokens,
+        })
     }
 
     /// Members and weights for people: `smollm2 0.41 · gemma3 0.59`.
     pub fn weights_line(&self) -> String {
         let parts = self.engine.members().iter().zip(self.engine.lambda());
         let parts = parts.map(|(m, &w)| {
-            if w == 0.0 { format!("{} dropped", m.name) } else { format!("{} {w:.2}", m.name) }
+            if w == 0.0 {
+                format!("{} dropped", m.name)
+            } else {
+                format!("{} {w:.2}", m.name)
+            }
         });
         parts.collect::<Vec<String>>().join(" · ")
     }

@@ -25,7 +25,11 @@ pub fn run(app: &App, args: &WeighArgs) -> Result<ExitCode> {
     };
     let plan = settings::plan(app, &args.pack, &args.fusion)?;
     let mut session = Session::open(app, &plan, args.prompt.raw)?;
-    let wish = Wish { scores: true, rows: true, full: args.full };
+    let wish = Wish {
+        scores: true,
+        rows: true,
+        full: args.full,
+    };
     if args.prompt.raw {
         session.read_text(&text, Ending::Closed, wish)?;
     } else {
@@ -60,7 +64,11 @@ fn weigh(evidence: &Evidence, fusion: &Fusion) -> Result<Vec<Row>> {
             Method::Given(_) => "given".to_owned(),
             named => named.to_string(),
         };
-        Ok(Row { method, lambda: weights.lambda, bits_per_byte })
+        Ok(Row {
+            method,
+            lambda: weights.lambda,
+            bits_per_byte,
+        })
     };
     methods.into_iter().chain(given).map(row).collect()
 }
@@ -72,8 +80,17 @@ fn write_table(
     rows: &[Row],
 ) -> Result<()> {
     let members = session.engine.members();
-    let width = members.iter().map(|m| m.name.chars().count()).max().unwrap_or(0).max(10);
-    writeln!(out, "{:width$}  {:>7}  {:>7}  {:>9}  {:>10}", "member", "bytes", "tokens", "bits/byte", "perplexity")?;
+    let width = members
+        .iter()
+        .map(|m| m.name.chars().count())
+        .max()
+        .unwrap_or(0)
+        .max(10);
+    writeln!(
+        out,
+        "{:width$}  {:>7}  {:>7}  {:>9}  {:>10}",
+        "member", "bytes", "tokens", "bits/byte", "perplexity"
+    )?;
     for (k, member) in members.iter().enumerate() {
         writeln!(
             out,
@@ -93,7 +110,13 @@ fn write_table(
             .zip(&row.lambda)
             .map(|(m, w)| format!("{} {w:.3}", m.name))
             .collect();
-        writeln!(out, "{:width$}  {:>9.4}  {}", row.method, row.bits_per_byte, weights.join("  "))?;
+        writeln!(
+            out,
+            "{:width$}  {:>9.4}  {}",
+            row.method,
+            row.bits_per_byte,
+            weights.join("  ")
+        )?;
     }
     Ok(())
 }
@@ -116,7 +139,9 @@ fn document(session: &Session<'_>, evidence: &Evidence, rows: &[Row]) -> Value {
         })
         .collect();
     let by_method = |value: &dyn Fn(&Row) -> Value| -> Map<String, Value> {
-        rows.iter().map(|row| (row.method.clone(), value(row))).collect()
+        rows.iter()
+            .map(|row| (row.method.clone(), value(row)))
+            .collect()
     };
     json!({
         "bytes": evidence.bytes,

@@ -99,7 +99,10 @@ impl Engine {
         let finish = match run.generate(self, sink) {
             Err(EngineError::Cancelled) => Finish::Cancelled,
             // The margin is there to prevent it; if it comes to that, the answer is cut, not lost.
-            Err(EngineError::Member { source: BackendError::ContextFull { .. }, .. }) => Finish::Length,
+            Err(EngineError::Member {
+                source: BackendError::ContextFull { .. },
+                ..
+            }) => Finish::Length,
             other => other?,
         };
         let time = start.elapsed();
@@ -107,14 +110,20 @@ impl Engine {
         self.cancel.store(false, Ordering::Relaxed);
         let active = run.active.clone();
         let committed = self.some(&active, |_| Command::Commit)?;
-        let spent =
-            self.spent()?.into_iter().zip(before).map(|(after, before)| after - before).collect();
+        let spent = self
+            .spent()?
+            .into_iter()
+            .zip(before)
+            .map(|(after, before)| after - before)
+            .collect();
         let lead = active.iter().position(|&k| k == run.lead).unwrap_or(0);
         let tokens = match committed.get(lead) {
             Some(Reply::Committed(n)) => *n,
             _ => 0,
         };
-        let skipped = active.iter().map(|&k| self.lambda[k] * run.standings[k].skipped_mass);
+        let skipped = active
+            .iter()
+            .map(|&k| self.lambda[k] * run.standings[k].skipped_mass);
         Ok(Answer {
             skipped_mass: skipped.sum(),
             text: run.text,
@@ -168,7 +177,11 @@ impl Run {
                 Sampler::bytes(sampling, window)?
             }
         };
-        let stops = generation.stops.iter().map(|s| s.as_bytes().to_vec()).collect();
+        let stops = generation
+            .stops
+            .iter()
+            .map(|s| s.as_bytes().to_vec())
+            .collect();
         Ok(Self {
             active,
             lead,
@@ -201,12 +214,15 @@ impl Run {
             if engine.cancelled() {
                 return Ok(Finish::Cancelled);
             }
-            let Some(symbol) = self.pick(engine)? else { return Ok(Finish::Stop) };
+            let Some(symbol) = self.pick(engine)? else {
+                return Ok(Finish::Stop);
+            };
             if self.say(symbol, sink) {
                 return Ok(Finish::Stop);
             }
             self.exchange(engine, |row| Command::Advance(symbol as u32, row))?;
-            if self.symbols.utf8.is_boundary() && (self.over_limit() || self.out_of_context(engine)) {
+            if self.symbols.utf8.is_boundary() && (self.over_limit() || self.out_of_context(engine))
+            {
                 return Ok(Finish::Length);
             }
         }
@@ -232,7 +248,8 @@ impl Run {
     /// The next symbol; None for END, or if nothing is possible.
     fn pick(&mut self, engine: &Engine) -> Result<Option<usize>, EngineError> {
         let start = Instant::now();
-        self.mixer.mix(&self.rows, &engine.lambda, &engine.can_end, &mut self.mixed)?;
+        self.mixer
+            .mix(&self.rows, &engine.lambda, &engine.can_end, &mut self.mixed)?;
         let symbols = &self.symbols;
         let picked = self.sampler.pick(&mut self.mixed, |s| symbols.allows(s));
         self.mix_time += start.elapsed();
@@ -310,7 +327,12 @@ impl Symbols {
                 .map(|t| keeps_utf8(Utf8State::new(), vocab.piece(t)))
                 .collect(),
         };
-        Self { alphabet, vocab: Arc::clone(vocab), utf8: Utf8State::new(), starts_well }
+        Self {
+            alphabet,
+            vocab: Arc::clone(vocab),
+            utf8: Utf8State::new(),
+            starts_well,
+        }
     }
 
     fn alphabet(&self) -> Result<mix::Alphabet, EngineError> {

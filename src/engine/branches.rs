@@ -23,7 +23,13 @@ impl Branches {
     pub fn new(sequences: u32) -> Self {
         // Popped from the end: the lowest first.
         let free = (1..sequences).rev().collect();
-        Self { free, base: 0, last: 0, batch: Vec::new(), rows: Vec::new() }
+        Self {
+            free,
+            base: 0,
+            last: 0,
+            batch: Vec::new(),
+            rows: Vec::new(),
+        }
     }
 
     /// Starts a cover at the end of the trunk, whose last token is `last` and has its logits in row
@@ -44,7 +50,9 @@ impl Branches {
         self.last = last;
         let seq = self.take()?;
         member.seq_copy(TRUNK, seq, self.base)?;
-        let begun = member.logits(row).and_then(|logits| cover.begin(seq, logits, before));
+        let begun = member
+            .logits(row)
+            .and_then(|logits| cover.begin(seq, logits, before));
         if begun.is_err() {
             self.give_back(member, seq)?;
         }
@@ -58,11 +66,7 @@ impl Branches {
             .ok_or_else(|| BackendError::Refused("no free sequence for another head".into()))
     }
 
-    fn release(
-        &mut self,
-        cover: &mut Cover,
-        member: &mut dyn Member,
-    ) -> Result<(), BackendError> {
+    fn release(&mut self, cover: &mut Cover, member: &mut dyn Member) -> Result<(), BackendError> {
         for seq in cover.take_released() {
             member.seq_truncate(seq, 0)?;
             self.free.push(seq);
@@ -84,7 +88,11 @@ impl Branches {
         cover.advance(byte);
         loop {
             // An exact cover leaves nothing out: without a free sequence it is an error instead.
-            let room = if cover.budget().exact() { usize::MAX } else { self.free.len() };
+            let room = if cover.budget().exact() {
+                usize::MAX
+            } else {
+                self.free.len()
+            };
             let wanted = cover.wanted(room);
             if wanted.is_empty() {
                 break;
@@ -151,7 +159,12 @@ impl Branches {
     fn push(&mut self, tokens: &[Token], seq: SeqId, start: u32) {
         let last = tokens.len().saturating_sub(1);
         for (i, &token) in tokens.iter().enumerate() {
-            self.batch.push(Entry { token, pos: start + i as u32, seq, output: i == last });
+            self.batch.push(Entry {
+                token,
+                pos: start + i as u32,
+                seq,
+                output: i == last,
+            });
         }
     }
 
@@ -163,7 +176,9 @@ impl Branches {
         self.batch.clear();
         for (plan, seq, row) in self.rows.drain(..) {
             if result.is_ok() {
-                result = member.logits(row).and_then(|logits| cover.admit(&plan, seq, logits));
+                result = member
+                    .logits(row)
+                    .and_then(|logits| cover.admit(&plan, seq, logits));
             }
             if result.is_err() {
                 // The sequence was made for nothing.

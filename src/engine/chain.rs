@@ -77,9 +77,20 @@ impl Chain {
             (true, Alphabet::Bytes) => ScoredRows::Dense(Vec::new()),
             (true, Alphabet::Tokens) => ScoredRows::Sparse(SparseRows::new()),
         };
-        let scores = Scores { rows, ..Scores::default() };
+        let scores = Scores {
+            rows,
+            ..Scores::default()
+        };
         let cover = Cover::new(Arc::clone(&sorted), budget);
-        Self { alphabet, vocab, sorted, cover, head: PathId::START, keep_rows, scores }
+        Self {
+            alphabet,
+            vocab,
+            sorted,
+            cover,
+            head: PathId::START,
+            keep_rows,
+            scores,
+        }
     }
 
     /// A stretch of text begins after the token whose logits these are.
@@ -133,8 +144,10 @@ impl Chain {
             let mut order: Vec<u32> = (0..ln_p.len() as u32).collect();
             let n = LISTED.min(order.len().saturating_sub(1));
             order.select_nth_unstable_by(n, |&a, &b| ln_p[b as usize].total_cmp(&ln_p[a as usize]));
-            let top: Vec<(u32, f32)> =
-                order[..n].iter().map(|&t| (t, ln_p[t as usize] as f32)).collect();
+            let top: Vec<(u32, f32)> = order[..n]
+                .iter()
+                .map(|&t| (t, ln_p[t as usize] as f32))
+                .collect();
             let remainder = 1.0 - top.iter().map(|&(_, l)| f64::from(l).exp()).sum::<f64>();
             rows.push(&top, (token, own as f32), remainder.max(0.0));
         }
@@ -172,8 +185,16 @@ pub(super) fn push_scored(
 /// ln p over a whole vocabulary: text and end tokens, control tokens masked to −∞.
 pub(super) fn log_softmax(sorted: &SortedVocab, logits: &[f32]) -> Result<Vec<f64>, BackendError> {
     let mut ln_p = vec![f64::NEG_INFINITY; logits.len()];
-    let allowed = || sorted.tokens().iter().chain(sorted.ends()).map(|&t| t as usize);
-    let max = allowed().map(|t| logits[t]).fold(f32::NEG_INFINITY, f32::max);
+    let allowed = || {
+        sorted
+            .tokens()
+            .iter()
+            .chain(sorted.ends())
+            .map(|&t| t as usize)
+    };
+    let max = allowed()
+        .map(|t| logits[t])
+        .fold(f32::NEG_INFINITY, f32::max);
     let sum: f64 = allowed().map(|t| f64::from(logits[t] - max).exp()).sum();
     if !(sum.is_finite() && max.is_finite()) {
         return Err(BackendError::NotANumber);

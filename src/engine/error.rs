@@ -71,7 +71,10 @@ impl EngineError {
     pub(super) fn of(member: &str, gone: Gone) -> Self {
         match gone {
             Gone::Failed(BackendError::Cancelled) => EngineError::Cancelled,
-            Gone::Failed(source) => EngineError::Member { member: member.to_owned(), source },
+            Gone::Failed(source) => EngineError::Member {
+                member: member.to_owned(),
+                source,
+            },
             Gone::Died => EngineError::Died(member.to_owned()),
         }
     }
@@ -80,14 +83,18 @@ impl EngineError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            EngineError::Member { source: BackendError::Load { hint, .. }, .. } => hint.clone(),
-            EngineError::Member { source: BackendError::Refused(why), .. }
-                if why.contains("no free sequence") =>
-            {
-                Some("the exact cover (--epsilon 0) needs more heads than there are; use a small \
+            EngineError::Member {
+                source: BackendError::Load { hint, .. },
+                ..
+            } => hint.clone(),
+            EngineError::Member {
+                source: BackendError::Refused(why),
+                ..
+            } if why.contains("no free sequence") => Some(
+                "the exact cover (--epsilon 0) needs more heads than there are; use a small \
                       --epsilon such as 0.001"
-                    .into())
-            }
+                    .into(),
+            ),
             EngineError::TooLong { .. } => {
                 Some("use a shorter prompt, or a larger -c if the model allows it".into())
             }

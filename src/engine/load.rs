@@ -52,8 +52,10 @@ impl Engine {
         let names: Vec<String> = specs.iter().map(|s| s.name.clone()).collect();
         let mut workers = Vec::new();
         for spec in specs {
-            let watch =
-                Arc::new(Watch { cancel: Arc::clone(&cancel), progress: AtomicU32::new(0) });
+            let watch = Arc::new(Watch {
+                cancel: Arc::clone(&cancel),
+                progress: AtomicU32::new(0),
+            });
             let worker = Worker::start(&spec.name, spec.loader, watch)
                 .map_err(|e| EngineError::Thread(spec.name.clone(), e))?;
             workers.push(worker);
@@ -77,7 +79,11 @@ impl Engine {
                 }
             }
             let done = |(w, l): (&Worker, &Option<Loaded>)| {
-                if l.is_some() { 1000 } else { w.watch.progress.load(Ordering::Relaxed).min(999) }
+                if l.is_some() {
+                    1000
+                } else {
+                    w.watch.progress.load(Ordering::Relaxed).min(999)
+                }
             };
             progress(&workers.iter().zip(&loaded).map(done).collect::<Vec<u32>>());
         }

@@ -1,8 +1,6 @@
 //! Counts, times and, when asked, records what a member evaluates.
 
-use crate::backend::{
-    BackendError, Description, Entry, Limits, Member, SeqId, Token, Vocab,
-};
+use crate::backend::{BackendError, Description, Entry, Limits, Member, SeqId, Token, Vocab};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -52,7 +50,11 @@ pub(super) struct Metered {
 
 impl Metered {
     pub fn new(member: Box<dyn Member>) -> Self {
-        Self { member, spent: Spent::default(), record: None }
+        Self {
+            member,
+            spent: Spent::default(),
+            record: None,
+        }
     }
 
     /// Does recorded operations again, up to and without the next step. Returns how many were done.

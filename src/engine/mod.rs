@@ -137,7 +137,11 @@ impl Engine {
     /// Tokens of context that every member has.
     #[must_use]
     pub fn smallest_context(&self) -> u32 {
-        self.members.iter().map(|m| m.limits.context).min().unwrap_or(0)
+        self.members
+            .iter()
+            .map(|m| m.limits.context)
+            .min()
+            .unwrap_or(0)
     }
 
     /// Sets how members are fused and which of them can end a turn.
@@ -146,7 +150,10 @@ impl Engine {
     /// [`EngineError::NotIdentical`] for the alphabet of tokens with different vocabularies.
     pub fn configure(&mut self, fusion: Fusion, can_end: Vec<bool>) -> Result<(), EngineError> {
         let first = &self.members[0];
-        let other = self.members.iter().find(|m| !identical(&first.vocab, &m.vocab));
+        let other = self
+            .members
+            .iter()
+            .find(|m| !identical(&first.vocab, &m.vocab));
         self.alphabet = match (fusion.alphabet, other) {
             (None, None) | (Some(Alphabet::Tokens), None) => Alphabet::Tokens,
             (None, Some(_)) | (Some(Alphabet::Bytes), _) => Alphabet::Bytes,
@@ -183,12 +190,25 @@ impl Engine {
         let replies = self.all(|k| Command::Prepare(prompts[k].take().unwrap_or_default()))?;
         let mut prepared = Prepared::default();
         for (k, reply) in replies.into_iter().enumerate() {
-            let Reply::Prepared { tokens, new_tokens, lost } = reply else { continue };
+            let Reply::Prepared {
+                tokens,
+                new_tokens,
+                lost,
+            } = reply
+            else {
+                continue;
+            };
             let info = &self.members[k];
             if tokens == 0 {
-                return Err(EngineError::Empty { member: info.name.clone() });
+                return Err(EngineError::Empty {
+                    member: info.name.clone(),
+                });
             }
-            let reserve = if closed { 0 } else { reserve(info.limits.context) };
+            let reserve = if closed {
+                0
+            } else {
+                reserve(info.limits.context)
+            };
             let room = (info.limits.context - reserve) as usize;
             if tokens > room {
                 return Err(EngineError::TooLong {
@@ -228,13 +248,19 @@ impl Engine {
     pub fn read_apart(&mut self, k: usize, prompt: Prompt, wish: Wish) -> Result<(), EngineError> {
         let mut prompt = Some(prompt);
         let info = &self.members[k];
-        let prepared =
-            self.some(&[k], |_| Command::Prepare(prompt.take().unwrap_or_default()))?;
+        let prepared = self.some(&[k], |_| {
+            Command::Prepare(prompt.take().unwrap_or_default())
+        })?;
         if let Some(Reply::Prepared { tokens, .. }) = prepared.first() {
             let (room, context) = (info.limits.context as usize, info.limits.context);
             if *tokens > room {
                 let (member, tokens) = (info.name.clone(), *tokens);
-                return Err(EngineError::TooLong { member, tokens, room, context });
+                return Err(EngineError::TooLong {
+                    member,
+                    tokens,
+                    room,
+                    context,
+                });
             }
         }
         for reply in self.some(&[k], |_| Command::Evaluate(wish))? {
@@ -253,8 +279,15 @@ impl Engine {
         match method {
             Method::Uniform | Method::Given(_) => Wish::NOTHING,
             _ if one => Wish::NOTHING,
-            Method::Top1 | Method::Sim => Wish { scores: true, ..Wish::NOTHING },
-            Method::Opt => Wish { scores: true, rows: true, ..Wish::NOTHING },
+            Method::Top1 | Method::Sim => Wish {
+                scores: true,
+                ..Wish::NOTHING
+            },
+            Method::Opt => Wish {
+                scores: true,
+                rows: true,
+                ..Wish::NOTHING
+            },
         }
     }
 
@@ -284,7 +317,12 @@ impl Engine {
                 (mix::Alphabet::tokens(vocab.len(), ends)?, bytes)
             }
         };
-        Ok(Evidence { alphabet, bytes, symbols, members })
+        Ok(Evidence {
+            alphabet,
+            bytes,
+            symbols,
+            members,
+        })
     }
 
     /// Derives the weights from the evidence and uses them from now on. Members under the drop
@@ -293,9 +331,19 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Weight`].
     pub fn weigh(&mut self) -> Result<weight::Weights, EngineError> {
-        let Fusion { method, tau, mix, floor, drop, .. } = &self.fusion;
+        let Fusion {
+            method,
+            tau,
+            mix,
+            floor,
+            drop,
+            ..
+        } = &self.fusion;
         let mut weights = if self.members.len() == 1 {
-            weight::Weights { lambda: vec![1.0], no_evidence: false }
+            weight::Weights {
+                lambda: vec![1.0],
+                no_evidence: false,
+            }
         } else {
             weight::weights(method, &self.evidence()?, *tau, *mix, *floor)?
         };
@@ -367,7 +415,13 @@ impl Engine {
     /// From a member.
     pub fn spent(&self) -> Result<Vec<Spent>, EngineError> {
         let replies = self.all(|_| Command::Spent)?;
-        let spent = |r| if let Reply::Spent(s) = r { s } else { Spent::default() };
+        let spent = |r| {
+            if let Reply::Spent(s) = r {
+                s
+            } else {
+                Spent::default()
+            }
+        };
         Ok(replies.into_iter().map(spent).collect())
     }
 }
@@ -380,11 +434,17 @@ fn reserve(context: u32) -> u32 {
 /// The places that every member scored.
 fn shared_places(scores: &[Scores]) -> HashSet<(Place, u32)> {
     let of = |s: &Scores| -> HashSet<(Place, u32)> {
-        s.places.iter().copied().zip(s.symbols.iter().copied()).collect()
+        s.places
+            .iter()
+            .copied()
+            .zip(s.symbols.iter().copied())
+            .collect()
     };
     let mut all = scores.iter();
     let first = all.next().map(of).unwrap_or_default();
-    all.fold(first, |shared, s| shared.intersection(&of(s)).copied().collect())
+    all.fold(first, |shared, s| {
+        shared.intersection(&of(s)).copied().collect()
+    })
 }
 
 impl Scores {
@@ -414,7 +474,9 @@ impl Scores {
             ScoredRows::Dense(d) => {
                 let n = crate::vocab::SYMBOLS;
                 ScoredRows::Dense(
-                    keep.iter().flat_map(|&i| d[i * n..(i + 1) * n].iter().copied()).collect(),
+                    keep.iter()
+                        .flat_map(|&i| d[i * n..(i + 1) * n].iter().copied())
+                        .collect(),
                 )
             }
             ScoredRows::Sparse(s) => ScoredRows::Sparse(s.select(&keep)),

@@ -53,7 +53,10 @@ impl Place {
     /// `n` bytes on.
     #[must_use]
     pub fn plus(self, n: usize) -> Self {
-        Self { message: self.message, offset: self.offset + n as u32 }
+        Self {
+            message: self.message,
+            offset: self.offset + n as u32,
+        }
     }
 }
 
@@ -74,13 +77,23 @@ impl Segment {
     /// A stretch of template markup.
     #[must_use]
     pub fn markup(text: impl Into<String>) -> Self {
-        Self { text: text.into(), markup: true, scored: 0..0, place: Place::default() }
+        Self {
+            text: text.into(),
+            markup: true,
+            scored: 0..0,
+            place: Place::default(),
+        }
     }
 
     /// A stretch of content that is not scored.
     #[must_use]
     pub fn content(text: impl Into<String>, place: Place) -> Self {
-        Self { text: text.into(), markup: false, scored: 0..0, place }
+        Self {
+            text: text.into(),
+            markup: false,
+            scored: 0..0,
+            place,
+        }
     }
 
     /// A stretch of content of which all is evidence.
@@ -88,7 +101,12 @@ impl Segment {
     pub fn evidence(text: impl Into<String>, place: Place) -> Self {
         let text = text.into();
         let scored = 0..text.len();
-        Self { text, markup: false, scored, place }
+        Self {
+            text,
+            markup: false,
+            scored,
+            place,
+        }
     }
 }
 
@@ -138,10 +156,16 @@ pub(super) fn read(
     trunk: &Trunk,
 ) -> Result<Reading, BackendError> {
     let mut matcher = Matcher::new(trunk);
-    let mut reading = Reading { ending: prompt.ending, ..Reading::default() };
+    let mut reading = Reading {
+        ending: prompt.ending,
+        ..Reading::default()
+    };
     if let Some(start) = start_token(member, prompt.start) {
         if !matcher.take_token(start) {
-            reading.stretches.push(Stretch { tokens: vec![start], ..Stretch::default() });
+            reading.stretches.push(Stretch {
+                tokens: vec![start],
+                ..Stretch::default()
+            });
         }
         reading.total += 1;
     }
@@ -166,7 +190,11 @@ pub(super) fn read(
         };
         reading.lost.extend(&spelled.lost);
         let place = segment.place.plus(taken.bytes);
-        reading.stretches.push(Stretch { tokens: spelled.tokens, scored, place });
+        reading.stretches.push(Stretch {
+            tokens: spelled.tokens,
+            scored,
+            place,
+        });
     }
     reading.keep = matcher.kept;
     leave_one(&mut reading, trunk);
@@ -178,7 +206,10 @@ fn leave_one(reading: &mut Reading, trunk: &Trunk) {
     if reading.tokens().next().is_none() && reading.keep > 0 {
         reading.keep -= 1;
         let tokens = vec![trunk.tokens[reading.keep]];
-        reading.stretches.push(Stretch { tokens, ..Stretch::default() });
+        reading.stretches.push(Stretch {
+            tokens,
+            ..Stretch::default()
+        });
     }
 }
 
@@ -205,7 +236,11 @@ struct Taken {
 
 impl<'a> Matcher<'a> {
     fn new(trunk: &'a Trunk) -> Self {
-        Self { trunk, kept: 0, open: true }
+        Self {
+            trunk,
+            kept: 0,
+            open: true,
+        }
     }
 
     fn stop(&mut self) {
@@ -225,7 +260,9 @@ impl<'a> Matcher<'a> {
         // Up to the last token that ends at a character: what is left must be text.
         let mut whole = (0, 0);
         while self.open && bytes < text.len() {
-            let Some(&token) = self.trunk.tokens.get(self.kept + tokens) else { break };
+            let Some(&token) = self.trunk.tokens.get(self.kept + tokens) else {
+                break;
+            };
             let fits = text.as_bytes()[bytes..].starts_with(vocab.piece(token))
                 && (vocab.kind(token) == TokenKind::Text || markup)
                 && !vocab.piece(token).is_empty();
@@ -240,6 +277,9 @@ impl<'a> Matcher<'a> {
         }
         self.open &= whole.1 == text.len();
         self.kept += whole.0;
-        Taken { tokens: whole.0, bytes: whole.1 }
+        Taken {
+            tokens: whole.0,
+            bytes: whole.1,
+        }
     }
 }

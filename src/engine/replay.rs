@@ -40,7 +40,13 @@ impl Engine {
         let replies = self.all(|_| Command::Record(false))?;
         let operations: Vec<Arc<Vec<Operation>>> = replies
             .into_iter()
-            .map(|r| Arc::new(if let Reply::Recorded(ops) = r { ops } else { Vec::new() }))
+            .map(|r| {
+                Arc::new(if let Reply::Recorded(ops) = r {
+                    ops
+                } else {
+                    Vec::new()
+                })
+            })
             .collect();
         let evaluates: Vec<Vec<bool>> = operations
             .iter()
@@ -52,7 +58,10 @@ impl Engine {
             .collect();
         let steps = evaluates.iter().map(Vec::len).max().unwrap_or(0);
         let meets = |i: usize| evaluates.iter().any(|e| e.get(i) == Some(&true));
-        Ok(Recording { operations, meetings: Arc::new((0..steps).map(meets).collect()) })
+        Ok(Recording {
+            operations,
+            meetings: Arc::new((0..steps).map(meets).collect()),
+        })
     }
 
     /// Does the same evaluations again: same batches, threads and schedule (members meet after every
@@ -89,7 +98,16 @@ impl Recording {
     /// Tokens evaluated, member by member.
     #[must_use]
     pub fn tokens(&self) -> Vec<usize> {
-        let count = |op: &Operation| if let Operation::Decode(b) = op { b.len() } else { 0 };
-        self.operations.iter().map(|ops| ops.iter().map(count).sum()).collect()
+        let count = |op: &Operation| {
+            if let Operation::Decode(b) = op {
+                b.len()
+            } else {
+                0
+            }
+        };
+        self.operations
+            .iter()
+            .map(|ops| ops.iter().map(count).sum())
+            .collect()
     }
 }

@@ -23,7 +23,11 @@ pub struct Wish {
 
 impl Wish {
     /// Nothing but the evaluation.
-    pub const NOTHING: Wish = Wish { scores: false, rows: false, full: false };
+    pub const NOTHING: Wish = Wish {
+        scores: false,
+        rows: false,
+        full: false,
+    };
 }
 
 /// Where a member stands after a symbol.
@@ -75,7 +79,8 @@ impl Seat {
 
     /// Sets the alphabet and how much of a cover is evaluated.
     pub fn configure(&mut self, alphabet: Alphabet, budget: Budget) -> Result<(), BackendError> {
-        self.branches.drop_cover(&mut self.cover, &mut self.member)?;
+        self.branches
+            .drop_cover(&mut self.cover, &mut self.member)?;
         self.cover = Cover::new(Arc::clone(&self.sorted), budget);
         (self.alphabet, self.budget) = (alphabet, budget);
         Ok(())
@@ -89,7 +94,8 @@ impl Seat {
 
     /// Forgets everything read and said.
     pub fn clear(&mut self) -> Result<(), BackendError> {
-        self.branches.drop_cover(&mut self.cover, &mut self.member)?;
+        self.branches
+            .drop_cover(&mut self.cover, &mut self.member)?;
         self.cut_trunk(0)
     }
 
@@ -106,7 +112,8 @@ impl Seat {
             .reading
             .take()
             .ok_or_else(|| BackendError::Refused("no prompt was prepared".into()))?;
-        self.branches.drop_cover(&mut self.cover, &mut self.member)?;
+        self.branches
+            .drop_cover(&mut self.cover, &mut self.member)?;
         self.cut_trunk(reading.keep)?;
         let plan = Plan::new(&reading, &self.sorted, self.alphabet, wish);
         let mut chain = Chain::new(
@@ -141,7 +148,12 @@ impl Seat {
                 outputs += usize::from(output);
                 let pos = (self.trunk.tokens.len() + self.batch.len()) as u32;
                 let token = plan.tokens[next].token;
-                self.batch.push(Entry { token, pos, seq: TRUNK, output });
+                self.batch.push(Entry {
+                    token,
+                    pos,
+                    seq: TRUNK,
+                    output,
+                });
                 next += 1;
             }
             self.member.decode(&self.batch)?;
@@ -164,7 +176,11 @@ impl Seat {
     ) -> Result<(), BackendError> {
         let planned = &plan.tokens[i];
         if chain.alphabet() == Alphabet::Bytes && planned.in_stretch {
-            let after = if planned.goes_on { Some(self.member.logits(row)?) } else { None };
+            let after = if planned.goes_on {
+                Some(self.member.logits(row)?)
+            } else {
+                None
+            };
             chain.step(planned.token, planned.scored.clone(), planned.place, after)?;
         }
         let Some(following) = plan.tokens.get(i + 1).filter(|_| plan.wants_row(i)) else {
@@ -198,14 +214,22 @@ impl Seat {
             .last()
             .ok_or_else(|| BackendError::Refused("an empty prompt".into()))?;
         let before = self.sorted_last_byte(last);
-        self.branches.begin(&mut self.cover, &mut self.member, last, self.row, before)?;
+        self.branches
+            .begin(&mut self.cover, &mut self.member, last, self.row, before)?;
         for planned in &plan.tokens[plan.upto..] {
             let vocab = Arc::clone(self.member.vocab());
             for (i, &byte) in vocab.piece(planned.token).iter().enumerate() {
                 if planned.scored.contains(&i) {
-                    push_scored(scores, self.cover.predicted(), byte, planned.place.plus(i), wish.rows);
+                    push_scored(
+                        scores,
+                        self.cover.predicted(),
+                        byte,
+                        planned.place.plus(i),
+                        wish.rows,
+                    );
                 }
-                self.branches.advance(&mut self.cover, &mut self.member, byte)?;
+                self.branches
+                    .advance(&mut self.cover, &mut self.member, byte)?;
             }
             scores.tokens += usize::from(!planned.scored.is_empty());
         }
@@ -234,11 +258,17 @@ impl Seat {
             Alphabet::Bytes => {
                 let byte = u8::try_from(symbol)
                     .map_err(|_| BackendError::Refused(format!("symbol {symbol} is no byte")))?;
-                self.branches.advance(&mut self.cover, &mut self.member, byte)
+                self.branches
+                    .advance(&mut self.cover, &mut self.member, byte)
             }
             Alphabet::Tokens => {
                 let pos = self.member.seq_len(TRUNK);
-                self.member.decode(&[Entry { token: symbol, pos, seq: TRUNK, output: true }])?;
+                self.member.decode(&[Entry {
+                    token: symbol,
+                    pos,
+                    seq: TRUNK,
+                    output: true,
+                }])?;
                 self.trunk.tokens.push(symbol);
                 self.row = 0;
                 self.said += 1;
@@ -249,10 +279,18 @@ impl Seat {
 
     pub fn standing(&self) -> Standing {
         match self.alphabet {
-            Alphabet::Tokens => Standing { tokens: self.said, whole: true, skipped_mass: 0.0 },
+            Alphabet::Tokens => Standing {
+                tokens: self.said,
+                whole: true,
+                skipped_mass: 0.0,
+            },
             Alphabet::Bytes => {
                 let (tokens, whole) = self.cover.spelling();
-                Standing { tokens, whole, skipped_mass: self.cover.skipped_mass() }
+                Standing {
+                    tokens,
+                    whole,
+                    skipped_mass: self.cover.skipped_mass(),
+                }
             }
         }
     }
@@ -279,7 +317,8 @@ impl Seat {
                 Ok(beyond.count())
             }
             Err(BackendError::ContextFull { .. } | BackendError::Cancelled) => {
-                self.branches.drop_cover(&mut self.cover, &mut self.member)?;
+                self.branches
+                    .drop_cover(&mut self.cover, &mut self.member)?;
                 Ok(said)
             }
             Err(error) => Err(error),
@@ -313,7 +352,11 @@ impl Plan {
     fn new(reading: &Reading, sorted: &SortedVocab, alphabet: Alphabet, wish: Wish) -> Self {
         let mut tokens = Vec::new();
         for stretch in &reading.stretches {
-            let scored = if wish.scores { stretch.scored.clone() } else { 0..0 };
+            let scored = if wish.scores {
+                stretch.scored.clone()
+            } else {
+                0..0
+            };
             let mut at = 0;
             for (i, &token) in stretch.tokens.iter().enumerate() {
                 let len = sorted.piece_len(token);
@@ -333,10 +376,18 @@ impl Plan {
             // Nothing comes before it, so nothing predicts it.
             (first.scored, first.in_stretch, first.goes_on) = (0..0, false, false);
         }
-        let mut plan = Self { upto: tokens.len(), tokens, alphabet };
+        let mut plan = Self {
+            upto: tokens.len(),
+            tokens,
+            alphabet,
+        };
         let by_cover = wish.full || reading.ending == Ending::Continue;
         if by_cover && alphabet == Alphabet::Bytes {
-            plan.upto = if wish.full { plan.upto.min(1) } else { plan.tail_start(sorted) };
+            plan.upto = if wish.full {
+                plan.upto.min(1)
+            } else {
+                plan.tail_start(sorted)
+            };
             if let Some(last) = plan.upto.checked_sub(1) {
                 plan.tokens[last].goes_on = false;
             }

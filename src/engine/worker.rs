@@ -43,7 +43,11 @@ pub(super) enum Command {
 
 pub(super) enum Reply {
     Done,
-    Prepared { tokens: usize, new_tokens: usize, lost: Vec<u8> },
+    Prepared {
+        tokens: usize,
+        new_tokens: usize,
+        lost: Vec<u8>,
+    },
     Scored(Scores),
     Predicted(Vec<f64>, Standing),
     Committed(usize),
@@ -75,27 +79,35 @@ impl Worker {
         let (outbox, replies) = bounded(1);
         let (announce, loaded) = bounded(1);
         let watch_of_thread = Arc::clone(&watch);
-        let thread = std::thread::Builder::new().name(format!("member {name}")).spawn(move || {
-            let start = std::time::Instant::now();
-            match loader(&watch_of_thread) {
-                Ok(member) => {
-                    let vocab = Arc::clone(member.vocab());
-                    let sorted = Arc::new(SortedVocab::new(&vocab));
-                    let said = Loaded {
-                        description: member.description().clone(),
-                        limits: member.limits(),
-                        vocab,
-                        load_time: start.elapsed(),
-                    };
-                    if announce.send(Ok(said)).is_ok() {
-                        serve(Seat::new(Metered::new(member), sorted), &inbox, &outbox);
+        let thread = std::thread::Builder::new()
+            .name(format!("member {name}"))
+            .spawn(move || {
+                let start = std::time::Instant::now();
+                match loader(&watch_of_thread) {
+                    Ok(member) => {
+                        let vocab = Arc::clone(member.vocab());
+                        let sorted = Arc::new(SortedVocab::new(&vocab));
+                        let said = Loaded {
+                            description: member.description().clone(),
+                            limits: member.limits(),
+                            vocab,
+                            load_time: start.elapsed(),
+                        };
+                        if announce.send(Ok(said)).is_ok() {
+                            serve(Seat::new(Metered::new(member), sorted), &inbox, &outbox);
+                        }
                     }
+                    // Nobody listens if another member failed first.
+                    Err(error) => drop(announce.send(Err(error))),
                 }
-                // Nobody listens if another member failed first.
-                Err(error) => drop(announce.send(Err(error))),
-            }
-        })?;
-        Ok(Self { commands: Some(commands), replies, loaded, watch, thread: Some(thread) })
+            })?;
+        Ok(Self {
+            commands: Some(commands),
+            replies,
+            loaded,
+            watch,
+            thread: Some(thread),
+        })
     }
 
     /// Waits a while for the load. None: not yet.
@@ -113,7 +125,10 @@ impl Worker {
     }
 
     pub fn receive(&self) -> Result<Reply, Gone> {
-        self.replies.recv().map_err(|_| Gone::Died)?.map_err(Gone::Failed)
+        self.replies
+            .recv()
+            .map_err(|_| Gone::Died)?
+            .map_err(Gone::Failed)
     }
 }
 
@@ -136,11 +151,7 @@ impl Drop for Worker {
     }
 }
 
-fn serve(
-    mut seat: Seat,
-    inbox: &Receiver<Command>,
-    outbox: &Sender<Result<Reply, BackendError>>,
-) {
+fn serve(mut seat: Seat, inbox: &Receiver<Command>, outbox: &Sender<Result<Reply, BackendError>>) {
     for command in inbox {
         seat.member.mark_step();
         let reply = obey(&mut seat, command);

@@ -46,7 +46,10 @@ pub struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { epsilon: 0.03, heads: 8 }
+        Self {
+            epsilon: 0.03,
+            heads: 8,
+        }
     }
 }
 
@@ -58,7 +61,11 @@ impl Budget {
     }
 
     fn precision(self) -> Precision {
-        if self.exact() { Precision::Exact } else { Precision::Fast }
+        if self.exact() {
+            Precision::Exact
+        } else {
+            Precision::Fast
+        }
     }
 }
 
@@ -198,7 +205,11 @@ impl Cover {
     /// Mean over the bytes so far of the share of the prediction that came from the prior.
     #[must_use]
     pub fn skipped_mass(&self) -> f64 {
-        if self.steps == 0 { 0.0 } else { self.skipped / self.steps as f64 }
+        if self.steps == 0 {
+            0.0
+        } else {
+            self.skipped / self.steps as f64
+        }
     }
 
     /// How much of it is evaluated.
@@ -249,7 +260,15 @@ impl Cover {
             .unwrap_or_else(|| (Dist::new(precision), Box::new([0.0; SYMBOLS])));
         dist.fill(&self.vocab, logits)?;
         let live = dist.masses(&self.vocab, Cursor::ROOT, &mut masses);
-        Ok(Head { path, seq, dist, at: Cursor::ROOT, weight, masses, live })
+        Ok(Head {
+            path,
+            seq,
+            dist,
+            at: Cursor::ROOT,
+            weight,
+            masses,
+            live,
+        })
     }
 
     /// First part of a step: x grows by `byte`; heads that cannot spell it die, tokens that end here
@@ -296,7 +315,13 @@ impl Cover {
             if base > 0.0 {
                 let path = self.paths.push(head.path, token);
                 let share = base * given;
-                self.candidates.push(Candidate { path, base, share, since, searched: 0 });
+                self.candidates.push(Candidate {
+                    path,
+                    base,
+                    share,
+                    since,
+                    searched: 0,
+                });
             }
         }
     }
@@ -331,7 +356,11 @@ impl Cover {
             head.live = head.dist.masses(&self.vocab, head.at, &mut head.masses);
             alive = self.vocab.branches(head.at).next().is_some();
         }
-        if alive { self.heads.push(head) } else { self.dead.push(head) }
+        if alive {
+            self.heads.push(head)
+        } else {
+            self.dead.push(head)
+        }
         Ok(())
     }
 
@@ -362,7 +391,8 @@ impl Cover {
                 *p += head.weight * m;
             }
         }
-        self.prior.row(self.last_byte(), &self.predicted, &mut self.prior_row);
+        self.prior
+            .row(self.last_byte(), &self.predicted, &mut self.prior_row);
         let unevaluated: f64 = self.candidates.iter().map(|c| c.share).sum();
         let total: f64 = self.predicted.iter().sum::<f64>() + unevaluated;
         if total > 0.0 {
@@ -412,7 +442,8 @@ impl Cover {
 
     fn drop_negligible(&mut self, pinned: Option<PathId>) {
         let least = self.total() * NEGLIGIBLE;
-        self.candidates.retain(|c| c.share > least || Some(c.path) == pinned);
+        self.candidates
+            .retain(|c| c.share > least || Some(c.path) == pinned);
         if self.candidates.len() > MAX_CANDIDATES && !self.budget.exact() {
             self.candidates.sort_by(|a, b| b.share.total_cmp(&a.share));
             self.candidates.truncate(MAX_CANDIDATES);
@@ -439,7 +470,9 @@ impl Cover {
         logits: &[f32],
     ) -> Result<PathId, BackendError> {
         let found = self.candidates.iter().position(|c| {
-            c.since == 0 && self.paths.token(c.path) == Some(token) && self.paths.parent(c.path) == parent
+            c.since == 0
+                && self.paths.token(c.path) == Some(token)
+                && self.paths.parent(c.path) == parent
         });
         let (path, weight) = match found {
             Some(i) => {

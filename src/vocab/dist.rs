@@ -43,7 +43,11 @@ impl Dist {
             Precision::Fast => Weights::Fast(Vec::new()),
             Precision::Exact => Weights::Exact(Vec::new()),
         };
-        Self { weights, scale: 0.0, first: Box::new([0.0; END + 1]) }
+        Self {
+            weights,
+            scale: 0.0,
+            first: Box::new([0.0; END + 1]),
+        }
     }
 
     /// Takes the distribution from a row of logits, one per token id of `vocab`.
@@ -64,7 +68,11 @@ impl Dist {
             }
             Weights::Exact(w) => {
                 w.clear();
-                w.extend(logits.iter().map(|&z| (f64::from(z) - f64::from(max)).exp()));
+                w.extend(
+                    logits
+                        .iter()
+                        .map(|&z| (f64::from(z) - f64::from(max)).exp()),
+                );
                 sums_by_first_byte(w, bytes)
             }
         };
@@ -154,11 +162,14 @@ fn maximum(values: &[f32]) -> f32 {
             for chunk in chunks {
                 for i in 0..LANES {
                     max[i] = if chunk[i] > max[i] { chunk[i] } else { max[i] };
-                    zero[i] += if chunk[i] == chunk[i] { 0.0 } else { f32::NAN };
+                    zero[i] += if chunk[i].is_nan() { f32::NAN } else { 0.0 };
                 }
             }
             let rest_max = rest.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let rest_zero: f32 = rest.iter().map(|v| if v.is_nan() { f32::NAN } else { 0.0 }).sum();
+            let rest_zero: f32 = rest
+                .iter()
+                .map(|v| if v.is_nan() { f32::NAN } else { 0.0 })
+                .sum();
             let max = max.iter().copied().fold(rest_max, f32::max);
             (max, zero.iter().sum::<f32>() + rest_zero)
         },
@@ -211,7 +222,10 @@ fn sums_by_first_byte<T: Copy + Into<f64>>(weights: &[T], bytes: &[u16]) -> Row 
     const WAYS: usize = 4;
     let mut sums = [[0.0f64; END + 1]; WAYS];
     let (weights_of_four, bytes_of_four) = (weights.chunks_exact(WAYS), bytes.chunks_exact(WAYS));
-    let rest = weights_of_four.remainder().iter().zip(bytes_of_four.remainder());
+    let rest = weights_of_four
+        .remainder()
+        .iter()
+        .zip(bytes_of_four.remainder());
     for (w, b) in rest {
         sums[0][usize::from(*b).min(END)] += (*w).into();
     }
@@ -230,7 +244,11 @@ fn sums_by_first_byte<T: Copy + Into<f64>>(weights: &[T], bytes: &[u16]) -> Row 
 fn gathered_sum<T: Copy + Into<f64>>(weights: &[T], tokens: &[Token]) -> f64 {
     let mut lanes = [0.0f64; 4];
     let chunks = tokens.chunks_exact(4);
-    let rest: f64 = chunks.remainder().iter().map(|&t| weights[t as usize].into()).sum();
+    let rest: f64 = chunks
+        .remainder()
+        .iter()
+        .map(|&t| weights[t as usize].into())
+        .sum();
     for chunk in chunks {
         for (lane, &t) in lanes.iter_mut().zip(chunk) {
             *lane += weights[t as usize].into();

@@ -44,6 +44,5 @@ impl Alphabet {
 pub fn identical(a: &Vocab, b: &Vocab) -> bool {
     a.len() == b.len()
         && a.kinds() == b.kinds()
-        && (0..a.len() as u32)
-            .all(|t| a.kind(t) == TokenKind::Control || a.piece(t) == b.piece(t))
+        && (0..a.len() as u32).all(|t| a.kind(t) == TokenKind::Control || a.piece(t) == b.piece(t))
 }

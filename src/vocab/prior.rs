@@ -59,7 +59,11 @@ impl Prior {
         let head_mass: f64 = heads.iter().sum();
         let from_heads = if head_mass > 0.0 { HEADS } else { 0.0 };
         let learnt = 1.0 - UNIFORM - from_heads;
-        let head_scale = if head_mass > 0.0 { from_heads / head_mass } else { 0.0 };
+        let head_scale = if head_mass > 0.0 {
+            from_heads / head_mass
+        } else {
+            0.0
+        };
         let uniform = UNIFORM / SYMBOLS as f64;
         // Without a byte before, the class of a line's start is the nearest guess.
         let a = last.unwrap_or(b'\n');
@@ -105,8 +109,9 @@ fn affinity(from: usize) -> [f32; CLASSES] {
 /// The affinities spread over the bytes of each class, worth ten observations; END as one byte of
 /// the class of line ends.
 fn initial_class_row(from: usize) -> [f32; SYMBOLS] {
-    let sizes: Vec<f32> =
-        (0..CLASSES).map(|c| (0..=255).filter(|&b| class(b) == c).count() as f32).collect();
+    let sizes: Vec<f32> = (0..CLASSES)
+        .map(|c| (0..=255).filter(|&b| class(b) == c).count() as f32)
+        .collect();
     let affinity = affinity(from);
     let mut row = [0.0; SYMBOLS];
     for b in 0..=255u8 {

@@ -148,7 +148,14 @@ impl SortedVocab {
                 + (lo..hi)
                     .take_while(|&r| self.piece(r as usize)[depth] == byte)
                     .count() as u32;
-            self.nodes.push(Node { lo, hi: end, exact: 0, first_child: 0, children: 0, byte });
+            self.nodes.push(Node {
+                lo,
+                hi: end,
+                exact: 0,
+                first_child: 0,
+                children: 0,
+                byte,
+            });
             self.nodes[parent].children += 1;
             lo = end;
         }
@@ -206,12 +213,18 @@ impl SortedVocab {
         let depth = at.depth + 1;
         if self.is_tail(at) {
             let tail = self.piece(node.lo as usize);
-            return (tail.get(at.depth()) == Some(&byte)).then_some(Cursor { node: at.node, depth });
+            return (tail.get(at.depth()) == Some(&byte)).then_some(Cursor {
+                node: at.node,
+                depth,
+            });
         }
         let first = node.first_child as usize;
         let children = &self.nodes[first..first + node.children as usize];
         let i = children.binary_search_by_key(&byte, |c| c.byte).ok()?;
-        Some(Cursor { node: (first + i) as u32, depth })
+        Some(Cursor {
+            node: (first + i) as u32,
+            depth,
+        })
     }
 
     /// Tokens that spell exactly the cursor's prefix.
@@ -230,13 +243,25 @@ impl SortedVocab {
     pub fn branches(&self, at: Cursor) -> impl Iterator<Item = Branch> + '_ {
         let node = &self.nodes[at.node as usize];
         let tail = self.is_tail(at);
-        let only = if tail { self.piece(node.lo as usize).get(at.depth()).copied() } else { None };
+        let only = if tail {
+            self.piece(node.lo as usize).get(at.depth()).copied()
+        } else {
+            None
+        };
         let first = node.first_child as usize;
-        let children = if tail { &[][..] } else { &self.nodes[first..first + node.children as usize] };
-        let single = only.map(|byte| Branch { byte, ranks: node.lo as usize..node.hi as usize });
-        single.into_iter().chain(
-            children.iter().map(|c| Branch { byte: c.byte, ranks: c.lo as usize..c.hi as usize }),
-        )
+        let children = if tail {
+            &[][..]
+        } else {
+            &self.nodes[first..first + node.children as usize]
+        };
+        let single = only.map(|byte| Branch {
+            byte,
+            ranks: node.lo as usize..node.hi as usize,
+        });
+        single.into_iter().chain(children.iter().map(|c| Branch {
+            byte: c.byte,
+            ranks: c.lo as usize..c.hi as usize,
+        }))
     }
 
     /// Whether the node holds one token and is not expanded.

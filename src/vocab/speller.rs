@@ -26,7 +26,9 @@ pub fn greedy(vocab: &SortedVocab, text: &[u8]) -> Spelled {
         let mut at = Cursor::ROOT;
         let mut best = None;
         for (n, &byte) in text[i..].iter().enumerate() {
-            let Some(next) = vocab.child(at, byte) else { break };
+            let Some(next) = vocab.child(at, byte) else {
+                break;
+            };
             at = next;
             if let Some(&token) = vocab.exact(at).first() {
                 best = Some((token, n + 1));
@@ -61,7 +63,10 @@ pub fn plain(
     let tokens = member.tokenize(text, false)?;
     let vocab = member.vocab();
     if spells(vocab, &tokens, text.as_bytes()) {
-        return Ok(Spelled { tokens, lost: Vec::new() });
+        return Ok(Spelled {
+            tokens,
+            lost: Vec::new(),
+        });
     }
     if vocab.special().add_space_prefix
         && let Some(spelled) = without_prefix(member, text)?
@@ -85,7 +90,10 @@ fn without_prefix(member: &mut dyn Member, text: &str) -> Result<Option<Spelled>
     }
     let rest = tokens[cut..].to_vec();
     let exact = prefix == b" \n" && spells(vocab, &rest, text.as_bytes());
-    Ok(exact.then_some(Spelled { tokens: rest, lost: Vec::new() }))
+    Ok(exact.then_some(Spelled {
+        tokens: rest,
+        lost: Vec::new(),
+    }))
 }
 
 /// Tokens of a template's markup: control tokens written out become those tokens.
@@ -102,7 +110,10 @@ pub fn markup(
     }
     let tokens = member.tokenize(text, true)?;
     if spells(member.vocab(), &tokens, text.as_bytes()) {
-        return Ok(Spelled { tokens, lost: Vec::new() });
+        return Ok(Spelled {
+            tokens,
+            lost: Vec::new(),
+        });
     }
     // The tokenizer added spaces or lost bytes: keep its control tokens, spell what is between.
     let mut spelled = Spelled::default();

@@ -32,7 +32,11 @@ impl Paths {
 
     /// The path `parent` and then `token`.
     pub fn push(&mut self, parent: PathId, token: Token) -> PathId {
-        self.steps.push(Step { token, parent, len: self.len(parent) + 1 });
+        self.steps.push(Step {
+            token,
+            parent,
+            len: self.len(parent) + 1,
+        });
         PathId(self.steps.len() as u32)
     }
 

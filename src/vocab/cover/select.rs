@@ -42,7 +42,11 @@ impl Cover {
         }
         if chosen.is_empty() && self.heads.is_empty() {
             // However light: without a head there is no prediction.
-            chosen.extend(self.candidates.iter().max_by(|a, b| a.share.total_cmp(&b.share)));
+            chosen.extend(
+                self.candidates
+                    .iter()
+                    .max_by(|a, b| a.share.total_cmp(&b.share)),
+            );
         }
         chosen.truncate(room);
         chosen.iter().map(|c| self.plan(c.path)).collect()
@@ -56,14 +60,21 @@ impl Cover {
         (0..chosen.len().min(cap))
             .take_while(|&i| {
                 // With i + 1 candidates in, the heads beyond the cap must be lighter than this one.
-                shares.get(cap - i - 1).is_none_or(|&displaced| displaced < chosen[i].share)
+                shares
+                    .get(cap - i - 1)
+                    .is_none_or(|&displaced| displaced < chosen[i].share)
             })
             .count()
     }
 
     fn plan(&self, path: PathId) -> Plan {
         let (from, keep) = self.resident(path);
-        Plan { path, from, keep, tokens: self.paths.tokens(path, keep) }
+        Plan {
+            path,
+            from,
+            keep,
+            tokens: self.paths.tokens(path, keep),
+        }
     }
 
     /// The sequence that holds the longest part of `path`, and how much of it. At least the last
@@ -136,8 +147,10 @@ impl Cover {
     }
 
     fn rest_by_tokenising(&mut self) -> Option<Resting> {
-        let heaviest =
-            self.heads.iter().max_by(|a, b| a.share().total_cmp(&b.share()))?;
+        let heaviest = self
+            .heads
+            .iter()
+            .max_by(|a, b| a.share().total_cmp(&b.share()))?;
         let (seq, path, rest) = (heaviest.seq, heaviest.path, heaviest.at.depth());
         let tail = &self.text[self.text.len() - rest..];
         let tokens = speller::greedy(&self.vocab, tail).tokens;
