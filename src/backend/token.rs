@@ -86,7 +86,8 @@ impl Vocab {
     }
 
     /// The token that a raw text starts after: BOS if the model adds one, else its document
-    /// separator, else nothing. The separator is the first of a list of known names, then EOS.
+    /// separator, else nothing. The separator is the first of a list of known names, then EOS (if it is
+    /// no text: llama.cpp names a plain byte where the file names none).
     #[must_use]
     pub fn text_start(&self) -> Option<Token> {
         if self.special.add_bos && self.special.bos.is_some() {
@@ -105,7 +106,7 @@ impl Vocab {
                 (0..self.len() as Token)
                     .find(|&t| self.kind(t) != TokenKind::Text && self.piece(t) == *name)
             })
-            .or(self.special.eos)
+            .or(self.special.eos.filter(|&t| self.kind(t) != TokenKind::Text))
     }
 }
 
