@@ -106,7 +106,10 @@ impl Vocab {
                 (0..self.len() as Token)
                     .find(|&t| self.kind(t) != TokenKind::Text && self.piece(t) == *name)
             })
-            .or(self.special.eos.filter(|&t| self.kind(t) != TokenKind::Text))
+            .or(self
+                .special
+                .eos
+                .filter(|&t| self.kind(t) != TokenKind::Text))
     }
 }
 
