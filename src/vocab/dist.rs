@@ -208,7 +208,7 @@ fn exp_nonpositive(x: f32) -> f32 {
     p = p * r + 8.333_452e-3;
     p = p * r + 4.166_579_6e-2;
     p = p * r + 1.666_666_5e-1;
-    p = p * r + 5.000_000_1e-1;
+    p = p * r + 0.5;
     let y = p * (r * r) + r + 1.0;
     // The low bits of `rounded` are n in two's complement; n is in −126..=0, so that n + 127 is a valid
     // exponent, and the shift drops the rest. (`as i32` saturates, which does not vectorise.)
