@@ -106,7 +106,20 @@ impl Enumeration<'_> {
         if text.is_empty() {
             return 1.0;
         }
-        self.sum(path, text, &|this, path, rest| this.prefix(path, rest))
+        let p = self.probabilities(path);
+        let vocab = Arc::clone(self.0.vocab());
+        let mut total = 0.0;
+        for t in (0..vocab.len() as Token).filter(|&t| vocab.kind(t) == TokenKind::Text) {
+            let piece = vocab.piece(t);
+            if piece.starts_with(text) {
+                total += p[t as usize];
+            } else if let Some(rest) = text.strip_prefix(piece) {
+                path.push(t);
+                total += p[t as usize] * self.prefix(path, rest);
+                path.pop();
+            }
+        }
+        total
     }
 
     /// Probability that what follows `path` is `text` and then END.
@@ -125,28 +138,6 @@ impl Enumeration<'_> {
             if let Some(rest) = text.strip_prefix(vocab.piece(t)) {
                 path.push(t);
                 total += p[t as usize] * self.whole(path, rest);
-                path.pop();
-            }
-        }
-        total
-    }
-
-    fn sum(
-        &self,
-        path: &mut Vec<Token>,
-        text: &[u8],
-        go_on: &dyn Fn(&Self, &mut Vec<Token>, &[u8]) -> f64,
-    ) -> f64 {
-        let p = self.probabilities(path);
-        let vocab = Arc::clone(self.0.vocab());
-        let mut total = 0.0;
-        for t in (0..vocab.len() as Token).filter(|&t| vocab.kind(t) == TokenKind::Text) {
-            let piece = vocab.piece(t);
-            if piece.starts_with(text) {
-                total += p[t as usize];
-            } else if let Some(rest) = text.strip_prefix(piece) {
-                path.push(t);
-                total += p[t as usize] * go_on(self, path, rest);
                 path.pop();
             }
         }

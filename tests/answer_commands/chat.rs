@@ -1,0 +1,98 @@
+//! A conversation through pipes: one turn a line.
+
+use super::{line, pack};
+use crate::tiny::TinyModel;
+use crate::user::{Done, User, says, text};
+use std::io::{Read, Write};
+use std::process::Command;
+
+const SHORT: [&str; 4] = ["--temp", "0", "-n", "8"];
+
+#[test]
+fn a_turn_a_line_and_the_end_of_the_input_leaves() {
+    let user = User::new();
+    let pack = pack(&user);
+    let one = user.run_with(&line("chat", &pack, &SHORT), b"The moon\n");
+    assert_eq!(one.code, 0, "{}", one.err);
+    let two = user.run_with(&line("chat", &pack, &SHORT), b"The moon\nThe sea\n");
+    assert!(two.out.starts_with(&one.out) && two.out.len() > one.out.len());
+    assert_eq!(two.err.matches("tok/s").count(), 2, "{}", two.err);
+}
+
+#[test]
+fn a_second_turn_does_not_read_the_first_again() {
+    let user = User::new();
+    let pack = pack(&user);
+    let done = user.run_with(
+        &line("chat", &pack, &SHORT),
+        b"The moon and the sea and the hill\nYes\n",
+    );
+    let prompts: Vec<usize> = done
+        .err
+        .lines()
+        .filter_map(|l| l.split("prompt ").nth(1)?.split(' ').next()?.parse().ok())
+        .collect();
+    assert_eq!(prompts.len(), 2, "{}", done.err);
+    assert!(prompts[1] < prompts[0], "{prompts:?}");
+}
+
+#[test]
+fn commands_are_obeyed_and_unknown_ones_get_the_nearest() {
+    let user = User::new();
+    let pack = pack(&user);
+    let input = b"/help\nThe moon\n/weights\n/wieghts\n/clear\n/exit\nnot reached\n";
+    let done = user.run_with(&line("chat", &pack, &SHORT), input);
+    assert_eq!(done.code, 0, "{}", done.err);
+    says(
+        &done.out,
+        &["/clear", "weights by sim on 8 bytes", "bits per byte"],
+    );
+    says(
+        &done.err,
+        &[
+            "unknown command /wieghts, did you mean /weights?",
+            "forgotten",
+        ],
+    );
+    assert_eq!(done.err.matches("tok/s").count(), 1);
+}
+
+#[test]
+fn bad_lines_are_refused_and_the_conversation_goes_on() {
+    let user = User::new();
+    let pack = pack(&user);
+    let mut input = b"\xff\xfe\n\n   \n".to_vec();
+    input.extend("the moon and the sea ".repeat(50_000).bytes());
+    input.extend(b"\nThe moon\n");
+    let done = user.run_with(&line("chat", &pack, &SHORT), &input);
+    assert_eq!(done.code, 0, "{}", done.err);
+    says(&done.err, &["not valid UTF-8 at byte 0", "too many"]);
+    assert_eq!(done.err.matches("tok/s").count(), 1, "{}", done.err);
+}
+
+#[test]
+fn an_interrupt_stops_the_answer_and_keeps_the_conversation() {
+    let user = User::new();
+    let model = TinyModel::bpe(3).with_end_bias(-30.0).with_context(200_000);
+    let model = text(&model.write(user.path("endless.gguf")));
+    let mut child = user.piped(&["chat", "-m", &model, "-c", "100000"]);
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"Go on\n").unwrap();
+    let mut first = [0];
+    child
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut first)
+        .unwrap();
+    let sent = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(sent.unwrap().success());
+    input.write_all(b"/weights\n").unwrap();
+    drop(input);
+    let done = Done::of(child.wait_with_output().unwrap());
+    assert_eq!(done.code, 0, "{}", done.err);
+    says(&done.err, &["cancelled"]);
+    says(&done.out, &["weights by sim"]);
+}

@@ -1,0 +1,32 @@
+//! `packllm run`, `chat` and `weigh`, driven as a user would: the program itself on tiny models that
+//! llama.cpp runs, good input and bad.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod bad_files;
+mod bad_input;
+mod chat;
+mod run;
+#[path = "../tiny/mod.rs"]
+mod tiny;
+#[path = "../user/mod.rs"]
+mod user;
+mod weigh;
+
+use user::User;
+
+/// `-m` for two models of different vocabularies.
+fn pack(user: &User) -> [String; 4] {
+    let (bpe, spm) = user.models();
+    ["-m".into(), bpe, "-m".into(), spm]
+}
+
+/// A command line from parts.
+fn line<'a>(command: &'a str, pack: &'a [String], rest: &[&'a str]) -> Vec<&'a str> {
+    let pack = pack.iter().map(String::as_str);
+    [command]
+        .into_iter()
+        .chain(pack)
+        .chain(rest.iter().copied())
+        .collect()
+}

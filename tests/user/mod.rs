@@ -1,0 +1,135 @@
+//! A user at the command line: the program itself, a store in a temporary folder, tiny models.
+
+// Every test binary uses a part of this; a helper of tests may panic.
+#![allow(dead_code, unreachable_pub)]
+
+use crate::tiny::TinyModel;
+use serde_json::Value;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+/// A user with an empty home folder and store.
+pub struct User {
+    folder: tempfile::TempDir,
+}
+
+/// What a command did.
+pub struct Done {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl User {
+    pub fn new() -> User {
+        let folder = tempfile::tempdir().unwrap();
+        User { folder }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        // Without links, as the program shows paths.
+        fs::canonicalize(self.folder.path()).unwrap().join(name)
+    }
+
+    /// The program with this user's folders and nothing else of the environment that it listens to.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_packllm"));
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy().into_owned();
+            let heard = ["PACKLLM_", "HF_", "HUGGINGFACE_", "XDG_", "OLLAMA_"];
+            if heard.iter().any(|start| name.starts_with(start)) {
+                command.env_remove(name);
+            }
+        }
+        command
+            .args(args)
+            .current_dir(self.path(""))
+            .env("HOME", self.path("home"))
+            .env("PACKLLM_HOME", self.path("store"))
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Done {
+        Done::of(self.command(args).output().unwrap())
+    }
+
+    /// Runs what has to succeed and returns its stdout.
+    pub fn ok(&self, args: &[&str]) -> String {
+        let done = self.run(args);
+        assert_eq!(done.code, 0, "{args:?}: {}{}", done.out, done.err);
+        done.out
+    }
+
+    /// Runs what has to fail with exit code 1 and returns its stderr.
+    pub fn fails(&self, args: &[&str]) -> String {
+        let done = self.run(args);
+        assert_eq!(done.code, 1, "{args:?}: {}{}", done.out, done.err);
+        done.err
+    }
+
+    pub fn json(&self, args: &[&str]) -> Value {
+        serde_json::from_str(&self.ok(args)).unwrap()
+    }
+
+    /// Runs the program with `input` on its standard input.
+    pub fn run_with(&self, args: &[&str], input: &[u8]) -> Done {
+        let mut child = self.piped(args);
+        // A program that needs no input may be gone already.
+        let _ = child.stdin.take().unwrap().write_all(input);
+        Done::of(child.wait_with_output().unwrap())
+    }
+
+    /// The program started with pipes for all three streams.
+    pub fn piped(&self, args: &[&str]) -> Child {
+        let mut command = self.command(args);
+        command.stdin(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    }
+
+    /// Runs what has to fail as wrong usage and returns its stderr.
+    pub fn misused(&self, args: &[&str]) -> String {
+        let done = self.run(args);
+        assert_eq!(done.code, 2, "{args:?}: {}{}", done.out, done.err);
+        done.err
+    }
+
+    /// Writes two tiny models of different vocabularies.
+    pub fn models(&self) -> (String, String) {
+        let bpe = TinyModel::bpe(1).write(self.path("files/bpe.gguf"));
+        let spm = TinyModel::spm(2).write(self.path("files/spm.gguf"));
+        (text(&bpe), text(&spm))
+    }
+}
+
+impl Done {
+    pub fn of(output: Output) -> Done {
+        let done = Done {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        };
+        assert!(!done.err.contains("panicked"), "{}", done.err);
+        for stream in [&done.out, &done.err] {
+            assert!(
+                !stream.contains('\x1b'),
+                "escape codes off a terminal: {stream:?}"
+            );
+        }
+        done
+    }
+}
+
+pub fn text(path: &Path) -> String {
+    path.to_str().unwrap().to_owned()
+}
+
+/// Fails unless `text` contains all of `parts`.
+pub fn says(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "no {part:?} in: {text}");
+    }
+}
