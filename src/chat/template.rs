@@ -138,7 +138,8 @@ impl Template {
     /// Assistant:
     /// ```
     ///
-    /// Contents are trimmed. Every content begins on a line of its own, so that neither it nor the answer
+    /// Contents are trimmed, but for the beginning of an answer: what was said stays as it was, so that
+    /// it need not be evaluated again. Every content begins on a line of its own, so that neither it nor the answer
     /// begins with a space that other members' templates do not have: members must agree on the first byte.
     /// Answers end at [`Template::stop`].
     pub fn plain() -> Template {
@@ -301,7 +302,11 @@ fn render_plain(turns: &[Turn], add_generation_prompt: bool) -> String {
             Role::User => "User:\n",
             Role::Assistant => "Assistant:\n",
         });
-        text.push_str(turn.message.content.trim());
+        let content = turn.message.content.trim_end();
+        text.push_str(match turn.message.role {
+            Role::Assistant => content,
+            Role::System | Role::User => content.trim_start(),
+        });
         text.push_str("\n\n");
     }
     if add_generation_prompt {

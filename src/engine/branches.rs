@@ -87,13 +87,7 @@ impl Branches {
     ) -> Result<(), BackendError> {
         cover.advance(byte);
         loop {
-            // An exact cover leaves nothing out: without a free sequence it is an error instead.
-            let room = if cover.budget().exact() {
-                usize::MAX
-            } else {
-                self.free.len()
-            };
-            let wanted = cover.wanted(room);
+            let wanted = self.wanted(cover, member)?;
             if wanted.is_empty() {
                 break;
             }
@@ -107,6 +101,23 @@ impl Branches {
         }
         cover.finish(None);
         self.release(cover, member)
+    }
+
+    /// What the cover wants and there are sequences for.
+    fn wanted(
+        &mut self,
+        cover: &mut Cover,
+        member: &mut dyn Member,
+    ) -> Result<Vec<Plan>, BackendError> {
+        if cover.budget().exact() {
+            // It leaves nothing out: without a free sequence it is an error instead.
+            return Ok(cover.wanted(usize::MAX));
+        }
+        if self.free.is_empty() {
+            cover.make_room();
+            self.release(cover, member)?;
+        }
+        Ok(cover.wanted(self.free.len()))
     }
 
     /// Evaluates plans, in as few batches as the member's limits allow, and admits them. After a
@@ -140,11 +151,40 @@ impl Branches {
                 self.flush(cover, member)?;
             }
             let seq = self.take()?;
-            member.seq_copy(plan.from, seq, start)?;
-            self.push(&plan.tokens, seq, start);
-            self.rows.push((plan, seq, self.batch.len() - 1));
+            let place = member
+                .seq_copy(plan.from, seq, start)
+                .and_then(|()| self.append(member, &plan.tokens, seq, start));
+            if place.is_err() {
+                self.give_back(member, seq)?;
+            }
+            self.rows.push((plan, seq, place?));
         }
         self.flush(cover, member)
+    }
+
+    /// Puts tokens into the batch, the last with its logits, and returns its place there. What is
+    /// longer than a batch may be is evaluated first.
+    fn append(
+        &mut self,
+        member: &mut dyn Member,
+        tokens: &[Token],
+        seq: SeqId,
+        start: u32,
+    ) -> Result<usize, BackendError> {
+        let most = member.limits().batch as usize;
+        let ahead = tokens.len().saturating_sub(most);
+        let entry = |i: usize| Entry {
+            token: tokens[i],
+            pos: start + i as u32,
+            seq,
+            output: i + 1 == tokens.len(),
+        };
+        for first in (0..ahead).step_by(most) {
+            let chunk: Vec<Entry> = (first..ahead.min(first + most)).map(entry).collect();
+            member.decode(&chunk)?;
+        }
+        self.batch.extend((ahead..tokens.len()).map(entry));
+        Ok(self.batch.len() - 1)
     }
 
     /// Where the plan's tokens begin. For the path without tokens, the trunk's last one is put in.
@@ -154,18 +194,6 @@ impl Branches {
             return self.base - 1;
         }
         self.base + plan.keep
-    }
-
-    fn push(&mut self, tokens: &[Token], seq: SeqId, start: u32) {
-        let last = tokens.len().saturating_sub(1);
-        for (i, &token) in tokens.iter().enumerate() {
-            self.batch.push(Entry {
-                token,
-                pos: start + i as u32,
-                seq,
-                output: i == last,
-            });
-        }
     }
 
     fn flush(&mut self, cover: &mut Cover, member: &mut dyn Member) -> Result<(), BackendError> {
@@ -210,14 +238,12 @@ impl Branches {
             Some(Resting::Plan(mut plan)) => {
                 let start = self.locate(&mut plan);
                 let seq = self.take()?;
-                member.seq_copy(plan.from, seq, start)?;
-                self.push(&plan.tokens, seq, start);
-                let decoded = self
-                    .batch
-                    .chunks(member.limits().batch as usize)
-                    .try_for_each(|chunk| member.decode(chunk));
+                let joined = member
+                    .seq_copy(plan.from, seq, start)
+                    .and_then(|()| self.append(member, &plan.tokens, seq, start))
+                    .and_then(|_| member.decode(&self.batch))
+                    .and_then(|()| self.join(cover, member, seq, plan.path));
                 self.batch.clear();
-                let joined = decoded.and_then(|()| self.join(cover, member, seq, plan.path));
                 self.give_back(member, seq)?;
                 joined?
             }

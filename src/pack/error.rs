@@ -58,7 +58,12 @@ pub enum PackError {
     BadName { name: String },
     /// A member's file is in none of the places where it was looked for.
     #[error("model file `{file}` not found; looked at {}", paths(looked))]
-    ModelMissing { file: String, looked: Vec<PathBuf> },
+    ModelMissing {
+        file: String,
+        looked: Vec<PathBuf>,
+        /// The pack that names sources for it.
+        pack: Option<String>,
+    },
     /// An imported file is no longer where it was.
     #[error("model `{file}` was imported from {}, where it no longer is", path.display())]
     ReferenceGone { file: String, path: PathBuf },
@@ -160,7 +165,8 @@ impl PackError {
             Self::UnknownKey { known, .. } => format!("known keys here: {}", known.join(", ")),
             Self::UnknownPack { .. } => "`packllm pack list` shows them; a path to a .toml file works too".into(),
             Self::PackExists { .. } => "choose another name, or remove that file".into(),
-            Self::ModelMissing { .. } => "`packllm models pull` fetches what a pack names sources for; `packllm models import` takes files that are on disk".into(),
+            Self::ModelMissing { pack: Some(pack), .. } => format!("`packllm models pull {pack}` downloads it; `packllm models import` takes files that are on disk"),
+            Self::ModelMissing { pack: None, .. } => "`packllm models import` takes files that are on disk; `packllm models list` shows those in the store".into(),
             Self::ReferenceGone { file, .. } => format!("import it again, or `packllm models remove {file}` and pull"),
             Self::UnknownModel { .. } => "`packllm models list` shows what is there".into(),
             Self::NameTaken { file, .. } => format!("import under another name, or `packllm models remove {file}`"),

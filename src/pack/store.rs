@@ -177,9 +177,15 @@ impl Store {
         if plain_file_name(&member.file) {
             looked.push(self.model_path(&member.file));
         }
+        let pack = match &manifest.origin {
+            _ if member.sources.is_empty() => None,
+            Origin::File(path) => Some(path.display().to_string()),
+            Origin::Shipped | Origin::Store(_) => Some(manifest.name.clone()),
+        };
         Err(PackError::ModelMissing {
             file: member.file.clone(),
             looked,
+            pack,
         })
     }
 

@@ -452,10 +452,14 @@ impl Cover {
 
     /// Releases the sequences of the dead and keeps their buffers.
     fn bury(&mut self) {
-        for head in self.dead.drain(..) {
-            self.released.push(head.seq);
-            self.pool.push((head.dist, head.masses));
+        while let Some(head) = self.dead.pop() {
+            self.release(head);
         }
+    }
+
+    fn release(&mut self, head: Head) {
+        self.released.push(head.seq);
+        self.pool.push((head.dist, head.masses));
     }
 
     /// Evaluates nothing but the chain: makes the head for the chain's next token, which ends here,

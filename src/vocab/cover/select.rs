@@ -89,6 +89,24 @@ impl Cover {
             .unwrap_or((crate::backend::TRUNK, 0))
     }
 
+    /// Gives up sequences in the middle of a step: the heads over the cap, and the dead but the one
+    /// that holds most of the heaviest candidate. A step whose rescues die and lead to further ones
+    /// may need more than there are.
+    pub fn make_room(&mut self) {
+        self.evict(None);
+        let heaviest = self
+            .candidates
+            .iter()
+            .max_by(|a, b| a.share.total_cmp(&b.share));
+        let needed = heaviest.map(|c| self.resident(c.path).0);
+        for i in (0..self.dead.len()).rev() {
+            if Some(self.dead[i].seq) != needed {
+                let head = self.dead.swap_remove(i);
+                self.release(head);
+            }
+        }
+    }
+
     /// Whether x cannot be spelled by anything the cover holds.
     #[must_use]
     pub fn is_lost(&self) -> bool {
