@@ -86,7 +86,7 @@ pub trait Member {
     /// templates); without, everything is plain text. No BOS is added.
     ///
     /// The tokens may spell other bytes than `text` where the tokenizer is lossy or adds a space:
-    /// the caller checks. See [`crate::vocab::Speller`].
+    /// the caller checks. See [`crate::vocab::speller`].
     ///
     /// # Errors
     /// [`BackendError::Refused`] if the tokenizer cannot take this text.

@@ -2,7 +2,7 @@
 //!
 //! - [`Manifest`]: a pack's TOML file, read strictly: an unknown key is an error with its line.
 //! - [`Store`]: the folder of models and manifests under a root that the caller names.
-//! - [`pull`]: fetches a member from its [`Source`]s in order, resumed, verified, written atomically.
+//! - [`pull()`]: fetches a member from its [`Source`]s in order, resumed, verified, written atomically.
 //! - [`import`]: finds GGUF files that other programs hold and references them in place.
 //!
 //! Invariants: a file under its final name in the store is complete, and has the manifest's sha256 if it was

@@ -2,7 +2,7 @@
 //!
 //! Sorted by their bytes, the tokens that start with some bytes `q` are one contiguous range of
 //! *ranks*. The trie names these ranges: a [`Node`] stands for a prefix `q`, its first
-//! [`Node::exact`] ranks are the tokens that spell exactly `q`, the others are strictly longer and
+//! `exact` ranks are the tokens that spell exactly `q`, the others are strictly longer and
 //! fall into one child per next byte. Nodes with a single token are not expanded: the rest of that
 //! token's bytes is its path.
 

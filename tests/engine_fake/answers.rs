@@ -7,6 +7,7 @@ use packllm::engine::{Answer, EngineError, Finish, Fusion, Generation};
 use packllm::mix::Mix;
 use packllm::sample::Params;
 use packllm::vocab::Alphabet;
+use packllm::vocab::cover::Budget;
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -110,6 +111,58 @@ fn tokens_cannot_be_forced_on_two_vocabularies() {
     // It still answers as before.
     assert_eq!(engine.alphabet(), Alphabet::Bytes);
     assert!(!ask(&mut engine, "a b", &greedy(8)).text.is_empty());
+}
+
+#[test]
+fn the_size_of_batches_changes_no_answer() {
+    for seed in 0..8 {
+        let answer = |batch| {
+            let with = |pieces, seed| {
+                let mut fake = Fake::without_end(pieces, seed);
+                fake.options.limits.batch = batch;
+                fake
+            };
+            let fakes = vec![with(NESTED, seed), with(MULTIBYTE, seed + 1)];
+            let mut engine = pack(fakes, Alphabet::Bytes);
+            let first = ask(&mut engine, "ab ca", &greedy(12));
+            let second = ask(&mut engine, &format!("ab ca{}", first.text), &greedy(12));
+            [first, second].map(|a| (a.text, a.tokens))
+        };
+        let want = answer(512);
+        for batch in [1, 2, 3] {
+            assert_eq!(answer(batch), want, "seed {seed}, batches of {batch}");
+        }
+    }
+}
+
+#[test]
+fn few_sequences_leave_no_answer_without_a_path_that_spells_it() {
+    for seed in 0..40 {
+        for (heads, epsilon) in [(1, 0.03), (2, 0.03), (3, 0.001)] {
+            let mut fake = Fake::without_end(NESTED, seed).with_spread(0.5);
+            fake.options.limits.sequences = 2 * heads + 2;
+            let mut engine = load(vec![fake]);
+            let budget = Budget {
+                epsilon,
+                heads: heads as usize,
+            };
+            set(
+                &mut engine,
+                Fusion {
+                    alphabet: Some(Alphabet::Bytes),
+                    budget,
+                    ..uniform()
+                },
+            );
+            let said = ask(&mut engine, "ab ca", &greedy(30));
+            assert!(
+                (30..=31).contains(&said.tokens),
+                "seed {seed}, {heads} heads: {} tokens for {:?}",
+                said.tokens,
+                said.text
+            );
+        }
+    }
 }
 
 fn sampled(temperature: f64, seed: u64) -> Generation {
