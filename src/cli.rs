@@ -308,7 +308,7 @@ pub struct BenchArgs {
     #[arg(short = 'n', long, value_name = "N", default_value_t = 64)]
     pub predict: usize,
     /// Pairs of a fused answer and its replay
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value_t = 8)]
     pub pairs: usize,
     /// Print one JSON document
     #[arg(long)]

@@ -162,24 +162,30 @@ fn together(app: &App, args: &BenchArgs, plan: &PackPlan) -> Result<Together> {
     );
     let mut ratios: [Vec<f64>; 3] = Default::default();
     let mut fused = None;
-    for _ in 0..args.pairs {
-        engine.clear()?;
-        let prompt_time = read(engine)?;
-        let start = Instant::now();
-        let answer = engine.answer(&generation(args.predict), &mut |_| {})?;
-        let answer_time = start.elapsed();
-        engine.clear()?;
-        let prompt_replay = engine.replay(&prompt_tape)?;
-        let answer_replay = engine.replay(&answer_tape)?;
-        engine.end_replay()?;
-        let ratio = |a: Duration, b: Duration| a.as_secs_f64() / b.as_secs_f64().max(1e-9);
-        ratios[0].push(ratio(
-            prompt_time + answer_time,
-            prompt_replay + answer_replay,
-        ));
-        ratios[1].push(ratio(prompt_time, prompt_replay));
-        ratios[2].push(ratio(answer_time, answer_replay));
-        fused = Some((answer, prompt_time));
+    for pair in 0..args.pairs {
+        let mut answered = None;
+        let mut replayed = None;
+        // A machine that warms up or slows down would favour whoever comes second: they take turns.
+        for fused_now in [pair % 2 == 0, pair % 2 != 0] {
+            engine.clear()?;
+            if fused_now {
+                let prompt_time = read(engine)?;
+                let start = Instant::now();
+                let answer = engine.answer(&generation(args.predict), &mut |_| {})?;
+                answered = Some((prompt_time, start.elapsed(), answer));
+            } else {
+                let prompt_replay = engine.replay(&prompt_tape)?;
+                replayed = Some((prompt_replay, engine.replay(&answer_tape)?));
+                engine.end_replay()?;
+            }
+        }
+        if let (Some((prompt, time, answer)), Some(replay)) = (answered, replayed) {
+            let ratio = |a: Duration, b: Duration| a.as_secs_f64() / b.as_secs_f64().max(1e-9);
+            ratios[0].push(ratio(prompt + time, replay.0 + replay.1));
+            ratios[1].push(ratio(prompt, replay.0));
+            ratios[2].push(ratio(time, replay.1));
+            fused = Some((answer, prompt));
+        }
         bar.inc(1);
     }
     bar.finish_and_clear();
