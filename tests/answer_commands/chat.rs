@@ -2,9 +2,8 @@
 
 use super::{line, pack};
 use crate::tiny::TinyModel;
-use crate::user::{Done, User, says, text};
+use crate::user::{Done, User, interrupt, says, text};
 use std::io::{Read, Write};
-use std::process::Command;
 
 const SHORT: [&str; 4] = ["--temp", "0", "-n", "8"];
 
@@ -92,10 +91,7 @@ fn an_interrupt_stops_the_answer_and_keeps_the_conversation() {
         .unwrap()
         .read_exact(&mut first)
         .unwrap();
-    let sent = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status();
-    assert!(sent.unwrap().success());
+    interrupt(&child);
     input.write_all(b"/weights\n").unwrap();
     drop(input);
     let done = Done::of(child.wait_with_output().unwrap());

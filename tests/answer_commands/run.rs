@@ -2,11 +2,11 @@
 
 use super::{line, pack};
 use crate::tiny::TinyModel;
-use crate::user::{Done, User, says, text};
+use crate::user::{Done, User, interrupt, says, text};
 use serde_json::Value;
 use std::fs;
 use std::io::Read;
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 
 const GREEDY: [&str; 6] = ["-p", "The moon and the", "-n", "12", "--temp", "0"];
 
@@ -134,13 +134,6 @@ fn a_stop_string_ends_the_answer() {
 fn endless(user: &User) -> String {
     let model = TinyModel::bpe(3).with_end_bias(-30.0).with_context(200_000);
     text(&model.write(user.path("files/endless.gguf")))
-}
-
-fn interrupt(child: &Child) {
-    let sent = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status();
-    assert!(sent.unwrap().success());
 }
 
 #[test]

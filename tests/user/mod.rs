@@ -127,6 +127,14 @@ pub fn text(path: &Path) -> String {
     path.to_str().unwrap().to_owned()
 }
 
+/// Ctrl-C.
+pub fn interrupt(child: &Child) {
+    let sent = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(sent.unwrap().success());
+}
+
 /// Fails unless `text` contains all of `parts`.
 pub fn says(text: &str, parts: &[&str]) {
     for part in parts {
