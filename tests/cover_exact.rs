@@ -255,6 +255,35 @@ proptest! {
     }
 
     #[test]
+    fn what_is_evaluated_later_is_as_if_it_had_been_at_once(
+        trap in 0..TRAPS.len(),
+        seed in any::<u64>(),
+        choices in prop::collection::vec(any::<u8>(), 2..10),
+        late in prop::collection::vec(any::<bool>(), 10),
+    ) {
+        let all = Budget { epsilon: 0.0, heads: 8 };
+        let mut prompt = Rig::new(TRAPS[trap], seed, 2.0, all);
+        let mut tardy = Rig::new(TRAPS[trap], seed, 2.0, all);
+        let mut behind = 0;
+        for (&choice, &late) in choices.iter().zip(&late) {
+            let p = prompt.cover.predicted();
+            let possible: Vec<u8> = (0..=255).filter(|&b| p[b as usize] > 0.0).collect();
+            let byte = possible[choice as usize % possible.len()];
+            prompt.advance(byte);
+            // Nothing is evaluated for up to two bytes, then everything is rescued.
+            if late && behind < 2 {
+                behind += 1;
+                tardy.cover.advance(byte);
+                tardy.cover.finish(None);
+            } else {
+                behind = 0;
+                tardy.advance(byte);
+                assert_close(tardy.cover.predicted(), prompt.cover.predicted(), 1e-9, &[byte]);
+            }
+        }
+    }
+
+    #[test]
     fn a_small_epsilon_comes_close_to_the_exact_cover(
         trap in 0..TRAPS.len(),
         seed in any::<u64>(),
