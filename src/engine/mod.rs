@@ -50,6 +50,10 @@ pub struct Fusion {
     pub method: Method,
     /// Temperature of `sim`.
     pub tau: f64,
+    /// Bytes of evidence that the prior of `exact` is worth.
+    pub prior_bytes: f64,
+    /// Prior weights of `exact`, one a member in any unit; empty if all count alike.
+    pub prior: Vec<f64>,
     /// Members under this weight are not evaluated.
     pub drop: f64,
     /// How much of a cover is evaluated.
@@ -64,8 +68,24 @@ impl Default for Fusion {
             floor: mix::DEFAULT_FLOOR,
             method: Method::Sim,
             tau: weight::DEFAULT_TAU,
+            prior_bytes: weight::DEFAULT_PRIOR_BYTES,
+            prior: Vec::new(),
             drop: weight::DEFAULT_DROP,
             budget: Budget::default(),
+        }
+    }
+}
+
+impl Fusion {
+    /// What weights are derived with.
+    #[must_use]
+    pub fn weighing(&self) -> weight::Options {
+        weight::Options {
+            mix: self.mix,
+            floor: self.floor,
+            tau: self.tau,
+            prior_bytes: self.prior_bytes,
+            prior: self.prior.clone(),
         }
     }
 }
@@ -283,7 +303,7 @@ impl Engine {
                 scores: true,
                 ..Wish::NOTHING
             },
-            Method::Opt => Wish {
+            Method::Opt | Method::Exact => Wish {
                 scores: true,
                 rows: true,
                 ..Wish::NOTHING
@@ -331,21 +351,15 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Weight`].
     pub fn weigh(&mut self) -> Result<weight::Weights, EngineError> {
-        let Fusion {
-            method,
-            tau,
-            mix,
-            floor,
-            drop,
-            ..
-        } = &self.fusion;
+        let Fusion { method, drop, .. } = &self.fusion;
         let mut weights = if self.members.len() == 1 {
             weight::Weights {
                 lambda: vec![1.0],
                 no_evidence: false,
+                certificate: None,
             }
         } else {
-            weight::weights(method, &self.evidence()?, *tau, *mix, *floor)?
+            weight::weights(method, &self.evidence()?, &self.fusion.weighing())?
         };
         let ender = (0..self.members.len())
             .filter(|&k| self.can_end[k])

@@ -114,11 +114,8 @@ impl<'a> Mixture<'a> {
 
     /// Σ −ln(1 − q(END)), in nats.
     pub(super) fn end_loss(&self, lambda: &[f64]) -> f64 {
-        let may_end = |k: usize| {
-            self.evidence.members[k].can_end && !self.evidence.alphabet.ends().is_empty()
-        };
         let mut shares = Vec::new();
-        votes(lambda, may_end, &mut shares);
+        votes(lambda, |k| self.may_end(k), &mut shares);
         let go_on =
             |i: usize| pool_end(self.mix, self.ln_floor, &shares, |k| self.splits[k][i]).go_on;
         (0..self.len()).map(|i| -go_on(i)).sum()
@@ -170,6 +167,25 @@ impl<'a> Mixture<'a> {
             };
         }
         loss
+    }
+
+    fn may_end(&self, k: usize) -> bool {
+        self.evidence.members[k].can_end && !self.evidence.alphabet.ends().is_empty()
+    }
+
+    /// The members that decide about END.
+    pub(super) fn enders(&self) -> Vec<usize> {
+        (0..self.members()).filter(|&k| self.may_end(k)).collect()
+    }
+
+    /// Member k's end or go on at position i.
+    pub(super) fn split(&self, k: usize, i: usize) -> Split {
+        self.splits[k][i]
+    }
+
+    /// Number of members.
+    pub(super) fn members(&self) -> usize {
+        self.evidence.members.len()
     }
 
     pub(super) fn mix(&self) -> Mix {
