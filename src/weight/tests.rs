@@ -2,6 +2,8 @@ use super::*;
 use crate::mix::{Alphabet, Mixer};
 use proptest::prelude::*;
 
+mod exact;
+
 const N: usize = 7;
 const SIZE: usize = 12;
 const FLOOR: f64 = 1e-6;
