@@ -150,7 +150,7 @@ pub struct FusionArgs {
     /// How distributions are combined: log or linear [default: log]
     #[arg(long, env = "PACKLLM_MIX")]
     pub mix: Option<String>,
-    /// uniform, top1, sim, opt, exact, or NAME=WEIGHT,… [default: sim]
+    /// uniform, top1, sim, opt, exact, adaptive, or NAME=WEIGHT,… [default: sim]
     #[arg(long, env = "PACKLLM_WEIGHTS")]
     pub weights: Option<String>,
     /// Temperature of `sim` [default: 1]
@@ -159,6 +159,9 @@ pub struct FusionArgs {
     /// Bytes of text that the prior weights of `exact` are worth; 0 ignores them [default: 100]
     #[arg(long, value_name = "N", env = "PACKLLM_PRIOR_BYTES")]
     pub prior_bytes: Option<f64>,
+    /// How fast `adaptive` follows the text [default: 0.02]
+    #[arg(long, env = "PACKLLM_RATE")]
+    pub rate: Option<f64>,
     /// Smallest share of a token path that is evaluated; 0 evaluates all [default: 0.03]
     #[arg(long, env = "PACKLLM_EPSILON")]
     pub epsilon: Option<f64>,

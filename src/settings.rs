@@ -231,6 +231,7 @@ pub fn settle_fusion(manifest: &Manifest, typed: &FusionArgs, names: &[String]) 
             0.0..=1e9,
         )?,
         prior: prior(manifest)?,
+        rate: number("rate", typed.rate, wish.rate, defaults.rate, 0.0..=1.0)?,
         drop: number("drop", typed.drop, wish.drop, defaults.drop, 0.0..=1.0)?,
         floor: number("floor", typed.floor, wish.floor, defaults.floor, 0.0..=0.5)?,
         budget: Budget {

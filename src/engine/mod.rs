@@ -54,6 +54,8 @@ pub struct Fusion {
     pub prior_bytes: f64,
     /// Prior weights of `exact`, one a member in any unit; empty if all count alike.
     pub prior: Vec<f64>,
+    /// How fast `adaptive` follows the text.
+    pub rate: f64,
     /// Members under this weight are not evaluated.
     pub drop: f64,
     /// How much of a cover is evaluated.
@@ -70,6 +72,7 @@ impl Default for Fusion {
             tau: weight::DEFAULT_TAU,
             prior_bytes: weight::DEFAULT_PRIOR_BYTES,
             prior: Vec::new(),
+            rate: weight::DEFAULT_RATE,
             drop: weight::DEFAULT_DROP,
             budget: Budget::default(),
         }
@@ -86,6 +89,7 @@ impl Fusion {
             tau: self.tau,
             prior_bytes: self.prior_bytes,
             prior: self.prior.clone(),
+            rate: self.rate,
         }
     }
 }
@@ -303,7 +307,7 @@ impl Engine {
                 scores: true,
                 ..Wish::NOTHING
             },
-            Method::Opt | Method::Exact => Wish {
+            Method::Opt | Method::Exact | Method::Adaptive => Wish {
                 scores: true,
                 rows: true,
                 ..Wish::NOTHING

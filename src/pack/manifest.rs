@@ -54,6 +54,8 @@ pub struct Fusion {
     pub tau: Option<f64>,
     /// Bytes of evidence that the members' `prior` is worth in `exact`, at least 0.
     pub prior_bytes: Option<f64>,
+    /// How fast `adaptive` follows the text, from 0 to 1.
+    pub rate: Option<f64>,
     /// Share of a member's mass under which a fork is not decoded, in [0, 1).
     pub epsilon: Option<f64>,
     /// Most live heads of a member, at least 1.
@@ -259,6 +261,7 @@ fn fusion(section: &Section) -> Result<Fusion, PackError> {
         "weights",
         "tau",
         "prior_bytes",
+        "rate",
         "epsilon",
         "heads",
         "drop",
@@ -274,6 +277,9 @@ fn fusion(section: &Section) -> Result<Fusion, PackError> {
         })?,
         prior_bytes: section.get("prior_bytes", "a number that is not negative", |value| {
             number(value).filter(|bytes| *bytes >= 0.0)
+        })?,
+        rate: section.get("rate", "a number from 0 to 1", |value| {
+            number(value).filter(|rate| (0.0..=1.0).contains(rate))
         })?,
         epsilon: section.get("epsilon", "a number from 0 to below 1", below_one)?,
         heads: section.get("heads", "a whole number from 1 to 4096", whole(1, 4096))?,

@@ -5,6 +5,7 @@
 //! perplexity that compares across tokenizers. Each method of [`Method`] turns losses into weights λ ≥ 0 with
 //! Σ λ = 1; one file a method. Source: PackLLM, Mavromatis et al. 2024, arXiv 2404.11531.
 
+mod adaptive;
 mod curve;
 mod evidence;
 mod exact;
@@ -19,6 +20,7 @@ mod uniform;
 use thiserror::Error;
 
 use crate::mix::{self, Mix, MixError};
+pub use adaptive::{Adaptive, Course};
 pub use evidence::{Evidence, MemberEvidence, Rows, SparseRows};
 pub use exact::{Certificate, TOLERANCE};
 pub use method::{Method, MethodError};
@@ -30,6 +32,9 @@ pub const DEFAULT_DROP: f64 = 0.02;
 pub const DEFAULT_TAU: f64 = 1.0;
 /// Bytes of evidence that the prior of [`Method::Exact`] is worth.
 pub const DEFAULT_PRIOR_BYTES: f64 = 100.0;
+
+/// Rate of [`Method::Adaptive`].
+pub const DEFAULT_RATE: f64 = 0.02;
 
 /// What weights are derived for and with.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +49,8 @@ pub struct Options {
     pub prior_bytes: f64,
     /// π of [`Method::Exact`], one number ≥ 0 a member in any unit; empty if all count alike.
     pub prior: Vec<f64>,
+    /// η of [`Method::Adaptive`], at least 0.
+    pub rate: f64,
 }
 
 impl Default for Options {
@@ -54,6 +61,7 @@ impl Default for Options {
             tau: DEFAULT_TAU,
             prior_bytes: DEFAULT_PRIOR_BYTES,
             prior: Vec::new(),
+            rate: DEFAULT_RATE,
         }
     }
 }
@@ -92,6 +100,9 @@ pub enum WeightError {
     /// `--prior-bytes` is no number of bytes.
     #[error("--prior-bytes must be a number of at least 0, not {0}")]
     PriorBytes(f64),
+    /// `--rate` is no rate.
+    #[error("--rate must be a number of at least 0, not {0}")]
+    Rate(f64),
     /// Prior weights that are none.
     #[error("`prior` of the members: numbers of at least 0 with a positive, finite sum are needed")]
     Prior,
@@ -152,13 +163,13 @@ pub struct Weights {
     pub lambda: Vec<f64>,
     /// True if the method asks for evidence and there was none, so that all weights are equal, or the prior's.
     pub no_evidence: bool,
-    /// How well the problem was solved, of [`Method::Exact`].
+    /// How well its problem was solved, of [`Method::Exact`] (and where [`Method::Adaptive`] starts).
     pub certificate: Option<Certificate>,
 }
 
 /// Derives the weights of all members by `method`.
 ///
-/// [`Method::Opt`] and [`Method::Exact`] read distributions ([`MemberEvidence::rows`]), the others losses alone.
+/// [`Method::Opt`], [`Method::Exact`] and [`Method::Adaptive`] read distributions ([`MemberEvidence::rows`]), the others losses alone.
 ///
 /// # Errors
 /// Evidence that contradicts itself, a method's setting out of range, given weights of another count.
@@ -170,7 +181,7 @@ pub fn weights(
     evidence.check()?;
     let members = evidence.members.len();
     let prior = match method {
-        Method::Exact => options.prior(members)?,
+        Method::Exact | Method::Adaptive => options.prior(members)?,
         _ => uniform::weights(members),
     };
     let needs_evidence = !matches!(method, Method::Uniform | Method::Given(_));
@@ -189,11 +200,16 @@ pub fn weights(
         Method::Top1 => top1::weights(&losses),
         Method::Sim => sim::weights(&losses, evidence.bytes_per_token(), options.tau)?,
         Method::Opt => opt::weights(&mixture()?, &losses),
-        Method::Exact => {
+        Method::Exact | Method::Adaptive => {
             let strength = options.prior_bytes / evidence.bytes as f64;
-            let (lambda, proof) = exact::weights(&mixture()?, &losses, &prior, strength);
+            let mixture = mixture()?;
+            let (lambda, proof) = exact::weights(&mixture, &losses, &prior, strength);
             certificate = Some(proof);
-            lambda
+            if *method == Method::Adaptive {
+                Adaptive::new(lambda, options)?.follow(&mixture).lambda
+            } else {
+                lambda
+            }
         }
         Method::Given(given) if given.len() == members => given.iter().map(|(_, w)| *w).collect(),
         Method::Given(given) => {
@@ -208,6 +224,23 @@ pub fn weights(
         no_evidence: false,
         certificate,
     })
+}
+
+/// What the mixture loses along the evidence while its weights follow it from `start` (one a member, sum 1).
+///
+/// # Errors
+/// As [`Mixture::new`] and [`Adaptive::new`], weights of another count than the members.
+pub fn follow(
+    start: Vec<f64>,
+    evidence: &Evidence,
+    options: &Options,
+) -> Result<Course, WeightError> {
+    let (expected, actual) = (evidence.members.len(), start.len());
+    if expected != actual {
+        return Err(WeightError::Count { expected, actual });
+    }
+    let mixture = Mixture::new(evidence, options.mix, options.floor)?;
+    Ok(Adaptive::new(start, options)?.follow(&mixture))
 }
 
 /// Bits per byte of the mixture with weights `lambda` on the evidence. To ask for several weights, keep a

@@ -1,0 +1,190 @@
+//! `adaptive`: weights that follow the text, by exponentiated gradient.
+//!
+//! After every symbol x, `λ_k ∝ λ_k · exp(η ∂_k)` with the slope of ln q(x) in λ_k,
+//!
+//! | mix | ∂_k |
+//! | --- | --- |
+//! | log | `a_k(x) − E_q[a_k]`, a_k(s) = ln max(p_k(s), floor) |
+//! | linear | `p_k(x) / q(x) − 1` |
+//!
+//! all of it given that the text goes on: END says little about who knows the subject. (Kivinen and Warmuth,
+//! *Exponentiated gradient versus gradient descent for linear predictors*, 1997; log mixing as in Mattern, *Linear
+//! and geometric mixtures*, 2013.) A slope is clipped, so that one surprise does not overturn the weights, and no
+//! weight falls under [`LEAST`] of its share, so that a member can come back when the subject changes.
+//!
+//! The weights that a symbol is predicted with never know that symbol.
+
+use super::mixture::Mixture;
+use super::{Options, WeightError};
+use crate::mix::{Alphabet, Mix, Split, lift, ln_floor};
+
+/// Bound of a slope, in nats.
+const CLIP: f64 = 3.0;
+/// The least weight of a member, as a fraction of 1/K.
+const LEAST: f64 = 0.02;
+
+/// Weights that learn symbol by symbol.
+#[derive(Debug, Clone)]
+pub struct Adaptive {
+    lambda: Vec<f64>,
+    mix: Mix,
+    ln_floor: f64,
+    rate: f64,
+    /// Scratch: what each member says of every column, and the mixture.
+    columns: Vec<Vec<f64>>,
+    q: Vec<f64>,
+}
+
+/// What following a text led to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Course {
+    /// −ln q(x_i) of every symbol under the weights before it, in nats.
+    pub nats: Vec<f64>,
+    /// The weights after the last symbol.
+    pub lambda: Vec<f64>,
+}
+
+impl Adaptive {
+    /// Starts at weights that sum to 1, usually those of `exact`.
+    ///
+    /// # Errors
+    /// A rate that is negative or no number, a floor that is none.
+    pub fn new(lambda: Vec<f64>, options: &Options) -> Result<Self, WeightError> {
+        if !(options.rate >= 0.0 && options.rate.is_finite()) {
+            return Err(WeightError::Rate(options.rate));
+        }
+        Ok(Adaptive {
+            columns: vec![Vec::new(); lambda.len()],
+            lambda,
+            mix: options.mix,
+            ln_floor: ln_floor(options.floor)?,
+            rate: options.rate,
+            q: Vec::new(),
+        })
+    }
+
+    /// The weights in force: one a member, sum 1.
+    pub fn lambda(&self) -> &[f64] {
+        &self.lambda
+    }
+
+    /// Learns from a symbol. `rows[k]` is `ln p_k` over the alphabet before the symbol came, empty for a member
+    /// that is absent: its weight stays as it is. END teaches nothing.
+    ///
+    /// # Errors
+    /// Rows of another count than the weights.
+    pub fn see<R, F>(
+        &mut self,
+        rows: &[R],
+        alphabet: &Alphabet,
+        symbol: usize,
+    ) -> Result<(), WeightError>
+    where
+        R: AsRef<[F]>,
+        F: Copy + Into<f64>,
+    {
+        if rows.len() != self.lambda.len() {
+            return Err(WeightError::Count {
+                expected: rows.len(),
+                actual: self.lambda.len(),
+            });
+        }
+        if symbol >= alphabet.size() || alphabet.is_end(symbol) {
+            return Ok(());
+        }
+        for (row, column) in rows.iter().zip(&mut self.columns) {
+            let row = row.as_ref();
+            column.clear();
+            if row.is_empty() {
+                continue;
+            }
+            let split = Split::of(row, alphabet);
+            let go_on = (0..row.len()).filter(|&s| !alphabet.is_end(s));
+            column.extend(go_on.map(|s| split.condition(row[s].into(), alphabet)));
+        }
+        let ends_before = alphabet.ends().partition_point(|&end| end < symbol);
+        self.learn(symbol - ends_before, |_| 1.0);
+        Ok(())
+    }
+
+    /// Learns from evidence, and says what it would have cost to predict it.
+    pub(super) fn follow(mut self, mixture: &Mixture) -> Course {
+        let mut nats = Vec::with_capacity(mixture.len());
+        for i in 0..mixture.len() {
+            nats.push(mixture.nats_at(i, &self.lambda));
+            for (k, column) in self.columns.iter_mut().enumerate() {
+                column.resize(mixture.width(i), 0.0);
+                mixture.conditional(k, i, column);
+            }
+            self.learn(mixture.target(i), |c| mixture.copies(i, c));
+        }
+        Course {
+            nats,
+            lambda: self.lambda,
+        }
+    }
+
+    /// The step, given what members say of every column and which column came.
+    fn learn(&mut self, target: usize, copies: impl Fn(usize) -> f64) {
+        let slopes = self.slopes(target, copies);
+        let before: f64 = self.present().map(|k| self.lambda[k]).sum();
+        let least = LEAST / self.lambda.len() as f64;
+        let mut total = 0.0;
+        for k in self.present().collect::<Vec<_>>() {
+            let factor = (self.rate * slopes[k].clamp(-CLIP, CLIP)).exp();
+            self.lambda[k] = (self.lambda[k] * factor).max(least * before);
+            total += self.lambda[k];
+        }
+        for k in self.present().collect::<Vec<_>>() {
+            self.lambda[k] *= before / total;
+        }
+    }
+
+    fn present(&self) -> impl Iterator<Item = usize> + use<'_> {
+        (0..self.lambda.len()).filter(|&k| !self.columns[k].is_empty())
+    }
+
+    /// ∂ ln q(x) / ∂λ_k of every member, 0 for the absent. Rounds off what is not a number: a symbol that is
+    /// impossible to all teaches nothing.
+    fn slopes(&mut self, target: usize, copies: impl Fn(usize) -> f64) -> Vec<f64> {
+        let mut slopes = vec![0.0; self.lambda.len()];
+        let present: Vec<usize> = self.present().collect();
+        match self.mix {
+            Mix::Log => {
+                let width = present.first().map_or(0, |&k| self.columns[k].len());
+                let Adaptive {
+                    lambda,
+                    columns,
+                    q,
+                    ln_floor,
+                    ..
+                } = self;
+                q.clear();
+                q.resize(width, 0.0);
+                for &k in &present {
+                    columns[k].iter_mut().for_each(|a| *a = lift(*a, *ln_floor));
+                    let pairs = q.iter_mut().zip(&columns[k]);
+                    pairs.for_each(|(q, a)| *q += lambda[k] * a);
+                }
+                let top = q.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                let weigh = |(c, q): (usize, &mut f64)| *q = copies(c) * (*q - top).exp();
+                q.iter_mut().enumerate().for_each(weigh);
+                let z: f64 = q.iter().sum();
+                for &k in &present {
+                    let mean: f64 = q.iter().zip(&columns[k]).map(|(q, a)| q * a).sum();
+                    slopes[k] = columns[k][target] - mean / z;
+                }
+            }
+            Mix::Linear => {
+                let p = |k: usize| self.columns[k][target].exp();
+                let q: f64 = present.iter().map(|&k| self.lambda[k] * p(k)).sum();
+                present.iter().for_each(|&k| slopes[k] = p(k) / q - 1.0);
+            }
+        }
+        slopes
+            .iter_mut()
+            .filter(|s| s.is_nan())
+            .for_each(|s| *s = 0.0);
+        slopes
+    }
+}
