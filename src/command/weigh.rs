@@ -64,11 +64,13 @@ fn weigh(evidence: &Evidence, fusion: &Fusion) -> Result<Vec<Row>> {
         Method::Sim,
         Method::Opt,
         Method::Exact,
+        Method::Adaptive,
     ];
     let options = fusion.weighing();
     let row = |method: Method| -> Result<Row> {
         let weights = weight::weights(&method, evidence, &options)?;
         let bits_per_byte = mixture.bits_per_byte(&weights.lambda)?;
+        let certificate = weights.certificate.filter(|_| method == Method::Exact);
         let method = match method {
             Method::Given(_) => "given".to_owned(),
             named => named.to_string(),
@@ -77,7 +79,7 @@ fn weigh(evidence: &Evidence, fusion: &Fusion) -> Result<Vec<Row>> {
             method,
             lambda: weights.lambda,
             bits_per_byte,
-            certificate: weights.certificate,
+            certificate,
         })
     };
     methods.into_iter().chain(given).map(row).collect()

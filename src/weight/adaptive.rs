@@ -126,65 +126,70 @@ impl Adaptive {
 
     /// The step, given what members say of every column and which column came.
     fn learn(&mut self, target: usize, copies: impl Fn(usize) -> f64) {
-        let slopes = self.slopes(target, copies);
-        let before: f64 = self.present().map(|k| self.lambda[k]).sum();
-        let least = LEAST / self.lambda.len() as f64;
-        let mut total = 0.0;
-        for k in self.present().collect::<Vec<_>>() {
-            let factor = (self.rate * slopes[k].clamp(-CLIP, CLIP)).exp();
-            self.lambda[k] = (self.lambda[k] * factor).max(least * before);
-            total += self.lambda[k];
+        let there = |k: &usize| !self.columns[*k].is_empty();
+        let present: Vec<usize> = (0..self.lambda.len()).filter(there).collect();
+        let before: f64 = present.iter().map(|&k| self.lambda[k]).sum();
+        let slopes = match self.mix {
+            Mix::Log => self.log_slopes(&present, target, copies),
+            Mix::Linear => self.linear_slopes(&present, target),
+        };
+        // A symbol that is impossible to all teaches nothing.
+        if before <= 0.0 || slopes.iter().any(|slope| slope.is_nan()) {
+            return;
         }
-        for k in self.present().collect::<Vec<_>>() {
-            self.lambda[k] *= before / total;
+        let least = LEAST * before / self.lambda.len() as f64;
+        for (&k, slope) in present.iter().zip(slopes) {
+            let factor = (self.rate * slope.clamp(-CLIP, CLIP)).exp();
+            self.lambda[k] = (self.lambda[k] * factor).max(least);
+        }
+        let after: f64 = present.iter().map(|&k| self.lambda[k]).sum();
+        for k in present {
+            self.lambda[k] *= before / after;
         }
     }
 
-    fn present(&self) -> impl Iterator<Item = usize> + use<'_> {
-        (0..self.lambda.len()).filter(|&k| !self.columns[k].is_empty())
-    }
-
-    /// ∂ ln q(x) / ∂λ_k of every member, 0 for the absent. Rounds off what is not a number: a symbol that is
-    /// impossible to all teaches nothing.
-    fn slopes(&mut self, target: usize, copies: impl Fn(usize) -> f64) -> Vec<f64> {
-        let mut slopes = vec![0.0; self.lambda.len()];
-        let present: Vec<usize> = self.present().collect();
-        match self.mix {
-            Mix::Log => {
-                let width = present.first().map_or(0, |&k| self.columns[k].len());
-                let Adaptive {
-                    lambda,
-                    columns,
-                    q,
-                    ln_floor,
-                    ..
-                } = self;
-                q.clear();
-                q.resize(width, 0.0);
-                for &k in &present {
-                    columns[k].iter_mut().for_each(|a| *a = lift(*a, *ln_floor));
-                    let pairs = q.iter_mut().zip(&columns[k]);
-                    pairs.for_each(|(q, a)| *q += lambda[k] * a);
-                }
-                let top = q.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                let weigh = |(c, q): (usize, &mut f64)| *q = copies(c) * (*q - top).exp();
-                q.iter_mut().enumerate().for_each(weigh);
-                let z: f64 = q.iter().sum();
-                for &k in &present {
-                    let mean: f64 = q.iter().zip(&columns[k]).map(|(q, a)| q * a).sum();
-                    slopes[k] = columns[k][target] - mean / z;
-                }
-            }
-            Mix::Linear => {
-                let p = |k: usize| self.columns[k][target].exp();
-                let q: f64 = present.iter().map(|&k| self.lambda[k] * p(k)).sum();
-                present.iter().for_each(|&k| slopes[k] = p(k) / q - 1.0);
+    /// `a_k(x) − E_q[a_k]` of the members present.
+    fn log_slopes(
+        &mut self,
+        present: &[usize],
+        target: usize,
+        copies: impl Fn(usize) -> f64,
+    ) -> Vec<f64> {
+        let Adaptive {
+            lambda,
+            columns,
+            q,
+            ln_floor,
+            ..
+        } = self;
+        q.clear();
+        q.resize(present.first().map_or(0, |&k| columns[k].len()), 0.0);
+        for &k in present {
+            for (q, a) in q.iter_mut().zip(&mut columns[k]) {
+                *a = lift(*a, *ln_floor);
+                *q += lambda[k] * *a;
             }
         }
-        slopes
-            .iter_mut()
-            .filter(|s| s.is_nan())
-            .for_each(|s| *s = 0.0);
-        slopes
+        let top = q.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        for (c, q) in q.iter_mut().enumerate() {
+            *q = copies(c) * (*q - top).exp();
+        }
+        let z: f64 = q.iter().sum();
+        let slope = |&k: &usize| {
+            let mean = q.iter().zip(&columns[k]).map(|(q, a)| q * a);
+            columns[k][target] - mean.sum::<f64>() / z
+        };
+        present.iter().map(slope).collect()
+    }
+
+    /// `p_k(x) / q(x) − 1` of the members present.
+    fn linear_slopes(&self, present: &[usize], target: usize) -> Vec<f64> {
+        let p: Vec<f64> = present
+            .iter()
+            .map(|&k| self.columns[k][target].exp())
+            .collect();
+        let pairs = present.iter().zip(&p);
+        let q: f64 = pairs.map(|(&k, p)| self.lambda[k] * p).sum();
+        p.iter().map(|p| p / q - 1.0).collect()
     }
 }

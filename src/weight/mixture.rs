@@ -23,7 +23,7 @@ pub struct Mixture<'a> {
 }
 
 /// The members that have a say in how the text goes on, and room to mix them in.
-struct Blend {
+struct Blender {
     /// Index and weight.
     members: Vec<(usize, f64)>,
     /// ln of the floor. Alone, a member has none; it is normalised all the same, so that the rounding of its row
@@ -33,12 +33,12 @@ struct Blend {
     sum: Vec<f64>,
 }
 
-impl Blend {
+impl Blender {
     fn of(mixture: &Mixture, lambda: &[f64]) -> Self {
         let all = lambda.iter().copied().enumerate();
         let members: Vec<(usize, f64)> = all.filter(|(_, w)| *w > 0.0).collect();
         let alone = members.len() == 1;
-        Blend {
+        Blender {
             members,
             bottom: if alone {
                 f64::NEG_INFINITY
@@ -143,8 +143,8 @@ impl<'a> Mixture<'a> {
 
     /// −ln q(x_i) for weights that sum to 1, in nats.
     pub(super) fn nats_at(&self, i: usize, lambda: &[f64]) -> f64 {
-        let mut blend = Blend::of(self, lambda);
-        self.end_nats(i, &self.votes(lambda)) + self.go_on_nats(i, &mut blend)
+        let mut blender = Blender::of(self, lambda);
+        self.end_nats(i, &self.votes(lambda)) + self.go_on_nats(i, &mut blender)
     }
 
     /// Σ −ln(1 − q(END)), in nats.
@@ -165,19 +165,19 @@ impl<'a> Mixture<'a> {
 
     /// Σ −ln M(p_k(x_i | not END)), in nats.
     fn go_on_loss(&self, lambda: &[f64]) -> f64 {
-        let mut blend = Blend::of(self, lambda);
+        let mut blender = Blender::of(self, lambda);
         (0..self.len())
-            .map(|i| self.go_on_nats(i, &mut blend))
+            .map(|i| self.go_on_nats(i, &mut blender))
             .sum()
     }
 
-    fn go_on_nats(&self, i: usize, blend: &mut Blend) -> f64 {
-        let Blend {
+    fn go_on_nats(&self, i: usize, blender: &mut Blender) -> f64 {
+        let Blender {
             members,
             bottom,
             row,
             sum,
-        } = blend;
+        } = blender;
         match self.mix {
             Mix::Linear => {
                 let part = |&(k, w): &(usize, f64)| w * self.conditional_target(k, i).exp();

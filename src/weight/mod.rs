@@ -31,10 +31,18 @@ pub const DEFAULT_DROP: f64 = 0.02;
 /// Temperature of [`Method::Sim`].
 pub const DEFAULT_TAU: f64 = 1.0;
 /// Bytes of evidence that the prior of [`Method::Exact`] is worth.
-pub const DEFAULT_PRIOR_BYTES: f64 = 100.0;
+///
+/// Weights fitted on 20, 50, 100, 300 and 1,000 bytes, scored on the 1,000 bytes that follow, windows of four English
+/// texts and two in German and French, SmolLM2 + Gemma, log mixing, loss as a fraction of the better member's, mean:
+/// 0.985 for n₀ = 0, 0.983 for 1 and 2, 0.985 for 5, 0.988 for 10, 0.996 for 30 (`sim` 0.982, `opt` 0.986, `uniform`
+/// 1.027). Of 1 and 2, which tie, 2 is the better one where members are alike.
+pub const DEFAULT_PRIOR_BYTES: f64 = 2.0;
 
 /// Rate of [`Method::Adaptive`].
-pub const DEFAULT_RATE: f64 = 0.02;
+///
+/// In the measurement of [`DEFAULT_PRIOR_BYTES`], from `exact` at n₀ = 2: 0.983 if nothing is learnt, 0.979 at
+/// η = 0.01, 0.977 at 0.02, 0.976 at 0.05 and 0.1.
+pub const DEFAULT_RATE: f64 = 0.05;
 
 /// What weights are derived for and with.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,7 +90,8 @@ impl Options {
             });
         }
         let total: f64 = self.prior.iter().sum();
-        if self.prior.iter().any(|p| !(*p >= 0.0)) || !(total > 0.0 && total.is_finite()) {
+        let numbers = self.prior.iter().all(|p| *p >= 0.0);
+        if !(numbers && total > 0.0 && total.is_finite()) {
             return Err(WeightError::Prior);
         }
         let mut prior = self.prior.clone();

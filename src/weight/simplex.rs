@@ -122,9 +122,7 @@ fn reach(at: &[f64], step: &[f64]) -> f64 {
 fn factorise(matrix: &mut [f64], n: usize) {
     for k in 0..n {
         for l in 0..=k {
-            let done: f64 = (0..l)
-                .map(|j| matrix[k * n + j] * matrix[l * n + j])
-                .sum();
+            let done: f64 = (0..l).map(|j| matrix[k * n + j] * matrix[l * n + j]).sum();
             let rest = matrix[k * n + l] - done;
             matrix[k * n + l] = if k == l {
                 rest.max(f64::MIN_POSITIVE).sqrt()

@@ -2,6 +2,7 @@ use super::*;
 use crate::mix::{Alphabet, Mixer};
 use proptest::prelude::*;
 
+mod adaptive;
 mod exact;
 
 const N: usize = 7;
@@ -258,7 +259,13 @@ fn empty_evidence_is_uniform_and_says_so() {
     evidence.bytes = 0;
     evidence.symbols.clear();
     evidence.members.iter_mut().for_each(|m| m.nats.clear());
-    for method in [Method::Top1, Method::Sim, Method::Opt, Method::Exact] {
+    for method in [
+        Method::Top1,
+        Method::Sim,
+        Method::Opt,
+        Method::Exact,
+        Method::Adaptive,
+    ] {
         let derived = derive(method, &evidence).unwrap();
         assert_eq!(
             (derived.lambda, derived.no_evidence),
@@ -338,6 +345,7 @@ fn methods_parse_and_show() {
         "sim",
         "opt",
         "exact",
+        "adaptive",
         "smollm2=0.75,gemma=0.25",
         "a=b=1",
     ] {

@@ -26,7 +26,11 @@ fn grid(members: usize, steps: usize) -> Vec<Vec<f64>> {
         let mut longer = Vec::new();
         for point in points {
             let left = steps - point.iter().sum::<usize>();
-            let range = if k + 1 == members { left..=left } else { 0..=left };
+            let range = if k + 1 == members {
+                left..=left
+            } else {
+                0..=left
+            };
             longer.extend(range.map(|x| [point.clone(), vec![x]].concat()));
         }
         points = longer;
@@ -285,7 +289,10 @@ fn bad_priors_are_errors() {
         weights(&Method::Exact, &evidence, &options).unwrap_err()
     };
     assert_eq!(derive(-1.0, &[]), WeightError::PriorBytes(-1.0));
-    assert_eq!(derive(f64::INFINITY, &[]), WeightError::PriorBytes(f64::INFINITY));
+    assert_eq!(
+        derive(f64::INFINITY, &[]),
+        WeightError::PriorBytes(f64::INFINITY)
+    );
     assert_eq!(derive(1.0, &[0.0, 0.0]), WeightError::Prior);
     assert_eq!(derive(1.0, &[f64::NAN, 1.0]), WeightError::Prior);
     let count = WeightError::Count {
