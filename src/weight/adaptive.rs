@@ -9,7 +9,8 @@
 //!
 //! all of it given that the text goes on: END says little about who knows the subject. (Kivinen and Warmuth,
 //! *Exponentiated gradient versus gradient descent for linear predictors*, 1997; log mixing as in Mattern, *Linear
-//! and geometric mixtures*, 2013.) A slope is clipped, so that one surprise does not overturn the weights, and no
+//! and geometric mixtures*, 2013.) Slopes are taken relative to their mean under λ, which changes nothing, and then
+//! clipped, so that one surprise does not overturn the weights; and no
 //! weight falls under [`LEAST`] of its share, so that a member can come back when the subject changes.
 //!
 //! The weights that a symbol is predicted with never know that symbol.
@@ -137,9 +138,12 @@ impl Adaptive {
         if before <= 0.0 || slopes.iter().any(|slope| slope.is_nan()) {
             return;
         }
+        // Of what all members have in common, however much it is, no weight learns.
+        let shares = present.iter().zip(&slopes);
+        let common = shares.map(|(&k, s)| self.lambda[k] * s).sum::<f64>() / before;
         let least = LEAST * before / self.lambda.len() as f64;
         for (&k, slope) in present.iter().zip(slopes) {
-            let factor = (self.rate * slope.clamp(-CLIP, CLIP)).exp();
+            let factor = (self.rate * (slope - common).clamp(-CLIP, CLIP)).exp();
             self.lambda[k] = (self.lambda[k] * factor).max(least);
         }
         let after: f64 = present.iter().map(|&k| self.lambda[k]).sum();

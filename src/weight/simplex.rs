@@ -47,7 +47,9 @@ pub(super) fn minimise(model: &Model) -> Vec<f64> {
         let aim: Vec<f64> = model.barrier.iter().map(|b| b + mu).collect();
         let slope = model.slope(&lambda);
         // (H + diag(z/λ)) dλ = y·1 − slope + aim/λ, with y such that Σ dλ = 0.
-        let mut matrix = model.hessian.to_vec();
+        // σ·11ᵀ is nothing to a step along the simplex, and keeps a singular H from spoiling the factor.
+        let sigma = spread(model.hessian);
+        let mut matrix: Vec<f64> = model.hessian.iter().map(|h| h + sigma).collect();
         (0..n).for_each(|k| matrix[k * n + k] += z[k] / lambda[k]);
         factorise(&mut matrix, n);
         let mut step: Vec<f64> = (0..n).map(|k| aim[k] / lambda[k] - slope[k]).collect();

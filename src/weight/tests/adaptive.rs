@@ -11,7 +11,8 @@ fn rows(evidence: &Evidence, i: usize) -> Vec<&[f32]> {
     evidence.members.iter().map(row).collect()
 }
 
-/// λ_k·exp(η ∂_k), clipped and renormalised, with the slope measured on the loss itself, in which nobody can end.
+/// λ_k·exp(η ∂_k), clipped and renormalised, with the slope (less the mean one) measured on the loss itself, in which
+/// nobody can end.
 fn plain_step(evidence: &Evidence, i: usize, lambda: &[f64], mix: Mix, rate: f64) -> Vec<f64> {
     let mut one = evidence.clone();
     one.bytes = 1;
@@ -23,17 +24,17 @@ fn plain_step(evidence: &Evidence, i: usize, lambda: &[f64], mix: Mix, rate: f64
     }
     let mixture = Mixture::new(&one, mix, FLOOR).unwrap();
     let step = 1e-6;
-    // The linear slope is taken less 1, so that all slopes together weigh nothing.
-    let shift = f64::from(u8::from(mix == Mix::Linear));
     let slope = |k: usize| {
         let loss = |by: f64| {
             let mut moved = lambda.to_vec();
             moved[k] += by;
             mixture.nats_per_byte_of(&moved)
         };
-        let slope = (loss(-step) - loss(step)) / (2.0 * step) - shift;
-        slope.clamp(-3.0, 3.0)
+        (loss(-step) - loss(step)) / (2.0 * step)
     };
+    let slopes: Vec<f64> = (0..lambda.len()).map(slope).collect();
+    let mean: f64 = slopes.iter().zip(lambda).map(|(s, w)| s * w).sum();
+    let slope = |k: usize| (slopes[k] - mean).clamp(-3.0, 3.0);
     let mut after: Vec<f64> = (0..lambda.len())
         .map(|k| lambda[k] * (rate * slope(k)).exp())
         .collect();
