@@ -10,8 +10,8 @@
 //! all of it given that the text goes on: END says little about who knows the subject. (Kivinen and Warmuth,
 //! *Exponentiated gradient versus gradient descent for linear predictors*, 1997; log mixing as in Mattern, *Linear
 //! and geometric mixtures*, 2013.) Slopes are taken relative to their mean under λ, which changes nothing, and then
-//! clipped, so that one surprise does not overturn the weights; and no
-//! weight falls under [`LEAST`] of its share, so that a member can come back when the subject changes.
+//! clipped, so that one surprise does not overturn the weights; and no weight falls under 2% of its equal share, so
+//! that a member can come back when the subject changes.
 //!
 //! The weights that a symbol is predicted with never know that symbol.
 
@@ -19,7 +19,7 @@ use super::mixture::Mixture;
 use super::{Options, WeightError};
 use crate::mix::{Alphabet, Mix, Split, lift, ln_floor};
 
-/// Bound of a slope, in nats.
+/// Bound of a slope, in nats: a guard, any from 1 to 20 cost the same on the texts measured.
 const CLIP: f64 = 3.0;
 /// The least weight of a member, as a fraction of 1/K.
 const LEAST: f64 = 0.02;
