@@ -150,12 +150,18 @@ pub struct FusionArgs {
     /// How distributions are combined: log or linear [default: log]
     #[arg(long, env = "PACKLLM_MIX")]
     pub mix: Option<String>,
-    /// uniform, top1, sim, opt, or NAME=WEIGHT,… [default: sim]
+    /// uniform, top1, sim, opt, exact, adaptive, or NAME=WEIGHT,… [default: sim]
     #[arg(long, env = "PACKLLM_WEIGHTS")]
     pub weights: Option<String>,
     /// Temperature of `sim` [default: 1]
     #[arg(long, env = "PACKLLM_TAU")]
     pub tau: Option<f64>,
+    /// Bytes of text that the prior weights of `exact` are worth; 0 ignores them [default: 2]
+    #[arg(long, value_name = "N", env = "PACKLLM_PRIOR_BYTES")]
+    pub prior_bytes: Option<f64>,
+    /// How fast `adaptive` follows the text [default: 0.05]
+    #[arg(long, env = "PACKLLM_RATE")]
+    pub rate: Option<f64>,
     /// Smallest share of a token path that is evaluated; 0 evaluates all [default: 0.03]
     #[arg(long, env = "PACKLLM_EPSILON")]
     pub epsilon: Option<f64>,

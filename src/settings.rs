@@ -59,12 +59,6 @@ const MAX_SEQUENCES: usize = 250;
 /// Settles which pack and how it is loaded and fused. Files must be there; nothing is downloaded.
 pub fn plan(app: &App, pack: &PackArgs, fusion: &FusionArgs) -> Result<PackPlan> {
     let manifest = manifest(app, pack)?;
-    if let Some(member) = manifest.members.iter().find(|m| m.prior.is_some()) {
-        app.dim(&format!(
-            "note: `prior` of {} is kept, but none of today's methods uses it",
-            member.name
-        ));
-    }
     let names: Vec<String> = manifest.members.iter().map(|m| m.name.clone()).collect();
     let fusion = settle_fusion(&manifest, fusion, &names)?;
     let files: Vec<PathBuf> = manifest
@@ -229,6 +223,15 @@ pub fn settle_fusion(manifest: &Manifest, typed: &FusionArgs, names: &[String]) 
         mix,
         method,
         tau: number("tau", typed.tau, wish.tau, defaults.tau, 1e-6..=1e6)?,
+        prior_bytes: number(
+            "prior-bytes",
+            typed.prior_bytes,
+            wish.prior_bytes,
+            defaults.prior_bytes,
+            0.0..=1e9,
+        )?,
+        prior: prior(manifest)?,
+        rate: number("rate", typed.rate, wish.rate, defaults.rate, 0.0..=1.0)?,
         drop: number("drop", typed.drop, wish.drop, defaults.drop, 0.0..=1.0)?,
         floor: number("floor", typed.floor, wish.floor, defaults.floor, 0.0..=0.5)?,
         budget: Budget {
@@ -242,6 +245,19 @@ pub fn settle_fusion(manifest: &Manifest, typed: &FusionArgs, names: &[String]) 
             heads,
         },
     })
+}
+
+/// The members' prior weights; empty if the manifest has none. A member without one counts as 1.
+fn prior(manifest: &Manifest) -> Result<Vec<f64>> {
+    let members = &manifest.members;
+    if members.iter().all(|m| m.prior.is_none()) {
+        return Ok(Vec::new());
+    }
+    let prior: Vec<f64> = members.iter().map(|m| m.prior.unwrap_or(1.0)).collect();
+    if prior.iter().all(|p| *p == 0.0) {
+        return usage("`prior` in the manifest: at least one member needs more than 0");
+    }
+    Ok(prior)
 }
 
 /// Threads of each member. Members evaluate at the same time, and more threads than cores spin

@@ -7,7 +7,7 @@ use crate::settings::{self, usage};
 use anyhow::Result;
 use packllm::chat::Message;
 use packllm::engine::{Ending, Fusion, Wish};
-use packllm::weight::{self, Evidence, Method, Mixture};
+use packllm::weight::{self, Certificate, Evidence, Method, Mixture};
 use serde_json::{Map, Value, json};
 use std::io::Write;
 use std::process::ExitCode;
@@ -17,6 +17,8 @@ struct Row {
     method: String,
     lambda: Vec<f64>,
     bits_per_byte: f64,
+    /// Of `exact`.
+    certificate: Option<Certificate>,
 }
 
 pub fn run(app: &App, args: &WeighArgs) -> Result<ExitCode> {
@@ -56,10 +58,19 @@ pub fn run(app: &App, args: &WeighArgs) -> Result<ExitCode> {
 fn weigh(evidence: &Evidence, fusion: &Fusion) -> Result<Vec<Row>> {
     let mixture = Mixture::new(evidence, fusion.mix, fusion.floor)?;
     let given = Some(fusion.method.clone()).filter(|m| matches!(m, Method::Given(_)));
-    let methods = [Method::Uniform, Method::Top1, Method::Sim, Method::Opt];
+    let methods = [
+        Method::Uniform,
+        Method::Top1,
+        Method::Sim,
+        Method::Opt,
+        Method::Exact,
+        Method::Adaptive,
+    ];
+    let options = fusion.weighing();
     let row = |method: Method| -> Result<Row> {
-        let weights = weight::weights(&method, evidence, fusion.tau, fusion.mix, fusion.floor)?;
+        let weights = weight::weights(&method, evidence, &options)?;
         let bits_per_byte = mixture.bits_per_byte(&weights.lambda)?;
+        let certificate = weights.certificate.filter(|_| method == Method::Exact);
         let method = match method {
             Method::Given(_) => "given".to_owned(),
             named => named.to_string(),
@@ -68,6 +79,7 @@ fn weigh(evidence: &Evidence, fusion: &Fusion) -> Result<Vec<Row>> {
             method,
             lambda: weights.lambda,
             bits_per_byte,
+            certificate,
         })
     };
     methods.into_iter().chain(given).map(row).collect()
@@ -118,7 +130,27 @@ fn write_table(
             weights.join("  ")
         )?;
     }
+    for row in rows {
+        if let Some(certificate) = &row.certificate {
+            writeln!(out, "\n{}: {}", row.method, solved(certificate))?;
+        }
+    }
     Ok(())
+}
+
+/// How well a problem was solved, in words.
+fn solved(certificate: &Certificate) -> String {
+    let Certificate {
+        gap,
+        passes,
+        convex,
+    } = certificate;
+    let of = if *convex {
+        "gap"
+    } else {
+        "gap (first-order: only some members can end a turn)"
+    };
+    format!("{of} {gap:.0e} nats per byte after {passes} passes")
 }
 
 fn document(session: &Session<'_>, evidence: &Evidence, rows: &[Row]) -> Value {

@@ -11,6 +11,7 @@ mod answer;
 pub mod branches;
 mod chain;
 mod error;
+mod fusion;
 mod load;
 mod meter;
 mod prompt;
@@ -20,6 +21,7 @@ mod worker;
 
 pub use answer::{Answer, Event, Finish, Generation};
 pub use error::EngineError;
+pub use fusion::Fusion;
 pub use load::{MemberInfo, MemberSpec};
 pub use meter::{Operation, Spent};
 pub use prompt::{Ending, Place, Prompt, Segment, Start};
@@ -27,8 +29,7 @@ pub use replay::Recording;
 pub use seat::{Standing, Wish};
 pub use worker::Loader;
 
-use crate::mix::{self, Mix};
-use crate::vocab::cover::Budget;
+use crate::mix;
 use crate::vocab::{Alphabet, identical};
 use crate::weight::{self, Evidence, MemberEvidence, Method};
 use chain::{ScoredRows, Scores};
@@ -36,39 +37,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use worker::{Command, Gone, Reply, Worker};
-
-/// How members are fused.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Fusion {
-    /// The shared alphabet; None: tokens if all vocabularies are identical, else bytes.
-    pub alphabet: Option<Alphabet>,
-    /// How distributions are combined.
-    pub mix: Mix,
-    /// Smallest probability a member may give a symbol in log mixing.
-    pub floor: f64,
-    /// Where weights come from.
-    pub method: Method,
-    /// Temperature of `sim`.
-    pub tau: f64,
-    /// Members under this weight are not evaluated.
-    pub drop: f64,
-    /// How much of a cover is evaluated.
-    pub budget: Budget,
-}
-
-impl Default for Fusion {
-    fn default() -> Self {
-        Self {
-            alphabet: None,
-            mix: Mix::Log,
-            floor: mix::DEFAULT_FLOOR,
-            method: Method::Sim,
-            tau: weight::DEFAULT_TAU,
-            drop: weight::DEFAULT_DROP,
-            budget: Budget::default(),
-        }
-    }
-}
 
 /// A pack at work.
 pub struct Engine {
@@ -283,7 +251,7 @@ impl Engine {
                 scores: true,
                 ..Wish::NOTHING
             },
-            Method::Opt => Wish {
+            Method::Opt | Method::Exact | Method::Adaptive => Wish {
                 scores: true,
                 rows: true,
                 ..Wish::NOTHING
@@ -331,21 +299,15 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Weight`].
     pub fn weigh(&mut self) -> Result<weight::Weights, EngineError> {
-        let Fusion {
-            method,
-            tau,
-            mix,
-            floor,
-            drop,
-            ..
-        } = &self.fusion;
+        let Fusion { method, drop, .. } = &self.fusion;
         let mut weights = if self.members.len() == 1 {
             weight::Weights {
                 lambda: vec![1.0],
                 no_evidence: false,
+                certificate: None,
             }
         } else {
-            weight::weights(method, &self.evidence()?, *tau, *mix, *floor)?
+            weight::weights(method, &self.evidence()?, &self.fusion.weighing())?
         };
         let ender = (0..self.members.len())
             .filter(|&k| self.can_end[k])

@@ -52,6 +52,10 @@ pub struct Fusion {
     pub weights: Option<String>,
     /// Temperature of `sim`, above 0.
     pub tau: Option<f64>,
+    /// Bytes of evidence that the members' `prior` is worth in `exact`, at least 0.
+    pub prior_bytes: Option<f64>,
+    /// How fast `adaptive` follows the text, from 0 to 1.
+    pub rate: Option<f64>,
     /// Share of a member's mass under which a fork is not decoded, in [0, 1).
     pub epsilon: Option<f64>,
     /// Most live heads of a member, at least 1.
@@ -252,7 +256,16 @@ pub(super) fn valid_name(name: &str) -> bool {
 
 fn fusion(section: &Section) -> Result<Fusion, PackError> {
     section.only(&[
-        "vocab", "mix", "weights", "tau", "epsilon", "heads", "drop", "floor",
+        "vocab",
+        "mix",
+        "weights",
+        "tau",
+        "prior_bytes",
+        "rate",
+        "epsilon",
+        "heads",
+        "drop",
+        "floor",
     ])?;
     let below_one = |value: &DeValue| number(value).filter(|share| (0.0..1.0).contains(share));
     Ok(Fusion {
@@ -261,6 +274,12 @@ fn fusion(section: &Section) -> Result<Fusion, PackError> {
         weights: section.get("weights", "a string", string)?,
         tau: section.get("tau", "a number above 0", |value| {
             number(value).filter(|tau| *tau > 0.0)
+        })?,
+        prior_bytes: section.get("prior_bytes", "a number that is not negative", |value| {
+            number(value).filter(|bytes| *bytes >= 0.0)
+        })?,
+        rate: section.get("rate", "a number from 0 to 1", |value| {
+            number(value).filter(|rate| (0.0..=1.0).contains(rate))
         })?,
         epsilon: section.get("epsilon", "a number from 0 to below 1", below_one)?,
         heads: section.get("heads", "a whole number from 1 to 4096", whole(1, 4096))?,

@@ -17,16 +17,22 @@ pub enum Method {
     Sim,
     /// Greedy search for the lowest loss of the mixture.
     Opt,
+    /// The lowest loss of the mixture, tempered by a prior.
+    Exact,
+    /// As `exact`, then following the text by exponentiated gradient.
+    Adaptive,
     /// As given: every member's name and weight in member order, sum 1.
     Given(Vec<(String, f64)>),
 }
 
 /// Names of the methods that derive weights.
-const NAMES: [(&str, Method); 4] = [
+const NAMES: [(&str, Method); 6] = [
     ("uniform", Method::Uniform),
     ("top1", Method::Top1),
     ("sim", Method::Sim),
     ("opt", Method::Opt),
+    ("exact", Method::Exact),
+    ("adaptive", Method::Adaptive),
 ];
 
 /// Why a `--weights` value was refused.
@@ -68,7 +74,7 @@ pub enum MethodError {
 }
 
 impl Method {
-    /// Reads `uniform`, `top1`, `sim`, `opt`, or weights like `name=0.7,other=0.3`, which are normalised;
+    /// Reads `uniform`, `top1`, `sim`, `opt`, `exact`, `adaptive`, or weights like `name=0.7,other=0.3`, which are normalised;
     /// members that are not named get 0. `names` are the members' names in member order.
     ///
     /// # Errors

@@ -22,6 +22,35 @@ pub struct Mixture<'a> {
     splits: Vec<Vec<Split>>,
 }
 
+/// The members that have a say in how the text goes on, and room to mix them in.
+struct Blender {
+    /// Index and weight.
+    members: Vec<(usize, f64)>,
+    /// ln of the floor. Alone, a member has none; it is normalised all the same, so that the rounding of its row
+    /// is not taken for a difference between it and a mixture.
+    bottom: f64,
+    row: Vec<f64>,
+    sum: Vec<f64>,
+}
+
+impl Blender {
+    fn of(mixture: &Mixture, lambda: &[f64]) -> Self {
+        let all = lambda.iter().copied().enumerate();
+        let members: Vec<(usize, f64)> = all.filter(|(_, w)| *w > 0.0).collect();
+        let alone = members.len() == 1;
+        Blender {
+            members,
+            bottom: if alone {
+                f64::NEG_INFINITY
+            } else {
+                mixture.ln_floor
+            },
+            row: Vec::new(),
+            sum: Vec::new(),
+        }
+    }
+}
+
 /// The symbols behind the columns.
 #[derive(Debug, Clone)]
 enum Columns {
@@ -112,64 +141,86 @@ impl<'a> Mixture<'a> {
         (self.end_loss(lambda) + self.go_on_loss(lambda)) / self.bytes()
     }
 
+    /// −ln q(x_i) for weights that sum to 1, in nats.
+    pub(super) fn nats_at(&self, i: usize, lambda: &[f64]) -> f64 {
+        let mut blender = Blender::of(self, lambda);
+        self.end_nats(i, &self.votes(lambda)) + self.go_on_nats(i, &mut blender)
+    }
+
     /// Σ −ln(1 − q(END)), in nats.
     pub(super) fn end_loss(&self, lambda: &[f64]) -> f64 {
-        let may_end = |k: usize| {
-            self.evidence.members[k].can_end && !self.evidence.alphabet.ends().is_empty()
-        };
+        let shares = self.votes(lambda);
+        (0..self.len()).map(|i| self.end_nats(i, &shares)).sum()
+    }
+
+    fn votes(&self, lambda: &[f64]) -> Vec<f64> {
         let mut shares = Vec::new();
-        votes(lambda, may_end, &mut shares);
-        let go_on =
-            |i: usize| pool_end(self.mix, self.ln_floor, &shares, |k| self.splits[k][i]).go_on;
-        (0..self.len()).map(|i| -go_on(i)).sum()
+        votes(lambda, |k| self.may_end(k), &mut shares);
+        shares
+    }
+
+    fn end_nats(&self, i: usize, shares: &[f64]) -> f64 {
+        -pool_end(self.mix, self.ln_floor, shares, |k| self.splits[k][i]).go_on
     }
 
     /// Σ −ln M(p_k(x_i | not END)), in nats.
     fn go_on_loss(&self, lambda: &[f64]) -> f64 {
-        let members: Vec<(usize, f64)> = lambda
-            .iter()
-            .copied()
-            .enumerate()
-            .filter(|(_, w)| *w > 0.0)
-            .collect();
-        // Alone, a member has no floor; it is normalised all the same, so that the rounding of its row is not
-        // taken for a difference between it and a mixture.
-        let alone = members.len() == 1;
-        let bottom = if alone {
-            f64::NEG_INFINITY
-        } else {
-            self.ln_floor
-        };
-        let mut loss = 0.0;
-        let mut row = Vec::new();
-        let mut sum = Vec::new();
-        for i in 0..self.len() {
-            loss -= match self.mix {
-                Mix::Linear => {
-                    let part = |&(k, w): &(usize, f64)| w * self.conditional_target(k, i).exp();
-                    members.iter().map(part).sum::<f64>().ln()
-                }
-                Mix::Log => {
-                    row.resize(self.width(i), 0.0);
-                    sum.clear();
-                    sum.resize(self.width(i), 0.0);
-                    for &(k, w) in &members {
-                        self.conditional(k, i, &mut row);
-                        for (s, x) in sum.iter_mut().zip(&row) {
-                            *s += w * lift(*x, bottom);
-                        }
-                    }
-                    let p = |(c, s): (usize, &f64)| self.copies(i, c) * s.exp();
-                    let z: f64 = sum.iter().enumerate().map(p).sum();
-                    if z > 0.0 {
-                        sum[self.target(i)] - z.ln()
-                    } else {
-                        f64::NEG_INFINITY
+        let mut blender = Blender::of(self, lambda);
+        (0..self.len())
+            .map(|i| self.go_on_nats(i, &mut blender))
+            .sum()
+    }
+
+    fn go_on_nats(&self, i: usize, blender: &mut Blender) -> f64 {
+        let Blender {
+            members,
+            bottom,
+            row,
+            sum,
+        } = blender;
+        match self.mix {
+            Mix::Linear => {
+                let part = |&(k, w): &(usize, f64)| w * self.conditional_target(k, i).exp();
+                -members.iter().map(part).sum::<f64>().ln()
+            }
+            Mix::Log => {
+                row.resize(self.width(i), 0.0);
+                sum.clear();
+                sum.resize(self.width(i), 0.0);
+                for &(k, w) in members.iter() {
+                    self.conditional(k, i, row);
+                    for (s, x) in sum.iter_mut().zip(row.iter()) {
+                        *s += w * lift(*x, *bottom);
                     }
                 }
-            };
+                let p = |(c, s): (usize, &f64)| self.copies(i, c) * s.exp();
+                let z: f64 = sum.iter().enumerate().map(p).sum();
+                if z > 0.0 {
+                    z.ln() - sum[self.target(i)]
+                } else {
+                    f64::INFINITY
+                }
+            }
         }
-        loss
+    }
+
+    fn may_end(&self, k: usize) -> bool {
+        self.evidence.members[k].can_end && !self.evidence.alphabet.ends().is_empty()
+    }
+
+    /// The members that decide about END.
+    pub(super) fn enders(&self) -> Vec<usize> {
+        (0..self.members()).filter(|&k| self.may_end(k)).collect()
+    }
+
+    /// Member k's end or go on at position i.
+    pub(super) fn split(&self, k: usize, i: usize) -> Split {
+        self.splits[k][i]
+    }
+
+    /// Number of members.
+    pub(super) fn members(&self) -> usize {
+        self.evidence.members.len()
     }
 
     pub(super) fn mix(&self) -> Mix {

@@ -2,6 +2,9 @@ use super::*;
 use crate::mix::{Alphabet, Mixer};
 use proptest::prelude::*;
 
+mod adaptive;
+mod exact;
+
 const N: usize = 7;
 const SIZE: usize = 12;
 const FLOOR: f64 = 1e-6;
@@ -35,6 +38,16 @@ fn evidence(members: usize) -> impl Strategy<Value = Evidence> {
             symbols,
         }
     })
+}
+
+/// Options for one mix, without a prior.
+fn bare(mix: Mix) -> Options {
+    Options {
+        mix,
+        floor: FLOOR,
+        prior_bytes: 0.0,
+        ..Options::default()
+    }
 }
 
 fn dense(member: &MemberEvidence) -> &[f32] {
@@ -141,7 +154,7 @@ proptest! {
         let a = mixture_bits_per_byte(&lambda, &sparse, mix, FLOOR).unwrap();
         let b = plain_loss(&spread, &lambda, mix);
         prop_assert!((a - b).abs() < 1e-5, "{a} {b}");
-        let opt = weights(&Method::Opt, &sparse, 1.0, mix, FLOOR).unwrap().lambda;
+        let opt = weights(&Method::Opt, &sparse, &bare(mix)).unwrap().lambda;
         let twin = plain_opt(&spread, mix);
         let (a, b) = (plain_loss(&spread, &opt, mix), plain_loss(&spread, &twin, mix));
         prop_assert!((a - b).abs() < 1e-4, "{opt:?} {twin:?}");
@@ -149,11 +162,11 @@ proptest! {
 
     #[test]
     fn opt_is_the_plain_search(evidence in evidence(4), mix in mixes()) {
-        let fast = weights(&Method::Opt, &evidence, 1.0, mix, FLOOR).unwrap().lambda;
+        let fast = weights(&Method::Opt, &evidence, &bare(mix)).unwrap().lambda;
         let slow = plain_opt(&evidence, mix);
         prop_assert!((fast.iter().sum::<f64>() - 1.0).abs() < 1e-12);
         prop_assert!(fast.iter().zip(&slow).all(|(a, b)| (a - b).abs() < 1e-9), "{fast:?} {slow:?}");
-        let top1 = weights(&Method::Top1, &evidence, 1.0, mix, FLOOR).unwrap().lambda;
+        let top1 = weights(&Method::Top1, &evidence, &bare(mix)).unwrap().lambda;
         prop_assert!(plain_loss(&evidence, &fast, mix) <= plain_loss(&evidence, &top1, mix) + 1e-9);
     }
 
@@ -161,9 +174,10 @@ proptest! {
     fn order_of_members_is_immaterial(evidence in evidence(3), mix in mixes()) {
         let mut turned = evidence.clone();
         turned.members.rotate_left(1);
+        let options = Options { tau: 0.7, ..bare(mix) };
         for method in [Method::Uniform, Method::Top1, Method::Sim, Method::Opt] {
-            let mut a = weights(&method, &evidence, 0.7, mix, FLOOR).unwrap().lambda;
-            let b = weights(&method, &turned, 0.7, mix, FLOOR).unwrap().lambda;
+            let mut a = weights(&method, &evidence, &options).unwrap().lambda;
+            let b = weights(&method, &turned, &options).unwrap().lambda;
             a.rotate_left(1);
             prop_assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-9), "{method}");
         }
@@ -171,7 +185,7 @@ proptest! {
 
     #[test]
     fn sim_follows_the_losses(evidence in evidence(4), tau in 0.01..10.0f64) {
-        let lambda = weights(&Method::Sim, &evidence, tau, Mix::Log, FLOOR).unwrap().lambda;
+        let lambda = weights(&Method::Sim, &evidence, &Options { tau, ..bare(Mix::Log) }).unwrap().lambda;
         prop_assert!((lambda.iter().sum::<f64>() - 1.0).abs() < 1e-12);
         for a in 0..4 {
             for b in 0..4 {
@@ -220,7 +234,7 @@ fn losses(nats: &[[f32; 4]]) -> Evidence {
 }
 
 fn derive(method: Method, evidence: &Evidence) -> Result<Weights, WeightError> {
-    weights(&method, evidence, 1.0, Mix::Log, FLOOR)
+    weights(&method, evidence, &bare(Mix::Log))
 }
 
 #[test]
@@ -245,7 +259,13 @@ fn empty_evidence_is_uniform_and_says_so() {
     evidence.bytes = 0;
     evidence.symbols.clear();
     evidence.members.iter_mut().for_each(|m| m.nats.clear());
-    for method in [Method::Top1, Method::Sim, Method::Opt] {
+    for method in [
+        Method::Top1,
+        Method::Sim,
+        Method::Opt,
+        Method::Exact,
+        Method::Adaptive,
+    ] {
         let derived = derive(method, &evidence).unwrap();
         assert_eq!(
             (derived.lambda, derived.no_evidence),
@@ -277,7 +297,11 @@ fn bad_evidence_is_an_error() {
         derive(Method::Opt, &fine),
         Err(WeightError::NoRows { member: 0 })
     );
-    let tau = weights(&Method::Sim, &fine, 0.0, Mix::Log, FLOOR);
+    let options = Options {
+        tau: 0.0,
+        ..bare(Mix::Log)
+    };
+    let tau = weights(&Method::Sim, &fine, &options);
     assert_eq!(tau, Err(WeightError::Tau(0.0)));
     let mut end = fine.clone();
     end.symbols[2] = 256;
@@ -320,6 +344,8 @@ fn methods_parse_and_show() {
         "top1",
         "sim",
         "opt",
+        "exact",
+        "adaptive",
         "smollm2=0.75,gemma=0.25",
         "a=b=1",
     ] {

@@ -14,7 +14,7 @@ fn the_document_has_every_field_and_adds_up() {
         let document: Value = user.json(&line(
             "weigh",
             &pack,
-            &[&["-p", TEXT, "--json"], raw].concat(),
+            &[&["-p", TEXT, "--json", "--prior-bytes", "0"], raw].concat(),
         ));
         assert_eq!(document["bytes"], TEXT.len());
         let members = document["members"].as_array().unwrap();
@@ -31,7 +31,7 @@ fn the_document_has_every_field_and_adds_up() {
             );
         }
         let best = usize::from(bits(1) < bits(0));
-        for method in ["uniform", "top1", "sim", "opt"] {
+        for method in ["uniform", "top1", "sim", "opt", "exact", "adaptive"] {
             let lambda: Vec<f64> =
                 serde_json::from_value(document["weights"][method].clone()).unwrap();
             assert!((lambda.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{method}");
@@ -50,6 +50,10 @@ fn the_document_has_every_field_and_adds_up() {
             }
             if method == "opt" {
                 assert!(mixture <= bits(best) + 1e-3);
+            }
+            if method == "exact" {
+                let opt = document["bits_per_byte"]["opt"].as_f64().unwrap();
+                assert!(mixture <= opt + 1e-9, "{mixture} {opt}");
             }
         }
     }
@@ -75,7 +79,51 @@ fn the_table_names_members_and_methods() {
             "top1",
             "sim",
             "opt",
+            "exact",
+            "adaptive",
+            "nats per byte after",
         ],
     );
     says(&table, &["given", "bpe 0.300  spm 0.700"]);
+}
+
+#[test]
+fn the_prior_of_the_manifest_counts_as_much_as_the_flag_says() {
+    let user = User::new();
+    let (bpe, spm) = user.models();
+    let manifest = |priors: [&str; 2]| {
+        let member = |name: &str, file: &str, prior: &str| {
+            format!("[[member]]\nname = \"{name}\"\nfile = \"{file}\"\n{prior}\n")
+        };
+        let members = [
+            member("bpe", &bpe, priors[0]),
+            member("spm", &spm, priors[1]),
+        ];
+        let path = user.path("prior.toml");
+        let text = format!("name = \"p\"\n{}{}", members[0], members[1]);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let typed = |pack: &str, bytes: &str| -> Vec<String> {
+        let words = ["weigh", "--pack", pack, "-p", TEXT, "--json"];
+        let words = words.into_iter().chain(["--prior-bytes", bytes]);
+        words.map(str::to_owned).collect()
+    };
+    let weights = |priors: [&str; 2], bytes: &str| -> Vec<f64> {
+        let typed = typed(&manifest(priors), bytes);
+        let typed: Vec<&str> = typed.iter().map(String::as_str).collect();
+        let document: Value = user.json(&typed);
+        serde_json::from_value(document["weights"]["exact"].clone()).unwrap()
+    };
+    let near = |lambda: &[f64], first: f64| (lambda[0] - first).abs() < 1e-3;
+    // A member without a prior counts as 1; without any, all count alike.
+    assert!(near(&weights(["prior = 3", ""], "1e7"), 0.75));
+    assert!(near(&weights(["", ""], "1e7"), 0.5));
+    assert_eq!(
+        weights(["prior = 3", ""], "0"),
+        weights(["", "prior = 3"], "0")
+    );
+    let typed = typed(&manifest(["prior = 0", "prior = 0"]), "1");
+    let typed: Vec<&str> = typed.iter().map(String::as_str).collect();
+    assert!(user.misused(&typed).contains("`prior`"));
 }

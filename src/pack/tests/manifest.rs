@@ -112,6 +112,14 @@ fn errors_name_key_and_line() {
             "p.toml:3: `tau` must be a number above 0, not nan",
         ),
         (
+            PLAIN.replace("weights = \"sim\"", "prior_bytes = -1"),
+            "p.toml:3: `prior_bytes` must be a number that is not negative, not -1",
+        ),
+        (
+            PLAIN.replace("weights = \"sim\"", "rate = 2"),
+            "p.toml:3: `rate` must be a number from 0 to 1, not 2",
+        ),
+        (
             PLAIN.replace("weights = \"sim\"", "epsilon = -0.1"),
             "p.toml:3: `epsilon` must be a number from 0 to below 1, not -0.1",
         ),
@@ -223,7 +231,7 @@ proptest! {
     fn manifests_survive_writing(members in proptest::collection::vec(any_member(), 1..4), tau in proptest::option::of(1e-9..1e9)) {
         let mut members = members;
         members.iter_mut().enumerate().for_each(|(index, member)| member.name.push_str(&index.to_string()));
-        let fusion = Fusion { tau, heads: tau.map(|_| 3), ..Fusion::default() };
+        let fusion = Fusion { tau, prior_bytes: tau, rate: tau.map(|t| 1.0 / (1.0 + t)), heads: tau.map(|_| 3), ..Fusion::default() };
         let manifest = Manifest { name: "p".into(), fusion, members, origin: Origin::File("p.toml".into()) };
         prop_assert_eq!(parse(&manifest.to_toml().unwrap()).unwrap(), manifest);
     }

@@ -1,0 +1,63 @@
+//! The settings of a fusion.
+
+use crate::mix::{self, Mix};
+use crate::vocab::Alphabet;
+use crate::vocab::cover::Budget;
+use crate::weight::{self, Method};
+
+/// How members are fused.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fusion {
+    /// The shared alphabet; None: tokens if all vocabularies are identical, else bytes.
+    pub alphabet: Option<Alphabet>,
+    /// How distributions are combined.
+    pub mix: Mix,
+    /// Smallest probability a member may give a symbol in log mixing.
+    pub floor: f64,
+    /// Where weights come from.
+    pub method: Method,
+    /// Temperature of `sim`.
+    pub tau: f64,
+    /// Bytes of evidence that the prior of `exact` is worth.
+    pub prior_bytes: f64,
+    /// Prior weights of `exact`, one a member in any unit; empty if all count alike.
+    pub prior: Vec<f64>,
+    /// How fast `adaptive` follows the text.
+    pub rate: f64,
+    /// Members under this weight are not evaluated.
+    pub drop: f64,
+    /// How much of a cover is evaluated.
+    pub budget: Budget,
+}
+
+impl Default for Fusion {
+    fn default() -> Self {
+        Self {
+            alphabet: None,
+            mix: Mix::Log,
+            floor: mix::DEFAULT_FLOOR,
+            method: Method::Sim,
+            tau: weight::DEFAULT_TAU,
+            prior_bytes: weight::DEFAULT_PRIOR_BYTES,
+            prior: Vec::new(),
+            rate: weight::DEFAULT_RATE,
+            drop: weight::DEFAULT_DROP,
+            budget: Budget::default(),
+        }
+    }
+}
+
+impl Fusion {
+    /// What weights are derived with.
+    #[must_use]
+    pub fn weighing(&self) -> weight::Options {
+        weight::Options {
+            mix: self.mix,
+            floor: self.floor,
+            tau: self.tau,
+            prior_bytes: self.prior_bytes,
+            prior: self.prior.clone(),
+            rate: self.rate,
+        }
+    }
+}
