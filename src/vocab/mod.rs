@@ -5,10 +5,12 @@
 //! * [`dist`]: one next-token distribution and its masses over such ranges.
 //! * [`cover`]: the 257-symbol alphabet (256 bytes and END): all token paths that spell a text.
 //! * [`prior`]: what may follow a token path that was not evaluated.
+//! * [`mined`]: the published alternative to all this: a map from one vocabulary to another.
 //! * [`speller`]: exact tokenisation of given bytes.
 
 pub mod cover;
 pub mod dist;
+pub mod mined;
 pub mod prior;
 pub mod sorted;
 pub mod speller;
