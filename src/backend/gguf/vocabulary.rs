@@ -134,7 +134,11 @@ fn arrays(header: &Header) -> Result<(Vec<Vec<u8>>, Vec<u32>), Fault> {
 
 /// The strings of an array that the parser has walked over. The file may have changed since, so
 /// lengths are checked again.
-fn texts(source: &mut (impl Read + Seek), array: &Array, limit: u64) -> std::io::Result<Vec<Vec<u8>>> {
+fn texts(
+    source: &mut (impl Read + Seek),
+    array: &Array,
+    limit: u64,
+) -> std::io::Result<Vec<Vec<u8>>> {
     source.seek(SeekFrom::Start(array.offset))?;
     let mut left = limit;
     let mut texts = Vec::new();

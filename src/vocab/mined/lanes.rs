@@ -7,7 +7,7 @@
 //! 0 or 1, so a column is two bit vectors, `plus` and `minus`, and the next one follows with a dozen
 //! word operations (Myers 1999, in the form of Hyyrö 2003 for the distance between whole strings).
 //! Targets with a common prefix share its columns: the trie is walked depth first with one column per
-//! depth. Patterns of at most `W::BITS` symbols share a register, one a lane, so that a step of the
+//! depth. Patterns of at most the word.s bits symbols share a register, one a lane, so that a step of the
 //! walk serves them all.
 //!
 //! # Pruning
@@ -39,8 +39,6 @@ pub(super) trait Word:
     + BitXor<Output = Self>
     + Not<Output = Self>
 {
-    /// Longest pattern: symbols.
-    const BITS: usize;
     const ZERO: Self;
     const ONE: Self;
     /// More than any distance, with room for 1 more.
@@ -57,7 +55,6 @@ pub(super) trait Word:
 macro_rules! word {
     ($($int:ty),*) => {$(
         impl Word for $int {
-            const BITS: usize = <$int>::BITS as usize;
             const ZERO: Self = 0;
             const ONE: Self = 1;
             const FAR: Self = u16::MAX as Self / 2;
@@ -116,7 +113,7 @@ impl<'t, W: Word, const N: usize> Search<'t, W, N> {
     }
 
     /// Betters `found[l]`, some target and its distance, to the best target for `patterns[l]`: the
-    /// nearest, of several the one of lowest rank. At most N patterns of 1 to `W::BITS` symbols.
+    /// nearest, of several the one of lowest rank. At most N patterns of 1 to the word.s bits symbols.
     pub fn run(&mut self, patterns: &[&[u32]], found: &mut [Found]) {
         let mut lanes = Lanes::new(found);
         for (l, pattern) in patterns.iter().enumerate().take(N) {
@@ -142,7 +139,12 @@ impl<'t, W: Word, const N: usize> Search<'t, W, N> {
             #[inline(always)]
             || self.walk(&mut lanes),
         );
-        for &symbol in patterns.iter().copied().flatten().filter(|&&s| s != FOREIGN) {
+        for &symbol in patterns
+            .iter()
+            .copied()
+            .flatten()
+            .filter(|&&s| s != FOREIGN)
+        {
             self.row_of[symbol as usize] = 0;
         }
         self.matches.truncate(1);
@@ -227,8 +229,16 @@ impl<W: Word, const N: usize> Lanes<W, N> {
             let same = ((eq & plus).plus(plus) ^ plus) | eq | minus;
             let up = minus | !(same | plus);
             let down = plus & same;
-            let rises = if up & self.last[l] == W::ZERO { W::ZERO } else { W::ONE };
-            let falls = if down & self.last[l] == W::ZERO { W::ZERO } else { W::ONE };
+            let rises = if up & self.last[l] == W::ZERO {
+                W::ZERO
+            } else {
+                W::ONE
+            };
+            let falls = if down & self.last[l] == W::ZERO {
+                W::ZERO
+            } else {
+                W::ONE
+            };
             next.distance[l] = column.distance[l].plus(rises).less(falls);
             // D[0][j] grows with every symbol.
             let (up, down) = (up.double() | W::ONE, down.double());

@@ -84,7 +84,10 @@ impl Targets {
             .chunk_by(|&a, &b| lanes_for(patterns[a].len()) == lanes_for(patterns[b].len()))
             .flat_map(|class| class.chunks(lanes_for(patterns[class[0]].len()).count()))
             .collect();
-        let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(patterns.len() - order.len()));
+        let (next, done) = (
+            AtomicUsize::new(0),
+            AtomicUsize::new(patterns.len() - order.len()),
+        );
         let stopped = AtomicBool::new(false);
         let found = Mutex::new(&mut result);
         let work = || {
@@ -100,7 +103,9 @@ impl Targets {
                     return;
                 }
             }
-            let mut all = found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut all = found
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
             own.into_iter().for_each(|(i, best)| all[i] = Some(best));
         };
         std::thread::scope(|scope| {

@@ -114,7 +114,10 @@ fn patterns_of_every_length_fill_their_words() {
         let run = |n: usize| "ab".repeat(n)[..n].as_bytes().to_vec();
         let reference = of_pieces(&[[run(length), b"x".to_vec()].concat(), run(length)], &[]);
         let member = of_pieces(&[b"q".to_vec(), run(length - 1), run(length + 3)], &[]);
-        assert_eq!(links(&align(&reference, &member)), brute(&reference, &member));
+        assert_eq!(
+            links(&align(&reference, &member)),
+            brute(&reference, &member)
+        );
     }
 }
 
@@ -195,7 +198,10 @@ fn control_tokens_are_mapped_by_their_role_only() {
     assert_eq!(links(&align(&text, &member)), [Link::Near(0, 5)]);
     // No end token, and BOS is text: nothing to map to.
     let bare = vocab(&[b"a"], &[]);
-    assert_eq!(links(&align(&reference, &bare))[1..], [Link::Unreachable; 6]);
+    assert_eq!(
+        links(&align(&reference, &bare))[1..],
+        [Link::Unreachable; 6]
+    );
 }
 
 #[test]

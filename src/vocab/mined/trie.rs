@@ -67,7 +67,9 @@ impl Trie {
         while path.len() > keep {
             let Some(index) = path.pop() else { return };
             self.nodes[index].skip = self.nodes.len() as u32;
-            let Node { longest, lowest, .. } = self.nodes[index];
+            let Node {
+                longest, lowest, ..
+            } = self.nodes[index];
             if let Some(&parent) = path.last() {
                 let parent = &mut self.nodes[parent];
                 parent.longest = parent.longest.max(longest);
