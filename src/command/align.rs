@@ -96,6 +96,20 @@ impl Classes {
         self.near.values().map(Vec::len).sum()
     }
 
+    /// The tokens mapped by distance, the larger distances together.
+    fn ranges(&self) -> Vec<(String, Vec<Token>)> {
+        let one = |distance: u32| (format!("  {distance}"), distance..=distance);
+        let rest = [("  9 to 16", 9..=16), ("  over 16", 17..=u32::MAX)];
+        let rest = rest.map(|(title, range)| (title.to_owned(), range));
+        let tokens = |range| self.near.range(range).flat_map(|(_, t)| t.iter().copied());
+        (1..=8)
+            .map(one)
+            .chain(rest)
+            .map(|(title, range)| (title, tokens(range).collect::<Vec<Token>>()))
+            .filter(|(_, tokens)| !tokens.is_empty())
+            .collect()
+    }
+
     fn write(&self, out: &mut impl Write, of: &Alignment, examples: usize) -> Result<()> {
         let all = of.map.len();
         let [reference, member] = [&of.files[0], &of.files[1]].map(|file| file.display());
@@ -109,14 +123,14 @@ impl Classes {
         };
         row("equal".into(), self.equal, Vec::new());
         row("by distance".into(), self.near(), Vec::new());
-        for (distance, tokens) in &self.near {
+        for (title, tokens) in self.ranges() {
             let pair = |&token: &Token| {
                 let own = of.map.token(token).map(|own| shown(of.member.piece(own)));
                 let own = own.unwrap_or_default();
                 format!("{} → {own}", shown(of.reference.piece(token)))
             };
-            let examples = spread(tokens, examples).map(pair).collect();
-            row(format!("  {distance}"), tokens.len(), examples);
+            let examples = spread(&tokens, examples).map(pair).collect();
+            row(title, tokens.len(), examples);
         }
         let names = spread(&self.unreachable, examples)
             .map(|&token| shown(of.reference.piece(token)))

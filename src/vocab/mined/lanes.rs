@@ -135,10 +135,10 @@ impl<'t, W: Word, const N: usize> Search<'t, W, N> {
             // An empty lane is never near, and never keeps a subtree.
             self.columns[0].distance[l] = W::FAR;
         }
-        pulp::Arch::new().dispatch(
-            #[inline(always)]
-            || self.walk(&mut lanes),
-        );
+        pulp::Arch::new().dispatch(Walk {
+            search: self,
+            lanes: &mut lanes,
+        });
         for &symbol in patterns
             .iter()
             .copied()
@@ -161,16 +161,28 @@ impl<'t, W: Word, const N: usize> Search<'t, W, N> {
         }
         usize::from(*row)
     }
+}
+
+/// The walk over the trie, compiled for the widest registers that the machine has. (A closure would
+/// not do: the compiler calls it instead of inlining it, and it stays with the narrow ones.)
+struct Walk<'s, 't, W, const N: usize> {
+    search: &'s mut Search<'t, W, N>,
+    lanes: &'s mut Lanes<W, N>,
+}
+
+impl<W: Word, const N: usize> pulp::WithSimd for Walk<'_, '_, W, N> {
+    type Output = ();
 
     #[inline(always)]
-    fn walk(&mut self, lanes: &mut Lanes<W, N>) {
-        let nodes = self.trie.nodes.as_slice();
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        let Self { search, lanes } = self;
+        let nodes = search.trie.nodes.as_slice();
         let mut at = 0;
         while let Some(node) = nodes.get(at) {
             let depth = node.depth as usize;
-            let row = usize::from(self.row_of[node.symbol as usize]);
-            let column = lanes.next(&self.columns[depth - 1], &self.matches[row]);
-            self.columns[depth] = column;
+            let row = usize::from(search.row_of[node.symbol as usize]);
+            let column = lanes.next(&search.columns[depth - 1], &search.matches[row]);
+            search.columns[depth] = column;
             if node.rank != NO_RANK {
                 lanes.offer(&column, node.rank);
             }

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::lanes::{Found, Search, Word};
+use super::lanes::{Found, Search};
 use super::symbols::Numbering;
 use super::trie::Trie;
 
@@ -75,11 +75,22 @@ impl Targets {
         if self.sorted.is_empty() {
             return Some(result);
         }
-        // Alike patterns share a register: they leave the same subtrees out.
         let mut order: Vec<usize> = (0..patterns.len())
             .filter(|&i| (1..=LONGEST).contains(&patterns[i].len()))
             .collect();
-        order.sort_by_key(|&i| (lanes_for(patterns[i].len()), &patterns[i]));
+        let nothing = Found {
+            distance: u32::MAX,
+            rank: u32::MAX,
+        };
+        let mut starts = vec![nothing; patterns.len()];
+        order
+            .iter()
+            .for_each(|&i| starts[i] = self.start(&patterns[i]));
+        // Alike patterns share a register: they leave the same subtrees out.
+        order.sort_by_key(|&i| {
+            let class = lanes_for(patterns[i].len());
+            (class, starts[i].distance, &patterns[i])
+        });
         let groups: Vec<&[usize]> = order
             .chunk_by(|&a, &b| lanes_for(patterns[a].len()) == lanes_for(patterns[b].len()))
             .flat_map(|class| class.chunks(lanes_for(patterns[class[0]].len()).count()))
@@ -94,7 +105,7 @@ impl Targets {
             let mut searcher = Searcher::new(self);
             let mut own: Vec<(usize, Found)> = Vec::new();
             while let Some(group) = groups.get(next.fetch_add(1, Ordering::Relaxed)) {
-                searcher.run(patterns, group, &mut own);
+                searcher.run(patterns, &starts, group, &mut own);
                 let so_far = done.fetch_add(group.len(), Ordering::Relaxed) + group.len();
                 if !progress(so_far) {
                     stopped.store(true, Ordering::Relaxed);
@@ -141,8 +152,8 @@ impl Targets {
     }
 
     /// For patterns too long for the lanes: all targets whose length alone does not rule them out.
-    fn scan(&self, pattern: &[u32]) -> Found {
-        (0..self.sorted.len()).fold(self.start(pattern), |best, i| {
+    fn scan(&self, pattern: &[u32], start: Found) -> Found {
+        (0..self.sorted.len()).fold(start, |best, i| {
             let least = self.sorted[i].0.len().abs_diff(pattern.len());
             if least > best.distance as usize {
                 return best;
@@ -207,29 +218,28 @@ impl<'t> Searcher<'t> {
     }
 
     /// Finds the best targets of a group of patterns of one class.
-    fn run(&mut self, patterns: &[Vec<u32>], group: &[usize], out: &mut Vec<(usize, Found)>) {
+    fn run(
+        &mut self,
+        patterns: &[Vec<u32>],
+        starts: &[Found],
+        group: &[usize],
+        out: &mut Vec<(usize, Found)>,
+    ) {
         let own: Vec<&[u32]> = group.iter().map(|&i| patterns[i].as_slice()).collect();
-        let targets = self.targets;
+        let mut found: Vec<Found> = group.iter().map(|&i| starts[i]).collect();
         match lanes_for(own[0].len()) {
-            Class::Words16 => search(&mut self.words16, targets, &own, group, out),
-            Class::Words32 => search(&mut self.words32, targets, &own, group, out),
-            Class::Words64 => search(&mut self.words64, targets, &own, group, out),
-            Class::Words128 => search(&mut self.words128, targets, &own, group, out),
-            Class::Scan => out.extend(group.iter().map(|&i| (i, targets.scan(&patterns[i])))),
+            Class::Words16 => self.words16.run(&own, &mut found),
+            Class::Words32 => self.words32.run(&own, &mut found),
+            Class::Words64 => self.words64.run(&own, &mut found),
+            Class::Words128 => self.words128.run(&own, &mut found),
+            Class::Scan => {
+                for (pattern, found) in own.iter().zip(&mut found) {
+                    *found = self.targets.scan(pattern, *found);
+                }
+            }
         }
+        out.extend(group.iter().copied().zip(found));
     }
-}
-
-fn search<W: Word, const N: usize>(
-    search: &mut Search<'_, W, N>,
-    targets: &Targets,
-    patterns: &[&[u32]],
-    group: &[usize],
-    out: &mut Vec<(usize, Found)>,
-) {
-    let mut found: Vec<Found> = patterns.iter().map(|p| targets.start(p)).collect();
-    search.run(patterns, &mut found);
-    out.extend(group.iter().copied().zip(found));
 }
 
 /// A slice as `strsim` wants it.
