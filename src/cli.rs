@@ -177,6 +177,9 @@ pub enum VocabName {
     Auto,
     Tokens,
     Bytes,
+    /// The vocabulary of the member with the lowest loss per token, the others mapped to it by edit
+    /// distance: as published, for comparison
+    Mined,
 }
 
 /// How an answer is drawn.

@@ -28,6 +28,8 @@ pub enum Alphabet {
     Tokens,
     /// 256 bytes and END.
     Bytes,
+    /// One member's vocabulary, to which those of the others are [mapped](mined).
+    Mined,
 }
 
 impl Alphabet {
@@ -37,7 +39,14 @@ impl Alphabet {
         match self {
             Alphabet::Tokens => "tokens",
             Alphabet::Bytes => "bytes",
+            Alphabet::Mined => "mined",
         }
+    }
+
+    /// Whether its symbols are tokens of one vocabulary that all members share, as it is or mapped.
+    #[must_use]
+    pub fn is_tokens(self) -> bool {
+        self != Alphabet::Bytes
     }
 }
 

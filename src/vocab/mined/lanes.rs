@@ -236,8 +236,8 @@ impl<W: Word, const N: usize> Lanes<W, N> {
     #[inline(always)]
     fn next(&self, column: &Column<W, N>, matches: &[W; N]) -> Column<W, N> {
         let mut next = *column;
-        for l in 0..N {
-            let (plus, minus, eq) = (column.plus[l], column.minus[l], matches[l]);
+        for (l, &eq) in matches.iter().enumerate() {
+            let (plus, minus) = (column.plus[l], column.minus[l]);
             let same = ((eq & plus).plus(plus) ^ plus) | eq | minus;
             let up = minus | !(same | plus);
             let down = plus & same;

@@ -245,7 +245,7 @@ impl<'t> Searcher<'t> {
 /// A slice as `strsim` wants it.
 struct Seq<'a>(&'a [u32]);
 
-impl<'a, 'b> IntoIterator for &'a Seq<'b> {
+impl<'b> IntoIterator for &Seq<'b> {
     type Item = &'b u32;
     type IntoIter = std::slice::Iter<'b, u32>;
 

@@ -111,7 +111,7 @@ proptest! {
 fn patterns_of_every_length_fill_their_words() {
     // At 16, 32, 64 and 128 symbols the last row is the highest bit.
     for length in [15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 300] {
-        let run = |n: usize| "ab".repeat(n)[..n].as_bytes().to_vec();
+        let run = |n: usize| "ab".repeat(n).as_bytes()[..n].to_vec();
         let reference = of_pieces(&[[run(length), b"x".to_vec()].concat(), run(length)], &[]);
         let member = of_pieces(&[b"q".to_vec(), run(length - 1), run(length + 3)], &[]);
         assert_eq!(
