@@ -175,14 +175,17 @@ impl<'a> Session<'a> {
         let maps = members.iter().enumerate().map(map);
         let maps = maps.collect::<Result<Vec<Option<Arc<Map>>>>>()?;
         self.engine.refer_to(best, &maps)?;
-        let losses = members.iter().zip(&losses);
-        let losses: Vec<String> = losses
-            .map(|(member, loss)| format!("{} {loss:.3}", member.name))
+        let measured = members.iter().zip(&losses);
+        let measured: Vec<String> = measured
+            .map(|(member, loss)| match loss.is_nan() {
+                true => format!("{} not measured", member.name),
+                false => format!("{} {loss:.3}", member.name),
+            })
             .collect();
         self.note(format!(
             "the vocabulary of {} is the reference (nats per own token: {})",
             members[best].name,
-            losses.join(", ")
+            measured.join(", ")
         ));
         Ok(())
     }

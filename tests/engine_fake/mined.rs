@@ -168,7 +168,7 @@ fn turn_after_turn_everything_is_read_anew() {
 
 #[test]
 fn the_losses_are_each_members_own() {
-    let text = "abc ab ca abcab";
+    let text = "abc ab aca abcab";
     let fakes = [Fake::new(NESTED, 3), Fake::new(OTHERS, 4)];
     let losses = fakes.iter().map(|fake| {
         let mut member = fake.bare();
