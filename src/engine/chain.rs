@@ -12,6 +12,7 @@ use crate::vocab::cover::{Budget, Cover, PathId};
 use crate::vocab::sorted::SortedVocab;
 use crate::vocab::{Alphabet, SYMBOLS};
 use crate::weight::{Rows, SparseRows};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// What one member predicted for scored text.
@@ -27,6 +28,51 @@ pub struct Scores {
     pub symbols: Vec<u32>,
     /// Whole distributions, if they were asked for.
     pub rows: ScoredRows,
+}
+
+impl Scores {
+    /// Adds the entries of `more` after its own.
+    pub fn extend(&mut self, more: Scores) {
+        self.places.extend(more.places);
+        self.tokens += more.tokens;
+        self.nats.extend(more.nats);
+        self.symbols.extend(more.symbols);
+        match (&mut self.rows, more.rows) {
+            (ScoredRows::Dense(a), ScoredRows::Dense(b)) => a.extend(b),
+            (ScoredRows::Sparse(a), ScoredRows::Sparse(b)) => a.extend(&b),
+            (rows, new) if !matches!(new, ScoredRows::None) => *rows = new,
+            _ => {}
+        }
+    }
+
+    /// The entries at the given places.
+    pub fn only(&self, shared: &HashSet<(Place, u32)>) -> Scores {
+        if shared.len() == self.places.len() {
+            return self.clone();
+        }
+        let keep: Vec<usize> = (0..self.places.len())
+            .filter(|&i| shared.contains(&(self.places[i], self.symbols[i])))
+            .collect();
+        let rows = match &self.rows {
+            ScoredRows::None => ScoredRows::None,
+            ScoredRows::Dense(d) => {
+                let n = SYMBOLS;
+                ScoredRows::Dense(
+                    keep.iter()
+                        .flat_map(|&i| d[i * n..(i + 1) * n].iter().copied())
+                        .collect(),
+                )
+            }
+            ScoredRows::Sparse(s) => ScoredRows::Sparse(s.select(&keep)),
+        };
+        Scores {
+            places: keep.iter().map(|&i| self.places[i]).collect(),
+            tokens: self.tokens,
+            nats: keep.iter().map(|&i| self.nats[i]).collect(),
+            symbols: keep.iter().map(|&i| self.symbols[i]).collect(),
+            rows,
+        }
+    }
 }
 
 /// Distributions along scored text.

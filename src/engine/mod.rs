@@ -34,7 +34,7 @@ use crate::mix::{self, Mix};
 use crate::vocab::cover::Budget;
 use crate::vocab::{Alphabet, identical};
 use crate::weight::{self, Evidence, MemberEvidence, Method};
-use chain::{ScoredRows, Scores};
+use chain::Scores;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -470,48 +470,4 @@ fn shared_places(scores: &[Scores]) -> HashSet<(Place, u32)> {
     all.fold(first, |shared, s| {
         shared.intersection(&of(s)).copied().collect()
     })
-}
-
-impl Scores {
-    fn extend(&mut self, more: Scores) {
-        self.places.extend(more.places);
-        self.tokens += more.tokens;
-        self.nats.extend(more.nats);
-        self.symbols.extend(more.symbols);
-        match (&mut self.rows, more.rows) {
-            (ScoredRows::Dense(a), ScoredRows::Dense(b)) => a.extend(b),
-            (ScoredRows::Sparse(a), ScoredRows::Sparse(b)) => a.extend(&b),
-            (rows, new) if !matches!(new, ScoredRows::None) => *rows = new,
-            _ => {}
-        }
-    }
-
-    /// The entries at the given places.
-    fn only(&self, shared: &HashSet<(Place, u32)>) -> Scores {
-        if shared.len() == self.places.len() {
-            return self.clone();
-        }
-        let keep: Vec<usize> = (0..self.places.len())
-            .filter(|&i| shared.contains(&(self.places[i], self.symbols[i])))
-            .collect();
-        let rows = match &self.rows {
-            ScoredRows::None => ScoredRows::None,
-            ScoredRows::Dense(d) => {
-                let n = crate::vocab::SYMBOLS;
-                ScoredRows::Dense(
-                    keep.iter()
-                        .flat_map(|&i| d[i * n..(i + 1) * n].iter().copied())
-                        .collect(),
-                )
-            }
-            ScoredRows::Sparse(s) => ScoredRows::Sparse(s.select(&keep)),
-        };
-        Scores {
-            places: keep.iter().map(|&i| self.places[i]).collect(),
-            tokens: self.tokens,
-            nats: keep.iter().map(|&i| self.nats[i]).collect(),
-            symbols: keep.iter().map(|&i| self.symbols[i]).collect(),
-            rows,
-        }
-    }
 }
