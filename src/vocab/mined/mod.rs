@@ -17,7 +17,7 @@
 //! - **End tokens** get the end token of the same written form, else the member's EOS, else its first
 //!   end token.
 //!
-//! The map is exact: the [search](lanes) finds what a comparison of all pairs would.
+//! The map is exact: the search (`lanes`) finds what a comparison of all pairs would.
 
 mod file;
 mod lanes;
