@@ -2,10 +2,11 @@
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use packllm::backend::Member;
 use packllm::backend::llama::LlamaMember;
+use packllm::backend::{Member, Vocab};
 use packllm::engine::{Engine, MemberSpec};
-use packllm::pack::Store;
+use packllm::pack::{KeptMap, Store};
+use packllm::vocab::mined::Map;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -104,6 +105,25 @@ impl App {
         });
         bar.finish_and_clear();
         Ok(engine?)
+    }
+
+    /// The map between two vocabularies, from the store or made with a progress bar on a terminal.
+    /// What is wrong with the store is told; the map is good all the same.
+    pub fn map(&self, reference: &Vocab, member: &Vocab) -> Result<KeptMap> {
+        let bar = self.bar(0, "aligning {bar:30} {percent}% {eta} left");
+        let kept = self.store.map(reference, member, || {
+            Map::align(reference, member, num_cpus::get(), &|done, of| {
+                bar.set_length(of as u64);
+                bar.set_position(done as u64);
+                !self.cancel.load(Ordering::Relaxed)
+            })
+        });
+        bar.finish_and_clear();
+        let kept = kept?;
+        if let Some(trouble) = &kept.trouble {
+            self.dim(&format!("note: {trouble}"));
+        }
+        Ok(kept)
     }
 
     /// A progress bar on stderr; hidden where stderr is no terminal.

@@ -26,6 +26,8 @@ pub enum Command {
     Run(RunArgs),
     /// Show how well each member predicts a text, and the weights that follow
     Weigh(WeighArgs),
+    /// Show how far one vocabulary covers another, token by token
+    Align(AlignArgs),
     /// Measure members and the pack on this machine
     Bench(BenchArgs),
     /// Pack manifests: list, show, new, check
@@ -181,6 +183,9 @@ pub enum VocabName {
     Auto,
     Tokens,
     Bytes,
+    /// The vocabulary of the member with the lowest loss per token, the others mapped to it by edit
+    /// distance: as published, for comparison
+    Mined,
 }
 
 /// How an answer is drawn.
@@ -299,6 +304,22 @@ pub struct WeighArgs {
     pub pack: PackArgs,
     #[command(flatten)]
     pub fusion: FusionArgs,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct AlignArgs {
+    /// The vocabulary to be covered: a GGUF file, with or without weights, or its name in the store
+    #[arg(value_name = "REFERENCE")]
+    pub reference: PathBuf,
+    /// The vocabulary that is to cover it
+    #[arg(value_name = "MEMBER")]
+    pub member: PathBuf,
+    /// Examples shown for each distance
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub examples: usize,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,

@@ -181,10 +181,11 @@ pub fn settle_fusion(manifest: &Manifest, typed: &FusionArgs, names: &[String]) 
     let alphabet = match (typed.vocab, wish.vocab.as_deref()) {
         (Some(VocabName::Tokens), _) | (None, Some("tokens")) => Some(Alphabet::Tokens),
         (Some(VocabName::Bytes), _) | (None, Some("bytes")) => Some(Alphabet::Bytes),
+        (Some(VocabName::Mined), _) | (None, Some("mined")) => Some(Alphabet::Mined),
         (Some(VocabName::Auto), _) | (None, Some("auto") | None) => None,
         (None, Some(other)) => {
             return usage(format!(
-                "vocab `{other}` in the manifest: it is auto, tokens or bytes"
+                "vocab `{other}` in the manifest: it is auto, tokens, bytes or mined"
             ));
         }
     };
@@ -304,7 +305,7 @@ fn load_options(
         (None, None) => None,
     };
     let sequences = match fusion.alphabet {
-        Some(Alphabet::Tokens) => 2,
+        Some(Alphabet::Tokens | Alphabet::Mined) => 2,
         // Heads, as many forks on trial, the trunk and one to come to rest in.
         _ if fusion.budget.exact() => MAX_SEQUENCES,
         _ => 2 * fusion.budget.heads + 2,

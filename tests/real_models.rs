@@ -362,3 +362,31 @@ fn one_real_model_by_tokens_answers_what_llama_cpp_answers() {
         );
     }
 }
+
+#[test]
+fn the_maps_of_align_serve_the_mined_mode() {
+    if !starter_is_here() {
+        return;
+    }
+    // Both commands know the vocabularies, one by the header alone, and give the maps one name.
+    let aligned = run_json(&["align", GEMMA, SMOLLM2, "--json"]);
+    assert_eq!(aligned["reference"]["tokens"], 262_144);
+    let covered = ["equal", "near", "unreachable"].map(|key| aligned[key].as_u64().unwrap());
+    assert_eq!(covered.iter().sum::<u64>(), 262_144);
+    run_json(&["align", SMOLLM2, GEMMA, "--json"]);
+    let maps = || {
+        let folder = std::fs::read_dir(home().join("maps")).unwrap();
+        let mut names: Vec<_> = folder.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = maps();
+    let args = [
+        "weigh", "--raw", "--pack", "starter", "--vocab", "mined", "--json",
+    ];
+    let weighed =
+        run_json(&[&args[..], &["-p", "The lighthouse was built on the rocks."]].concat());
+    assert_eq!(maps(), before);
+    let tokens = |k: usize| weighed["members"][k]["tokens"].as_u64().unwrap();
+    assert_eq!(tokens(0), tokens(1));
+}

@@ -477,7 +477,12 @@ fn read_vocab(model: &LlamaModel) -> Vocab {
         };
         piece.clear();
         vocab.token_to_piece_into(token, &mut piece, kind != TokenKind::Text, None);
-        builder.push(&piece, kind);
+        match (kind, piece.as_slice()) {
+            (TokenKind::Text, &[byte]) if attr & sys::LLAMA_TOKEN_ATTR_BYTE != 0 => {
+                builder.push_byte_fallback(byte);
+            }
+            _ => builder.push(&piece, kind),
+        }
     }
     let id = |t: LlamaToken| Token::try_from(t.0).ok();
     let flag = |key: &str| model.meta_val_str(key).is_ok_and(|v| v == "true");

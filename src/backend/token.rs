@@ -33,6 +33,8 @@ pub struct Vocab {
     bytes: Vec<u8>,
     offsets: Vec<u32>,
     kinds: Vec<TokenKind>,
+    /// Ascending.
+    byte_fallbacks: Vec<Token>,
     special: Special,
 }
 
@@ -72,6 +74,13 @@ impl Vocab {
     #[must_use]
     pub fn kind(&self, token: Token) -> TokenKind {
         self.kinds[token as usize]
+    }
+
+    /// Whether a text token is a byte fallback: a single byte (`<0x0A>` in the file) that a tokenizer
+    /// falls back on for text that it has no piece for.
+    #[must_use]
+    pub fn is_byte_fallback(&self, token: Token) -> bool {
+        self.byte_fallbacks.binary_search(&token).is_ok()
     }
 
     /// Special roles.
@@ -119,6 +128,7 @@ pub struct VocabBuilder {
     bytes: Vec<u8>,
     offsets: Vec<u32>,
     kinds: Vec<TokenKind>,
+    byte_fallbacks: Vec<Token>,
 }
 
 impl VocabBuilder {
@@ -135,6 +145,12 @@ impl VocabBuilder {
             .push(if empty_text { TokenKind::Control } else { kind });
     }
 
+    /// Adds the next id, a text token that is a byte fallback.
+    pub fn push_byte_fallback(&mut self, byte: u8) {
+        self.byte_fallbacks.push(self.kinds.len() as Token);
+        self.push(&[byte], TokenKind::Text);
+    }
+
     /// The finished vocabulary.
     #[must_use]
     pub fn build(mut self, special: Special) -> Vocab {
@@ -145,6 +161,7 @@ impl VocabBuilder {
             bytes: self.bytes,
             offsets: self.offsets,
             kinds: self.kinds,
+            byte_fallbacks: self.byte_fallbacks,
             special,
         }
     }

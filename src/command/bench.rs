@@ -12,6 +12,7 @@ use crate::settings::{self, PackPlan};
 use anyhow::Result;
 use packllm::engine::{Answer, Ending, Engine, Generation, Wish};
 use packllm::sample::Params;
+use packllm::vocab::Alphabet;
 use packllm::weight::Method;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -49,6 +50,9 @@ pub fn run(app: &App, args: &BenchArgs) -> Result<ExitCode> {
         return settings::usage("--predict and --pairs must be at least 1");
     }
     let mut plan = settings::plan(app, &args.pack, &args.fusion)?;
+    if plan.fusion.alphabet == Some(Alphabet::Mined) {
+        return settings::usage("--vocab mined is not measured: use auto, tokens or bytes");
+    }
     let members = alone(app, args, &plan)?;
     // A dropped member would be missing from the replay.
     plan.fusion.drop = 0.0;

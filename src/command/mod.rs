@@ -1,5 +1,6 @@
 //! One file a subcommand; beside them what several of them show: `facts`, `table`, `transfer`.
 
+mod align;
 mod bench;
 mod chat;
 mod doctor;
@@ -23,6 +24,7 @@ pub fn run(app: &App, command: Command) -> Result<ExitCode> {
         Command::Chat(args) => chat::run(app, &args),
         Command::Run(args) => run::run(app, &args),
         Command::Weigh(args) => weigh::run(app, &args),
+        Command::Align(args) => align::run(app, &args),
         Command::Bench(args) => bench::run(app, &args),
         Command::Pack(args) => pack::run(app, &args),
         Command::Models(args) => models::run(app, &args),

@@ -5,7 +5,10 @@ use crate::settings::PackPlan;
 use anyhow::Result;
 use packllm::chat::Message;
 use packllm::chat::speaker::{self, Reading, Speakers};
-use packllm::engine::{Ending, Engine, Prepared, Wish};
+use packllm::engine::{Ending, Engine, MemberInfo, Prepared, Prompt, Wish};
+use packllm::vocab::Alphabet;
+use packllm::vocab::mined::Map;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A pack at work.
@@ -111,7 +114,13 @@ impl<'a> Session<'a> {
         let reading = self.speakers.read(messages, new, now)?;
         let start = Instant::now();
         self.say_folded(&reading);
-        for (k, prompt) in reading.apart {
+        self.refer(&reading.prompts)?;
+        // In the mined alphabet all read what the reference's template writes.
+        let apart = reading
+            .apart
+            .into_iter()
+            .filter(|_| self.engine.alphabet() != Alphabet::Mined);
+        for (k, prompt) in apart.collect::<Vec<_>>() {
             let name = self.engine.members()[k].name.clone();
             self.note(format!(
                 "{name}: its template changes or hides a message; its perplexity is measured under the plain template"
@@ -135,8 +144,50 @@ impl<'a> Session<'a> {
     pub fn read_text(&mut self, text: &str, ending: Ending, wish: Wish) -> Result<Read> {
         let start = Instant::now();
         let prompts = speaker::plain_text(text, self.engine.members().len(), ending);
+        self.refer(&prompts)?;
         let prepared = self.engine.prepare(prompts)?;
         self.read_prepared(prepared, wish, start)
+    }
+
+    /// Mined alphabet: the first prompt decides which member's vocabulary it is, as published the one with
+    /// the lowest loss per token of its own.
+    fn refer(&mut self, prompts: &[Prompt]) -> Result<()> {
+        if self.engine.alphabet() != Alphabet::Mined || self.engine.reference().is_some() {
+            return Ok(());
+        }
+        let spinner = self.app.spinner("measuring the members");
+        let losses = self.engine.losses_per_token(prompts.to_vec());
+        spinner.finish_and_clear();
+        let losses = losses?;
+        let best = (0..losses.len())
+            .filter(|&k| !losses[k].is_nan())
+            .min_by(|&a, &b| losses[a].total_cmp(&losses[b]))
+            .unwrap_or(0);
+        let members = self.engine.members().to_vec();
+        let reference = &members[best].vocab;
+        let map = |(k, member): (usize, &MemberInfo)| {
+            if k == best {
+                return Ok(None);
+            }
+            let kept = self.app.map(reference, &member.vocab)?;
+            Ok(Some(Arc::new(kept.map)))
+        };
+        let maps = members.iter().enumerate().map(map);
+        let maps = maps.collect::<Result<Vec<Option<Arc<Map>>>>>()?;
+        self.engine.refer_to(best, &maps)?;
+        let measured = members.iter().zip(&losses);
+        let measured: Vec<String> = measured
+            .map(|(member, loss)| match loss.is_nan() {
+                true => format!("{} not measured", member.name),
+                false => format!("{} {loss:.3}", member.name),
+            })
+            .collect();
+        self.note(format!(
+            "the vocabulary of {} is the reference (nats per own token: {})",
+            members[best].name,
+            measured.join(", ")
+        ));
+        Ok(())
     }
 
     fn read_prepared(&mut self, prepared: Prepared, wish: Wish, start: Instant) -> Result<Read> {

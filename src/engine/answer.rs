@@ -167,11 +167,11 @@ impl Run {
             .rev()
             .max_by(|&a, &b| engine.lambda[a].total_cmp(&engine.lambda[b]))
             .unwrap_or(0);
-        let symbols = Symbols::new(engine.alphabet, &engine.members[lead].vocab);
+        let symbols = Symbols::new(engine.alphabet, engine.shared_vocab());
         let alphabet = symbols.alphabet()?;
         let sampling = generation.sampling.clone();
         let sampler = match engine.alphabet {
-            Alphabet::Tokens => Sampler::tokens(sampling)?,
+            Alphabet::Tokens | Alphabet::Mined => Sampler::tokens(sampling)?,
             Alphabet::Bytes => {
                 let window = sampling.repeat_last_n.saturating_mul(BYTES_PER_TOKEN);
                 Sampler::bytes(sampling, window)?
@@ -323,7 +323,7 @@ impl Symbols {
     fn new(alphabet: Alphabet, vocab: &Arc<Vocab>) -> Self {
         let starts_well = match alphabet {
             Alphabet::Bytes => Vec::new(),
-            Alphabet::Tokens => (0..vocab.len() as u32)
+            Alphabet::Tokens | Alphabet::Mined => (0..vocab.len() as u32)
                 .map(|t| keeps_utf8(Utf8State::new(), vocab.piece(t)))
                 .collect(),
         };
@@ -338,7 +338,7 @@ impl Symbols {
     fn alphabet(&self) -> Result<mix::Alphabet, EngineError> {
         Ok(match self.alphabet {
             Alphabet::Bytes => mix::Alphabet::bytes(),
-            Alphabet::Tokens => {
+            Alphabet::Tokens | Alphabet::Mined => {
                 let ends = self.vocab.ends().map(|t| t as usize).collect();
                 mix::Alphabet::tokens(self.vocab.len(), ends)?
             }
@@ -348,7 +348,7 @@ impl Symbols {
     fn is_end(&self, symbol: usize) -> bool {
         match self.alphabet {
             Alphabet::Bytes => symbol == END,
-            Alphabet::Tokens => self.vocab.kind(symbol as u32) == TokenKind::End,
+            Alphabet::Tokens | Alphabet::Mined => self.vocab.kind(symbol as u32) == TokenKind::End,
         }
     }
 
@@ -369,7 +369,7 @@ impl Symbols {
                 one[0] = symbol as u8;
                 one
             }
-            Alphabet::Tokens => vocab.piece(symbol as u32),
+            Alphabet::Tokens | Alphabet::Mined => vocab.piece(symbol as u32),
         }
     }
 }

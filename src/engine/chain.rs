@@ -6,11 +6,13 @@
 //! would use knowledge of the future). In the alphabet of tokens the chain is the text itself.
 
 use super::prompt::Place;
+use super::view::View;
 use crate::backend::{BackendError, SeqId, Token, Vocab};
 use crate::vocab::cover::{Budget, Cover, PathId};
 use crate::vocab::sorted::SortedVocab;
 use crate::vocab::{Alphabet, SYMBOLS};
 use crate::weight::{Rows, SparseRows};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// What one member predicted for scored text.
@@ -26,6 +28,51 @@ pub struct Scores {
     pub symbols: Vec<u32>,
     /// Whole distributions, if they were asked for.
     pub rows: ScoredRows,
+}
+
+impl Scores {
+    /// Adds the entries of `more` after its own.
+    pub fn extend(&mut self, more: Scores) {
+        self.places.extend(more.places);
+        self.tokens += more.tokens;
+        self.nats.extend(more.nats);
+        self.symbols.extend(more.symbols);
+        match (&mut self.rows, more.rows) {
+            (ScoredRows::Dense(a), ScoredRows::Dense(b)) => a.extend(b),
+            (ScoredRows::Sparse(a), ScoredRows::Sparse(b)) => a.extend(&b),
+            (rows, new) if !matches!(new, ScoredRows::None) => *rows = new,
+            _ => {}
+        }
+    }
+
+    /// The entries at the given places.
+    pub fn only(&self, shared: &HashSet<(Place, u32)>) -> Scores {
+        if shared.len() == self.places.len() {
+            return self.clone();
+        }
+        let keep: Vec<usize> = (0..self.places.len())
+            .filter(|&i| shared.contains(&(self.places[i], self.symbols[i])))
+            .collect();
+        let rows = match &self.rows {
+            ScoredRows::None => ScoredRows::None,
+            ScoredRows::Dense(d) => {
+                let n = SYMBOLS;
+                ScoredRows::Dense(
+                    keep.iter()
+                        .flat_map(|&i| d[i * n..(i + 1) * n].iter().copied())
+                        .collect(),
+                )
+            }
+            ScoredRows::Sparse(s) => ScoredRows::Sparse(s.select(&keep)),
+        };
+        Scores {
+            places: keep.iter().map(|&i| self.places[i]).collect(),
+            tokens: self.tokens,
+            nats: keep.iter().map(|&i| self.nats[i]).collect(),
+            symbols: keep.iter().map(|&i| self.symbols[i]).collect(),
+            rows,
+        }
+    }
 }
 
 /// Distributions along scored text.
@@ -56,8 +103,8 @@ const LISTED: usize = 512;
 /// Scores stretches of text as the rows of logits come in.
 pub(super) struct Chain {
     alphabet: Alphabet,
+    view: View,
     vocab: Arc<Vocab>,
-    sorted: Arc<SortedVocab>,
     cover: Cover,
     head: PathId,
     keep_rows: bool,
@@ -67,6 +114,7 @@ pub(super) struct Chain {
 impl Chain {
     pub fn new(
         alphabet: Alphabet,
+        view: View,
         vocab: Arc<Vocab>,
         sorted: Arc<SortedVocab>,
         budget: Budget,
@@ -75,17 +123,17 @@ impl Chain {
         let rows = match (keep_rows, alphabet) {
             (false, _) => ScoredRows::None,
             (true, Alphabet::Bytes) => ScoredRows::Dense(Vec::new()),
-            (true, Alphabet::Tokens) => ScoredRows::Sparse(SparseRows::new()),
+            (true, Alphabet::Tokens | Alphabet::Mined) => ScoredRows::Sparse(SparseRows::new()),
         };
         let scores = Scores {
             rows,
             ..Scores::default()
         };
-        let cover = Cover::new(Arc::clone(&sorted), budget);
+        let cover = Cover::new(sorted, budget);
         Self {
             alphabet,
+            view,
             vocab,
-            sorted,
             cover,
             head: PathId::START,
             keep_rows,
@@ -134,7 +182,7 @@ impl Chain {
         place: Place,
         logits: &[f32],
     ) -> Result<(), BackendError> {
-        let ln_p = log_softmax(&self.sorted, logits)?;
+        let ln_p = self.view.ln_p(logits)?;
         let own = ln_p[token as usize];
         self.scores.tokens += 1;
         self.scores.nats.push(-own as f32);
@@ -182,26 +230,22 @@ pub(super) fn push_scored(
     }
 }
 
-/// ln p over a whole vocabulary: text and end tokens, control tokens masked to −∞.
-pub(super) fn log_softmax(sorted: &SortedVocab, logits: &[f32]) -> Result<Vec<f64>, BackendError> {
-    let mut ln_p = vec![f64::NEG_INFINITY; logits.len()];
-    let allowed = || {
-        sorted
-            .tokens()
-            .iter()
-            .chain(sorted.ends())
-            .map(|&t| t as usize)
-    };
-    let max = allowed()
-        .map(|t| logits[t])
-        .fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = allowed().map(|t| f64::from(logits[t] - max).exp()).sum();
+/// ln p over a vocabulary of `size` tokens, of which `spoken`, each once with its logit, take part; −∞ for
+/// the others.
+pub(super) fn log_softmax(
+    size: usize,
+    spoken: impl Iterator<Item = (Token, f32)> + Clone,
+) -> Result<Vec<f64>, BackendError> {
+    let logits = || spoken.clone().map(|(_, logit)| logit);
+    let max = logits().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = logits().map(|logit| f64::from(logit - max).exp()).sum();
     if !(sum.is_finite() && max.is_finite()) {
         return Err(BackendError::NotANumber);
     }
     let ln_sum = f64::from(max) + sum.ln();
-    for t in allowed() {
-        ln_p[t] = f64::from(logits[t]) - ln_sum;
+    let mut ln_p = vec![f64::NEG_INFINITY; size];
+    for (token, logit) in spoken {
+        ln_p[token as usize] = f64::from(logit) - ln_sum;
     }
     Ok(ln_p)
 }

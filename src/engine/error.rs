@@ -47,6 +47,11 @@ pub enum EngineError {
     /// The alphabet of tokens was asked for.
     #[error("--vocab tokens needs members with one vocabulary, and those of {0} and {1} differ")]
     NotIdentical(String, String),
+    /// The mined alphabet without a reference.
+    #[error(
+        "--vocab mined: no member's vocabulary has been made the reference yet (this is a bug)"
+    )]
+    NoReference,
     /// No members.
     #[error("a pack needs at least one member")]
     NoMembers,

@@ -105,6 +105,7 @@ impl Engine {
             fusion: Fusion::default(),
             alphabet: Alphabet::Bytes,
             can_end: vec![true; n],
+            reference: None,
             lambda: vec![1.0 / n as f64; n],
             scores: vec![Scores::default(); n],
             prompt_tokens: vec![0; n],

@@ -14,9 +14,11 @@ mod error;
 mod fusion;
 mod load;
 mod meter;
+mod mined;
 mod prompt;
 mod replay;
 mod seat;
+mod view;
 mod worker;
 
 pub use answer::{Answer, Event, Finish, Generation};
@@ -29,10 +31,11 @@ pub use replay::Recording;
 pub use seat::{Standing, Wish};
 pub use worker::Loader;
 
+use crate::backend::Vocab;
 use crate::mix;
 use crate::vocab::{Alphabet, identical};
 use crate::weight::{self, Evidence, MemberEvidence, Method};
-use chain::{ScoredRows, Scores};
+use chain::Scores;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,6 +47,8 @@ pub struct Engine {
     members: Vec<MemberInfo>,
     fusion: Fusion,
     alphabet: Alphabet,
+    /// The member whose vocabulary is shared in the mined alphabet.
+    reference: Option<usize>,
     /// Which members can end a turn.
     can_end: Vec<bool>,
     lambda: Vec<f64>,
@@ -125,6 +130,7 @@ impl Engine {
         self.alphabet = match (fusion.alphabet, other) {
             (None, None) | (Some(Alphabet::Tokens), None) => Alphabet::Tokens,
             (None, Some(_)) | (Some(Alphabet::Bytes), _) => Alphabet::Bytes,
+            (Some(Alphabet::Mined), _) => Alphabet::Mined,
             (Some(Alphabet::Tokens), Some(m)) => {
                 let names = (first.name.clone(), m.name.clone());
                 return Err(EngineError::NotIdentical(names.0, names.1));
@@ -135,6 +141,11 @@ impl Engine {
         self.fusion = fusion;
         self.all(|_| Command::Configure(self.alphabet, budget))?;
         Ok(())
+    }
+
+    /// The vocabulary whose tokens are the symbols, in an alphabet of tokens.
+    fn shared_vocab(&self) -> &Arc<Vocab> {
+        &self.members[self.reference.unwrap_or(0)].vocab
     }
 
     /// Forgets everything read, said and scored.
@@ -154,8 +165,17 @@ impl Engine {
     /// [`EngineError::TooLong`], which says by how much; [`EngineError::Empty`].
     pub fn prepare(&mut self, prompts: Vec<Prompt>) -> Result<Prepared, EngineError> {
         let closed = prompts.iter().all(|p| p.ending == Ending::Closed);
-        let mut prompts: Vec<Option<Prompt>> = prompts.into_iter().map(Some).collect();
-        let replies = self.all(|k| Command::Prepare(prompts[k].take().unwrap_or_default()))?;
+        let replies = match self.alphabet {
+            Alphabet::Mined => self.prepare_mined(prompts)?,
+            Alphabet::Tokens | Alphabet::Bytes => self.prepare_each(prompts)?,
+        };
+        let prepared = self.take_prepared(replies, closed)?;
+        self.prompt_tokens.clone_from(&prepared.tokens);
+        Ok(prepared)
+    }
+
+    /// What the members say of their prompts, if all fit. A `closed` prompt may fill the context.
+    fn take_prepared(&self, replies: Vec<Reply>, closed: bool) -> Result<Prepared, EngineError> {
         let mut prepared = Prepared::default();
         for (k, reply) in replies.into_iter().enumerate() {
             let Reply::Prepared {
@@ -190,8 +210,13 @@ impl Engine {
             prepared.new_tokens.push(new_tokens);
             prepared.lost.push(lost);
         }
-        self.prompt_tokens.clone_from(&prepared.tokens);
         Ok(prepared)
+    }
+
+    /// Every member tokenises a prompt of its own.
+    fn prepare_each(&self, prompts: Vec<Prompt>) -> Result<Vec<Reply>, EngineError> {
+        let mut prompts: Vec<Option<Prompt>> = prompts.into_iter().map(Some).collect();
+        self.all(|k| Command::Prepare(prompts[k].take().unwrap_or_default()))
     }
 
     /// Evaluates the prepared prompts, all members at the same time, and adds what they predicted for
@@ -265,7 +290,7 @@ impl Engine {
     /// [`EngineError::Mix`] for a vocabulary of nothing but END.
     pub fn evidence(&self) -> Result<Evidence, EngineError> {
         let shared = shared_places(&self.scores);
-        let vocab = &self.members[0].vocab;
+        let vocab = self.shared_vocab();
         let members = self.scores.iter().zip(&self.can_end).map(|(s, &can_end)| {
             let mut kept = s.only(&shared);
             MemberEvidence {
@@ -279,7 +304,7 @@ impl Engine {
         let symbols = self.scores[0].only(&shared).symbols;
         let (alphabet, bytes) = match self.alphabet {
             Alphabet::Bytes => (mix::Alphabet::bytes(), symbols.len()),
-            Alphabet::Tokens => {
+            Alphabet::Tokens | Alphabet::Mined => {
                 let ends = vocab.ends().map(|t| t as usize).collect();
                 let bytes = symbols.iter().map(|&t| vocab.piece(t).len()).sum();
                 (mix::Alphabet::tokens(vocab.len(), ends)?, bytes)
@@ -407,48 +432,4 @@ fn shared_places(scores: &[Scores]) -> HashSet<(Place, u32)> {
     all.fold(first, |shared, s| {
         shared.intersection(&of(s)).copied().collect()
     })
-}
-
-impl Scores {
-    fn extend(&mut self, more: Scores) {
-        self.places.extend(more.places);
-        self.tokens += more.tokens;
-        self.nats.extend(more.nats);
-        self.symbols.extend(more.symbols);
-        match (&mut self.rows, more.rows) {
-            (ScoredRows::Dense(a), ScoredRows::Dense(b)) => a.extend(b),
-            (ScoredRows::Sparse(a), ScoredRows::Sparse(b)) => a.extend(&b),
-            (rows, new) if !matches!(new, ScoredRows::None) => *rows = new,
-            _ => {}
-        }
-    }
-
-    /// The entries at the given places.
-    fn only(&self, shared: &HashSet<(Place, u32)>) -> Scores {
-        if shared.len() == self.places.len() {
-            return self.clone();
-        }
-        let keep: Vec<usize> = (0..self.places.len())
-            .filter(|&i| shared.contains(&(self.places[i], self.symbols[i])))
-            .collect();
-        let rows = match &self.rows {
-            ScoredRows::None => ScoredRows::None,
-            ScoredRows::Dense(d) => {
-                let n = crate::vocab::SYMBOLS;
-                ScoredRows::Dense(
-                    keep.iter()
-                        .flat_map(|&i| d[i * n..(i + 1) * n].iter().copied())
-                        .collect(),
-                )
-            }
-            ScoredRows::Sparse(s) => ScoredRows::Sparse(s.select(&keep)),
-        };
-        Scores {
-            places: keep.iter().map(|&i| self.places[i]).collect(),
-            tokens: self.tokens,
-            nats: keep.iter().map(|&i| self.nats[i]).collect(),
-            symbols: keep.iter().map(|&i| self.symbols[i]).collect(),
-            rows,
-        }
-    }
 }

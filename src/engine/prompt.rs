@@ -133,7 +133,12 @@ pub(super) struct Reading {
 /// Tokens of one segment.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Stretch {
+    /// The member's own tokens.
     pub tokens: Vec<Token>,
+    /// The shared tokens that they stand for, where these are another member's; else empty.
+    pub shared: Vec<Token>,
+    /// The token that a text starts after, which every member has of its own.
+    pub is_start: bool,
     /// Bytes of the stretch that are evidence.
     pub scored: std::ops::Range<usize>,
     /// Where its first byte stands.
@@ -164,6 +169,7 @@ pub(super) fn read(
         if !matcher.take_token(start) {
             reading.stretches.push(Stretch {
                 tokens: vec![start],
+                is_start: true,
                 ..Stretch::default()
             });
         }
@@ -194,6 +200,7 @@ pub(super) fn read(
             tokens: spelled.tokens,
             scored,
             place,
+            ..Stretch::default()
         });
     }
     reading.keep = matcher.kept;
@@ -213,7 +220,8 @@ fn leave_one(reading: &mut Reading, trunk: &Trunk) {
     }
 }
 
-fn start_token(member: &dyn Member, start: Start) -> Option<Token> {
+/// The token that a prompt starts after.
+pub(super) fn start_token(member: &dyn Member, start: Start) -> Option<Token> {
     let vocab = member.vocab();
     match start {
         Start::Nothing => None,

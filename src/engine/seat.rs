@@ -1,9 +1,10 @@
 //! A member at work: its trunk, its cover and its evidence. Lives on the member's own thread.
 
 use super::branches::Branches;
-use super::chain::{Chain, Scores, log_softmax, push_scored};
+use super::chain::{Chain, Scores, push_scored};
 use super::meter::Metered;
-use super::prompt::{Ending, Place, Prompt, Reading, Trunk, read};
+use super::prompt::{Ending, Place, Prompt, Reading, Start, Trunk, read, start_token};
+use super::view::{Lens, View};
 use crate::backend::{BackendError, Entry, Member, TRUNK, Token, TokenKind};
 use crate::vocab::cover::{Budget, Cover};
 use crate::vocab::sorted::SortedVocab;
@@ -48,6 +49,7 @@ pub(super) struct Seat {
     pub member: Metered,
     pub sorted: Arc<SortedVocab>,
     alphabet: Alphabet,
+    view: View,
     budget: Budget,
     branches: Branches,
     cover: Cover,
@@ -66,6 +68,7 @@ impl Seat {
             branches: Branches::new(member.limits().sequences),
             cover: Cover::new(Arc::clone(&sorted), budget),
             member,
+            view: View::new(None, &sorted),
             sorted,
             alphabet: Alphabet::Bytes,
             budget,
@@ -84,6 +87,24 @@ impl Seat {
         self.cover = Cover::new(Arc::clone(&self.sorted), budget);
         (self.alphabet, self.budget) = (alphabet, budget);
         Ok(())
+    }
+
+    /// Sees the alphabet of tokens through a map, or as its own vocabulary, and forgets everything.
+    pub fn look(&mut self, through: Option<Lens>) -> Result<(), BackendError> {
+        self.view = View::new(through, &self.sorted);
+        self.clear()
+    }
+
+    /// Prepares what the reference will read, in this member's tokens.
+    pub fn prepare_mapped(&mut self, reading: &Reading, start: Start) -> &Reading {
+        let start = start_token(&self.member, start);
+        let reading = self.view.translate(reading, start);
+        self.reading.insert(reading)
+    }
+
+    /// What was prepared.
+    pub fn prepared(&self) -> Option<&Reading> {
+        self.reading.as_ref()
     }
 
     /// Tokenises a prompt without evaluating anything.
@@ -115,9 +136,10 @@ impl Seat {
         self.branches
             .drop_cover(&mut self.cover, &mut self.member)?;
         self.cut_trunk(reading.keep)?;
-        let plan = Plan::new(&reading, &self.sorted, self.alphabet, wish);
+        let plan = Plan::new(&reading, &self.view, &self.sorted, self.alphabet, wish);
         let mut chain = Chain::new(
             self.alphabet,
+            self.view.clone(),
             Arc::clone(self.member.vocab()),
             Arc::clone(&self.sorted),
             self.budget,
@@ -186,9 +208,9 @@ impl Seat {
         let Some(following) = plan.tokens.get(i + 1).filter(|_| plan.wants_row(i)) else {
             return Ok(());
         };
-        if chain.alphabet() == Alphabet::Tokens {
+        if chain.alphabet().is_tokens() {
             if !following.scored.is_empty() {
-                chain.token(following.token, following.place, self.member.logits(row)?)?;
+                chain.token(following.shared, following.place, self.member.logits(row)?)?;
             }
         } else if following.in_stretch && !planned.goes_on {
             let before = self.sorted_last_byte(planned.token);
@@ -205,7 +227,7 @@ impl Seat {
 
     /// Begins the answer: in bytes a cover after the trunk, which then reads the tail of raw text.
     fn open(&mut self, plan: &Plan, scores: &mut Scores, wish: Wish) -> Result<(), BackendError> {
-        if self.alphabet == Alphabet::Tokens {
+        if self.alphabet.is_tokens() {
             return Ok(());
         }
         let last = *self
@@ -245,8 +267,8 @@ impl Seat {
                 row.reserve(SYMBOLS);
                 row.extend(self.cover.predicted().iter().map(|p| p.ln()));
             }
-            Alphabet::Tokens => {
-                row.extend(log_softmax(&self.sorted, self.member.logits(self.row)?)?);
+            Alphabet::Tokens | Alphabet::Mined => {
+                row.extend(self.view.ln_p(self.member.logits(self.row)?)?);
             }
         }
         Ok(())
@@ -261,15 +283,18 @@ impl Seat {
                 self.branches
                     .advance(&mut self.cover, &mut self.member, byte)
             }
-            Alphabet::Tokens => {
+            Alphabet::Tokens | Alphabet::Mined => {
+                let token = self.view.token(symbol).ok_or_else(|| {
+                    BackendError::Refused(format!("nothing stands for the shared token {symbol}"))
+                })?;
                 let pos = self.member.seq_len(TRUNK);
                 self.member.decode(&[Entry {
-                    token: symbol,
+                    token,
                     pos,
                     seq: TRUNK,
                     output: true,
                 }])?;
-                self.trunk.tokens.push(symbol);
+                self.trunk.tokens.push(token);
                 self.row = 0;
                 self.said += 1;
                 Ok(())
@@ -279,7 +304,7 @@ impl Seat {
 
     pub fn standing(&self) -> Standing {
         match self.alphabet {
-            Alphabet::Tokens => Standing {
+            Alphabet::Tokens | Alphabet::Mined => Standing {
                 tokens: self.said,
                 whole: true,
                 skipped_mass: 0.0,
@@ -300,7 +325,7 @@ impl Seat {
     /// Where coming to rest needs an evaluation for which there is no room or no time, the trunk
     /// stays at the prompt, and the next one evaluates the answer again.
     pub fn commit(&mut self) -> Result<usize, BackendError> {
-        if self.alphabet == Alphabet::Tokens {
+        if self.alphabet.is_tokens() {
             return Ok(self.said as usize);
         }
         let said = self.standing().tokens as usize;
@@ -330,6 +355,8 @@ impl Seat {
 #[derive(Debug, Clone)]
 struct Planned {
     token: Token,
+    /// What it stands for in an alphabet of tokens.
+    shared: Token,
     /// Bytes of it that are evidence.
     scored: std::ops::Range<usize>,
     /// Where its first byte stands.
@@ -349,7 +376,13 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(reading: &Reading, sorted: &SortedVocab, alphabet: Alphabet, wish: Wish) -> Self {
+    fn new(
+        reading: &Reading,
+        view: &View,
+        sorted: &SortedVocab,
+        alphabet: Alphabet,
+        wish: Wish,
+    ) -> Self {
         let mut tokens = Vec::new();
         for stretch in &reading.stretches {
             let scored = if wish.scores {
@@ -359,11 +392,17 @@ impl Plan {
             };
             let mut at = 0;
             for (i, &token) in stretch.tokens.iter().enumerate() {
-                let len = sorted.piece_len(token);
+                let shared = stretch.shared.get(i).copied().unwrap_or(token);
+                let len = if stretch.is_start {
+                    0
+                } else {
+                    view.piece_len(shared)
+                };
                 let clip = |n: usize| n.clamp(at, at + len) - at;
                 let within = clip(scored.start)..clip(scored.end);
                 tokens.push(Planned {
                     token,
+                    shared,
                     scored: within,
                     place: stretch.place.plus(at),
                     in_stretch: !scored.is_empty(),
@@ -423,7 +462,9 @@ impl Plan {
                     && i + 1 < self.upto;
                 self.tokens[i].goes_on || begins
             }
-            Alphabet::Tokens => self.tokens.get(i + 1).is_some_and(|t| !t.scored.is_empty()),
+            Alphabet::Tokens | Alphabet::Mined => {
+                self.tokens.get(i + 1).is_some_and(|t| !t.scored.is_empty())
+            }
         };
         last || feeds_chain
     }

@@ -2,8 +2,9 @@
 
 use super::chain::Scores;
 use super::meter::{Metered, Operation, Spent};
-use super::prompt::Prompt;
+use super::prompt::{Prompt, Reading, Start};
 use super::seat::{Seat, Standing, Wish};
+use super::view::Lens;
 use crate::backend::llama::Watch;
 use crate::backend::{BackendError, Description, Limits, Member, Vocab};
 use crate::vocab::Alphabet;
@@ -22,6 +23,12 @@ pub(super) enum Command {
     Configure(Alphabet, Budget),
     /// Tokenise a prompt: → `Prepared`.
     Prepare(Prompt),
+    /// See the alphabet of tokens through a map, or as the own vocabulary.
+    Look(Option<Lens>),
+    /// Show what was prepared: → `Shown`.
+    Show,
+    /// Prepare what the reference will read, after a start token of one's own: → `Prepared`.
+    PrepareMapped(Arc<Reading>, Start),
     /// Evaluate the prepared prompt: → `Scored`.
     Evaluate(Wish),
     /// Predict the next symbol into this buffer: → `Predicted`.
@@ -48,6 +55,7 @@ pub(super) enum Reply {
         new_tokens: usize,
         lost: Vec<u8>,
     },
+    Shown(Reading),
     Scored(Scores),
     Predicted(Vec<f64>, Standing),
     Committed(usize),
@@ -161,20 +169,27 @@ fn serve(mut seat: Seat, inbox: &Receiver<Command>, outbox: &Sender<Result<Reply
     }
 }
 
+fn prepared(reading: &Reading) -> Reply {
+    Reply::Prepared {
+        tokens: reading.total,
+        new_tokens: reading.tokens().count(),
+        lost: reading.lost.clone(),
+    }
+}
+
 fn obey(seat: &mut Seat, command: Command) -> Result<Reply, BackendError> {
     Ok(match command {
         Command::Configure(alphabet, budget) => {
             seat.configure(alphabet, budget)?;
             Reply::Done
         }
-        Command::Prepare(prompt) => {
-            let reading = seat.prepare(&prompt)?;
-            Reply::Prepared {
-                tokens: reading.total,
-                new_tokens: reading.tokens().count(),
-                lost: reading.lost.clone(),
-            }
+        Command::Prepare(prompt) => prepared(seat.prepare(&prompt)?),
+        Command::Look(through) => {
+            seat.look(through)?;
+            Reply::Done
         }
+        Command::Show => Reply::Shown(seat.prepared().cloned().unwrap_or_default()),
+        Command::PrepareMapped(reading, start) => prepared(seat.prepare_mapped(&reading, start)),
         Command::Evaluate(wish) => Reply::Scored(seat.evaluate(wish)?),
         Command::Predict(mut row) => {
             seat.predict(&mut row)?;

@@ -3,6 +3,7 @@
 //! - [`Manifest`]: a pack's TOML file, read strictly: an unknown key is an error with its line.
 //! - [`Store`]: the folder of models and manifests under a root that the caller names.
 //! - [`pull()`]: fetches a member from its [`Source`]s in order, resumed, verified, written atomically.
+//! - [`Store::map`]: keeps the maps between vocabularies.
 //! - [`import`]: finds GGUF files that other programs hold and references them in place.
 //!
 //! Invariants: a file under its final name in the store is complete, and has the manifest's sha256 if it was
@@ -15,6 +16,7 @@ mod error;
 mod http;
 pub mod import;
 mod manifest;
+mod maps;
 mod part;
 mod pull;
 mod pypi;
@@ -25,6 +27,7 @@ mod store;
 pub use catalog::PackListing;
 pub use error::{PackError, SourceFailure, nearest};
 pub use manifest::{Fusion, Licence, Manifest, Member, Origin};
+pub use maps::KeptMap;
 pub use pull::{Progress, PullOptions, Pulled, digest, pull, verify};
 pub use source::{Source, Wheel};
 pub use store::{Listing, Removed, Store, StoredModel};

@@ -1,4 +1,5 @@
-//! The model store: `<root>/models/<file>`, `<root>/packs/<name>.toml`, and an index beside them.
+//! The model store: `<root>/models/<file>`, `<root>/packs/<name>.toml`, `<root>/maps/<hash>.map`, and an
+//! index beside them.
 //!
 //! The index remembers what a directory cannot: the verified sha256 with the size and time of change it was
 //! computed at, where a file came from, and which names stand for files elsewhere. It is replaced by rename under
@@ -7,6 +8,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -334,8 +336,11 @@ pub(super) fn file_names(folder: &Path) -> Result<Vec<String>, PackError> {
 
 /// Replaces `path` by `bytes`, on disk before it is visible.
 pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), PackError> {
+    // Neither two processes nor two threads share a temporary file.
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
+    name.push(format!(".{}.{count}.tmp", std::process::id()));
     let temporary = PathBuf::from(name);
     let write = || -> std::io::Result<()> {
         let mut file = File::create(&temporary)?;

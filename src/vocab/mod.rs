@@ -5,10 +5,12 @@
 //! * [`dist`]: one next-token distribution and its masses over such ranges.
 //! * [`cover`]: the 257-symbol alphabet (256 bytes and END): all token paths that spell a text.
 //! * [`prior`]: what may follow a token path that was not evaluated.
+//! * [`mined`]: the published alternative to all this: a map from one vocabulary to another.
 //! * [`speller`]: exact tokenisation of given bytes.
 
 pub mod cover;
 pub mod dist;
+pub mod mined;
 pub mod prior;
 pub mod sorted;
 pub mod speller;
@@ -26,6 +28,8 @@ pub enum Alphabet {
     Tokens,
     /// 256 bytes and END.
     Bytes,
+    /// One member's vocabulary, to which those of the others are [mapped](mined).
+    Mined,
 }
 
 impl Alphabet {
@@ -35,7 +39,14 @@ impl Alphabet {
         match self {
             Alphabet::Tokens => "tokens",
             Alphabet::Bytes => "bytes",
+            Alphabet::Mined => "mined",
         }
+    }
+
+    /// Whether its symbols are tokens of one vocabulary that all members share, as it is or mapped.
+    #[must_use]
+    pub fn is_tokens(self) -> bool {
+        self != Alphabet::Bytes
     }
 }
 

@@ -6,6 +6,7 @@
 mod bad_files;
 mod bad_input;
 mod chat;
+mod mined;
 mod run;
 #[path = "../tiny/mod.rs"]
 mod tiny;

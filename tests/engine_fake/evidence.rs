@@ -86,7 +86,7 @@ fn only_what_all_members_read_counts() {
         assert_eq!(evidence.bytes, 4);
         let spelled: Vec<u8> = match alphabet {
             Alphabet::Bytes => evidence.symbols.iter().map(|&s| s as u8).collect(),
-            Alphabet::Tokens => evidence
+            Alphabet::Tokens | Alphabet::Mined => evidence
                 .symbols
                 .iter()
                 .flat_map(|&t| engine.members()[0].vocab.piece(t).to_vec())

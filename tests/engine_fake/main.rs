@@ -7,6 +7,7 @@ mod answers;
 mod conversation;
 mod evidence;
 mod failures;
+mod mined;
 mod prompts;
 mod replays;
 mod rig;

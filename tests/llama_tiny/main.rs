@@ -11,3 +11,4 @@ mod spelling;
 #[path = "../tiny/mod.rs"]
 mod tiny;
 mod turns;
+mod vocabulary;

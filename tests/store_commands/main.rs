@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod align;
 mod bad_homes;
 mod doctor;
 mod models;

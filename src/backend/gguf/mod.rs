@@ -30,6 +30,7 @@ mod tensor;
 #[cfg(test)]
 mod tests;
 mod value;
+mod vocabulary;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

@@ -2,6 +2,7 @@
 
 mod import;
 mod manifest;
+mod maps;
 mod pull;
 mod server;
 mod source;
