@@ -3,7 +3,7 @@
 use super::chain::Scores;
 use super::meter::{Metered, Operation, Spent};
 use super::prompt::Prompt;
-use super::seat::{Seat, Standing, Wish};
+use super::seat::{Continuations, Seat, Standing, Wish};
 use crate::backend::llama::Watch;
 use crate::backend::{BackendError, Description, Limits, Member, Vocab};
 use crate::vocab::Alphabet;
@@ -24,6 +24,8 @@ pub(super) enum Command {
     Prepare(Prompt),
     /// Evaluate the prepared prompt: → `Scored`.
     Evaluate(Wish),
+    /// Score texts that may come after the evaluated prompt: → `Continued`.
+    Continue(Arc<[String]>, Wish),
     /// Predict the next symbol into this buffer: → `Predicted`.
     Predict(Vec<f64>),
     /// Grow by a symbol, then predict into this buffer: → `Predicted`.
@@ -49,6 +51,7 @@ pub(super) enum Reply {
         lost: Vec<u8>,
     },
     Scored(Scores),
+    Continued(Continuations),
     Predicted(Vec<f64>, Standing),
     Committed(usize),
     Recorded(Vec<Operation>),
@@ -176,6 +179,7 @@ fn obey(seat: &mut Seat, command: Command) -> Result<Reply, BackendError> {
             }
         }
         Command::Evaluate(wish) => Reply::Scored(seat.evaluate(wish)?),
+        Command::Continue(texts, wish) => Reply::Continued(seat.continuations(&texts, wish)?),
         Command::Predict(mut row) => {
             seat.predict(&mut row)?;
             Reply::Predicted(row, seat.standing())

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod answers;
+mod continuations;
 mod conversation;
 mod evidence;
 mod failures;
