@@ -3,6 +3,7 @@
 mod bench;
 mod chat;
 mod doctor;
+mod eval;
 mod facts;
 mod models;
 mod pack;
@@ -23,6 +24,7 @@ pub fn run(app: &App, command: Command) -> Result<ExitCode> {
         Command::Chat(args) => chat::run(app, &args),
         Command::Run(args) => run::run(app, &args),
         Command::Weigh(args) => weigh::run(app, &args),
+        Command::Eval(args) => eval::run(app, &args),
         Command::Bench(args) => bench::run(app, &args),
         Command::Pack(args) => pack::run(app, &args),
         Command::Models(args) => models::run(app, &args),

@@ -156,8 +156,8 @@ impl Judge {
                 }
             };
             let picked = first_best(&scores);
-            let per_option = lambda.len() > 1;
-            let lambda = lambda.drain(..).nth(if per_option { picked } else { 0 });
+            let of_pick = if self.per_option { picked } else { 0 };
+            let lambda = lambda.drain(..).nth(of_pick);
             verdict.picked.push(picked);
             verdict.scores.push(scores);
             verdict.lambda.push(lambda.unwrap_or_default());

@@ -4,6 +4,7 @@
 //! ignored, and so are lines of nothing but white space.
 
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -48,6 +49,8 @@ pub struct Task {
     pub questions: Vec<Question>,
     /// Lines that are no questions.
     pub faults: Vec<Fault>,
+    /// sha256 of the file, in hexadecimal.
+    pub digest: String,
 }
 
 /// Why a task file could not be used.
@@ -104,6 +107,10 @@ impl Task {
             file: file.to_owned(),
             questions: Vec::new(),
             faults: Vec::new(),
+            digest: Sha256::digest(bytes)
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
         };
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         for (line, text) in (1..).zip(bytes.split(|&b| b == b'\n')) {
