@@ -11,8 +11,8 @@ mod show;
 
 use crate::app::App;
 use crate::cli::EvalArgs;
-use crate::settings::{self, usage};
-use anyhow::{Context, Result, bail};
+use crate::settings;
+use anyhow::{Result, bail};
 use indicatif::ProgressBar;
 use output::Output;
 use packllm::engine::{Engine, EngineError};
