@@ -198,7 +198,11 @@ impl Journal {
         })
     }
 
-    fn parse<T: for<'a> Deserialize<'a>>(&self, line: usize, text: &str) -> Result<T, JournalError> {
+    fn parse<T: for<'a> Deserialize<'a>>(
+        &self,
+        line: usize,
+        text: &str,
+    ) -> Result<T, JournalError> {
         serde_json::from_str(text).map_err(|e| JournalError::Malformed {
             file: self.path.clone(),
             line,
@@ -301,7 +305,9 @@ mod tests {
             let kept = lines.saturating_sub(1);
             let (mut journal, found) = Journal::resume(&path, &settings(1)).unwrap();
             assert_eq!(found, entries[..kept]);
-            entries[kept..].iter().for_each(|e| journal.append(e).unwrap());
+            entries[kept..]
+                .iter()
+                .for_each(|e| journal.append(e).unwrap());
             drop(journal);
             assert_eq!(std::fs::read(&path).unwrap(), whole, "torn at {len}");
         }
@@ -312,7 +318,10 @@ mod tests {
         let (_folder, path, _) = written();
         let error = Journal::resume(&path, &settings(2)).unwrap_err();
         assert!(matches!(&error, JournalError::Differs { key, .. } if key == "seed"));
-        assert!(error.to_string().contains("another seed: 1, not 2"), "{error}");
+        assert!(
+            error.to_string().contains("another seed: 1, not 2"),
+            "{error}"
+        );
         let mut fewer = settings(1);
         fewer.remove("seed");
         assert!(Journal::resume(&path, &fewer).is_err());
@@ -334,6 +343,9 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, text.replacen("\"line\":9", "\"line\":-9", 1)).unwrap();
         let error = Journal::resume(&path, &settings(1)).unwrap_err();
-        assert!(matches!(error, JournalError::Malformed { line: 3, .. }), "{error}");
+        assert!(
+            matches!(error, JournalError::Malformed { line: 3, .. }),
+            "{error}"
+        );
     }
 }

@@ -209,8 +209,11 @@ impl Judge {
             vec![self.weights(method, &reading.question)?]
         };
         let mut scores = Vec::with_capacity(mixtures.len());
-        for ((option, mixture), lambda) in
-            reading.options.iter().zip(mixtures).zip(lambdas.iter().cycle())
+        for ((option, mixture), lambda) in reading
+            .options
+            .iter()
+            .zip(mixtures)
+            .zip(lambdas.iter().cycle())
         {
             let bits = mixture.bits_per_byte(lambda)? * option.bytes as f64;
             let lead = first_best(lambda);

@@ -100,7 +100,9 @@ impl Sheet {
     pub fn prompt_with(&self, option: usize) -> Prompt {
         let mut prompt = self.prompt();
         let text = self.options.get(option).map_or("", String::as_str);
-        prompt.segments.push(Segment::content(text, Place::default()));
+        prompt
+            .segments
+            .push(Segment::content(text, Place::default()));
         prompt
     }
 
@@ -269,10 +271,7 @@ mod tests {
     #[test]
     fn examples_are_shared_drawn_by_the_seed_and_never_the_question() {
         let names: Vec<String> = (0..30).map(|i| format!("q{i}")).collect();
-        let pool: Vec<Question> = names
-            .iter()
-            .map(|q| question(q, &["x", "y"], 0))
-            .collect();
+        let pool: Vec<Question> = names.iter().map(|q| question(q, &["x", "y"], 0)).collect();
         let layout = Layout::default();
         let shots = Shots::draw(pool.clone(), 5, 7);
         assert_eq!(shots, Shots::draw(pool.clone(), 5, 7));

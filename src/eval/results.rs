@@ -137,7 +137,10 @@ mod tests {
         let first = task("x", &[[0, 1, 0], [0, 1, 0], [1, 0, 0]], 1);
         let second = task("y", &[[1, 0, 1], [1, 0, 0], [1, 0, 0], [0, 0, 0]], 2);
         let section = Section::of(&first, &contestants());
-        assert_eq!((section.questions, section.skipped, &*section.best), (3, 1, "a"));
+        assert_eq!(
+            (section.questions, section.skipped, &*section.best),
+            (3, 1, "a")
+        );
         let uniform = &section.rows[2];
         assert_eq!((uniform.accuracy.right, uniform.seconds), (3, 12.0));
         assert!((uniform.vs_best.unwrap().mean - 1.0 / 3.0).abs() < 1e-12);
@@ -146,8 +149,18 @@ mod tests {
         assert!((section.rows[1].vs_best.unwrap().mean + 1.0 / 3.0).abs() < 1e-12);
         // Over both tasks another member is the best.
         let pooled = Section::pooled(&[first, second], &contestants());
-        assert_eq!((pooled.questions, pooled.skipped, &*pooled.best), (7, 3, "b"));
-        assert_eq!(pooled.rows.iter().map(|r| r.accuracy.right).collect::<Vec<_>>(), [3, 5, 6]);
+        assert_eq!(
+            (pooled.questions, pooled.skipped, &*pooled.best),
+            (7, 3, "b")
+        );
+        assert_eq!(
+            pooled
+                .rows
+                .iter()
+                .map(|r| r.accuracy.right)
+                .collect::<Vec<_>>(),
+            [3, 5, 6]
+        );
         assert!((pooled.rows[2].vs_best.unwrap().mean - 1.0 / 7.0).abs() < 1e-12);
     }
 }

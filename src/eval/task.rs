@@ -135,8 +135,12 @@ impl Task {
 
 /// The question in a line, or what is wrong with it.
 fn question(line: usize, bytes: &[u8]) -> Result<Question, String> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|e| format!("not valid UTF-8 at byte {} of the line", e.valid_up_to() + 1))?;
+    let text = std::str::from_utf8(bytes).map_err(|e| {
+        format!(
+            "not valid UTF-8 at byte {} of the line",
+            e.valid_up_to() + 1
+        )
+    })?;
     let Record {
         query,
         choices,
@@ -204,16 +208,46 @@ mod tests {
         let good = r#"{"query": "q", "choices": ["a", "b"], "gold": 1}"#;
         let faults = [
             (r#"{"query": "q", "choices": ["a", "b"]"#, "EOF"),
-            (r#"{"query": "q", "choices": ["a", "b"]}"#, "missing field `gold`"),
-            (r#"{"choices": ["a", "b"], "gold": 0}"#, "missing field `query`"),
-            (r#"{"query": "q", "choices": ["a", 7], "gold": 0}"#, "invalid type: integer `7`"),
-            (r#"{"query": "q", "choices": ["a", "b"], "gold": 0.5}"#, "invalid type"),
-            (r#"{"query": "q", "choices": ["a", "b"], "gold": 2}"#, "numbered 0 to 1"),
-            (r#"{"query": "q", "choices": ["a", "b"], "gold": -1}"#, "gold is -1"),
-            (r#"{"query": "q", "choices": ["a"], "gold": 0}"#, "at least two choices"),
-            (r#"{"query": "q", "choices": [], "gold": 0}"#, "at least two choices"),
-            (r#"{"query": "q", "choices": ["a", " "], "gold": 0}"#, "choice 1 (counted from 0) is empty"),
-            (r#"{"query": "\n", "choices": ["a", "b"], "gold": 0}"#, "the query is empty"),
+            (
+                r#"{"query": "q", "choices": ["a", "b"]}"#,
+                "missing field `gold`",
+            ),
+            (
+                r#"{"choices": ["a", "b"], "gold": 0}"#,
+                "missing field `query`",
+            ),
+            (
+                r#"{"query": "q", "choices": ["a", 7], "gold": 0}"#,
+                "invalid type: integer `7`",
+            ),
+            (
+                r#"{"query": "q", "choices": ["a", "b"], "gold": 0.5}"#,
+                "invalid type",
+            ),
+            (
+                r#"{"query": "q", "choices": ["a", "b"], "gold": 2}"#,
+                "numbered 0 to 1",
+            ),
+            (
+                r#"{"query": "q", "choices": ["a", "b"], "gold": -1}"#,
+                "gold is -1",
+            ),
+            (
+                r#"{"query": "q", "choices": ["a"], "gold": 0}"#,
+                "at least two choices",
+            ),
+            (
+                r#"{"query": "q", "choices": [], "gold": 0}"#,
+                "at least two choices",
+            ),
+            (
+                r#"{"query": "q", "choices": ["a", " "], "gold": 0}"#,
+                "choice 1 (counted from 0) is empty",
+            ),
+            (
+                r#"{"query": "\n", "choices": ["a", "b"], "gold": 0}"#,
+                "the query is empty",
+            ),
             ("[1, 2]", "invalid type"),
             ("hello", "expected value"),
         ];

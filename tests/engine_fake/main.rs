@@ -8,6 +8,7 @@ mod continuations;
 mod conversation;
 mod evidence;
 mod failures;
+mod judging;
 mod prompts;
 mod replays;
 mod rig;

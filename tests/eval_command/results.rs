@@ -20,7 +20,10 @@ fn the_document_has_every_field_and_adds_up() {
     };
     let pooled = &document["pooled"];
     for (section, name, n) in [(first, "a", 7), (second, "b", 7), (pooled, "pooled", 14)] {
-        assert_eq!((&section["task"], &section["questions"]), (&name.into(), &n.into()));
+        assert_eq!(
+            (&section["task"], &section["questions"]),
+            (&name.into(), &n.into())
+        );
         let rows = section["results"].as_array().unwrap();
         let methods: Vec<&str> = rows.iter().map(|r| r["method"].as_str().unwrap()).collect();
         assert_eq!(methods[..3], ["bpe", "spm", "uniform"]);
@@ -60,7 +63,10 @@ fn what_is_asked_for_changes_what_comes_out() {
     let scores = |rest: &[&str]| -> Value {
         let folder = user.path(&format!("out{}", rest.concat().replace(['/', ','], "")));
         let folder = folder.to_str().unwrap();
-        let document = user.json(&with(&line, &[rest, &[&a, "--json", "--output", folder]].concat()));
+        let document = user.json(&with(
+            &line,
+            &[rest, &[&a, "--json", "--output", folder]].concat(),
+        ));
         let journal = std::fs::read_to_string(format!("{folder}/journal.jsonl")).unwrap();
         let entry: Value = serde_json::from_str(journal.lines().nth(1).unwrap()).unwrap();
         let names: Vec<Value> = document["tasks"][0]["results"]
@@ -69,7 +75,11 @@ fn what_is_asked_for_changes_what_comes_out() {
             .iter()
             .map(|r| r["method"].clone())
             .collect();
-        serde_json::json!([entry["decided"]["scores"], entry["decided"]["lambda"], names])
+        serde_json::json!([
+            entry["decided"]["scores"],
+            entry["decided"]["lambda"],
+            names
+        ])
     };
     let usual = scores(&[]);
     for other in [
@@ -86,10 +96,16 @@ fn what_is_asked_for_changes_what_comes_out() {
         assert_ne!(scores(other), usual, "{other:?}");
     }
     let named = scores(&["--methods", "sim,uniform"]);
-    assert_eq!(named[2], serde_json::json!(["bpe", "spm", "sim", "uniform"]));
+    assert_eq!(
+        named[2],
+        serde_json::json!(["bpe", "spm", "sim", "uniform"])
+    );
     // A sum is the mean times the bytes: the first question's first option is " the the".
     let sum = scores(&["--score", "sum", "--tau", "1"]);
-    let (mean, sum) = (usual[0][0][0].as_f64().unwrap(), sum[0][0][0].as_f64().unwrap());
+    let (mean, sum) = (
+        usual[0][0][0].as_f64().unwrap(),
+        sum[0][0][0].as_f64().unwrap(),
+    );
     assert!((sum - 8.0 * mean).abs() < 1e-9, "{sum} {mean}");
 }
 
@@ -130,7 +146,10 @@ fn tables_page_and_picture_name_everybody() {
     let document: Value = serde_json::from_str(&read("results.json")).unwrap();
     assert_eq!(document["pooled"]["questions"], 9);
     for text in [&tables, &page, &picture] {
-        says(text, &["bpe", "spm", "uniform", "top1", "sim", "opt", "pooled"]);
+        says(
+            text,
+            &["bpe", "spm", "uniform", "top1", "sim", "opt", "pooled"],
+        );
     }
     says(&tables, &["a: 6 questions", "b & c: 3 questions", "tok in"]);
     says(&page, &["## a: 6 questions", "| --- |"]);
@@ -138,5 +157,8 @@ fn tables_page_and_picture_name_everybody() {
     // Every element is closed.
     let count = |what: &str| picture.matches(what).count();
     assert_eq!(count("<text"), count("</text>"));
-    assert_eq!(count("<") - count("</") , count("/>") + count("</text>") + count("</svg>"));
+    assert_eq!(
+        count("<") - count("</"),
+        count("/>") + count("</text>") + count("</svg>")
+    );
 }

@@ -82,8 +82,14 @@ fn another_run_is_not_taken_for_this_one() {
         (&["-m", &*line[2]], "members"),
         (&[&*b], "tasks"),
     ] {
-        let args = with(&line, &[&[&*a, "--output", out, "--resume"], changed].concat());
-        says(&user.fails(&args), &["journal.jsonl", &format!("another {key}")]);
+        let args = with(
+            &line,
+            &[&[&*a, "--output", out, "--resume"], changed].concat(),
+        );
+        says(
+            &user.fails(&args),
+            &["journal.jsonl", &format!("another {key}")],
+        );
     }
     // The file was changed since.
     task(&user, "a.jsonl", &questions(3));
@@ -97,7 +103,9 @@ fn where_there_is_nothing_yet_resume_begins() {
     let (user, line) = setting();
     let a = task(&user, "a.jsonl", &questions(4));
     let out = user.path("deep/out");
-    let document: Value =
-        user.json(&with(&line, &[&a, "--json", "--output", out.to_str().unwrap(), "--resume"]));
+    let document: Value = user.json(&with(
+        &line,
+        &[&a, "--json", "--output", out.to_str().unwrap(), "--resume"],
+    ));
     assert_eq!(document["tasks"][0]["questions"], 4);
 }

@@ -65,7 +65,10 @@ impl Output {
         let document = format!("{:#}\n", show::document(report, settings));
         replace(&folder.join("results.json"), document.as_bytes())?;
         replace(&folder.join("results.md"), &tables)?;
-        replace(&folder.join("results.svg"), picture::draw(report).as_bytes())
+        replace(
+            &folder.join("results.svg"),
+            picture::draw(report).as_bytes(),
+        )
     }
 }
 

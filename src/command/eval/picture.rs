@@ -157,7 +157,10 @@ fn weights(canvas: &mut Canvas, report: &Report) {
 
 /// Whether a contestant's weights differ between questions.
 fn varies(tasks: &[Answered], c: usize) -> bool {
-    let mut all = tasks.iter().flat_map(|t| &t.verdicts).map(|(_, v)| &v.lambda[c]);
+    let mut all = tasks
+        .iter()
+        .flat_map(|t| &t.verdicts)
+        .map(|(_, v)| &v.lambda[c]);
     let first = all.next();
     all.any(|lambda| Some(lambda) != first)
 }

@@ -138,12 +138,17 @@ pub fn judge(args: &EvalArgs, pack: &PackPlan) -> Result<Judge> {
             Some(_) => return usage(format!("--methods: {name} is given twice")),
             None => {
                 let names = names().join(", ");
-                return usage(format!("--methods: no method \"{name}\"; there are {names}"));
+                return usage(format!(
+                    "--methods: no method \"{name}\"; there are {names}"
+                ));
             }
         }
     }
     if args.methods.is_empty() {
-        methods = known.iter().map(|(n, m)| ((*n).to_owned(), m.clone())).collect();
+        methods = known
+            .iter()
+            .map(|(n, m)| ((*n).to_owned(), m.clone()))
+            .collect();
     }
     if matches!(pack.fusion.method, Method::Given(_)) {
         methods.push(("given".into(), pack.fusion.method.clone()));

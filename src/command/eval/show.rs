@@ -96,7 +96,8 @@ fn sections(report: &Report) -> impl Iterator<Item = &Section> {
 /// What was evaluated, in a line.
 fn cost(report: &Report) -> String {
     let parts = report.members.iter().zip(report.spent());
-    let parts = parts.map(|(name, (tokens, seconds))| format!("{name} {tokens} tok in {seconds:.1} s"));
+    let parts =
+        parts.map(|(name, (tokens, seconds))| format!("{name} {tokens} tok in {seconds:.1} s"));
     let parts: Vec<String> = parts.collect();
     format!(
         "{:.1} s for all; evaluated: {}",

@@ -154,8 +154,7 @@ impl Course<'_> {
             let next = Place::default().plus(self.at);
             return self.chain.token(self.tokens[j + 1], next, after);
         }
-        self.chain
-            .step(self.tokens[j], 0..len, place, Some(after))
+        self.chain.step(self.tokens[j], 0..len, place, Some(after))
     }
 
     /// The last token, after which nothing comes.
