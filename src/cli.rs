@@ -332,6 +332,9 @@ pub struct EvalArgs {
     /// Derive the weights for every option anew, as the published scorer does
     #[arg(long)]
     pub as_published: bool,
+    /// Evaluate every batch a second time, and show what that alone takes
+    #[arg(long)]
+    pub replay: bool,
     /// Leave out lines that are no questions, and questions that do not fit, and say how many
     #[arg(long)]
     pub skip_bad: bool,

@@ -99,6 +99,12 @@ impl Report {
         (0..self.members.len()).map(of).collect()
     }
 
+    /// Time of the replay of all evaluations, if there was one.
+    pub fn replay_seconds(&self) -> Option<f64> {
+        let verdicts = self.answered.iter().flat_map(|task| &task.verdicts);
+        verdicts.map(|(_, v)| v.replay_seconds).sum()
+    }
+
     /// Time of all questions, without loading.
     pub fn seconds(&self) -> f64 {
         let verdicts = self.answered.iter().flat_map(|task| &task.verdicts);

@@ -256,6 +256,7 @@ mod tests {
             seconds: vec![0.5, 1.0],
             tokens: vec![10, 12],
             total_seconds: 1.25,
+            replay_seconds: None,
         });
         Entry {
             task,

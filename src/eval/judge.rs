@@ -54,8 +54,10 @@ pub struct Verdict {
     pub seconds: Vec<f64>,
     /// Tokens evaluated, member by member.
     pub tokens: Vec<usize>,
-    /// Time of everything.
+    /// Time of everything, the replay not counted.
     pub total_seconds: f64,
+    /// Time of the same evaluations once more and nothing else, if that was asked for.
+    pub replay_seconds: Option<f64>,
 }
 
 /// Decides questions.
@@ -70,6 +72,8 @@ pub struct Judge {
     /// Derive the weights for every option anew, from the question and that option, as the published
     /// scorer does.
     pub per_option: bool,
+    /// Evaluate everything once more afterwards, to tell what that alone takes.
+    pub replay: bool,
 }
 
 /// What all members predicted for a question and its options.
@@ -96,6 +100,7 @@ impl Judge {
             fusion,
             score: Score::default(),
             per_option: false,
+            replay: false,
         }
     }
 
@@ -120,6 +125,9 @@ impl Judge {
     /// From the engine, as [`Engine::prepare`], [`Engine::read`] and [`Engine::read_continuations`];
     /// [`EngineError::Unreadable`].
     pub fn decide(&self, engine: &mut Engine, sheet: &Sheet) -> Result<Verdict, EngineError> {
+        if self.replay {
+            engine.continue_recording()?;
+        }
         let start = Instant::now();
         let before = engine.spent()?;
         let reading = self.read(engine, sheet)?;
@@ -142,6 +150,7 @@ impl Judge {
             seconds: Vec::new(),
             tokens: spent.iter().map(|s| s.tokens).collect(),
             total_seconds: 0.0,
+            replay_seconds: None,
         };
         for contestant in &self.contestants {
             let began = Instant::now();
@@ -164,6 +173,11 @@ impl Judge {
             verdict.seconds.push(seconds(time));
         }
         verdict.total_seconds = seconds(start.elapsed());
+        if self.replay {
+            // A question begins by cutting the caches, and so does its replay: they end alike.
+            let recording = engine.stop_recording()?;
+            verdict.replay_seconds = Some(seconds(engine.replay(&recording)?));
+        }
         Ok(verdict)
     }
 

@@ -123,6 +123,7 @@ mod tests {
             seconds: vec![1.0, 2.0, 4.0],
             tokens: vec![5, 5],
             total_seconds: 4.0,
+            replay_seconds: None,
         };
         (0, verdict)
     }

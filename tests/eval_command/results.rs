@@ -120,6 +120,19 @@ fn the_same_run_gives_the_same_answers_whatever_the_batches() {
 }
 
 #[test]
+fn a_replay_changes_no_answer_and_is_shown() {
+    let (user, line) = setting();
+    let a = task(&user, "a.jsonl", &questions(9));
+    let usual = user.json(&with(&line, &[&a, "--json", "--few-shot", "2"]));
+    assert!(usual["replay_seconds"].is_null());
+    let replayed = user.json(&with(&line, &[&a, "--json", "--few-shot", "2", "--replay"]));
+    assert!(replayed["replay_seconds"].as_f64().unwrap() > 0.0);
+    assert_eq!(timeless(replayed)["tasks"], timeless(usual)["tasks"]);
+    let table = user.ok(&with(&line, &[&a, "--replay"]));
+    says(&table, &["the same evaluations and nothing else"]);
+}
+
+#[test]
 fn one_vocabulary_is_scored_by_tokens() {
     let (user, line) = setting();
     let other = crate::tiny::TinyModel::bpe(5).write(user.path("files/other.gguf"));

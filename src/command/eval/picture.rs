@@ -31,9 +31,11 @@ const PALETTE: [&str; 8] = [
 
 /// Draws the picture.
 pub fn draw(report: &Report) -> String {
-    let mut canvas = Canvas::default();
-    canvas.y = MARGIN;
-    canvas.heading("Accuracy, per cent (bars: ± 1 standard error)");
+    let mut canvas = Canvas {
+        y: MARGIN,
+        ..Canvas::default()
+    };
+    canvas.heading("Accuracy, per cent, ± 1 standard error (grey: members, blue: mixtures)");
     let sections: Vec<&Section> = report
         .sections
         .iter()
@@ -262,7 +264,7 @@ impl Canvas {
     fn rectangle(&mut self, (x, y): (f64, f64), (width, height): (f64, f64), colour: &str) {
         if width > 0.0 && height > 0.0 {
             self.push(format_args!(
-                r#"<rect x="{x:.2}" y="{y:.2}" width="{width:.2}" height="{height:.2}" fill="{colour}"/>"#
+                r#"<rect x="{x:.2}" y="{y:.2}" width="{width:.2}" height="{height:.2}" fill="{colour}" shape-rendering="crispEdges"/>"#
             ));
         }
     }

@@ -161,6 +161,7 @@ pub fn judge(args: &EvalArgs, pack: &PackPlan) -> Result<Judge> {
         ScoreName::Token => Score::Token,
     };
     judge.per_option = args.as_published;
+    judge.replay = args.replay;
     Ok(judge)
 }
 
@@ -210,6 +211,7 @@ pub fn record(
         },
         "as_published": args.as_published,
         "skip_bad": args.skip_bad,
+        "replay": args.replay,
         "contestants": contestants,
         "given": matches!(fusion.method, Method::Given(_)).then(|| fusion.method.to_string()),
         "vocab": fusion.alphabet.map_or("auto", |alphabet| alphabet.name()),

@@ -22,6 +22,7 @@ pub fn document(report: &Report, settings: &Map<String, Value>) -> Value {
         "pooled": section(&report.pooled),
         "members": members,
         "seconds": report.seconds(),
+        "replay_seconds": report.replay_seconds(),
         "settings": settings,
     })
 }
@@ -99,9 +100,13 @@ fn cost(report: &Report) -> String {
     let parts =
         parts.map(|(name, (tokens, seconds))| format!("{name} {tokens} tok in {seconds:.1} s"));
     let parts: Vec<String> = parts.collect();
+    let all = report.seconds();
+    let replay = report.replay_seconds().map_or(String::new(), |replay| {
+        let ratio = all / replay.max(1e-9);
+        format!("; the same evaluations and nothing else: {replay:.1} s, {ratio:.2} times less")
+    });
     format!(
-        "{:.1} s for all; evaluated: {}",
-        report.seconds(),
+        "{all:.1} s for all; evaluated: {}{replay}",
         parts.join(", ")
     )
 }
