@@ -94,23 +94,21 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Begins a journal.
+    /// Begins a journal. One that holds no question yet is begun anew.
     ///
     /// # Errors
-    /// [`JournalError::Exists`], [`JournalError::Io`].
+    /// [`JournalError::Exists`], [`JournalError::InUse`], [`JournalError::Io`].
     pub fn create(path: &Path, settings: &Map<String, Value>) -> Result<Journal, JournalError> {
-        let opened = OpenOptions::new().write(true).create_new(true).open(path);
-        let file = opened.map_err(|source| match source.kind() {
-            io::ErrorKind::AlreadyExists => JournalError::Exists { file: path.into() },
-            _ => io_error(path, source),
-        })?;
-        let mut journal = Journal::locked(path, file)?;
-        journal.write(settings)?;
+        let (mut journal, text) = Journal::open(path)?;
+        if holds_questions(&text) {
+            return Err(JournalError::Exists { file: path.into() });
+        }
+        journal.begin(settings)?;
         Ok(journal)
     }
 
-    /// Goes on with a journal, or begins one where there is none. Returns what was decided, each question
-    /// once.
+    /// Goes on with a journal, or begins one where there is none or no question in it. Returns what was
+    /// decided, each question once.
     ///
     /// # Errors
     /// [`JournalError::Differs`] names the first setting that is not the journal's.
@@ -118,26 +116,19 @@ impl Journal {
         path: &Path,
         settings: &Map<String, Value>,
     ) -> Result<(Journal, Vec<Entry>), JournalError> {
-        let opened = OpenOptions::new().read(true).write(true).open(path);
-        let file = match opened {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                return Ok((Journal::create(path, settings)?, Vec::new()));
-            }
-            opened => opened.map_err(|source| io_error(path, source))?,
-        };
-        let mut journal = Journal::locked(path, file)?;
-        let text = journal.read_whole_lines()?;
-        let mut lines = text.lines().enumerate();
-        let Some((_, head)) = lines.next() else {
-            // Killed before the first line was out.
-            journal.write(settings)?;
+        let (mut journal, text) = Journal::open(path)?;
+        if !holds_questions(&text) {
+            journal.begin(settings)?;
             return Ok((journal, Vec::new()));
-        };
-        compare(path, &journal.parse(1, head)?, settings)?;
+        }
         let mut seen = HashSet::new();
         let mut entries: Vec<Entry> = Vec::new();
-        for (i, line) in lines {
-            let entry: Entry = journal.parse(i + 1, line)?;
+        for (line, text) in (1..).zip(text.lines()) {
+            if line == 1 {
+                compare(path, &journal.parse(line, text)?, settings)?;
+                continue;
+            }
+            let entry: Entry = journal.parse(line, text)?;
             if seen.insert((entry.task, entry.line)) {
                 entries.push(entry);
             }
@@ -153,7 +144,11 @@ impl Journal {
         self.write(entry)
     }
 
-    fn locked(path: &Path, file: File) -> Result<Journal, JournalError> {
+    /// Opens the file, making it if need be, and reads its whole lines.
+    fn open(path: &Path) -> Result<(Journal, String), JournalError> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let file = options.open(path).map_err(|e| io_error(path, e))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -164,7 +159,16 @@ impl Journal {
             Err(TryLockError::Error(source)) => return Err(io_error(path, source)),
         }
         let path = path.to_owned();
-        Ok(Journal { path, file })
+        let mut journal = Journal { path, file };
+        let text = journal.read_whole_lines()?;
+        Ok((journal, text))
+    }
+
+    /// Empties the file and writes the settings.
+    fn begin(&mut self, settings: &Map<String, Value>) -> Result<(), JournalError> {
+        let emptied = self.file.set_len(0).and_then(|()| self.file.rewind());
+        emptied.map_err(|source| io_error(&self.path, source))?;
+        self.write(settings)
     }
 
     /// One write a line: a reader never finds half of one but at the end.
@@ -209,6 +213,11 @@ impl Journal {
             what: e.to_string(),
         })
     }
+}
+
+/// Whether there is more than the line of settings.
+fn holds_questions(text: &str) -> bool {
+    text.lines().nth(1).is_some()
 }
 
 fn io_error(path: &Path, source: io::Error) -> JournalError {
@@ -336,6 +345,20 @@ mod tests {
         let (_open, _) = Journal::resume(&path, &settings(1)).unwrap();
         let error = Journal::resume(&path, &settings(1)).unwrap_err();
         assert!(matches!(error, JournalError::InUse { .. }));
+    }
+
+    #[test]
+    fn a_journal_without_questions_is_begun_anew_with_any_settings() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        drop(Journal::create(&path, &settings(1)).unwrap());
+        drop(Journal::create(&path, &settings(2)).unwrap());
+        let (mut journal, found) = Journal::resume(&path, &settings(3)).unwrap();
+        assert_eq!(found, []);
+        journal.append(&entry(0, 1)).unwrap();
+        drop(journal);
+        let (_, found) = Journal::resume(&path, &settings(3)).unwrap();
+        assert_eq!(found, [entry(0, 1)]);
     }
 
     #[test]

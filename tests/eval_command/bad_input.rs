@@ -85,7 +85,9 @@ fn a_question_that_fits_no_context_is_named_or_left_out() {
             "--skip-bad",
         ],
     );
-    let document = user.json(&with(&line, &[&file, "--skip-bad", "--json"]));
+    // Nothing was decided, so the folder is free.
+    let again = ["--skip-bad", "--json", "--output", out.to_str().unwrap()];
+    let document = user.json(&with(&line, &[&[&*file], &again[..]].concat()));
     let section = &document["tasks"][0];
     assert_eq!(
         (&section["questions"], &section["skipped"]),
