@@ -103,7 +103,7 @@ fn cost(report: &Report) -> String {
     let all = report.seconds();
     let replay = report.replay_seconds().map_or(String::new(), |replay| {
         let ratio = all / replay.max(1e-9);
-        format!("; the same evaluations and nothing else: {replay:.1} s, {ratio:.2} times less")
+        format!("; the same evaluations and nothing else: {replay:.1} s (ratio {ratio:.2})")
     });
     format!(
         "{all:.1} s for all; evaluated: {}{replay}",
