@@ -28,6 +28,8 @@ pub enum Command {
     Weigh(WeighArgs),
     /// Show how far one vocabulary covers another, token by token
     Align(AlignArgs),
+    /// Answer multiple-choice questions by each member and by every mixture, side by side
+    Eval(EvalArgs),
     /// Measure members and the pack on this machine
     Bench(BenchArgs),
     /// Pack manifests: list, show, new, check
@@ -323,6 +325,67 @@ pub struct AlignArgs {
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A task file has one JSON object a line: {\"query\": text, \"choices\": [text, …], \"gold\": index}"
+)]
+pub struct EvalArgs {
+    /// Files of questions
+    #[arg(value_name = "TASK.jsonl", required = true)]
+    pub tasks: Vec<PathBuf>,
+    /// Only the first questions of each file
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Solved examples before each question
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub few_shot: usize,
+    /// Where the examples are drawn from [default: the task's own file]
+    #[arg(long, value_name = "FILE", requires = "few_shot")]
+    pub shots_from: Option<PathBuf>,
+    /// Seed of the draw of examples
+    #[arg(short, long, env = "PACKLLM_SEED", default_value_t = 0)]
+    pub seed: u64,
+    /// Text between a question and its options [default: a space, unless white space is there]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub separator: Option<String>,
+    /// What an option's log-probability is divided by: its bytes (mean), nothing, or its tokens
+    #[arg(long, value_enum, default_value_t)]
+    pub score: ScoreName,
+    /// Ways to derive weights, separated by commas [default: all]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub methods: Vec<String>,
+    /// Derive the weights for every option anew, as the published scorer does
+    #[arg(long)]
+    pub as_published: bool,
+    /// Evaluate every batch a second time, and show what that alone takes
+    #[arg(long)]
+    pub replay: bool,
+    /// Leave out lines that are no questions, and questions that do not fit, and say how many
+    #[arg(long)]
+    pub skip_bad: bool,
+    /// Folder for a journal of the run, and for results.json, results.md and results.svg
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Go on with the run in --output
+    #[arg(long, requires = "output")]
+    pub resume: bool,
+    #[command(flatten)]
+    pub pack: PackArgs,
+    #[command(flatten)]
+    pub fusion: FusionArgs,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum ScoreName {
+    #[default]
+    Mean,
+    Sum,
+    Token,
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@
 pub mod backend;
 pub mod chat;
 pub mod engine;
+pub mod eval;
 pub mod mix;
 pub mod pack;
 pub mod sample;

@@ -4,6 +4,7 @@ mod align;
 mod bench;
 mod chat;
 mod doctor;
+mod eval;
 mod facts;
 mod models;
 mod pack;
@@ -25,6 +26,7 @@ pub fn run(app: &App, command: Command) -> Result<ExitCode> {
         Command::Run(args) => run::run(app, &args),
         Command::Weigh(args) => weigh::run(app, &args),
         Command::Align(args) => align::run(app, &args),
+        Command::Eval(args) => eval::run(app, &args),
         Command::Bench(args) => bench::run(app, &args),
         Command::Pack(args) => pack::run(app, &args),
         Command::Models(args) => models::run(app, &args),

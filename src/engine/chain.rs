@@ -210,6 +210,11 @@ impl Chain {
     pub fn alphabet(&self) -> Alphabet {
         self.alphabet
     }
+
+    /// Bytes of a token.
+    pub fn piece_len(&self, token: Token) -> usize {
+        self.view.piece_len(token)
+    }
 }
 
 /// Records one scored byte under `predicted`.

@@ -44,6 +44,14 @@ pub enum EngineError {
         /// The member.
         member: String,
     },
+    /// A text holds a byte that a member has no token for.
+    #[error("{member} has no token for the byte 0x{byte:02x} of the text")]
+    Unreadable {
+        /// The member.
+        member: String,
+        /// The first such byte.
+        byte: u8,
+    },
     /// The alphabet of tokens was asked for.
     #[error("--vocab tokens needs members with one vocabulary, and those of {0} and {1} differ")]
     NotIdentical(String, String),

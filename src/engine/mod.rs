@@ -11,6 +11,7 @@ mod answer;
 pub mod branches;
 mod chain;
 mod error;
+mod evidence;
 mod fusion;
 mod load;
 mod meter;
@@ -32,11 +33,9 @@ pub use seat::{Standing, Wish};
 pub use worker::Loader;
 
 use crate::backend::Vocab;
-use crate::mix;
 use crate::vocab::{Alphabet, identical};
-use crate::weight::{self, Evidence, MemberEvidence, Method};
+use crate::weight::{self, Method};
 use chain::Scores;
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use worker::{Command, Gone, Reply, Worker};
@@ -284,40 +283,6 @@ impl Engine {
         }
     }
 
-    /// What all members predicted for the bytes that all of them saw.
-    ///
-    /// # Errors
-    /// [`EngineError::Mix`] for a vocabulary of nothing but END.
-    pub fn evidence(&self) -> Result<Evidence, EngineError> {
-        let shared = shared_places(&self.scores);
-        let vocab = self.shared_vocab();
-        let members = self.scores.iter().zip(&self.can_end).map(|(s, &can_end)| {
-            let mut kept = s.only(&shared);
-            MemberEvidence {
-                tokens: kept.tokens,
-                can_end,
-                nats: std::mem::take(&mut kept.nats),
-                rows: kept.rows.into(),
-            }
-        });
-        let members: Vec<MemberEvidence> = members.collect();
-        let symbols = self.scores[0].only(&shared).symbols;
-        let (alphabet, bytes) = match self.alphabet {
-            Alphabet::Bytes => (mix::Alphabet::bytes(), symbols.len()),
-            Alphabet::Tokens | Alphabet::Mined => {
-                let ends = vocab.ends().map(|t| t as usize).collect();
-                let bytes = symbols.iter().map(|&t| vocab.piece(t).len()).sum();
-                (mix::Alphabet::tokens(vocab.len(), ends)?, bytes)
-            }
-        };
-        Ok(Evidence {
-            alphabet,
-            bytes,
-            symbols,
-            members,
-        })
-    }
-
     /// Derives the weights from the evidence and uses them from now on. Members under the drop
     /// threshold get 0, except that one that can end a turn always stays.
     ///
@@ -416,20 +381,4 @@ impl Engine {
 /// Tokens of context that a prompt leaves free: room for an answer to begin and for forks.
 fn reserve(context: u32) -> u32 {
     (context / 8).min(64)
-}
-
-/// The places that every member scored.
-fn shared_places(scores: &[Scores]) -> HashSet<(Place, u32)> {
-    let of = |s: &Scores| -> HashSet<(Place, u32)> {
-        s.places
-            .iter()
-            .copied()
-            .zip(s.symbols.iter().copied())
-            .collect()
-    };
-    let mut all = scores.iter();
-    let first = all.next().map(of).unwrap_or_default();
-    all.fold(first, |shared, s| {
-        shared.intersection(&of(s)).copied().collect()
-    })
 }

@@ -208,15 +208,18 @@ pub(super) fn read(
     Ok(reading)
 }
 
-/// The logits after the last token are wanted, so it is evaluated again even if the trunk has it.
+/// The logits after the last token are wanted, and those before the first scored one: if the trunk
+/// has that token, it is evaluated again.
 fn leave_one(reading: &mut Reading, trunk: &Trunk) {
-    if reading.tokens().next().is_none() && reading.keep > 0 {
+    let first = reading.stretches.iter().find(|s| !s.tokens.is_empty());
+    let unpredicted = first.is_none_or(|stretch| !stretch.scored.is_empty());
+    if unpredicted && reading.keep > 0 {
         reading.keep -= 1;
-        let tokens = vec![trunk.tokens[reading.keep]];
-        reading.stretches.push(Stretch {
-            tokens,
+        let again = Stretch {
+            tokens: vec![trunk.tokens[reading.keep]],
             ..Stretch::default()
-        });
+        };
+        reading.stretches.insert(0, again);
     }
 }
 

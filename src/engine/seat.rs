@@ -11,6 +11,10 @@ use crate::vocab::sorted::SortedVocab;
 use crate::vocab::{Alphabet, SYMBOLS};
 use std::sync::Arc;
 
+mod continuations;
+
+pub(super) use continuations::Continuations;
+
 /// What is wanted from the evaluation of a prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wish {

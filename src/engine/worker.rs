@@ -3,7 +3,7 @@
 use super::chain::Scores;
 use super::meter::{Metered, Operation, Spent};
 use super::prompt::{Prompt, Reading, Start};
-use super::seat::{Seat, Standing, Wish};
+use super::seat::{Continuations, Seat, Standing, Wish};
 use super::view::Lens;
 use crate::backend::llama::Watch;
 use crate::backend::{BackendError, Description, Limits, Member, Vocab};
@@ -31,6 +31,8 @@ pub(super) enum Command {
     PrepareMapped(Arc<Reading>, Start),
     /// Evaluate the prepared prompt: → `Scored`.
     Evaluate(Wish),
+    /// Score texts that may come after the evaluated prompt: → `Continued`.
+    Continue(Arc<[String]>, Wish),
     /// Predict the next symbol into this buffer: → `Predicted`.
     Predict(Vec<f64>),
     /// Grow by a symbol, then predict into this buffer: → `Predicted`.
@@ -57,6 +59,7 @@ pub(super) enum Reply {
     },
     Shown(Reading),
     Scored(Scores),
+    Continued(Continuations),
     Predicted(Vec<f64>, Standing),
     Committed(usize),
     Recorded(Vec<Operation>),
@@ -191,6 +194,7 @@ fn obey(seat: &mut Seat, command: Command) -> Result<Reply, BackendError> {
         Command::Show => Reply::Shown(seat.prepared().cloned().unwrap_or_default()),
         Command::PrepareMapped(reading, start) => prepared(seat.prepare_mapped(&reading, start)),
         Command::Evaluate(wish) => Reply::Scored(seat.evaluate(wish)?),
+        Command::Continue(texts, wish) => Reply::Continued(seat.continuations(&texts, wish)?),
         Command::Predict(mut row) => {
             seat.predict(&mut row)?;
             Reply::Predicted(row, seat.standing())

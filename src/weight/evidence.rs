@@ -153,6 +153,24 @@ impl SparseRows {
 }
 
 impl Evidence {
+    /// This text and then `more`, of the same members and alphabet.
+    #[must_use]
+    pub fn joined(&self, more: &Evidence) -> Evidence {
+        let mut joined = self.clone();
+        joined.bytes += more.bytes;
+        joined.symbols.extend_from_slice(&more.symbols);
+        for (member, after) in joined.members.iter_mut().zip(&more.members) {
+            member.tokens += after.tokens;
+            member.nats.extend_from_slice(&after.nats);
+            match (&mut member.rows, &after.rows) {
+                (Rows::Dense(rows), Rows::Dense(more)) => rows.extend_from_slice(more),
+                (Rows::Sparse(rows), Rows::Sparse(more)) => rows.extend(more),
+                (rows, _) => *rows = Rows::None,
+            }
+        }
+        joined
+    }
+
     /// Whether there is nothing to go by.
     pub fn is_empty(&self) -> bool {
         self.bytes == 0 || self.symbols.is_empty()

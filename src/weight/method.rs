@@ -74,6 +74,11 @@ pub enum MethodError {
 }
 
 impl Method {
+    /// Every method that has a name, in the order in which they are shown.
+    pub fn named() -> impl Iterator<Item = (&'static str, Method)> {
+        NAMES.iter().cloned()
+    }
+
     /// Reads `uniform`, `top1`, `sim`, `opt`, `exact`, `adaptive`, or weights like `name=0.7,other=0.3`, which are normalised;
     /// members that are not named get 0. `names` are the members' names in member order.
     ///

@@ -4,9 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod answers;
+mod continuations;
 mod conversation;
 mod evidence;
 mod failures;
+mod judging;
 mod mined;
 mod prompts;
 mod replays;

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod alike;
+mod continuations;
 mod cover;
 mod rig;
 mod spelling;

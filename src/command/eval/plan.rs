@@ -1,0 +1,230 @@
+//! What a run is to do: questions laid out, contestants, and a record of all settings.
+
+use crate::app::App;
+use crate::cli::{EvalArgs, ScoreName};
+use crate::settings::{PackPlan, Usage, usage};
+use anyhow::{Result, bail};
+use packllm::eval::{Fault, Judge, Layout, Score, Sheet, Shots, Task};
+use packllm::weight::Method;
+use serde_json::{Map, Value, json};
+use std::path::PathBuf;
+
+/// Faults that are told one by one.
+const FAULTS_TOLD: usize = 5;
+
+/// The questions of a task file, ready to be read.
+pub struct Exam {
+    pub name: String,
+    pub file: PathBuf,
+    pub digest: String,
+    pub questions: Vec<Laid>,
+    /// Lines and questions that were left out.
+    pub skipped: usize,
+}
+
+/// A question, laid out.
+pub struct Laid {
+    pub line: usize,
+    pub gold: usize,
+    pub sheet: Sheet,
+}
+
+/// Reads all task files and lays their questions out. Nothing is loaded yet.
+pub fn exams(app: &App, args: &EvalArgs) -> Result<Vec<Exam>> {
+    if args.limit == Some(0) {
+        return usage("--limit 0: at least one question is needed");
+    }
+    if args.shots_from.is_some() && args.few_shot == 0 {
+        return usage("--shots-from without --few-shot: say how many examples");
+    }
+    let tasks = read(app, args)?;
+    let given = match &args.shots_from {
+        Some(file) => Some(pool(app, args, file)?),
+        None => None,
+    };
+    tasks
+        .into_iter()
+        .map(|task| {
+            let pool = match &given {
+                _ if args.few_shot == 0 => Vec::new(),
+                Some(pool) => pool.clone(),
+                None => pool(app, args, &task.file)?,
+            };
+            lay_out(args, task, Shots::draw(pool, args.few_shot, args.seed))
+        })
+        .collect()
+}
+
+/// All questions that examples may be taken from.
+fn pool(
+    app: &App,
+    args: &EvalArgs,
+    file: &std::path::Path,
+) -> Result<Vec<packllm::eval::Question>> {
+    let task = Task::read(file, None)?;
+    refuse(app, args, &task.faults)?;
+    Ok(task.questions)
+}
+
+fn lay_out(args: &EvalArgs, task: Task, shots: Shots) -> Result<Exam> {
+    let layout = Layout {
+        separator: args.separator.clone(),
+    };
+    let laid = |question: &packllm::eval::Question| -> Result<Laid> {
+        shots.check(question).map_err(|e| Usage(e.to_string()))?;
+        Ok(Laid {
+            line: question.line,
+            gold: question.gold,
+            sheet: layout.sheet(question, &shots),
+        })
+    };
+    Ok(Exam {
+        questions: task.questions.iter().map(laid).collect::<Result<_>>()?,
+        name: task.name,
+        file: task.file,
+        digest: task.digest,
+        skipped: task.faults.len(),
+    })
+}
+
+fn read(app: &App, args: &EvalArgs) -> Result<Vec<Task>> {
+    let mut tasks: Vec<Task> = Vec::new();
+    for file in &args.tasks {
+        let mut task = Task::read(file, args.limit)?;
+        if tasks.iter().any(|other| other.file == task.file) {
+            return usage(format!("{}: given twice", file.display()));
+        }
+        if tasks.iter().any(|other| other.name == task.name) {
+            task.name = file.display().to_string();
+        }
+        tasks.push(task);
+    }
+    let faults: Vec<Fault> = tasks.iter().flat_map(|t| t.faults.clone()).collect();
+    refuse(app, args, &faults)?;
+    Ok(tasks)
+}
+
+/// Fails for lines that are no questions, or says how many are left out.
+fn refuse(app: &App, args: &EvalArgs, faults: &[Fault]) -> Result<()> {
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let n = faults.len();
+    let lines = if n == 1 { "line is" } else { "lines are" };
+    let mut text = format!("{n} {lines} no question");
+    for fault in faults.iter().take(FAULTS_TOLD) {
+        text += &format!("\n  {fault}");
+    }
+    if n > FAULTS_TOLD {
+        text += &format!("\n  and {} more", n - FAULTS_TOLD);
+    }
+    if args.skip_bad {
+        app.dim(&format!("note: {text}\n  (left out)"));
+        return Ok(());
+    }
+    bail!("{text}\n  (--skip-bad leaves them out)")
+}
+
+/// Every member and the mixtures asked for.
+pub fn judge(args: &EvalArgs, pack: &PackPlan) -> Result<Judge> {
+    let known: Vec<(&str, Method)> = Method::named().collect();
+    let names = || known.iter().map(|(name, _)| *name).collect::<Vec<_>>();
+    let mut methods = Vec::new();
+    for name in &args.methods {
+        match known.iter().find(|(known, _)| known == name) {
+            Some((name, method)) if methods.iter().all(|(n, _)| n != name) => {
+                methods.push(((*name).to_owned(), method.clone()));
+            }
+            Some(_) => return usage(format!("--methods: {name} is given twice")),
+            None => {
+                let names = names().join(", ");
+                return usage(format!(
+                    "--methods: no method \"{name}\"; there are {names}"
+                ));
+            }
+        }
+    }
+    if args.methods.is_empty() {
+        methods = known
+            .iter()
+            .map(|(n, m)| ((*n).to_owned(), m.clone()))
+            .collect();
+    }
+    if matches!(pack.fusion.method, Method::Given(_)) {
+        methods.push(("given".into(), pack.fusion.method.clone()));
+    }
+    let members: Vec<String> = pack.members.iter().map(|m| m.name.clone()).collect();
+    let mut judge = Judge::new(&members, methods, pack.fusion.clone());
+    judge.score = match args.score {
+        ScoreName::Mean => Score::Mean,
+        ScoreName::Sum => Score::Sum,
+        ScoreName::Token => Score::Token,
+    };
+    judge.per_option = args.as_published;
+    judge.replay = args.replay;
+    Ok(judge)
+}
+
+/// Everything that decides what a run answers: kept in its journal and its results.
+pub fn record(
+    args: &EvalArgs,
+    pack: &PackPlan,
+    judge: &Judge,
+    exams: &[Exam],
+) -> Result<Map<String, Value>> {
+    let name = |path: &std::path::Path| {
+        path.file_name()
+            .map(|n| n.to_string_lossy().into_owned())
+            .unwrap_or_default()
+    };
+    let members: Vec<Value> = pack
+        .members
+        .iter()
+        .map(|m| {
+            let bytes = std::fs::metadata(&m.path).map_or(0, |m| m.len());
+            json!({"name": m.name, "file": name(&m.path), "bytes": bytes})
+        })
+        .collect();
+    let tasks: Vec<Value> = exams
+        .iter()
+        .map(|exam| json!({"task": exam.name, "sha256": exam.digest}))
+        .collect();
+    let shots = match &args.shots_from {
+        Some(file) => json!({"file": name(file), "sha256": Task::read(file, None)?.digest}),
+        None => Value::Null,
+    };
+    let fusion = &judge.fusion;
+    let contestants: Vec<&str> = judge.contestants.iter().map(|c| c.name.as_str()).collect();
+    let record = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "members": members,
+        "tasks": tasks,
+        "limit": args.limit,
+        "few_shot": args.few_shot,
+        "shots_from": shots,
+        "seed": args.seed,
+        "separator": args.separator,
+        "score": match args.score {
+            ScoreName::Mean => "mean",
+            ScoreName::Sum => "sum",
+            ScoreName::Token => "token",
+        },
+        "as_published": args.as_published,
+        "skip_bad": args.skip_bad,
+        "replay": args.replay,
+        "contestants": contestants,
+        "given": matches!(fusion.method, Method::Given(_)).then(|| fusion.method.to_string()),
+        "vocab": fusion.alphabet.map_or("auto", |alphabet| alphabet.name()),
+        "mix": fusion.mix.to_string(),
+        "tau": fusion.tau,
+        "prior_bytes": fusion.prior_bytes,
+        "prior": fusion.prior,
+        "rate": fusion.rate,
+        "floor": fusion.floor,
+        "drop": fusion.drop,
+        "epsilon": fusion.budget.epsilon,
+        "heads": fusion.budget.heads,
+        "ctx_size": args.pack.ctx_size,
+    });
+    Ok(record.as_object().cloned().unwrap_or_default())
+}

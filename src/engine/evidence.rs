@@ -1,0 +1,104 @@
+//! Scores of members → evidence: what all of them predicted for the same symbols.
+
+use super::chain::Scores;
+use super::prompt::Place;
+use super::seat::Wish;
+use super::worker::{Command, Reply};
+use super::{Engine, EngineError};
+use crate::mix;
+use crate::vocab::Alphabet;
+use crate::weight::{Evidence, MemberEvidence};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+impl Engine {
+    /// What all members predicted for the bytes that all of them saw.
+    ///
+    /// # Errors
+    /// [`EngineError::Mix`] for a vocabulary of nothing but END.
+    pub fn evidence(&self) -> Result<Evidence, EngineError> {
+        self.evidence_in(&self.scores)
+    }
+
+    /// Forgets what was scored, but nothing that was read.
+    pub fn forget_evidence(&mut self) {
+        self.scores.iter_mut().for_each(|s| *s = Scores::default());
+    }
+
+    /// Scores texts that may come next: each of them, all its bytes, as if it came right after the
+    /// prompts that were [read](Engine::read) last, [closed](Ending::Closed). Returns one evidence a
+    /// text; [`Engine::evidence`] is not added to. Before another call the prompts have to be read again,
+    /// of which the members' caches then hold all but the last token.
+    ///
+    /// # Errors
+    /// From a member; [`EngineError::Unreadable`].
+    pub fn read_continuations(
+        &mut self,
+        texts: &[String],
+        wish: Wish,
+    ) -> Result<Vec<Evidence>, EngineError> {
+        let shared: Arc<[String]> = texts.into();
+        let replies = self.all(|_| Command::Continue(Arc::clone(&shared), wish))?;
+        let mut by_text: Vec<Vec<Scores>> = texts.iter().map(|_| Vec::new()).collect();
+        for (k, reply) in replies.into_iter().enumerate() {
+            let Reply::Continued(continued) = reply else {
+                continue;
+            };
+            if let Some(byte) = continued.lost {
+                let member = self.members[k].name.clone();
+                return Err(EngineError::Unreadable { member, byte });
+            }
+            for (of_text, scores) in by_text.iter_mut().zip(continued.scores) {
+                of_text.push(scores);
+            }
+        }
+        by_text.iter().map(|s| self.evidence_in(s)).collect()
+    }
+
+    /// What is common to the scores of all members.
+    fn evidence_in(&self, scores: &[Scores]) -> Result<Evidence, EngineError> {
+        let shared = shared_places(scores);
+        let vocab = self.shared_vocab();
+        let members = scores.iter().zip(&self.can_end).map(|(s, &can_end)| {
+            let mut kept = s.only(&shared);
+            MemberEvidence {
+                tokens: kept.tokens,
+                can_end,
+                nats: std::mem::take(&mut kept.nats),
+                rows: kept.rows.into(),
+            }
+        });
+        let members: Vec<MemberEvidence> = members.collect();
+        let symbols = scores[0].only(&shared).symbols;
+        let (alphabet, bytes) = match self.alphabet {
+            Alphabet::Bytes => (mix::Alphabet::bytes(), symbols.len()),
+            Alphabet::Tokens | Alphabet::Mined => {
+                let ends = vocab.ends().map(|t| t as usize).collect();
+                let bytes = symbols.iter().map(|&t| vocab.piece(t).len()).sum();
+                (mix::Alphabet::tokens(vocab.len(), ends)?, bytes)
+            }
+        };
+        Ok(Evidence {
+            alphabet,
+            bytes,
+            symbols,
+            members,
+        })
+    }
+}
+
+/// The places that every member scored.
+fn shared_places(scores: &[Scores]) -> HashSet<(Place, u32)> {
+    let of = |s: &Scores| -> HashSet<(Place, u32)> {
+        s.places
+            .iter()
+            .copied()
+            .zip(s.symbols.iter().copied())
+            .collect()
+    };
+    let mut all = scores.iter();
+    let first = all.next().map(of).unwrap_or_default();
+    all.fold(first, |shared, s| {
+        shared.intersection(&of(s)).copied().collect()
+    })
+}

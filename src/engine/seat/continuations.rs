@@ -1,0 +1,172 @@
+//! Several texts that may come next, each scored by itself after the same prompt.
+//!
+//! The prompt stays in the trunk; every text gets a KV sequence of its own that shares the trunk's
+//! cells, so that one batch evaluates the tokens of many texts. The last row of the prompt predicts
+//! the first token of all of them, and nothing asks what follows a last token, which is therefore not
+//! evaluated.
+
+use super::{Place, Seat, Wish};
+use crate::backend::{BackendError, Entry, Member, TRUNK, Token};
+use crate::engine::chain::{Chain, Scores};
+use crate::vocab::Alphabet;
+use crate::vocab::speller;
+use std::sync::Arc;
+
+/// What a member made of texts that may come next.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Continuations {
+    /// One entry a text; all its bytes are scored.
+    pub scores: Vec<Scores>,
+    /// The first byte that this member has no token for; nothing was scored then.
+    pub lost: Option<u8>,
+}
+
+/// A text on its way through the batches.
+struct Course<'a> {
+    tokens: &'a [Token],
+    chain: Chain,
+    /// Bytes before the next token.
+    at: usize,
+}
+
+impl Seat {
+    /// Scores every byte of each text as if it came right after the prompt. The prompt must have been
+    /// evaluated last, [closed](super::Ending::Closed); it stays in the trunk, but has to be evaluated
+    /// again before more is asked of it.
+    pub fn continuations(
+        &mut self,
+        texts: &[String],
+        wish: Wish,
+    ) -> Result<Continuations, BackendError> {
+        let mut spelled = Vec::with_capacity(texts.len());
+        for text in texts {
+            let text = speller::plain(&mut self.member, &self.sorted, text)?;
+            if let Some(&byte) = text.lost.first() {
+                let lost = Some(byte);
+                return Ok(Continuations {
+                    lost,
+                    ..Continuations::default()
+                });
+            }
+            spelled.push(text.tokens);
+        }
+        let first = self.member.logits(self.row)?.to_vec();
+        self.row = usize::MAX;
+        let mut scores = Vec::with_capacity(texts.len());
+        let mut rest = spelled.as_slice();
+        while !rest.is_empty() {
+            let (group, after) = rest.split_at(self.group(rest));
+            let result = self.score_group(group, &first, wish);
+            for seq in 1..=group.len() as u32 {
+                self.member.seq_truncate(seq, 0)?;
+            }
+            scores.extend(result?);
+            rest = after;
+        }
+        Ok(Continuations { scores, lost: None })
+    }
+
+    /// How many of the texts, at least one, have room beside the trunk at the same time.
+    fn group(&self, texts: &[Vec<Token>]) -> usize {
+        let limits = self.member.limits();
+        let room = (limits.context as usize).saturating_sub(self.trunk.tokens.len());
+        let mut used = 0;
+        let fits = texts.iter().take_while(|tokens| {
+            used += tokens.len();
+            used <= room
+        });
+        fits.take(limits.sequences as usize - 1).count().max(1)
+    }
+
+    /// Text i of the group goes through sequence i + 1.
+    fn score_group(
+        &mut self,
+        group: &[Vec<Token>],
+        first: &[f32],
+        wish: Wish,
+    ) -> Result<Vec<Scores>, BackendError> {
+        let base = self.trunk.tokens.len() as u32;
+        let mut courses = Vec::with_capacity(group.len());
+        for (seq, tokens) in (1..).zip(group) {
+            self.member.seq_copy(TRUNK, seq, base)?;
+            courses.push(self.start(tokens, first, wish)?);
+        }
+        // Text after text, so that a chain is fed in order whatever the division into batches.
+        let evaluated: Vec<(usize, usize)> = (0..group.len())
+            .flat_map(|i| (0..group[i].len().saturating_sub(1)).map(move |j| (i, j)))
+            .collect();
+        let limits = self.member.limits();
+        for part in evaluated.chunks(limits.batch.min(limits.outputs) as usize) {
+            let entry = |&(i, j): &(usize, usize)| Entry {
+                token: group[i][j],
+                pos: base + j as u32,
+                seq: i as u32 + 1,
+                output: true,
+            };
+            self.batch.clear();
+            self.batch.extend(part.iter().map(entry));
+            self.member.decode(&self.batch)?;
+            for (row, &(i, j)) in part.iter().enumerate() {
+                courses[i].step(j, self.member.logits(row)?)?;
+            }
+        }
+        courses.into_iter().map(Course::finish).collect()
+    }
+
+    /// A chain at the end of the prompt, whose last logits are `first`.
+    fn start<'a>(
+        &self,
+        tokens: &'a [Token],
+        first: &[f32],
+        wish: Wish,
+    ) -> Result<Course<'a>, BackendError> {
+        let mut chain = Chain::new(
+            self.alphabet,
+            self.view.clone(),
+            Arc::clone(self.member.vocab()),
+            Arc::clone(&self.sorted),
+            self.budget,
+            wish.rows,
+        );
+        match (self.alphabet, tokens.first()) {
+            (_, None) => {}
+            (Alphabet::Tokens | Alphabet::Mined, Some(&token)) => {
+                chain.token(token, Place::default(), first)?
+            }
+            (Alphabet::Bytes, Some(_)) => {
+                let last = self.trunk.tokens.last();
+                let before = last.and_then(|&token| self.sorted_last_byte(token));
+                chain.begin(first, before)?;
+            }
+        }
+        Ok(Course {
+            tokens,
+            chain,
+            at: 0,
+        })
+    }
+}
+
+impl Course<'_> {
+    /// `after` are the logits that follow token `j`, which is not the last.
+    fn step(&mut self, j: usize, after: &[f32]) -> Result<(), BackendError> {
+        let len = self.chain.piece_len(self.tokens[j]);
+        let place = Place::default().plus(self.at);
+        self.at += len;
+        if self.chain.alphabet() != Alphabet::Bytes {
+            let next = Place::default().plus(self.at);
+            return self.chain.token(self.tokens[j + 1], next, after);
+        }
+        self.chain.step(self.tokens[j], 0..len, place, Some(after))
+    }
+
+    /// The last token, after which nothing comes.
+    fn finish(mut self) -> Result<Scores, BackendError> {
+        if let (Alphabet::Bytes, Some(&last)) = (self.chain.alphabet(), self.tokens.last()) {
+            let len = self.chain.piece_len(last);
+            let place = Place::default().plus(self.at);
+            self.chain.step(last, 0..len, place, None)?;
+        }
+        Ok(self.chain.scores)
+    }
+}

@@ -1,0 +1,111 @@
+//! Runs that are cut short, and go on.
+
+use super::{questions, setting, task, timeless, with};
+use crate::user::{Done, User, says};
+use serde_json::Value;
+use std::fs;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+/// More questions than a tiny pack decides before it is stopped.
+const MANY: usize = 600;
+
+/// Starts a run and waits until its journal has `lines` lines.
+fn started(user: &User, args: &[&str], journal: &str, lines: usize) -> Child {
+    let child = user.piped(args);
+    let begin = Instant::now();
+    let count = || fs::read_to_string(journal).map_or(0, |text| text.lines().count());
+    while count() < lines {
+        assert!(begin.elapsed() < Duration::from_secs(60), "no progress");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child
+}
+
+#[test]
+fn a_killed_run_goes_on_and_counts_nothing_twice() {
+    let (user, line) = setting();
+    let a = task(&user, "a.jsonl", &questions(MANY));
+    let b = task(&user, "b.jsonl", &questions(5));
+    let out = user.path("out");
+    let (out, journal) = (out.to_str().unwrap(), out.join("journal.jsonl"));
+    let journal = journal.to_str().unwrap();
+    let usual = with(&line, &[&a, &b, "--json"]);
+    let kept = [&usual[..], &["--output", out]].concat();
+    let resumed = [&kept[..], &["--resume"]].concat();
+
+    let mut child = started(&user, &kept, journal, 20);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!user.path("out/results.json").exists());
+    let text = fs::read(journal).unwrap();
+    assert!(text.iter().filter(|&&b| b == b'\n').count() < MANY);
+    // And the last line was torn.
+    fs::write(journal, &text[..text.len() - 9]).unwrap();
+
+    // Interrupted once more.
+    let child = started(&user, &resumed, journal, 40);
+    let status = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(status.unwrap().success());
+    let done = Done::of(child.wait_with_output().unwrap());
+    assert_eq!(done.code, 130, "{}", done.err);
+    says(&done.err, &["interrupted", "--resume", "are kept in"]);
+    assert_eq!(done.out, "");
+
+    let document = user.json(&resumed);
+    assert_eq!(timeless(document.clone()), timeless(user.json(&usual)));
+    let lines = fs::read_to_string(journal).unwrap();
+    assert_eq!(lines.lines().count(), 1 + MANY + 5);
+    // A finished run is only shown again.
+    assert_eq!(user.json(&resumed), document);
+    assert_eq!(fs::read_to_string(journal).unwrap(), lines);
+}
+
+#[test]
+fn another_run_is_not_taken_for_this_one() {
+    let (user, line) = setting();
+    let a = task(&user, "a.jsonl", &questions(4));
+    let b = task(&user, "b.jsonl", &questions(5));
+    let out = user.path("out");
+    let out = out.to_str().unwrap();
+    user.ok(&with(&line, &[&a, "--output", out]));
+    let error = user.fails(&with(&line, &[&a, "--output", out]));
+    says(&error, &["journal.jsonl", "is there already", "--resume"]);
+    for (changed, key) in [
+        (&["--limit", "3"][..], "limit"),
+        (&["--score", "sum"], "score"),
+        (&["--few-shot", "1"], "few_shot"),
+        (&["--tau", "2"], "tau"),
+        (&["--methods", "sim"], "contestants"),
+        (&["-m", &*line[2]], "members"),
+        (&[&*b], "tasks"),
+    ] {
+        let args = with(
+            &line,
+            &[&[&*a, "--output", out, "--resume"], changed].concat(),
+        );
+        says(
+            &user.fails(&args),
+            &["journal.jsonl", &format!("another {key}")],
+        );
+    }
+    // The file was changed since.
+    task(&user, "a.jsonl", &questions(3));
+    let error = user.fails(&with(&line, &[&a, "--output", out, "--resume"]));
+    says(&error, &["another tasks"]);
+    user.misused(&with(&line, &[&a, "--resume"]));
+}
+
+#[test]
+fn where_there_is_nothing_yet_resume_begins() {
+    let (user, line) = setting();
+    let a = task(&user, "a.jsonl", &questions(4));
+    let out = user.path("deep/out");
+    let document: Value = user.json(&with(
+        &line,
+        &[&a, "--json", "--output", out.to_str().unwrap(), "--resume"],
+    ));
+    assert_eq!(document["tasks"][0]["questions"], 4);
+}
