@@ -10,7 +10,6 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use crate::settings::PackPlan;
 
@@ -115,14 +114,6 @@ impl App {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        bar
-    }
-
-    /// Something under way whose length is unknown; shown only if it takes a while.
-    pub fn spinner(&self, message: &'static str) -> ProgressBar {
-        let bar = self.bar(0, "{spinner} {msg} {elapsed}");
-        bar.set_message(message);
-        bar.enable_steady_tick(Duration::from_millis(120));
         bar
     }
 }

@@ -7,6 +7,7 @@ mod facts;
 mod models;
 mod pack;
 mod run;
+mod score;
 mod session;
 mod table;
 mod transfer;
@@ -23,6 +24,7 @@ pub fn run(app: &App, command: Command) -> Result<ExitCode> {
         Command::Chat(args) => chat::run(app, &args),
         Command::Run(args) => run::run(app, &args),
         Command::Weigh(args) => weigh::run(app, &args),
+        Command::Score(args) => score::run(app, &args),
         Command::Bench(args) => bench::run(app, &args),
         Command::Pack(args) => pack::run(app, &args),
         Command::Models(args) => models::run(app, &args),

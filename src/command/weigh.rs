@@ -56,7 +56,6 @@ pub fn run(app: &App, args: &WeighArgs) -> Result<ExitCode> {
 fn weigh(evidence: &Evidence, fusion: &Fusion) -> Result<Vec<Row>> {
     let mixture = Mixture::new(evidence, fusion.mix, fusion.floor)?;
     let given = Some(fusion.method.clone()).filter(|m| matches!(m, Method::Given(_)));
-    let methods = [Method::Uniform, Method::Top1, Method::Sim, Method::Opt];
     let row = |method: Method| -> Result<Row> {
         let weights = weight::weights(&method, evidence, fusion.tau, fusion.mix, fusion.floor)?;
         let bits_per_byte = mixture.bits_per_byte(&weights.lambda)?;
@@ -70,7 +69,7 @@ fn weigh(evidence: &Evidence, fusion: &Fusion) -> Result<Vec<Row>> {
             bits_per_byte,
         })
     };
-    methods.into_iter().chain(given).map(row).collect()
+    Method::named().chain(given).map(row).collect()
 }
 
 fn write_table(

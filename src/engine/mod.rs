@@ -11,6 +11,7 @@ mod answer;
 pub mod branches;
 mod chain;
 mod error;
+mod evidence;
 mod load;
 mod meter;
 mod prompt;
@@ -30,9 +31,8 @@ pub use worker::Loader;
 use crate::mix::{self, Mix};
 use crate::vocab::cover::Budget;
 use crate::vocab::{Alphabet, identical};
-use crate::weight::{self, Evidence, MemberEvidence, Method};
-use chain::{ScoredRows, Scores};
-use std::collections::HashSet;
+use crate::weight::{self, Evidence, Method};
+use chain::Scores;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use worker::{Command, Gone, Reply, Worker};
@@ -232,7 +232,25 @@ impl Engine {
     /// # Errors
     /// From a member; [`EngineError::Cancelled`].
     pub fn read(&mut self, wish: Wish) -> Result<(), EngineError> {
-        let replies = self.all(|_| Command::Evaluate(wish))?;
+        self.read_watched(wish, &mut |_| {})
+    }
+
+    /// As [`Engine::read`]. While members evaluate, `progress` is told now and then how many of the
+    /// [new tokens](Prepared::new_tokens) each has read.
+    ///
+    /// # Errors
+    /// As [`Engine::read`].
+    pub fn read_watched(
+        &mut self,
+        wish: Wish,
+        progress: &mut dyn FnMut(&[usize]),
+    ) -> Result<(), EngineError> {
+        let everyone: Vec<usize> = (0..self.workers.len()).collect();
+        let mut report = || {
+            let read: Vec<usize> = self.workers.iter().map(Worker::tokens_read).collect();
+            progress(&read);
+        };
+        let replies = self.some_watched(&everyone, |_| Command::Evaluate(wish), &mut report)?;
         for (scores, reply) in self.scores.iter_mut().zip(replies) {
             if let Reply::Scored(new) = reply {
                 scores.extend(new);
@@ -291,68 +309,47 @@ impl Engine {
         }
     }
 
-    /// What all members predicted for the bytes that all of them saw.
-    ///
-    /// # Errors
-    /// [`EngineError::Mix`] for a vocabulary of nothing but END.
-    pub fn evidence(&self) -> Result<Evidence, EngineError> {
-        let shared = shared_places(&self.scores);
-        let vocab = &self.members[0].vocab;
-        let members = self.scores.iter().zip(&self.can_end).map(|(s, &can_end)| {
-            let mut kept = s.only(&shared);
-            MemberEvidence {
-                tokens: kept.tokens,
-                can_end,
-                nats: std::mem::take(&mut kept.nats),
-                rows: kept.rows.into(),
-            }
-        });
-        let members: Vec<MemberEvidence> = members.collect();
-        let symbols = self.scores[0].only(&shared).symbols;
-        let (alphabet, bytes) = match self.alphabet {
-            Alphabet::Bytes => (mix::Alphabet::bytes(), symbols.len()),
-            Alphabet::Tokens => {
-                let ends = vocab.ends().map(|t| t as usize).collect();
-                let bytes = symbols.iter().map(|&t| vocab.piece(t).len()).sum();
-                (mix::Alphabet::tokens(vocab.len(), ends)?, bytes)
-            }
-        };
-        Ok(Evidence {
-            alphabet,
-            bytes,
-            symbols,
-            members,
-        })
-    }
-
-    /// Derives the weights from the evidence and uses them from now on. Members under the drop
-    /// threshold get 0, except that one that can end a turn always stays.
+    /// Derives the weights from the evidence and uses them from now on.
     ///
     /// # Errors
     /// [`EngineError::Weight`].
     pub fn weigh(&mut self) -> Result<weight::Weights, EngineError> {
-        let Fusion {
-            method,
-            tau,
-            mix,
-            floor,
-            drop,
-            ..
-        } = &self.fusion;
-        let mut weights = if self.members.len() == 1 {
-            weight::Weights {
+        let evidence = if self.members.len() == 1 {
+            None
+        } else {
+            Some(self.evidence()?)
+        };
+        let weights = match &evidence {
+            Some(evidence) => self.weights(&self.fusion.method, self.fusion.mix, evidence)?,
+            None => weight::Weights {
                 lambda: vec![1.0],
                 no_evidence: false,
-            }
-        } else {
-            weight::weights(method, &self.evidence()?, *tau, *mix, *floor)?
+            },
         };
+        self.lambda.clone_from(&weights.lambda);
+        Ok(weights)
+    }
+
+    /// The weights that generation would use after `evidence`, by any method and for any mix. Members
+    /// under the drop threshold get 0, except that one that can end a turn always stays.
+    ///
+    /// # Errors
+    /// [`EngineError::Weight`].
+    pub fn weights(
+        &self,
+        method: &Method,
+        mix: Mix,
+        evidence: &Evidence,
+    ) -> Result<weight::Weights, EngineError> {
+        let Fusion {
+            tau, floor, drop, ..
+        } = self.fusion;
+        let mut weights = weight::weights(method, evidence, tau, mix, floor)?;
         let ender = (0..self.members.len())
             .filter(|&k| self.can_end[k])
             .max_by(|&a, &b| weights.lambda[a].total_cmp(&weights.lambda[b]));
         let keep: Vec<bool> = (0..self.members.len()).map(|k| Some(k) == ender).collect();
-        weights.lambda = weight::apply_drop(&weights.lambda, *drop, &keep);
-        self.lambda.clone_from(&weights.lambda);
+        weights.lambda = weight::apply_drop(&weights.lambda, drop, &keep);
         Ok(weights)
     }
 
@@ -375,7 +372,17 @@ impl Engine {
     fn some(
         &self,
         which: &[usize],
+        command: impl FnMut(usize) -> Command,
+    ) -> Result<Vec<Reply>, EngineError> {
+        self.some_watched(which, command, &mut || {})
+    }
+
+    /// As [`Engine::some`]; `meanwhile` is called now and then while an answer is waited for.
+    fn some_watched(
+        &self,
+        which: &[usize],
         mut command: impl FnMut(usize) -> Command,
+        meanwhile: &mut dyn FnMut(),
     ) -> Result<Vec<Reply>, EngineError> {
         let mut failure = None;
         let mut sent = Vec::with_capacity(which.len());
@@ -387,7 +394,7 @@ impl Engine {
         }
         let mut replies = Vec::with_capacity(sent.len());
         for k in sent {
-            match self.workers[k].receive() {
+            match self.workers[k].receive(meanwhile) {
                 Ok(reply) => replies.push(reply),
                 Err(gone) => failure = failure.or(Some(self.name_failure(k, gone))),
             }
@@ -429,64 +436,4 @@ impl Engine {
 /// Tokens of context that a prompt leaves free: room for an answer to begin and for forks.
 fn reserve(context: u32) -> u32 {
     (context / 8).min(64)
-}
-
-/// The places that every member scored.
-fn shared_places(scores: &[Scores]) -> HashSet<(Place, u32)> {
-    let of = |s: &Scores| -> HashSet<(Place, u32)> {
-        s.places
-            .iter()
-            .copied()
-            .zip(s.symbols.iter().copied())
-            .collect()
-    };
-    let mut all = scores.iter();
-    let first = all.next().map(of).unwrap_or_default();
-    all.fold(first, |shared, s| {
-        shared.intersection(&of(s)).copied().collect()
-    })
-}
-
-impl Scores {
-    fn extend(&mut self, more: Scores) {
-        self.places.extend(more.places);
-        self.tokens += more.tokens;
-        self.nats.extend(more.nats);
-        self.symbols.extend(more.symbols);
-        match (&mut self.rows, more.rows) {
-            (ScoredRows::Dense(a), ScoredRows::Dense(b)) => a.extend(b),
-            (ScoredRows::Sparse(a), ScoredRows::Sparse(b)) => a.extend(&b),
-            (rows, new) if !matches!(new, ScoredRows::None) => *rows = new,
-            _ => {}
-        }
-    }
-
-    /// The entries at the given places.
-    fn only(&self, shared: &HashSet<(Place, u32)>) -> Scores {
-        if shared.len() == self.places.len() {
-            return self.clone();
-        }
-        let keep: Vec<usize> = (0..self.places.len())
-            .filter(|&i| shared.contains(&(self.places[i], self.symbols[i])))
-            .collect();
-        let rows = match &self.rows {
-            ScoredRows::None => ScoredRows::None,
-            ScoredRows::Dense(d) => {
-                let n = crate::vocab::SYMBOLS;
-                ScoredRows::Dense(
-                    keep.iter()
-                        .flat_map(|&i| d[i * n..(i + 1) * n].iter().copied())
-                        .collect(),
-                )
-            }
-            ScoredRows::Sparse(s) => ScoredRows::Sparse(s.select(&keep)),
-        };
-        Scores {
-            places: keep.iter().map(|&i| self.places[i]).collect(),
-            tokens: self.tokens,
-            nats: keep.iter().map(|&i| self.nats[i]).collect(),
-            symbols: keep.iter().map(|&i| self.symbols[i]).collect(),
-            rows,
-        }
-    }
 }

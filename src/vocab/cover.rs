@@ -21,53 +21,20 @@
 //! The cover itself evaluates nothing and knows no KV cache but the names of its sequences, so that
 //! it is pure arithmetic: [`crate::engine`] drives it.
 
-use super::dist::{Dist, Precision};
+use super::dist::Dist;
 use super::prior::Prior;
 use super::sorted::{Cursor, SortedVocab};
 use super::{END, Row, SYMBOLS};
 use crate::backend::{BackendError, SeqId, Token};
 use std::sync::Arc;
 
+mod budget;
 mod path;
 mod select;
 
+pub use budget::Budget;
 pub use path::{PathId, Paths};
 pub use select::{Plan, Resting};
-
-/// How much of the cover is evaluated.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Budget {
-    /// Smallest share of the whole, in 0..1, that a path must have to be evaluated. 0: all of them,
-    /// in f64 and without a cap.
-    pub epsilon: f64,
-    /// Most heads alive after a byte.
-    pub heads: usize,
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self {
-            epsilon: 0.03,
-            heads: 8,
-        }
-    }
-}
-
-impl Budget {
-    /// Whether every path is evaluated.
-    #[must_use]
-    pub fn exact(self) -> bool {
-        self.epsilon <= 0.0
-    }
-
-    fn precision(self) -> Precision {
-        if self.exact() {
-            Precision::Exact
-        } else {
-            Precision::Fast
-        }
-    }
-}
 
 /// Candidates below this share leave: they could only matter if all others fell as far.
 const NEGLIGIBLE: f64 = 1e-12;
@@ -135,6 +102,8 @@ pub struct Cover {
     before: Option<u8>,
     prior_row: Box<Row>,
     predicted: Box<Row>,
+    /// Share of the prediction that came from the prior, and its sum over the steps so far.
+    unevaluated: f64,
     skipped: f64,
     steps: usize,
 }
@@ -160,6 +129,7 @@ impl Cover {
             before: None,
             prior_row: row(),
             predicted: row(),
+            unevaluated: 0.0,
             skipped: 0.0,
             steps: 0,
         }
@@ -210,6 +180,12 @@ impl Cover {
         } else {
             self.skipped / self.steps as f64
         }
+    }
+
+    /// Share of the present prediction that came from the prior.
+    #[must_use]
+    pub fn unevaluated(&self) -> f64 {
+        self.unevaluated
     }
 
     /// How much of it is evaluated.
@@ -399,12 +375,13 @@ impl Cover {
             for (p, g) in self.predicted.iter_mut().zip(self.prior_row.iter()) {
                 *p = (*p + unevaluated * g) / total;
             }
-            self.skipped += unevaluated / total;
+            self.unevaluated = unevaluated / total;
         } else {
             // Nothing the model can say spells the text: the prior is all there is.
             self.predicted.copy_from_slice(&self.prior_row[..]);
-            self.skipped += 1.0;
+            self.unevaluated = 1.0;
         }
+        self.skipped += self.unevaluated;
         let sum: f64 = self.predicted.iter().sum();
         self.predicted.iter_mut().for_each(|p| *p /= sum);
         self.steps += 1;

@@ -68,6 +68,11 @@ pub enum MethodError {
 }
 
 impl Method {
+    /// Every method that has a name: all but weights given by hand.
+    pub fn named() -> impl Iterator<Item = Method> {
+        NAMES.iter().map(|(_, method)| method.clone())
+    }
+
     /// Reads `uniform`, `top1`, `sim`, `opt`, or weights like `name=0.7,other=0.3`, which are normalised;
     /// members that are not named get 0. `names` are the members' names in member order.
     ///

@@ -5,6 +5,7 @@
 //! perplexity that compares across tokenizers. Each method of [`Method`] turns losses into weights λ ≥ 0 with
 //! Σ λ = 1; one file a method. Source: PackLLM, Mavromatis et al. 2024, arXiv 2404.11531.
 
+mod cut;
 mod evidence;
 mod method;
 mod mixture;
@@ -16,6 +17,7 @@ mod uniform;
 use thiserror::Error;
 
 use crate::mix::{Mix, MixError};
+pub use cut::Cut;
 pub use evidence::{Evidence, MemberEvidence, Rows, SparseRows};
 pub use method::{Method, MethodError};
 pub use mixture::Mixture;
@@ -73,6 +75,9 @@ pub enum WeightError {
         /// The symbol.
         symbol: u32,
     },
+    /// A cut beyond the end of the evidence.
+    #[error("the evidence cannot be cut beyond its end")]
+    Cut,
     /// A mixture's loss was asked for without every member's distributions, all dense or all sparse.
     #[error("member {member}: no distributions (or of another kind than the first member's)")]
     NoRows {
