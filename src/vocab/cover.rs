@@ -31,6 +31,7 @@ use std::sync::Arc;
 mod budget;
 mod path;
 mod select;
+mod twins;
 
 pub use budget::Budget;
 pub use path::{PathId, Paths};
@@ -261,6 +262,7 @@ impl Cover {
             candidate.share *= given;
             candidate.since += 1;
         }
+        let known = self.candidates.len();
         for mut head in std::mem::take(&mut self.heads) {
             match self.vocab.child(head.at, byte) {
                 Some(at) => {
@@ -276,6 +278,7 @@ impl Cover {
                 None => self.dead.push(head),
             }
         }
+        self.fold_twins(known);
     }
 
     fn last_byte(&self) -> Option<u8> {
@@ -315,6 +318,7 @@ impl Cover {
             return Ok(());
         };
         let candidate = self.candidates.remove(i);
+        let known = self.candidates.len();
         let mut head = self.new_head(candidate.path, seq, logits, candidate.base)?;
         let from = self.text.len() - candidate.since;
         let mut alive = true;
@@ -337,6 +341,7 @@ impl Cover {
         } else {
             self.dead.push(head)
         }
+        self.fold_twins(known);
         Ok(())
     }
 
@@ -473,6 +478,15 @@ impl Cover {
         let head = self.new_head(path, SeqId::MAX, logits, weight)?;
         self.heads.push(head);
         Ok(path)
+    }
+
+    /// Scratch.
+    pub fn shape(&self) -> String {
+        let heads: Vec<String> = self.heads.iter().map(|h| format!("{}:{:.3}@{}..{}", self.paths.len(h.path), h.share(), h.at.depth(), self.paths.token(h.path).map_or(String::new(), |t| String::from_utf8_lossy(self.vocab.piece_of(t)).into_owned()))).collect();
+        let mut c: Vec<&Candidate> = self.candidates.iter().collect();
+        c.sort_by(|a, b| b.share.total_cmp(&a.share));
+        let c: Vec<String> = c.iter().take(4).map(|c| format!("{}:{:.3}@{}..{}", self.paths.len(c.path), c.share, c.since, self.paths.token(c.path).map_or(String::new(), |t| String::from_utf8_lossy(self.vocab.piece_of(t)).into_owned()))).collect();
+        format!("{heads:?} CAND {} {c:?}", self.candidates.len())
     }
 
     /// Probability of END here, over all heads.
