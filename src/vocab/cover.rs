@@ -482,10 +482,38 @@ impl Cover {
 
     /// Scratch.
     pub fn shape(&self) -> String {
-        let heads: Vec<String> = self.heads.iter().map(|h| format!("{}:{:.3}@{}..{}", self.paths.len(h.path), h.share(), h.at.depth(), self.paths.token(h.path).map_or(String::new(), |t| String::from_utf8_lossy(self.vocab.piece_of(t)).into_owned()))).collect();
+        let heads: Vec<String> = self
+            .heads
+            .iter()
+            .map(|h| {
+                format!(
+                    "{}:{:.3}@{}..{}",
+                    self.paths.len(h.path),
+                    h.share(),
+                    h.at.depth(),
+                    self.paths.token(h.path).map_or(String::new(), |t| {
+                        String::from_utf8_lossy(self.vocab.piece_of(t)).into_owned()
+                    })
+                )
+            })
+            .collect();
         let mut c: Vec<&Candidate> = self.candidates.iter().collect();
         c.sort_by(|a, b| b.share.total_cmp(&a.share));
-        let c: Vec<String> = c.iter().take(4).map(|c| format!("{}:{:.3}@{}..{}", self.paths.len(c.path), c.share, c.since, self.paths.token(c.path).map_or(String::new(), |t| String::from_utf8_lossy(self.vocab.piece_of(t)).into_owned()))).collect();
+        let c: Vec<String> = c
+            .iter()
+            .take(4)
+            .map(|c| {
+                format!(
+                    "{}:{:.3}@{}..{}",
+                    self.paths.len(c.path),
+                    c.share,
+                    c.since,
+                    self.paths.token(c.path).map_or(String::new(), |t| {
+                        String::from_utf8_lossy(self.vocab.piece_of(t)).into_owned()
+                    })
+                )
+            })
+            .collect();
         format!("{heads:?} CAND {} {c:?}", self.candidates.len())
     }
 

@@ -7,6 +7,7 @@ mod bad_files;
 mod bad_input;
 mod chat;
 mod run;
+mod score;
 #[path = "../tiny/mod.rs"]
 mod tiny;
 #[path = "../user/mod.rs"]

@@ -8,7 +8,7 @@
 use super::{Candidate, Cover, PathId, Paths};
 
 /// How many last tokens twins share.
-const SHARED: usize = 3;
+const SHARED: usize = 2;
 
 impl Cover {
     /// Folds the candidates from number `first` on, which are new, into their twins, if they have any.
@@ -21,7 +21,9 @@ impl Cover {
             let new = self.candidates[i].clone();
             let twin = |path, depth| depth == new.since && are_twins(&self.paths, path, new.path);
             let head = self.heads.iter().position(|h| twin(h.path, h.at.depth()));
-            let other = self.candidates[..i].iter().position(|c| twin(c.path, c.since));
+            let other = self.candidates[..i]
+                .iter()
+                .position(|c| twin(c.path, c.since));
             if let Some(h) = head {
                 let head = &mut self.heads[h];
                 if head.live > 0.0 {
@@ -61,4 +63,8 @@ fn are_twins(paths: &Paths, mut a: PathId, mut b: PathId) -> bool {
     }
     true
 }
-fn shared() -> usize { use std::sync::OnceLock; static S: OnceLock<usize> = OnceLock::new(); *S.get_or_init(|| std::env::var("TW").map_or(SHARED, |v| v.parse().unwrap())) }
+fn shared() -> usize {
+    use std::sync::OnceLock;
+    static S: OnceLock<usize> = OnceLock::new();
+    *S.get_or_init(|| std::env::var("TW").map_or(SHARED, |v| v.parse().unwrap()))
+}
