@@ -22,7 +22,7 @@
 //! it is pure arithmetic: [`crate::engine`] drives it.
 
 use super::dist::Dist;
-use super::prior::Prior;
+use super::prior::{Heads, Prior};
 use super::sorted::{Cursor, SortedVocab};
 use super::{END, Row, SYMBOLS};
 use crate::backend::{BackendError, SeqId, Token};
@@ -30,11 +30,13 @@ use std::sync::Arc;
 
 mod budget;
 mod path;
+mod predict;
 mod select;
 mod twins;
 
 pub use budget::Budget;
 pub use path::{PathId, Paths};
+use predict::Given;
 pub use select::{Plan, Resting};
 
 /// Candidates below this share leave: they could only matter if all others fell as far.
@@ -96,12 +98,12 @@ pub struct Cover {
     pool: Vec<(Dist, Box<Row>)>,
     /// x, and for each of its bytes what the prior gave it.
     text: Vec<u8>,
-    priors: Vec<f64>,
+    priors: Vec<Given>,
     /// Bytes of x that were there when the answer began.
     given: usize,
     /// Byte before x, for the prior.
     before: Option<u8>,
-    prior_row: Box<Row>,
+    from_heads: Heads,
     predicted: Box<Row>,
     /// Share of the prediction that came from the prior, and its sum over the steps so far.
     unevaluated: f64,
@@ -128,7 +130,7 @@ impl Cover {
             priors: Vec::new(),
             given: 0,
             before: None,
-            prior_row: row(),
+            from_heads: Heads::default(),
             predicted: row(),
             unevaluated: 0.0,
             skipped: 0.0,
@@ -252,16 +254,7 @@ impl Cover {
     /// become candidates. Then [`Cover::wanted`] and [`Cover::admit`] until nothing is wanted, then
     /// [`Cover::finish`].
     pub fn advance(&mut self, byte: u8) {
-        if let Some(last) = self.last_byte() {
-            self.prior.observe(last, byte as usize);
-        }
-        let given = self.prior_row[byte as usize];
-        self.text.push(byte);
-        self.priors.push(given);
-        for candidate in &mut self.candidates {
-            candidate.share *= given;
-            candidate.since += 1;
-        }
+        self.observe(byte);
         let known = self.candidates.len();
         for mut head in std::mem::take(&mut self.heads) {
             match self.vocab.child(head.at, byte) {
@@ -287,7 +280,7 @@ impl Cover {
 
     /// Adds a candidate for every token that ends at the head's cursor, `since` bytes ago.
     fn fork(&mut self, head: &Head, since: usize) {
-        let given: f64 = self.priors[self.priors.len() - since..].iter().product();
+        let given = self.given_since(since);
         let vocab = Arc::clone(&self.vocab);
         for &token in vocab.exact(head.at) {
             let base = head.weight * head.dist.token(token);
@@ -363,33 +356,6 @@ impl Cover {
             }
         }
         self.predict();
-    }
-
-    fn predict(&mut self) {
-        self.predicted.fill(0.0);
-        for head in &self.heads {
-            for (p, m) in self.predicted.iter_mut().zip(head.masses.iter()) {
-                *p += head.weight * m;
-            }
-        }
-        self.prior
-            .row(self.last_byte(), &self.predicted, &mut self.prior_row);
-        let unevaluated: f64 = self.candidates.iter().map(|c| c.share).sum();
-        let total: f64 = self.predicted.iter().sum::<f64>() + unevaluated;
-        if total > 0.0 {
-            for (p, g) in self.predicted.iter_mut().zip(self.prior_row.iter()) {
-                *p = (*p + unevaluated * g) / total;
-            }
-            self.unevaluated = unevaluated / total;
-        } else {
-            // Nothing the model can say spells the text: the prior is all there is.
-            self.predicted.copy_from_slice(&self.prior_row[..]);
-            self.unevaluated = 1.0;
-        }
-        self.skipped += self.unevaluated;
-        let sum: f64 = self.predicted.iter().sum();
-        self.predicted.iter_mut().for_each(|p| *p /= sum);
-        self.steps += 1;
     }
 
     /// Sum of all shares.
@@ -478,43 +444,6 @@ impl Cover {
         let head = self.new_head(path, SeqId::MAX, logits, weight)?;
         self.heads.push(head);
         Ok(path)
-    }
-
-    /// Scratch.
-    pub fn shape(&self) -> String {
-        let heads: Vec<String> = self
-            .heads
-            .iter()
-            .map(|h| {
-                format!(
-                    "{}:{:.3}@{}..{}",
-                    self.paths.len(h.path),
-                    h.share(),
-                    h.at.depth(),
-                    self.paths.token(h.path).map_or(String::new(), |t| {
-                        String::from_utf8_lossy(self.vocab.piece_of(t)).into_owned()
-                    })
-                )
-            })
-            .collect();
-        let mut c: Vec<&Candidate> = self.candidates.iter().collect();
-        c.sort_by(|a, b| b.share.total_cmp(&a.share));
-        let c: Vec<String> = c
-            .iter()
-            .take(4)
-            .map(|c| {
-                format!(
-                    "{}:{:.3}@{}..{}",
-                    self.paths.len(c.path),
-                    c.share,
-                    c.since,
-                    self.paths.token(c.path).map_or(String::new(), |t| {
-                        String::from_utf8_lossy(self.vocab.piece_of(t)).into_owned()
-                    })
-                )
-            })
-            .collect();
-        format!("{heads:?} CAND {} {c:?}", self.candidates.len())
     }
 
     /// Probability of END here, over all heads.

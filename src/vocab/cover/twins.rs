@@ -52,7 +52,7 @@ fn fold(into: &mut Candidate, new: Candidate) {
 
 /// Whether two paths, which end at the same byte, agree in their last [`SHARED`] tokens.
 fn are_twins(paths: &Paths, mut a: PathId, mut b: PathId) -> bool {
-    for _ in 0..shared() {
+    for _ in 0..SHARED {
         if a == b {
             return true;
         }
@@ -62,9 +62,4 @@ fn are_twins(paths: &Paths, mut a: PathId, mut b: PathId) -> bool {
         (a, b) = (paths.parent(a), paths.parent(b));
     }
     true
-}
-fn shared() -> usize {
-    use std::sync::OnceLock;
-    static S: OnceLock<usize> = OnceLock::new();
-    *S.get_or_init(|| std::env::var("TW").map_or(SHARED, |v| v.parse().unwrap()))
 }
