@@ -3,19 +3,28 @@
 //! Two token paths that spell the same bytes and agree in their last tokens are followed by nearly the
 //! same text, whatever split the bytes before: to evaluate both tells next to nothing, and for as
 //! long as both live every token would be evaluated twice. The lighter of two such *twins* is
-//! therefore folded into the heavier, share for share. At ε = 0 nothing is.
+//! therefore folded into the heavier, share for share. It may be no heavier than some ε, so that the
+//! cover becomes exact as ε goes to 0. SmolLM2 at ε = 0.01 on a Wikipedia text: 2.5 evaluations a token
+//! instead of more than 6, at the same bits per byte.
 
-use super::{Candidate, Cover, PathId, Paths};
+use super::{Cover, PathId, Paths};
 
 /// How many last tokens twins share.
 const SHARED: usize = 2;
 
+/// The largest share that is folded, as a multiple of ε.
+const LARGEST: f64 = 10.0;
+
 impl Cover {
-    /// Folds the candidates from number `first` on, which are new, into their twins, if they have any.
+    /// Folds the candidates from number `first` on, which are new, into their twins, if they have any:
+    /// heads, older candidates (which keep their path, as it may be under evaluation), or the
+    /// heaviest of the new.
     pub(super) fn fold_twins(&mut self, first: usize) {
         if self.budget.exact() {
             return;
         }
+        let largest = LARGEST * self.budget.epsilon * self.total();
+        self.candidates[first..].sort_by(|a, b| b.share.total_cmp(&a.share));
         let mut i = first;
         while i < self.candidates.len() {
             let new = self.candidates[i].clone();
@@ -24,30 +33,20 @@ impl Cover {
             let other = self.candidates[..i]
                 .iter()
                 .position(|c| twin(c.path, c.since));
-            if let Some(h) = head {
-                let head = &mut self.heads[h];
-                if head.live > 0.0 {
-                    head.weight += new.share / head.live;
+            match (head, other) {
+                (Some(h), _) if new.share <= largest && self.heads[h].live > 0.0 => {
+                    self.heads[h].weight += new.share / self.heads[h].live;
                     self.candidates.remove(i);
-                    continue;
                 }
+                (_, Some(c)) if new.share.min(self.candidates[c].share) <= largest => {
+                    self.candidates.remove(i);
+                    self.candidates[c].base += new.base;
+                    self.candidates[c].share += new.share;
+                }
+                _ => i += 1,
             }
-            if let Some(c) = other {
-                self.candidates.remove(i);
-                fold(&mut self.candidates[c], new);
-                continue;
-            }
-            i += 1;
         }
     }
-}
-
-fn fold(into: &mut Candidate, new: Candidate) {
-    let (base, share) = (into.base + new.base, into.share + new.share);
-    if new.share > into.share {
-        *into = new;
-    }
-    (into.base, into.share) = (base, share);
 }
 
 /// Whether two paths, which end at the same byte, agree in their last [`SHARED`] tokens.
@@ -62,4 +61,28 @@ fn are_twins(paths: &Paths, mut a: PathId, mut b: PathId) -> bool {
         (a, b) = (paths.parent(a), paths.parent(b));
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn twins_agree_in_their_last_tokens_alone() {
+        let mut paths = Paths::default();
+        let mut path = |tokens: &[u32]| {
+            let start = PathId::START;
+            tokens
+                .iter()
+                .fold(start, |path, &token| paths.push(path, token))
+        };
+        let (long, short, other) = (path(&[1, 2, 8, 9]), path(&[3, 8, 9]), path(&[3, 7, 9]));
+        assert!(are_twins(&paths, long, short));
+        assert!(are_twins(&paths, short, long));
+        assert!(!are_twins(&paths, short, other));
+        // The path without tokens is not the end of a longer one.
+        let nine = paths.push(PathId::START, 9);
+        assert!(!are_twins(&paths, nine, short));
+        assert!(are_twins(&paths, nine, nine));
+    }
 }
