@@ -16,7 +16,9 @@
 //! that go on with s. Advancing by a byte moves every head's cursor; tokens that end exactly there
 //! become new candidates (*forks*). Candidates above ε of the whole are then evaluated and become
 //! heads ([`Cover::wanted`], [`Cover::admit`]): a fork at once, an older one by replaying the bytes
-//! since (a *rescue*). At ε = 0 every candidate is, and the cover is exact over all segmentations.
+//! since (a *rescue*, which must be worth ε for every token it takes). Paths that differ only long ago
+//! are folded into one. At ε = 0 every candidate is evaluated, nothing is folded, and the cover
+//! is exact over all segmentations.
 //!
 //! The cover itself evaluates nothing and knows no KV cache but the names of its sequences, so that
 //! it is pure arithmetic: [`crate::engine`] drives it.

@@ -62,8 +62,8 @@ fn the_document_has_every_field_and_adds_up() {
             );
             let bits = |k: usize| number(&members[k]["bits_per_byte"]);
             let evaluations = |k: usize| number(&members[k]["evaluations_per_token"]);
-            for k in 0..2 {
-                assert!(bits(k) > 0.0 && number(&members[k]["skipped_mass"]) < 1.0);
+            for (k, member) in members.iter().enumerate() {
+                assert!(bits(k) > 0.0 && number(&member["skipped_mass"]) < 1.0);
                 if chain.is_empty() {
                     assert!(evaluations(k) >= 1.0);
                 } else {
