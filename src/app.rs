@@ -126,6 +126,14 @@ impl App {
         Ok(kept)
     }
 
+    /// Something under way whose length is unknown; shown only if it takes a while.
+    pub fn spinner(&self, message: &'static str) -> ProgressBar {
+        let bar = self.bar(0, "{spinner} {msg} {elapsed}");
+        bar.set_message(message);
+        bar.enable_steady_tick(Duration::from_millis(120));
+        bar
+    }
+
     /// A progress bar on stderr; hidden where stderr is no terminal.
     pub fn bar(&self, len: u64, template: &str) -> ProgressBar {
         if !std::io::stderr().is_terminal() {
@@ -135,14 +143,6 @@ impl App {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        bar
-    }
-
-    /// Something under way whose length is unknown; shown only if it takes a while.
-    pub fn spinner(&self, message: &'static str) -> ProgressBar {
-        let bar = self.bar(0, "{spinner} {msg} {elapsed}");
-        bar.set_message(message);
-        bar.enable_steady_tick(Duration::from_millis(120));
         bar
     }
 }

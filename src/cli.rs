@@ -30,6 +30,8 @@ pub enum Command {
     Align(AlignArgs),
     /// Answer multiple-choice questions by each member and by every mixture, side by side
     Eval(EvalArgs),
+    /// Bits per byte of members and mixtures on held-out text
+    Score(ScoreArgs),
     /// Measure members and the pack on this machine
     Bench(BenchArgs),
     /// Pack manifests: list, show, new, check
@@ -157,6 +159,14 @@ pub struct FusionArgs {
     /// uniform, top1, sim, opt, exact, adaptive, or NAME=WEIGHT,… [default: sim]
     #[arg(long, env = "PACKLLM_WEIGHTS")]
     pub weights: Option<String>,
+    #[command(flatten)]
+    pub numbers: FusionNumbers,
+}
+
+/// The numbers of a fusion, the same for every way of fusing.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Fusion")]
+pub struct FusionNumbers {
     /// Temperature of `sim` [default: 1]
     #[arg(long, env = "PACKLLM_TAU")]
     pub tau: Option<f64>,
@@ -386,6 +396,53 @@ pub enum ScoreName {
     Mean,
     Sum,
     Token,
+}
+
+#[derive(Debug, Args)]
+pub struct ScoreArgs {
+    /// Texts, taken as they are
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Share of each text that the weights come from; the rest is scored
+    #[arg(
+        long,
+        value_name = "SHARE",
+        default_value_t = 0.5,
+        allow_negative_numbers = true
+    )]
+    pub split: f64,
+    /// Take only this much of each text, less what would cut a character
+    #[arg(long, value_name = "N")]
+    pub max_bytes: Option<usize>,
+    /// Evaluate the text's own tokens alone instead of every likely token path (faster)
+    #[arg(long)]
+    pub chain: bool,
+    #[command(flatten)]
+    pub pack: PackArgs,
+    /// Shared alphabets, separated by commas [default: auto]
+    #[arg(
+        long,
+        help_heading = "Fusion",
+        env = "PACKLLM_VOCAB",
+        value_delimiter = ','
+    )]
+    pub vocab: Vec<VocabName>,
+    /// Ways to combine distributions, separated by commas [default: log]
+    #[arg(
+        long,
+        help_heading = "Fusion",
+        env = "PACKLLM_MIX",
+        value_delimiter = ','
+    )]
+    pub mix: Vec<String>,
+    /// Methods, separated by commas, or NAME=WEIGHT,…; repeat for several [default: every method]
+    #[arg(long, help_heading = "Fusion", env = "PACKLLM_WEIGHTS")]
+    pub weights: Vec<String>,
+    #[command(flatten)]
+    pub numbers: FusionNumbers,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

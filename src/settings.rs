@@ -16,6 +16,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
+mod scoring;
+
+pub use scoring::{Scoring, scoring};
+
 /// A mistake in what was typed: exit code 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -176,7 +180,7 @@ pub fn template_of(manifest: &Manifest, member: &pack::Member) -> Result<Option<
 
 /// How the members `names` are fused; flags win over the manifest.
 pub fn settle_fusion(manifest: &Manifest, typed: &FusionArgs, names: &[String]) -> Result<Fusion> {
-    let wish = &manifest.fusion;
+    let (wish, numbers) = (&manifest.fusion, &typed.numbers);
     let defaults = Fusion::default();
     let alphabet = match (typed.vocab, wish.vocab.as_deref()) {
         (Some(VocabName::Tokens), _) | (None, Some("tokens")) => Some(Alphabet::Tokens),
@@ -212,7 +216,10 @@ pub fn settle_fusion(manifest: &Manifest, typed: &FusionArgs, names: &[String]) 
             range.end()
         ))
     };
-    let heads = typed.heads.or(wish.heads).unwrap_or(defaults.budget.heads);
+    let heads = numbers
+        .heads
+        .or(wish.heads)
+        .unwrap_or(defaults.budget.heads);
     if !(1..=MAX_SEQUENCES / 2 - 4).contains(&heads) {
         return usage(format!(
             "--heads {heads}: it must be from 1 to {}",
@@ -223,22 +230,28 @@ pub fn settle_fusion(manifest: &Manifest, typed: &FusionArgs, names: &[String]) 
         alphabet,
         mix,
         method,
-        tau: number("tau", typed.tau, wish.tau, defaults.tau, 1e-6..=1e6)?,
+        tau: number("tau", numbers.tau, wish.tau, defaults.tau, 1e-6..=1e6)?,
         prior_bytes: number(
             "prior-bytes",
-            typed.prior_bytes,
+            numbers.prior_bytes,
             wish.prior_bytes,
             defaults.prior_bytes,
             0.0..=1e9,
         )?,
         prior: prior(manifest)?,
-        rate: number("rate", typed.rate, wish.rate, defaults.rate, 0.0..=1.0)?,
-        drop: number("drop", typed.drop, wish.drop, defaults.drop, 0.0..=1.0)?,
-        floor: number("floor", typed.floor, wish.floor, defaults.floor, 0.0..=0.5)?,
+        rate: number("rate", numbers.rate, wish.rate, defaults.rate, 0.0..=1.0)?,
+        drop: number("drop", numbers.drop, wish.drop, defaults.drop, 0.0..=1.0)?,
+        floor: number(
+            "floor",
+            numbers.floor,
+            wish.floor,
+            defaults.floor,
+            0.0..=0.5,
+        )?,
         budget: Budget {
             epsilon: number(
                 "epsilon",
-                typed.epsilon,
+                numbers.epsilon,
                 wish.epsilon,
                 defaults.budget.epsilon,
                 0.0..=1.0,

@@ -291,7 +291,7 @@ proptest! {
     ) {
         let mut exact = Rig::new(TRAPS[trap], seed, 2.0, Budget { epsilon: 0.0, heads: 8 });
         // Few heads are lost to the cap, none to ε.
-        let mut near = Rig::new(TRAPS[trap], seed, 2.0, Budget { epsilon: 1e-6, heads: 4000 });
+        let mut near = Rig::new(TRAPS[trap], seed, 2.0, Budget { epsilon: 1e-8, heads: 4000 });
         for choice in choices {
             assert_close(near.cover.predicted(), exact.cover.predicted(), 1e-3, &[choice]);
             let p = exact.cover.predicted();

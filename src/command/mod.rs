@@ -9,6 +9,7 @@ mod facts;
 mod models;
 mod pack;
 mod run;
+mod score;
 mod session;
 mod table;
 mod transfer;
@@ -27,6 +28,7 @@ pub fn run(app: &App, command: Command) -> Result<ExitCode> {
         Command::Weigh(args) => weigh::run(app, &args),
         Command::Align(args) => align::run(app, &args),
         Command::Eval(args) => eval::run(app, &args),
+        Command::Score(args) => score::run(app, &args),
         Command::Bench(args) => bench::run(app, &args),
         Command::Pack(args) => pack::run(app, &args),
         Command::Models(args) => models::run(app, &args),

@@ -1,15 +1,33 @@
-//! A loaded pack and its conversation: what `run`, `chat`, `weigh` and `bench` share.
+//! A loaded pack and its conversation: what the commands that answer or measure share.
 
 use crate::app::App;
 use crate::settings::PackPlan;
 use anyhow::Result;
 use packllm::chat::Message;
 use packllm::chat::speaker::{self, Reading, Speakers};
-use packllm::engine::{Ending, Engine, MemberInfo, Prepared, Prompt, Wish};
+use packllm::engine::{Ending, Engine, EngineError, MemberInfo, Prepared, Prompt, Wish};
 use packllm::vocab::Alphabet;
 use packllm::vocab::mined::Map;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// Evaluates what was prepared, under a bar that names it.
+pub fn read_showing(
+    app: &App,
+    engine: &mut Engine,
+    name: &str,
+    new_tokens: &[usize],
+    wish: Wish,
+) -> Result<(), EngineError> {
+    let length: usize = new_tokens.iter().sum();
+    let bar = app.bar(length as u64, "reading {msg} {bar:30} {percent}% {eta}");
+    let result = engine.read_watched(wish, &mut |read| {
+        bar.set_message(name.to_owned());
+        bar.set_position(read.iter().sum::<usize>() as u64);
+    });
+    bar.finish_and_clear();
+    result
+}
 
 /// A pack at work.
 pub struct Session<'a> {
@@ -151,7 +169,7 @@ impl<'a> Session<'a> {
 
     /// Mined alphabet: the first prompt decides which member's vocabulary it is, as published the one with
     /// the lowest loss per token of its own.
-    fn refer(&mut self, prompts: &[Prompt]) -> Result<()> {
+    pub fn refer(&mut self, prompts: &[Prompt]) -> Result<()> {
         if self.engine.alphabet() != Alphabet::Mined || self.engine.reference().is_some() {
             return Ok(());
         }
@@ -205,10 +223,13 @@ impl<'a> Session<'a> {
                 lost[0]
             ));
         }
-        let spinner = self.app.spinner("reading the prompt");
-        let result = self.engine.read(wish);
-        spinner.finish_and_clear();
-        result?;
+        read_showing(
+            self.app,
+            &mut self.engine,
+            "the prompt",
+            &prepared.new_tokens,
+            wish,
+        )?;
         let weights = self.engine.weigh()?;
         if weights.no_evidence && self.engine.members().len() > 1 {
             self.note("there is no text to measure the members on: all weights are equal".into());

@@ -58,14 +58,6 @@ pub fn run(app: &App, args: &WeighArgs) -> Result<ExitCode> {
 fn weigh(evidence: &Evidence, fusion: &Fusion) -> Result<Vec<Row>> {
     let mixture = Mixture::new(evidence, fusion.mix, fusion.floor)?;
     let given = Some(fusion.method.clone()).filter(|m| matches!(m, Method::Given(_)));
-    let methods = [
-        Method::Uniform,
-        Method::Top1,
-        Method::Sim,
-        Method::Opt,
-        Method::Exact,
-        Method::Adaptive,
-    ];
     let options = fusion.weighing();
     let row = |method: Method| -> Result<Row> {
         let weights = weight::weights(&method, evidence, &options)?;
@@ -82,7 +74,8 @@ fn weigh(evidence: &Evidence, fusion: &Fusion) -> Result<Vec<Row>> {
             certificate,
         })
     };
-    methods.into_iter().chain(given).map(row).collect()
+    let named = Method::named().map(|(_, method)| method);
+    named.chain(given).map(row).collect()
 }
 
 fn write_table(

@@ -8,9 +8,9 @@
 use super::prompt::Place;
 use super::view::View;
 use crate::backend::{BackendError, SeqId, Token, Vocab};
+use crate::vocab::Alphabet;
 use crate::vocab::cover::{Budget, Cover, PathId};
 use crate::vocab::sorted::SortedVocab;
-use crate::vocab::{Alphabet, SYMBOLS};
 use crate::weight::{Rows, SparseRows};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -20,8 +20,10 @@ use std::sync::Arc;
 pub struct Scores {
     /// Where each scored symbol begins in the messages.
     pub places: Vec<Place>,
-    /// Scored tokens, the member's own.
-    pub tokens: usize,
+    /// Where each scored token, the member's own, has its first scored byte.
+    pub tokens: Vec<Place>,
+    /// Sum over the scored symbols of the share of the prediction that came from the prior.
+    pub skipped: f64,
     /// −ln p of every scored symbol: nats.
     pub nats: Vec<f32>,
     /// The scored symbols: bytes, or tokens of a shared vocabulary.
@@ -34,7 +36,8 @@ impl Scores {
     /// Adds the entries of `more` after its own.
     pub fn extend(&mut self, more: Scores) {
         self.places.extend(more.places);
-        self.tokens += more.tokens;
+        self.tokens.extend(more.tokens);
+        self.skipped += more.skipped;
         self.nats.extend(more.nats);
         self.symbols.extend(more.symbols);
         match (&mut self.rows, more.rows) {
@@ -56,7 +59,7 @@ impl Scores {
         let rows = match &self.rows {
             ScoredRows::None => ScoredRows::None,
             ScoredRows::Dense(d) => {
-                let n = SYMBOLS;
+                let n = crate::vocab::SYMBOLS;
                 ScoredRows::Dense(
                     keep.iter()
                         .flat_map(|&i| d[i * n..(i + 1) * n].iter().copied())
@@ -67,7 +70,8 @@ impl Scores {
         };
         Scores {
             places: keep.iter().map(|&i| self.places[i]).collect(),
-            tokens: self.tokens,
+            tokens: self.tokens.clone(),
+            skipped: self.skipped,
             nats: keep.iter().map(|&i| self.nats[i]).collect(),
             symbols: keep.iter().map(|&i| self.symbols[i]).collect(),
             rows,
@@ -160,7 +164,9 @@ impl Chain {
     ) -> Result<(), BackendError> {
         let vocab = Arc::clone(&self.vocab);
         let piece = vocab.piece(token);
-        self.scores.tokens += usize::from(!scored.is_empty());
+        if !scored.is_empty() {
+            self.scores.tokens.push(place.plus(scored.start));
+        }
         for (i, &byte) in piece.iter().enumerate() {
             if scored.contains(&i) {
                 self.record(byte, place.plus(i));
@@ -184,7 +190,7 @@ impl Chain {
     ) -> Result<(), BackendError> {
         let ln_p = self.view.ln_p(logits)?;
         let own = ln_p[token as usize];
-        self.scores.tokens += 1;
+        self.scores.tokens.push(place);
         self.scores.nats.push(-own as f32);
         self.scores.symbols.push(token);
         self.scores.places.push(place);
@@ -203,8 +209,7 @@ impl Chain {
     }
 
     fn record(&mut self, byte: u8, place: Place) {
-        let predicted = self.cover.predicted();
-        push_scored(&mut self.scores, predicted, byte, place, self.keep_rows);
+        push_scored(&mut self.scores, &self.cover, byte, place, self.keep_rows);
     }
 
     pub fn alphabet(&self) -> Alphabet {
@@ -217,19 +222,21 @@ impl Chain {
     }
 }
 
-/// Records one scored byte under `predicted`.
+/// Records one scored byte under what the cover predicts.
 pub(super) fn push_scored(
     scores: &mut Scores,
-    predicted: &[f64; SYMBOLS],
+    cover: &Cover,
     byte: u8,
     place: Place,
     keep_rows: bool,
 ) {
+    let predicted = cover.predicted();
     // A probability that underflows still has a finite cost.
     let nats = |p: f64| -p.max(1e-300).ln() as f32;
     scores.nats.push(nats(predicted[byte as usize]));
     scores.symbols.push(u32::from(byte));
     scores.places.push(place);
+    scores.skipped += cover.unevaluated();
     if let (true, ScoredRows::Dense(rows)) = (keep_rows, &mut scores.rows) {
         rows.extend(predicted.iter().map(|&p| -nats(p)));
     }

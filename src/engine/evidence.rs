@@ -7,7 +7,7 @@ use super::worker::{Command, Reply};
 use super::{Engine, EngineError};
 use crate::mix;
 use crate::vocab::Alphabet;
-use crate::weight::{Evidence, MemberEvidence};
+use crate::weight::{Cut, Evidence, MemberEvidence};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -60,11 +60,11 @@ impl Engine {
         let shared = shared_places(scores);
         let vocab = self.shared_vocab();
         let members = scores.iter().zip(&self.can_end).map(|(s, &can_end)| {
-            let mut kept = s.only(&shared);
+            let kept = s.only(&shared);
             MemberEvidence {
-                tokens: kept.tokens,
+                tokens: kept.tokens.len(),
                 can_end,
-                nats: std::mem::take(&mut kept.nats),
+                nats: kept.nats,
                 rows: kept.rows.into(),
             }
         });
@@ -84,6 +84,37 @@ impl Engine {
             symbols,
             members,
         })
+    }
+
+    /// What of [`Engine::evidence`] begins before `place`. A token that reaches beyond it counts whole.
+    #[must_use]
+    pub fn cut(&self, place: Place) -> Cut {
+        let shared = shared_places(&self.scores);
+        let first = &self.scores[0];
+        let before = first.places.iter().zip(&first.symbols);
+        let before = before.filter(|&(&p, &s)| p < place && shared.contains(&(p, s)));
+        let symbols: Vec<u32> = before.map(|(_, &symbol)| symbol).collect();
+        let bytes = match self.alphabet {
+            Alphabet::Bytes => symbols.len(),
+            Alphabet::Tokens | Alphabet::Mined => {
+                let vocab = self.shared_vocab();
+                symbols.iter().map(|&t| vocab.piece(t).len()).sum()
+            }
+        };
+        let tokens = |s: &Scores| s.tokens.iter().filter(|&&p| p < place).count();
+        Cut {
+            symbols: symbols.len(),
+            bytes,
+            tokens: self.scores.iter().map(tokens).collect(),
+        }
+    }
+
+    /// Mean over the scored symbols of the share of each member's prediction that came from the prior
+    /// instead of an evaluation; 0 if nothing was scored.
+    #[must_use]
+    pub fn skipped_mass(&self) -> Vec<f64> {
+        let mean = |s: &Scores| s.skipped / s.nats.len().max(1) as f64;
+        self.scores.iter().map(mean).collect()
     }
 }
 

@@ -33,8 +33,9 @@ pub use seat::{Standing, Wish};
 pub use worker::Loader;
 
 use crate::backend::Vocab;
+use crate::mix::Mix;
 use crate::vocab::{Alphabet, identical};
-use crate::weight::{self, Method};
+use crate::weight::{self, Evidence, Method};
 use chain::Scores;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -138,6 +139,10 @@ impl Engine {
         let budget = fusion.budget;
         self.can_end = can_end;
         self.fusion = fusion;
+        // A reference is chosen anew for every text.
+        if self.reference.take().is_some() {
+            self.all(|_| Command::Look(None))?;
+        }
         self.all(|_| Command::Configure(self.alphabet, budget))?;
         Ok(())
     }
@@ -224,7 +229,25 @@ impl Engine {
     /// # Errors
     /// From a member; [`EngineError::Cancelled`].
     pub fn read(&mut self, wish: Wish) -> Result<(), EngineError> {
-        let replies = self.all(|_| Command::Evaluate(wish))?;
+        self.read_watched(wish, &mut |_| {})
+    }
+
+    /// As [`Engine::read`]. While members evaluate, `progress` is told now and then how many of the
+    /// [new tokens](Prepared::new_tokens) each has read.
+    ///
+    /// # Errors
+    /// As [`Engine::read`].
+    pub fn read_watched(
+        &mut self,
+        wish: Wish,
+        progress: &mut dyn FnMut(&[usize]),
+    ) -> Result<(), EngineError> {
+        let everyone: Vec<usize> = (0..self.workers.len()).collect();
+        let mut report = || {
+            let read: Vec<usize> = self.workers.iter().map(Worker::tokens_read).collect();
+            progress(&read);
+        };
+        let replies = self.some_watched(&everyone, |_| Command::Evaluate(wish), &mut report)?;
         for (scores, reply) in self.scores.iter_mut().zip(replies) {
             if let Reply::Scored(new) = reply {
                 scores.extend(new);
@@ -283,28 +306,49 @@ impl Engine {
         }
     }
 
-    /// Derives the weights from the evidence and uses them from now on. Members under the drop
-    /// threshold get 0, except that one that can end a turn always stays.
+    /// Derives the weights from the evidence and uses them from now on.
     ///
     /// # Errors
     /// [`EngineError::Weight`].
     pub fn weigh(&mut self) -> Result<weight::Weights, EngineError> {
-        let Fusion { method, drop, .. } = &self.fusion;
-        let mut weights = if self.members.len() == 1 {
-            weight::Weights {
+        let evidence = if self.members.len() == 1 {
+            None
+        } else {
+            Some(self.evidence()?)
+        };
+        let weights = match &evidence {
+            Some(evidence) => self.weights(&self.fusion.method, self.fusion.mix, evidence)?,
+            None => weight::Weights {
                 lambda: vec![1.0],
                 no_evidence: false,
                 certificate: None,
-            }
-        } else {
-            weight::weights(method, &self.evidence()?, &self.fusion.weighing())?
+            },
         };
+        self.lambda.clone_from(&weights.lambda);
+        Ok(weights)
+    }
+
+    /// The weights that generation would use after `evidence`, by any method and for any mix. Members
+    /// under the drop threshold get 0, except that one that can end a turn always stays.
+    ///
+    /// # Errors
+    /// [`EngineError::Weight`].
+    pub fn weights(
+        &self,
+        method: &Method,
+        mix: Mix,
+        evidence: &Evidence,
+    ) -> Result<weight::Weights, EngineError> {
+        let options = weight::Options {
+            mix,
+            ..self.fusion.weighing()
+        };
+        let mut weights = weight::weights(method, evidence, &options)?;
         let ender = (0..self.members.len())
             .filter(|&k| self.can_end[k])
             .max_by(|&a, &b| weights.lambda[a].total_cmp(&weights.lambda[b]));
         let keep: Vec<bool> = (0..self.members.len()).map(|k| Some(k) == ender).collect();
-        weights.lambda = weight::apply_drop(&weights.lambda, *drop, &keep);
-        self.lambda.clone_from(&weights.lambda);
+        weights.lambda = weight::apply_drop(&weights.lambda, self.fusion.drop, &keep);
         Ok(weights)
     }
 
@@ -327,7 +371,17 @@ impl Engine {
     fn some(
         &self,
         which: &[usize],
+        command: impl FnMut(usize) -> Command,
+    ) -> Result<Vec<Reply>, EngineError> {
+        self.some_watched(which, command, &mut || {})
+    }
+
+    /// As [`Engine::some`]; `meanwhile` is called now and then while an answer is waited for.
+    fn some_watched(
+        &self,
+        which: &[usize],
         mut command: impl FnMut(usize) -> Command,
+        meanwhile: &mut dyn FnMut(),
     ) -> Result<Vec<Reply>, EngineError> {
         let mut failure = None;
         let mut sent = Vec::with_capacity(which.len());
@@ -339,7 +393,7 @@ impl Engine {
         }
         let mut replies = Vec::with_capacity(sent.len());
         for k in sent {
-            match self.workers[k].receive() {
+            match self.workers[k].receive(meanwhile) {
                 Ok(reply) => replies.push(reply),
                 Err(gone) => failure = failure.or(Some(self.name_failure(k, gone))),
             }

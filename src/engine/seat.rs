@@ -10,6 +10,7 @@ use crate::vocab::cover::{Budget, Cover};
 use crate::vocab::sorted::SortedVocab;
 use crate::vocab::{Alphabet, SYMBOLS};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 mod continuations;
 
@@ -59,6 +60,8 @@ pub(super) struct Seat {
     cover: Cover,
     trunk: Trunk,
     reading: Option<Reading>,
+    /// Tokens of the prompt read so far, for whoever waits.
+    read: Arc<AtomicUsize>,
     /// Alphabet of tokens: which row of the last batch predicts the next token, and tokens said.
     row: usize,
     said: u32,
@@ -66,7 +69,7 @@ pub(super) struct Seat {
 }
 
 impl Seat {
-    pub fn new(member: Metered, sorted: Arc<SortedVocab>) -> Self {
+    pub fn new(member: Metered, sorted: Arc<SortedVocab>, read: Arc<AtomicUsize>) -> Self {
         let budget = Budget::default();
         Self {
             branches: Branches::new(member.limits().sequences),
@@ -78,6 +81,7 @@ impl Seat {
             budget,
             trunk: Trunk::default(),
             reading: None,
+            read,
             row: 0,
             said: 0,
             batch: Vec::new(),
@@ -140,6 +144,7 @@ impl Seat {
         self.branches
             .drop_cover(&mut self.cover, &mut self.member)?;
         self.cut_trunk(reading.keep)?;
+        self.read.store(0, Ordering::Relaxed);
         let plan = Plan::new(&reading, &self.view, &self.sorted, self.alphabet, wish);
         let mut chain = Chain::new(
             self.alphabet,
@@ -188,6 +193,7 @@ impl Seat {
                 self.feed(plan, i, i - first, chain)?;
             }
             self.row = next - first - 1;
+            self.read.fetch_add(self.batch.len(), Ordering::Relaxed);
         }
         Ok(())
     }
@@ -246,18 +252,15 @@ impl Seat {
             let vocab = Arc::clone(self.member.vocab());
             for (i, &byte) in vocab.piece(planned.token).iter().enumerate() {
                 if planned.scored.contains(&i) {
-                    push_scored(
-                        scores,
-                        self.cover.predicted(),
-                        byte,
-                        planned.place.plus(i),
-                        wish.rows,
-                    );
+                    push_scored(scores, &self.cover, byte, planned.place.plus(i), wish.rows);
                 }
                 self.branches
                     .advance(&mut self.cover, &mut self.member, byte)?;
             }
-            scores.tokens += usize::from(!planned.scored.is_empty());
+            if !planned.scored.is_empty() {
+                scores.tokens.push(planned.place.plus(planned.scored.start));
+            }
+            self.read.fetch_add(1, Ordering::Relaxed);
         }
         self.cover.mark_given();
         Ok(())

@@ -11,6 +11,7 @@ use crate::vocab::Alphabet;
 use crate::vocab::cover::Budget;
 use crate::vocab::sorted::SortedVocab;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -80,8 +81,13 @@ pub(super) struct Worker {
     replies: Receiver<Result<Reply, BackendError>>,
     loaded: Receiver<Result<Loaded, BackendError>>,
     pub watch: Arc<Watch>,
+    /// Tokens read of the prompt that is being evaluated.
+    read: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
 }
+
+/// How long an answer is waited for before looking at what was done so far.
+const TICK: Duration = Duration::from_millis(100);
 
 impl Worker {
     /// Starts a thread that loads a member and then serves commands.
@@ -90,6 +96,8 @@ impl Worker {
         let (outbox, replies) = bounded(1);
         let (announce, loaded) = bounded(1);
         let watch_of_thread = Arc::clone(&watch);
+        let read = Arc::new(AtomicUsize::new(0));
+        let read_by_thread = Arc::clone(&read);
         let thread = std::thread::Builder::new()
             .name(format!("member {name}"))
             .spawn(move || {
@@ -105,7 +113,8 @@ impl Worker {
                             load_time: start.elapsed(),
                         };
                         if announce.send(Ok(said)).is_ok() {
-                            serve(Seat::new(Metered::new(member), sorted), &inbox, &outbox);
+                            let seat = Seat::new(Metered::new(member), sorted, read_by_thread);
+                            serve(seat, &inbox, &outbox);
                         }
                     }
                     // Nobody listens if another member failed first.
@@ -117,6 +126,7 @@ impl Worker {
             replies,
             loaded,
             watch,
+            read,
             thread: Some(thread),
         })
     }
@@ -135,11 +145,20 @@ impl Worker {
         commands.send(command).map_err(|_| Gone::Died)
     }
 
-    pub fn receive(&self) -> Result<Reply, Gone> {
-        self.replies
-            .recv()
-            .map_err(|_| Gone::Died)?
-            .map_err(Gone::Failed)
+    /// Waits for the answer; `meanwhile` is called now and then.
+    pub fn receive(&self, meanwhile: &mut dyn FnMut()) -> Result<Reply, Gone> {
+        loop {
+            match self.replies.recv_timeout(TICK) {
+                Ok(reply) => return reply.map_err(Gone::Failed),
+                Err(RecvTimeoutError::Timeout) => meanwhile(),
+                Err(RecvTimeoutError::Disconnected) => return Err(Gone::Died),
+            }
+        }
+    }
+
+    /// Tokens read so far of the prompt that is being evaluated, or was last.
+    pub fn tokens_read(&self) -> usize {
+        self.read.load(Ordering::Relaxed)
     }
 }
 

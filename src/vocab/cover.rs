@@ -16,58 +16,30 @@
 //! that go on with s. Advancing by a byte moves every head's cursor; tokens that end exactly there
 //! become new candidates (*forks*). Candidates above ε of the whole are then evaluated and become
 //! heads ([`Cover::wanted`], [`Cover::admit`]): a fork at once, an older one by replaying the bytes
-//! since (a *rescue*). At ε = 0 every candidate is, and the cover is exact over all segmentations.
+//! since (a *rescue*, which must be worth ε for every token it takes). Paths that differ only long ago
+//! are folded into one. At ε = 0 every candidate is evaluated, nothing is folded, and the cover
+//! is exact over all segmentations.
 //!
 //! The cover itself evaluates nothing and knows no KV cache but the names of its sequences, so that
 //! it is pure arithmetic: [`crate::engine`] drives it.
 
-use super::dist::{Dist, Precision};
-use super::prior::Prior;
+use super::dist::Dist;
+use super::prior::{Heads, Prior};
 use super::sorted::{Cursor, SortedVocab};
 use super::{END, Row, SYMBOLS};
 use crate::backend::{BackendError, SeqId, Token};
 use std::sync::Arc;
 
+mod budget;
 mod path;
+mod predict;
 mod select;
+mod twins;
 
+pub use budget::Budget;
 pub use path::{PathId, Paths};
+use predict::Given;
 pub use select::{Plan, Resting};
-
-/// How much of the cover is evaluated.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Budget {
-    /// Smallest share of the whole, in 0..1, that a path must have to be evaluated. 0: all of them,
-    /// in f64 and without a cap.
-    pub epsilon: f64,
-    /// Most heads alive after a byte.
-    pub heads: usize,
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self {
-            epsilon: 0.03,
-            heads: 8,
-        }
-    }
-}
-
-impl Budget {
-    /// Whether every path is evaluated.
-    #[must_use]
-    pub fn exact(self) -> bool {
-        self.epsilon <= 0.0
-    }
-
-    fn precision(self) -> Precision {
-        if self.exact() {
-            Precision::Exact
-        } else {
-            Precision::Fast
-        }
-    }
-}
 
 /// Candidates below this share leave: they could only matter if all others fell as far.
 const NEGLIGIBLE: f64 = 1e-12;
@@ -128,13 +100,15 @@ pub struct Cover {
     pool: Vec<(Dist, Box<Row>)>,
     /// x, and for each of its bytes what the prior gave it.
     text: Vec<u8>,
-    priors: Vec<f64>,
+    priors: Vec<Given>,
     /// Bytes of x that were there when the answer began.
     given: usize,
     /// Byte before x, for the prior.
     before: Option<u8>,
-    prior_row: Box<Row>,
+    from_heads: Heads,
     predicted: Box<Row>,
+    /// Share of the prediction that came from the prior, and its sum over the steps so far.
+    unevaluated: f64,
     skipped: f64,
     steps: usize,
 }
@@ -158,8 +132,9 @@ impl Cover {
             priors: Vec::new(),
             given: 0,
             before: None,
-            prior_row: row(),
+            from_heads: Heads::default(),
             predicted: row(),
+            unevaluated: 0.0,
             skipped: 0.0,
             steps: 0,
         }
@@ -210,6 +185,12 @@ impl Cover {
         } else {
             self.skipped / self.steps as f64
         }
+    }
+
+    /// Share of the present prediction that came from the prior.
+    #[must_use]
+    pub fn unevaluated(&self) -> f64 {
+        self.unevaluated
     }
 
     /// How much of it is evaluated.
@@ -275,16 +256,8 @@ impl Cover {
     /// become candidates. Then [`Cover::wanted`] and [`Cover::admit`] until nothing is wanted, then
     /// [`Cover::finish`].
     pub fn advance(&mut self, byte: u8) {
-        if let Some(last) = self.last_byte() {
-            self.prior.observe(last, byte as usize);
-        }
-        let given = self.prior_row[byte as usize];
-        self.text.push(byte);
-        self.priors.push(given);
-        for candidate in &mut self.candidates {
-            candidate.share *= given;
-            candidate.since += 1;
-        }
+        self.observe(byte);
+        let known = self.candidates.len();
         for mut head in std::mem::take(&mut self.heads) {
             match self.vocab.child(head.at, byte) {
                 Some(at) => {
@@ -300,6 +273,7 @@ impl Cover {
                 None => self.dead.push(head),
             }
         }
+        self.fold_twins(known);
     }
 
     fn last_byte(&self) -> Option<u8> {
@@ -308,7 +282,7 @@ impl Cover {
 
     /// Adds a candidate for every token that ends at the head's cursor, `since` bytes ago.
     fn fork(&mut self, head: &Head, since: usize) {
-        let given: f64 = self.priors[self.priors.len() - since..].iter().product();
+        let given = self.given_since(since);
         let vocab = Arc::clone(&self.vocab);
         for &token in vocab.exact(head.at) {
             let base = head.weight * head.dist.token(token);
@@ -339,6 +313,7 @@ impl Cover {
             return Ok(());
         };
         let candidate = self.candidates.remove(i);
+        let known = self.candidates.len();
         let mut head = self.new_head(candidate.path, seq, logits, candidate.base)?;
         let from = self.text.len() - candidate.since;
         let mut alive = true;
@@ -361,6 +336,7 @@ impl Cover {
         } else {
             self.dead.push(head)
         }
+        self.fold_twins(known);
         Ok(())
     }
 
@@ -382,32 +358,6 @@ impl Cover {
             }
         }
         self.predict();
-    }
-
-    fn predict(&mut self) {
-        self.predicted.fill(0.0);
-        for head in &self.heads {
-            for (p, m) in self.predicted.iter_mut().zip(head.masses.iter()) {
-                *p += head.weight * m;
-            }
-        }
-        self.prior
-            .row(self.last_byte(), &self.predicted, &mut self.prior_row);
-        let unevaluated: f64 = self.candidates.iter().map(|c| c.share).sum();
-        let total: f64 = self.predicted.iter().sum::<f64>() + unevaluated;
-        if total > 0.0 {
-            for (p, g) in self.predicted.iter_mut().zip(self.prior_row.iter()) {
-                *p = (*p + unevaluated * g) / total;
-            }
-            self.skipped += unevaluated / total;
-        } else {
-            // Nothing the model can say spells the text: the prior is all there is.
-            self.predicted.copy_from_slice(&self.prior_row[..]);
-            self.skipped += 1.0;
-        }
-        let sum: f64 = self.predicted.iter().sum();
-        self.predicted.iter_mut().for_each(|p| *p /= sum);
-        self.steps += 1;
     }
 
     /// Sum of all shares.

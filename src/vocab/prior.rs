@@ -1,36 +1,125 @@
 //! What may follow a token path that was not evaluated.
 //!
 //! A candidate of the [cover](super::cover) keeps its mass without a decode; its share has to go
-//! somewhere. The prior is a mixture of three guesses, fixed before the next byte is seen:
+//! somewhere. There are two cases, because they are followed by different text: the candidate's last
+//! token has just [ended](Stage::Ended) (after a lone space come digits, hardly letters), or a next
+//! one, nobody knows which, is under way ([`Stage::Inside`]: letters follow letters). Each has a
+//! mixture of four guesses, fixed before the next byte is seen:
 //!
 //! * what the evaluated heads predict here: right as long as the candidate means the same text;
-//! * what has followed this byte before, counted as the session goes and backed off to character
-//!   classes (letters follow letters): right where the heads are at a loss because the text went
-//!   the candidate's way;
+//! * what those of them predict whose token has just ended too;
+//! * what followed this byte before, backed off to character classes. Where a token ended that is what
+//!   heads predicted there, learnt from every evaluation, lone spaces included; inside a token it is
+//!   what the text went on with;
 //! * a uniform floor over all 257 symbols, so that nothing is impossible.
+//!
+//! How much each guess counts is learnt too, by expectation maximisation as the text goes on: a
+//! guess gains what it contributed to the bytes that candidates explained.
 
 use super::{END, Row, SYMBOLS};
 
-/// Weights of the mixture; they sum to 1 with [`UNIFORM`]. Chosen on English prose, questions and
-/// code; see `docs` of the cover for the figures.
-const HEADS: f64 = 0.5;
-const UNIFORM: f64 = 0.01;
+/// How much each guess counts at first, worth [`CONFIDENCE`] bytes of text.
+const SHARES: [f64; GUESSES] = [0.35, 0.25, 0.39, 0.01];
+const GUESSES: usize = 4;
+const CONFIDENCE: f64 = 2.0;
+
+/// Smallest weight of the uniform guess.
+const FLOOR: f64 = 0.005;
 
 /// How many observations the class guess is worth beside a byte's own counts.
 const CLASS_STRENGTH: f64 = 8.0;
 
-/// Learns which symbol follows which byte.
+/// Where a candidate stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Its last token has just ended.
+    Ended,
+    /// Bytes have come since.
+    Inside,
+}
+
+/// What the evaluated heads predict, in any common positive scale; all zero if there are none.
 #[derive(Debug, Clone)]
+pub struct Heads {
+    /// All of them.
+    pub all: Box<Row>,
+    /// Those whose last token has just ended.
+    pub ended: Box<Row>,
+}
+
+impl Default for Heads {
+    fn default() -> Self {
+        let row = || Box::new([0.0; SYMBOLS]);
+        Self {
+            all: row(),
+            ended: row(),
+        }
+    }
+}
+
+/// Learns which symbols follow.
+#[derive(Debug, Clone, Default)]
 pub struct Prior {
+    ended: Follower,
+    inside: Follower,
+    /// What the present rows rest on.
+    heads: Heads,
+    last: Option<u8>,
+}
+
+impl Prior {
+    /// The text goes on with `byte`, of which candidates of each stage explained the share given.
+    pub fn observe(&mut self, byte: u8, ended: f64, inside: f64) {
+        self.ended.credit(self.last, &self.heads, byte, ended);
+        self.inside.credit(self.last, &self.heads, byte, inside);
+        if let Some(last) = self.last {
+            self.inside.count(last, byte as usize, 1.0);
+        }
+    }
+
+    /// A head whose token ended at `last` predicts these masses, of sum `live`.
+    pub fn observe_head(&mut self, last: Option<u8>, masses: &Row, live: f64) {
+        if let Some(last) = last.filter(|_| live > 0.0) {
+            for (s, &mass) in masses.iter().enumerate() {
+                self.ended.count(last, s, (mass / live) as f32);
+            }
+        }
+    }
+
+    /// Predicts what follows candidates after the byte `last`.
+    pub fn predict(&mut self, last: Option<u8>, heads: &Heads) {
+        self.last = last;
+        self.heads.all.copy_from_slice(&heads.all[..]);
+        self.heads.ended.copy_from_slice(&heads.ended[..]);
+        self.ended.predict(last, heads);
+        self.inside.predict(last, heads);
+    }
+
+    /// The distribution over the next symbol for candidates of a stage.
+    #[must_use]
+    pub fn row(&self, stage: Stage) -> &Row {
+        match stage {
+            Stage::Ended => &self.ended.row,
+            Stage::Inside => &self.inside.row,
+        }
+    }
+}
+
+/// The guesses for one stage.
+#[derive(Debug, Clone)]
+struct Follower {
     /// `counts[a][s]`: how often symbol s followed byte a.
     counts: Vec<[f32; SYMBOLS]>,
     totals: Vec<f32>,
     /// `[class of a][s]`, filled from [`affinity`] and the counts of the class.
     classes: Vec<[f32; SYMBOLS]>,
     class_totals: Vec<f32>,
+    /// What each guess has contributed so far: bytes.
+    credits: [f64; GUESSES],
+    row: Box<Row>,
 }
 
-impl Default for Prior {
+impl Default for Follower {
     fn default() -> Self {
         let classes: Vec<[f32; SYMBOLS]> = (0..CLASSES).map(initial_class_row).collect();
         let class_totals = classes.iter().map(|row| row.iter().sum()).collect();
@@ -39,43 +128,102 @@ impl Default for Prior {
             totals: vec![0.0; 256],
             classes,
             class_totals,
+            credits: SHARES.map(|share| share * CONFIDENCE),
+            row: Box::new([0.0; SYMBOLS]),
         }
     }
 }
 
-impl Prior {
-    /// Counts that `symbol` followed `last`.
-    pub fn observe(&mut self, last: u8, symbol: usize) {
-        self.counts[last as usize][symbol] += 1.0;
-        self.totals[last as usize] += 1.0;
+impl Follower {
+    fn count(&mut self, last: u8, symbol: usize, times: f32) {
+        self.counts[last as usize][symbol] += times;
+        self.totals[last as usize] += times;
         let class = class(last);
-        self.classes[class][symbol] += 1.0;
-        self.class_totals[class] += 1.0;
+        self.classes[class][symbol] += times;
+        self.class_totals[class] += times;
     }
 
-    /// Writes the distribution after `last` into `out`, given what the evaluated heads predict
-    /// (any positive scale; all zero if nothing is evaluated).
-    pub fn row(&self, last: Option<u8>, heads: &Row, out: &mut Row) {
-        let head_mass: f64 = heads.iter().sum();
-        let from_heads = if head_mass > 0.0 { HEADS } else { 0.0 };
-        let learnt = 1.0 - UNIFORM - from_heads;
-        let head_scale = if head_mass > 0.0 {
-            from_heads / head_mass
-        } else {
-            0.0
-        };
-        let uniform = UNIFORM / SYMBOLS as f64;
-        // Without a byte before, the class of a line's start is the nearest guess.
-        let a = last.unwrap_or(b'\n');
-        let (counts, classes) = (&self.counts[a as usize], &self.classes[class(a)]);
-        let class_scale = CLASS_STRENGTH / f64::from(self.class_totals[class(a)]);
-        let scale = learnt / (f64::from(self.totals[a as usize]) + CLASS_STRENGTH);
+    /// Factors that turn heads, ended heads, and counts into weighted probabilities, and the uniform
+    /// probability, weighted. Heads that are not there leave their weight to the others.
+    fn scales(&self, last: u8, heads: &Heads) -> [f64; GUESSES] {
+        let masses = [&heads.all, &heads.ended].map(|row| row.iter().sum::<f64>());
+        let mut weights = self.credits;
+        for (weight, _) in weights
+            .iter_mut()
+            .zip(masses)
+            .filter(|(_, mass)| *mass <= 0.0)
+        {
+            *weight = 0.0;
+        }
+        let total: f64 = weights.iter().sum();
+        let mut weights = weights.map(|w| w / total * (1.0 - FLOOR));
+        weights[3] += FLOOR;
+        let counted = f64::from(self.totals[last as usize]) + CLASS_STRENGTH;
+        [
+            if masses[0] > 0.0 {
+                weights[0] / masses[0]
+            } else {
+                0.0
+            },
+            if masses[1] > 0.0 {
+                weights[1] / masses[1]
+            } else {
+                0.0
+            },
+            weights[2] / counted,
+            weights[3] / SYMBOLS as f64,
+        ]
+    }
+
+    /// What each guess contributes to the probability of `symbol`.
+    fn parts(
+        &self,
+        last: u8,
+        heads: &Heads,
+        scales: [f64; GUESSES],
+        class_scale: f64,
+        symbol: usize,
+    ) -> [f64; GUESSES] {
+        let own = f64::from(self.counts[last as usize][symbol]);
+        let class = f64::from(self.classes[class(last)][symbol]) * class_scale;
+        [
+            heads.all[symbol] * scales[0],
+            heads.ended[symbol] * scales[1],
+            (own + class) * scales[2],
+            scales[3],
+        ]
+    }
+
+    fn class_scale(&self, last: u8) -> f64 {
+        CLASS_STRENGTH / f64::from(self.class_totals[class(last)])
+    }
+
+    fn predict(&mut self, last: Option<u8>, heads: &Heads) {
+        let last = last.unwrap_or(START);
+        let (scales, class_scale) = (self.scales(last, heads), self.class_scale(last));
         for s in 0..SYMBOLS {
-            let guess = f64::from(counts[s]) + f64::from(classes[s]) * class_scale;
-            out[s] = heads[s] * head_scale + guess * scale + uniform;
+            let parts = self.parts(last, heads, scales, class_scale, s);
+            self.row[s] = parts.iter().sum();
+        }
+    }
+
+    /// Divides `share` of a byte among the guesses by what they contributed to its probability.
+    fn credit(&mut self, last: Option<u8>, heads: &Heads, byte: u8, share: f64) {
+        if !(share > 0.0 && share.is_finite()) {
+            return;
+        }
+        let last = last.unwrap_or(START);
+        let (scales, class_scale) = (self.scales(last, heads), self.class_scale(last));
+        let parts = self.parts(last, heads, scales, class_scale, byte as usize);
+        let total: f64 = parts.iter().sum();
+        for (credit, part) in self.credits.iter_mut().zip(parts) {
+            *credit += share * part / total;
         }
     }
 }
+
+/// Without a byte before, the start of a line is the nearest guess.
+const START: u8 = b'\n';
 
 const CLASSES: usize = 7;
 
@@ -126,36 +274,72 @@ fn initial_class_row(from: usize) -> [f32; SYMBOLS] {
 mod tests {
     use super::*;
 
+    fn heads(byte: u8) -> Heads {
+        let mut heads = Heads::default();
+        heads.all[byte as usize] = 0.3;
+        heads
+    }
+
     #[test]
     fn every_row_is_a_distribution_without_zeros() {
         let mut prior = Prior::default();
-        let mut heads = [0.0; SYMBOLS];
-        let mut out = [0.0; SYMBOLS];
-        for turn in 0..2 {
-            for last in (0..=255).map(Some).chain([None]) {
-                prior.row(last, &heads, &mut out);
-                let sum: f64 = out.iter().sum();
-                // The counts are f32; the cover rescales what it makes of a row.
-                assert!((sum - 1.0).abs() < 1e-4, "{sum}");
-                assert!(out.iter().all(|&p| p > 0.0));
-            }
-            heads[b'x' as usize] = 0.3;
-            for (a, b) in [(b'a', b'b'), (b'a', b'c'), (0xFF, 0x00)] {
-                prior.observe(a, b as usize + turn);
+        for turn in 0..3u8 {
+            for heads in [Heads::default(), heads(b'x')] {
+                for last in (0..=255).map(Some).chain([None]) {
+                    prior.predict(last, &heads);
+                    for row in [Stage::Ended, Stage::Inside].map(|stage| prior.row(stage)) {
+                        let sum: f64 = row.iter().sum();
+                        // The counts are f32; the cover rescales what it makes of a row.
+                        assert!((sum - 1.0).abs() < 1e-4, "{sum}");
+                        assert!(row.iter().all(|&p| p > 0.0));
+                    }
+                }
+                prior.observe(b'a' + turn, 0.4, 0.2);
+                prior.observe_head(Some(b' '), &heads.all, heads.all.iter().sum());
             }
         }
     }
 
     #[test]
-    fn it_learns_what_follows() {
+    fn it_learns_what_follows_inside_tokens_from_the_text() {
         let mut prior = Prior::default();
-        let mut before = [0.0; SYMBOLS];
-        let mut after = [0.0; SYMBOLS];
-        prior.row(Some(b'q'), &[0.0; SYMBOLS], &mut before);
+        let none = Heads::default();
+        prior.predict(Some(b'q'), &none);
+        let before = prior.row(Stage::Inside)[b'u' as usize];
         for _ in 0..20 {
-            prior.observe(b'q', b'u' as usize);
+            prior.predict(Some(b'q'), &none);
+            prior.observe(b'u', 0.0, 0.0);
         }
-        prior.row(Some(b'q'), &[0.0; SYMBOLS], &mut after);
-        assert!(after[b'u' as usize] > 0.5 && before[b'u' as usize] < 0.1);
+        prior.predict(Some(b'q'), &none);
+        assert!(prior.row(Stage::Inside)[b'u' as usize] > 0.5 && before < 0.1);
+        assert!(prior.row(Stage::Ended)[b'u' as usize] < 0.1);
+    }
+
+    #[test]
+    fn it_learns_what_follows_ended_tokens_from_heads() {
+        let mut prior = Prior::default();
+        let digits = heads(b'7');
+        for _ in 0..20 {
+            prior.observe_head(Some(b' '), &digits.all, 0.3);
+        }
+        prior.predict(Some(b' '), &Heads::default());
+        assert!(prior.row(Stage::Ended)[b'7' as usize] > 0.5);
+        assert!(prior.row(Stage::Inside)[b'7' as usize] < 0.1);
+    }
+
+    #[test]
+    fn a_guess_that_is_wrong_loses_its_say() {
+        let mut prior = Prior::default();
+        let wrong = heads(b'x');
+        let say = |prior: &mut Prior| {
+            prior.predict(Some(b'a'), &wrong);
+            prior.row(Stage::Ended)[b'x' as usize]
+        };
+        let before = say(&mut prior);
+        for _ in 0..20 {
+            say(&mut prior);
+            prior.observe(b'b', 1.0, 0.0);
+        }
+        assert!(say(&mut prior) < before / 3.0);
     }
 }

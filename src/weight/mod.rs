@@ -7,6 +7,7 @@
 
 mod adaptive;
 mod curve;
+mod cut;
 mod evidence;
 mod exact;
 mod method;
@@ -21,6 +22,7 @@ use thiserror::Error;
 
 use crate::mix::{self, Mix, MixError};
 pub use adaptive::{Adaptive, Course};
+pub use cut::Cut;
 pub use evidence::{Evidence, MemberEvidence, Rows, SparseRows};
 pub use exact::{Certificate, TOLERANCE};
 pub use method::{Method, MethodError};
@@ -157,6 +159,9 @@ pub enum WeightError {
         /// The symbol.
         symbol: u32,
     },
+    /// A cut beyond the end of the evidence.
+    #[error("the evidence cannot be cut beyond its end")]
+    Cut,
     /// A mixture's loss was asked for without every member's distributions, all dense or all sparse.
     #[error("member {member}: no distributions (or of another kind than the first member's)")]
     NoRows {

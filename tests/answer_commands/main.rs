@@ -8,6 +8,7 @@ mod bad_input;
 mod chat;
 mod mined;
 mod run;
+mod score;
 #[path = "../tiny/mod.rs"]
 mod tiny;
 #[path = "../user/mod.rs"]

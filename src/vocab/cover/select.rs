@@ -29,13 +29,17 @@ pub enum Resting {
 }
 
 impl Cover {
-    /// The candidates to evaluate now, heaviest first, at most `room` (free sequences). Empty when
-    /// the step may be [finished](Cover::finish).
+    /// The candidates to evaluate now, heaviest first, at most `room` (free sequences): those whose
+    /// share exceeds ε for every token that it takes. Empty when the step may be
+    /// [finished](Cover::finish).
     #[must_use]
     pub fn wanted(&self, room: usize) -> Vec<Plan> {
         let least = self.total() * self.budget.epsilon;
-        let mut chosen: Vec<&Candidate> =
-            self.candidates.iter().filter(|c| c.share > least).collect();
+        let mut chosen: Vec<&Candidate> = self
+            .candidates
+            .iter()
+            .filter(|c| c.share > least && c.share > least * self.cost(c))
+            .collect();
         chosen.sort_by(|a, b| b.share.total_cmp(&a.share));
         if !self.budget.exact() {
             chosen.truncate(self.places_for(&chosen));
@@ -50,6 +54,12 @@ impl Cover {
         }
         chosen.truncate(room);
         chosen.iter().map(|c| self.plan(c.path)).collect()
+    }
+
+    /// Tokens that evaluating a candidate takes: one for a fork, more for a rescue.
+    fn cost(&self, candidate: &Candidate) -> f64 {
+        let (_, keep) = self.resident(candidate.path);
+        f64::from(self.paths.len(candidate.path).saturating_sub(keep).max(1))
     }
 
     /// How many of the candidates (heaviest first) belong to the heaviest `heads` of all.

@@ -1,0 +1,230 @@
+//! `packllm score`: bits per byte of members and mixtures on held-out text.
+//!
+//! Every member is evaluated once over a text, for each alphabet, and its distributions are kept; all
+//! mixtures are computed from these. Weights come from the first part, losses from the rest.
+
+mod show;
+mod text;
+
+use super::session::{Session, read_showing};
+use crate::app::App;
+use crate::cli::ScoreArgs;
+use crate::report::Unusable;
+use crate::settings::{self, Scoring};
+use anyhow::Result;
+use packllm::chat::speaker::plain_text;
+use packllm::engine::{Ending, Engine, EngineError, Fusion, Place, Wish};
+use packllm::vocab::Alphabet;
+use packllm::weight::{Evidence, Mixture};
+use serde::Serialize;
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+use text::Text;
+
+/// What was measured on one text.
+#[derive(Debug, Serialize)]
+struct Measured {
+    file: String,
+    /// Bytes that the weights were derived from, and bytes that were scored.
+    prompt_bytes: usize,
+    scored_bytes: usize,
+    members: Vec<MemberRow>,
+    mixtures: Vec<MixtureRow>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct MemberRow {
+    name: String,
+    /// On the scored bytes.
+    bits_per_byte: f64,
+    /// Tokens evaluated ÷ tokens of the text in the member's own tokenisation, over the whole text.
+    evaluations_per_token: f64,
+    /// Mean share of its predictions that came from the prior, over the whole text.
+    skipped_mass: f64,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct MixtureRow {
+    vocab: &'static str,
+    mix: String,
+    weights: String,
+    lambda: Vec<f64>,
+    bits_per_byte: f64,
+    /// As of the members, those with a weight taken together.
+    evaluations_per_token: f64,
+}
+
+/// What the members predicted for a text, over one alphabet.
+struct Reading {
+    evidence: Evidence,
+    /// Tokens evaluated, and tokens of the text, member by member.
+    evaluated: Vec<usize>,
+    tokens: Vec<usize>,
+    skipped_mass: Vec<f64>,
+}
+
+pub fn run(app: &App, args: &ScoreArgs) -> Result<ExitCode> {
+    let (plan, scoring) = settings::scoring(app, args)?;
+    let texts: Vec<Text> = args
+        .files
+        .iter()
+        .map(|file| Text::open(file, scoring.max_bytes, scoring.split))
+        .collect::<Result<_>>()?;
+    let mut session = Session::open(app, &plan, true)?;
+    let wish = Wish {
+        scores: true,
+        rows: true,
+        full: !args.chain,
+    };
+    for text in &texts {
+        prepare(&mut session.engine, text, wish)?;
+    }
+    let measured: Vec<Measured> = texts
+        .iter()
+        .map(|text| measure(app, &mut session, text, wish, &plan.fusion, &scoring))
+        .collect::<Result<_>>()?;
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        writeln!(out, "{}", serde_json::json!({ "files": measured }))?;
+    } else {
+        show::tables(&mut out, &measured)?;
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Measures one text over every alphabet.
+fn measure(
+    app: &App,
+    session: &mut Session<'_>,
+    text: &Text,
+    wish: Wish,
+    fusion: &Fusion,
+    scoring: &Scoring,
+) -> Result<Measured> {
+    let mut measured = Measured {
+        file: text.name.clone(),
+        prompt_bytes: text.cut,
+        scored_bytes: text.content.len() - text.cut,
+        members: Vec::new(),
+        mixtures: Vec::new(),
+    };
+    let mut done: Vec<Alphabet> = Vec::new();
+    let can_end: Vec<bool> = session
+        .engine
+        .members()
+        .iter()
+        .map(|m| m.vocab.ends().next().is_some())
+        .collect();
+    for &alphabet in &scoring.alphabets {
+        let fusion = Fusion {
+            alphabet,
+            ..fusion.clone()
+        };
+        // This also forgets what the priors have learnt, so that the order of the texts is of no account.
+        session.engine.configure(fusion, can_end.clone())?;
+        // As published, the first part decides which vocabulary is the reference.
+        let first_part = &text.content[..text.cut];
+        session.refer(&plain_text(first_part, can_end.len(), Ending::Closed))?;
+        let engine = &mut session.engine;
+        if done.contains(&engine.alphabet()) {
+            continue;
+        }
+        done.push(engine.alphabet());
+        let reading = read(app, engine, text, wish)?;
+        let place = Place::default().plus(text.cut);
+        let (first, second) = reading.evidence.clone().split_at(&engine.cut(place))?;
+        if first.is_empty() || second.is_empty() {
+            return Err(text.too_short());
+        }
+        if measured.members.is_empty() {
+            measured.members = member_rows(engine, &reading, &second);
+        }
+        for &mix in &scoring.mixes {
+            let floor = engine.fusion().floor;
+            let mixture = Mixture::new(&second, mix, floor)?;
+            for method in &scoring.methods {
+                if app.cancel.load(Ordering::Relaxed) {
+                    return Err(EngineError::Cancelled.into());
+                }
+                let lambda = engine.weights(method, mix, &first)?.lambda;
+                measured.mixtures.push(MixtureRow {
+                    vocab: engine.alphabet().name(),
+                    mix: mix.to_string(),
+                    weights: method.to_string(),
+                    bits_per_byte: mixture.bits_per_byte(&lambda)?,
+                    evaluations_per_token: reading.evaluations(|k| lambda[k] > 0.0),
+                    lambda,
+                });
+            }
+        }
+    }
+    Ok(measured)
+}
+
+/// Tokenises a text for every member; returns how many tokens that is.
+fn prepare(engine: &mut Engine, text: &Text, wish: Wish) -> Result<Vec<usize>> {
+    engine.clear()?;
+    // The whole cover needs room for forks beside the text itself.
+    let ending = if wish.full {
+        Ending::Continue
+    } else {
+        Ending::Closed
+    };
+    let prompts = plain_text(&text.content, engine.members().len(), ending);
+    let prepared = engine.prepare(prompts).map_err(|error| match error {
+        EngineError::TooLong { tokens, room, .. } => text.too_long(&error, tokens, room),
+        other => other.into(),
+    })?;
+    match prepared.lost.iter().position(|lost| !lost.is_empty()) {
+        Some(k) => Err(Unusable {
+            reason: format!(
+                "{}: {} has no token for byte 0x{:02x}, so its loss on the text is infinite",
+                text.name,
+                engine.members()[k].name,
+                prepared.lost[k][0]
+            ),
+            hint: None,
+        }
+        .into()),
+        None => Ok(prepared.tokens),
+    }
+}
+
+/// Evaluates all members over a text.
+fn read(app: &App, engine: &mut Engine, text: &Text, wish: Wish) -> Result<Reading> {
+    let tokens = prepare(engine, text, wish)?;
+    let before = engine.spent()?;
+    read_showing(app, engine, &text.name, &tokens, wish)?;
+    let spent = engine.spent()?.into_iter().zip(before);
+    Ok(Reading {
+        evidence: engine.evidence()?,
+        evaluated: spent
+            .map(|(after, before)| (after - before).tokens)
+            .collect(),
+        tokens,
+        skipped_mass: engine.skipped_mass(),
+    })
+}
+
+impl Reading {
+    /// Tokens evaluated by some members ÷ tokens of the text in their own tokenisations.
+    fn evaluations(&self, counts: impl Fn(usize) -> bool) -> f64 {
+        let sum = |of: &[usize]| -> usize {
+            let counted = of.iter().enumerate().filter(|&(k, _)| counts(k));
+            counted.map(|(_, n)| n).sum()
+        };
+        sum(&self.evaluated) as f64 / sum(&self.tokens).max(1) as f64
+    }
+}
+
+fn member_rows(engine: &Engine, reading: &Reading, scored: &Evidence) -> Vec<MemberRow> {
+    let row = |(k, member): (usize, &packllm::engine::MemberInfo)| MemberRow {
+        name: member.name.clone(),
+        bits_per_byte: scored.bits_per_byte(k),
+        evaluations_per_token: reading.evaluations(|j| j == k),
+        skipped_mass: reading.skipped_mass[k],
+    };
+    engine.members().iter().enumerate().map(row).collect()
+}

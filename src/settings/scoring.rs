@@ -1,0 +1,110 @@
+//! What `packllm score` is to measure.
+
+use super::{PackPlan, Usage, plan, usage};
+use crate::app::App;
+use crate::cli::{FusionArgs, ScoreArgs, VocabName};
+use anyhow::Result;
+use packllm::mix::Mix;
+use packllm::vocab::Alphabet;
+use packllm::weight::Method;
+
+/// Every combination of these is a mixture.
+#[derive(Debug, Clone)]
+pub struct Scoring {
+    /// Alphabets; None: tokens if all vocabularies are identical, else bytes.
+    pub alphabets: Vec<Option<Alphabet>>,
+    /// Ways to combine distributions.
+    pub mixes: Vec<Mix>,
+    /// Ways to derive weights.
+    pub methods: Vec<Method>,
+    /// Share of a text that the weights are derived from, between 0 and 1.
+    pub split: f64,
+    /// Most bytes taken of a text.
+    pub max_bytes: usize,
+}
+
+/// Settles what is measured, and the pack that it is measured with.
+pub fn scoring(app: &App, typed: &ScoreArgs) -> Result<(PackPlan, Scoring)> {
+    if !(typed.split > 0.0 && typed.split < 1.0) {
+        return usage(format!(
+            "--split {}: it must be above 0 and below 1",
+            typed.split
+        ));
+    }
+    if typed.max_bytes.is_some_and(|n| n < 2) {
+        return usage("--max-bytes must be at least 2: one byte for the weights, one to score");
+    }
+    // What a pack is loaded for: tokens alone need fewer sequences.
+    let vocab = match typed.vocab.split_first() {
+        Some((first, others)) if others.iter().all(|v| v == first) => Some(*first),
+        Some(_) => Some(VocabName::Auto),
+        None => None,
+    };
+    let fusion = FusionArgs {
+        vocab,
+        mix: typed.mix.first().cloned(),
+        weights: None,
+        numbers: typed.numbers.clone(),
+    };
+    let mut plan = plan(app, &typed.pack, &fusion)?;
+    let mut alphabets: Vec<Option<Alphabet>> = typed.vocab.iter().map(alphabet).collect();
+    if alphabets.is_empty() {
+        alphabets.push(plan.fusion.alphabet);
+    }
+    // Lengths are checked before there is a reference to mine.
+    plan.fusion.alphabet = plan.fusion.alphabet.filter(|&a| a != Alphabet::Mined);
+    let mut mixes = Vec::new();
+    for text in &typed.mix {
+        add(&mut mixes, text.parse().map_err(wrong)?);
+    }
+    if mixes.is_empty() {
+        mixes.push(plan.fusion.mix);
+    }
+    let methods = methods(&plan, &typed.weights)?;
+    let scoring = Scoring {
+        alphabets,
+        mixes,
+        methods,
+        split: typed.split,
+        max_bytes: typed.max_bytes.unwrap_or(usize::MAX),
+    };
+    Ok((plan, scoring))
+}
+
+fn alphabet(name: &VocabName) -> Option<Alphabet> {
+    match name {
+        VocabName::Auto => None,
+        VocabName::Tokens => Some(Alphabet::Tokens),
+        VocabName::Bytes => Some(Alphabet::Bytes),
+        VocabName::Mined => Some(Alphabet::Mined),
+    }
+}
+
+/// The methods listed; a value with `=` is one weighting. Without any: all that have a name, and the
+/// weights that the manifest gives.
+fn methods(plan: &PackPlan, typed: &[String]) -> Result<Vec<Method>> {
+    let names: Vec<&str> = plan.members.iter().map(|m| m.name.as_str()).collect();
+    let mut methods = Vec::new();
+    for value in typed {
+        let given = value.contains('=');
+        let parts = value.split(',').filter(|_| !given);
+        for part in parts.chain(given.then_some(value.as_str())) {
+            add(&mut methods, Method::parse(part, &names).map_err(wrong)?);
+        }
+    }
+    if methods.is_empty() {
+        let given = Some(plan.fusion.method.clone()).filter(|m| matches!(m, Method::Given(_)));
+        methods.extend(Method::named().map(|(_, method)| method).chain(given));
+    }
+    Ok(methods)
+}
+
+fn add<T: PartialEq>(list: &mut Vec<T>, item: T) {
+    if !list.contains(&item) {
+        list.push(item);
+    }
+}
+
+fn wrong(error: impl ToString) -> Usage {
+    Usage(error.to_string())
+}
