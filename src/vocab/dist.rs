@@ -150,43 +150,58 @@ fn masked_max(vocab: &SortedVocab, logits: &[f32]) -> f32 {
 /// The maximum in independent lanes; NaN if any element is. Compiled for the vector instructions at
 /// hand, chosen at run time.
 fn maximum(values: &[f32]) -> f32 {
-    const LANES: usize = 32;
-    let (max, sum_of_zeros) = pulp::Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            let mut max = [f32::NEG_INFINITY; LANES];
-            // Stays 0 unless there is a NaN.
-            let mut zero = [0.0f32; LANES];
-            let chunks = values.chunks_exact(LANES);
-            let rest = chunks.remainder();
-            for chunk in chunks {
-                for i in 0..LANES {
-                    max[i] = if chunk[i] > max[i] { chunk[i] } else { max[i] };
-                    zero[i] += if chunk[i].is_nan() { f32::NAN } else { 0.0 };
-                }
+    pulp::Arch::new().dispatch(Maximum(values))
+}
+
+struct Maximum<'a>(&'a [f32]);
+
+impl pulp::WithSimd for Maximum<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) -> f32 {
+        const LANES: usize = 32;
+        let mut max = [f32::NEG_INFINITY; LANES];
+        // Stays 0 unless there is a NaN.
+        let mut zero = [0.0f32; LANES];
+        let chunks = self.0.chunks_exact(LANES);
+        let rest = chunks.remainder();
+        for chunk in chunks {
+            for i in 0..LANES {
+                max[i] = if chunk[i] > max[i] { chunk[i] } else { max[i] };
+                zero[i] += if chunk[i].is_nan() { f32::NAN } else { 0.0 };
             }
-            let rest_max = rest.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let rest_zero: f32 = rest
-                .iter()
-                .map(|v| if v.is_nan() { f32::NAN } else { 0.0 })
-                .sum();
-            let max = max.iter().copied().fold(rest_max, f32::max);
-            (max, zero.iter().sum::<f32>() + rest_zero)
-        },
-    );
-    if sum_of_zeros.is_nan() { f32::NAN } else { max }
+        }
+        // Apart from the lanes, which a loop over fewer of them would put into memory.
+        let rest_max = rest.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        if zero.iter().sum::<f32>().is_nan() || rest.iter().any(|v| v.is_nan()) {
+            return f32::NAN;
+        }
+        max.iter().copied().fold(rest_max, f32::max)
+    }
 }
 
 /// `out[i] = exp(logits[i] − max)`, compiled like [`maximum`].
 fn exponentials(logits: &[f32], max: f32, out: &mut [f32]) {
-    pulp::Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            for (w, &z) in out.iter_mut().zip(logits) {
-                *w = exp_nonpositive(z - max);
-            }
-        },
-    );
+    pulp::Arch::new().dispatch(Exponentials { logits, max, out });
+}
+
+/// A closure would not do: it stays a function of its own, without the vector instructions.
+struct Exponentials<'a> {
+    logits: &'a [f32],
+    max: f32,
+    out: &'a mut [f32],
+}
+
+impl pulp::WithSimd for Exponentials<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        for (w, &z) in self.out.iter_mut().zip(self.logits) {
+            *w = exp_nonpositive(z - self.max);
+        }
+    }
 }
 
 /// exp(x) for x ≤ 0 in f32, relative error under 2e-7, 0 below −87: 2^n·exp(r) with |r| ≤ ln 2 / 2
