@@ -10,11 +10,11 @@ use crate::backend::{BackendError, Description, Limits, Member, Vocab};
 use crate::vocab::Alphabet;
 use crate::vocab::cover::Budget;
 use crate::vocab::sorted::SortedVocab;
-use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Loads a member on the thread that will own it.
 pub type Loader = Box<dyn FnOnce(&Arc<Watch>) -> Result<Box<dyn Member>, BackendError> + Send>;
@@ -89,6 +89,9 @@ pub(super) struct Worker {
 /// How long an answer is waited for before looking at what was done so far.
 const TICK: Duration = Duration::from_millis(100);
 
+/// How long a thread looks for a message, giving way to others, before it sleeps.
+const PATIENCE: Duration = Duration::from_micros(200);
+
 impl Worker {
     /// Starts a thread that loads a member and then serves commands.
     pub fn start(name: &str, loader: Loader, watch: Arc<Watch>) -> std::io::Result<Self> {
@@ -147,6 +150,9 @@ impl Worker {
 
     /// Waits for the answer; `meanwhile` is called now and then.
     pub fn receive(&self, meanwhile: &mut dyn FnMut()) -> Result<Reply, Gone> {
+        if let Some(reply) = soon(&self.replies) {
+            return reply.map_err(Gone::Failed);
+        }
         loop {
             match self.replies.recv_timeout(TICK) {
                 Ok(reply) => return reply.map_err(Gone::Failed),
@@ -181,8 +187,21 @@ impl Drop for Worker {
     }
 }
 
+/// What comes within [`PATIENCE`]. Most bytes need no evaluation and are answered in some ten
+/// microseconds, and to be put to sleep and woken up for each takes longer than that.
+fn soon<T>(channel: &Receiver<T>) -> Option<T> {
+    let start = Instant::now();
+    loop {
+        match channel.try_recv() {
+            Ok(message) => return Some(message),
+            Err(TryRecvError::Empty) if start.elapsed() < PATIENCE => std::thread::yield_now(),
+            Err(_) => return None,
+        }
+    }
+}
+
 fn serve(mut seat: Seat, inbox: &Receiver<Command>, outbox: &Sender<Result<Reply, BackendError>>) {
-    for command in inbox {
+    while let Some(command) = soon(inbox).or_else(|| inbox.recv().ok()) {
         seat.member.mark_step();
         let reply = obey(&mut seat, command);
         if outbox.send(reply).is_err() {
