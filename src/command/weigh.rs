@@ -33,7 +33,13 @@ pub fn run(app: &App, args: &WeighArgs) -> Result<ExitCode> {
         full: args.full,
     };
     if args.prompt.raw {
-        session.read_text(&text, Ending::Closed, wish)?;
+        // The whole cover needs room for forks beside the text itself.
+        let ending = if args.full {
+            Ending::Continue
+        } else {
+            Ending::Closed
+        };
+        session.read_text(&text, ending, wish)?;
     } else {
         let system = args.prompt.system_prompt.iter().map(Message::system);
         let messages: Vec<Message> = system.chain([Message::user(text.as_str())]).collect();
