@@ -26,7 +26,7 @@ impl Engine {
     }
 
     /// Scores texts that may come next: each of them, all its bytes, as if it came right after the
-    /// prompts that were [read](Engine::read) last, [closed](Ending::Closed). Returns one evidence a
+    /// prompts that were [read](Engine::read) last, [closed](super::Ending::Closed). Returns one evidence a
     /// text; [`Engine::evidence`] is not added to. Before another call the prompts have to be read again,
     /// of which the members' caches then hold all but the last token.
     ///

@@ -2,7 +2,7 @@
 //!
 //! # Method
 //!
-//! For a pattern of m symbols and a target t, let D[i][j] be the Levenshtein distance between the
+//! For a pattern of m symbols and a target t, let `D[i][j]` be the Levenshtein distance between the
 //! first i symbols of the pattern and the first j of the target. Neighbours in a column differ by −1,
 //! 0 or 1, so a column is two bit vectors, `plus` and `minus`, and the next one follows with a dozen
 //! word operations (Myers 1999, in the form of Hyyrö 2003 for the distance between whole strings).
@@ -12,8 +12,8 @@
 //!
 //! # Pruning
 //!
-//! Along a target D[m][·] never falls below the minimum of a column, which is at least
-//! `j − popcount(minus)`, counted from the top (D[0][j] = j), and at least
+//! Along a target `D[m][·]` never falls below the minimum of a column, which is at least
+//! `j − popcount(minus)`, counted from the top (`D[0][j]` = j), and at least
 //! `D[m][j] − popcount(plus)`, counted from the bottom. It falls by at most 1 a symbol. A subtree is
 //! left out if for every lane one of these bounds exceeds the best distance so far, or equals it and
 //! no target below has a lower rank. Nothing that could win is left out: the search is exact.
@@ -78,11 +78,11 @@ word!(u16, u32, u64, u128);
 /// One column of N matrices.
 #[derive(Debug, Clone, Copy)]
 struct Column<W, const N: usize> {
-    /// Bit i: D[i + 1][j] − D[i][j] = 1.
+    /// Bit i: `D[i + 1][j]` − `D[i][j]` = 1.
     plus: [W; N],
     /// Bit i: that difference is −1.
     minus: [W; N],
-    /// D[m][j].
+    /// `D[m][j]`.
     distance: [W; N],
 }
 
