@@ -146,14 +146,7 @@ impl Seat {
         self.cut_trunk(reading.keep)?;
         self.read.store(0, Ordering::Relaxed);
         let plan = Plan::new(&reading, &self.view, &self.sorted, self.alphabet, wish);
-        let mut chain = Chain::new(
-            self.alphabet,
-            self.view.clone(),
-            Arc::clone(self.member.vocab()),
-            Arc::clone(&self.sorted),
-            self.budget,
-            wish.rows,
-        );
+        let mut chain = self.chain(wish);
         self.run(&plan, &mut chain)?;
         let mut scores = chain.scores;
         if reading.ending != Ending::Closed || wish.full {
@@ -161,6 +154,18 @@ impl Seat {
         }
         self.said = 0;
         Ok(scores)
+    }
+
+    /// A chain that has not begun.
+    fn chain(&self, wish: Wish) -> Chain {
+        Chain::new(
+            self.alphabet,
+            self.view.clone(),
+            Arc::clone(self.member.vocab()),
+            Arc::clone(&self.sorted),
+            self.budget,
+            wish.rows,
+        )
     }
 
     /// Evaluates the plan's tokens in batches of a fixed division, feeding the chain row by row.

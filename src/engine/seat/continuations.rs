@@ -10,7 +10,6 @@ use crate::backend::{BackendError, Entry, Member, TRUNK, Token};
 use crate::engine::chain::{Chain, Scores};
 use crate::vocab::Alphabet;
 use crate::vocab::speller;
-use std::sync::Arc;
 
 /// What a member made of texts that may come next.
 #[derive(Debug, Default)]
@@ -120,14 +119,7 @@ impl Seat {
         first: &[f32],
         wish: Wish,
     ) -> Result<Course<'a>, BackendError> {
-        let mut chain = Chain::new(
-            self.alphabet,
-            self.view.clone(),
-            Arc::clone(self.member.vocab()),
-            Arc::clone(&self.sorted),
-            self.budget,
-            wish.rows,
-        );
+        let mut chain = self.chain(wish);
         match (self.alphabet, tokens.first()) {
             (_, None) => {}
             (Alphabet::Tokens | Alphabet::Mined, Some(&token)) => {

@@ -1,0 +1,162 @@
+//! The commands that measure: weigh, score, eval, align, bench.
+
+use super::{FusionArgs, FusionNumbers, PackArgs, PromptArgs, VocabName};
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub struct WeighArgs {
+    #[command(flatten)]
+    pub prompt: PromptArgs,
+    /// With --raw: evaluate every likely token path instead of the text's own tokens alone (slow)
+    #[arg(long, requires = "raw")]
+    pub full: bool,
+    #[command(flatten)]
+    pub pack: PackArgs,
+    #[command(flatten)]
+    pub fusion: FusionArgs,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct AlignArgs {
+    /// The vocabulary to be covered: a GGUF file, with or without weights, or its name in the store
+    #[arg(value_name = "REFERENCE")]
+    pub reference: PathBuf,
+    /// The vocabulary that is to cover it
+    #[arg(value_name = "MEMBER")]
+    pub member: PathBuf,
+    /// Examples shown for each distance
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub examples: usize,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A task file has one JSON object a line: {\"query\": text, \"choices\": [text, …], \"gold\": index}"
+)]
+pub struct EvalArgs {
+    /// Files of questions
+    #[arg(value_name = "TASK.jsonl", required = true)]
+    pub tasks: Vec<PathBuf>,
+    /// Only the first questions of each file
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Solved examples before each question
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub few_shot: usize,
+    /// Where the examples are drawn from [default: the task's own file]
+    #[arg(long, value_name = "FILE", requires = "few_shot")]
+    pub shots_from: Option<PathBuf>,
+    /// Seed of the draw of examples
+    #[arg(short, long, env = "PACKLLM_SEED", default_value_t = 0)]
+    pub seed: u64,
+    /// Text between a question and its options [default: a space, unless white space is there]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub separator: Option<String>,
+    /// What an option's log-probability is divided by: its bytes (mean), nothing, or its tokens
+    #[arg(long, value_enum, default_value_t)]
+    pub score: ScoreName,
+    /// Ways to derive weights, separated by commas [default: all]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub methods: Vec<String>,
+    /// Derive the weights for every option anew, as the published scorer does
+    #[arg(long)]
+    pub as_published: bool,
+    /// Evaluate every batch a second time, and show what that alone takes
+    #[arg(long)]
+    pub replay: bool,
+    /// Leave out lines that are no questions, and questions that do not fit, and say how many
+    #[arg(long)]
+    pub skip_bad: bool,
+    /// Folder for a journal of the run, and for results.json, results.md and results.svg
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Go on with the run in --output
+    #[arg(long, requires = "output")]
+    pub resume: bool,
+    #[command(flatten)]
+    pub pack: PackArgs,
+    #[command(flatten)]
+    pub fusion: FusionArgs,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum ScoreName {
+    #[default]
+    Mean,
+    Sum,
+    Token,
+}
+
+#[derive(Debug, Args)]
+pub struct ScoreArgs {
+    /// Texts, taken as they are
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Share of each text that the weights come from; the rest is scored
+    #[arg(
+        long,
+        value_name = "SHARE",
+        default_value_t = 0.5,
+        allow_negative_numbers = true
+    )]
+    pub split: f64,
+    /// Take only this much of each text, less what would cut a character
+    #[arg(long, value_name = "N")]
+    pub max_bytes: Option<usize>,
+    /// Evaluate the text's own tokens alone instead of every likely token path (faster)
+    #[arg(long)]
+    pub chain: bool,
+    #[command(flatten)]
+    pub pack: PackArgs,
+    /// Shared alphabets, separated by commas [default: auto]
+    #[arg(
+        long,
+        help_heading = "Fusion",
+        env = "PACKLLM_VOCAB",
+        value_delimiter = ','
+    )]
+    pub vocab: Vec<VocabName>,
+    /// Ways to combine distributions, separated by commas [default: log]
+    #[arg(
+        long,
+        help_heading = "Fusion",
+        env = "PACKLLM_MIX",
+        value_delimiter = ','
+    )]
+    pub mix: Vec<String>,
+    /// Methods, separated by commas, or NAME=WEIGHT,…; repeat for several [default: every method]
+    #[arg(long, help_heading = "Fusion", env = "PACKLLM_WEIGHTS")]
+    pub weights: Vec<String>,
+    #[command(flatten)]
+    pub numbers: FusionNumbers,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    #[command(flatten)]
+    pub pack: PackArgs,
+    #[command(flatten)]
+    pub fusion: FusionArgs,
+    /// Tokens to generate
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 64)]
+    pub predict: usize,
+    /// Pairs of a fused answer and its replay
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub pairs: usize,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
