@@ -89,7 +89,7 @@ impl Speakers {
         self.speakers
             .iter()
             .zip(members)
-            .map(|(s, m)| !s.template.is_plain() && m.vocab.ends().next().is_some())
+            .map(|(s, m)| !s.template.is_plain() && m.has_end())
             .collect()
     }
 

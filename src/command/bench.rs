@@ -166,30 +166,33 @@ fn together(app: &App, args: &BenchArgs, plan: &PackPlan) -> Result<Together> {
     );
     let mut ratios: [Vec<f64>; 3] = Default::default();
     let mut fused = None;
+    let fuse = |engine: &mut Engine| -> Result<(Duration, Duration, Answer)> {
+        engine.clear()?;
+        let prompt_time = read(engine)?;
+        let start = Instant::now();
+        let answer = engine.answer(&generation(args.predict), &mut |_| {})?;
+        Ok((prompt_time, start.elapsed(), answer))
+    };
+    let replay = |engine: &mut Engine| -> Result<(Duration, Duration)> {
+        engine.clear()?;
+        let times = (engine.replay(&prompt_tape)?, engine.replay(&answer_tape)?);
+        engine.end_replay()?;
+        Ok(times)
+    };
     for pair in 0..args.pairs {
-        let mut answered = None;
-        let mut replayed = None;
         // A machine that warms up or slows down would favour whoever comes second: they take turns.
-        for fused_now in [pair % 2 == 0, pair % 2 != 0] {
-            engine.clear()?;
-            if fused_now {
-                let prompt_time = read(engine)?;
-                let start = Instant::now();
-                let answer = engine.answer(&generation(args.predict), &mut |_| {})?;
-                answered = Some((prompt_time, start.elapsed(), answer));
-            } else {
-                let prompt_replay = engine.replay(&prompt_tape)?;
-                replayed = Some((prompt_replay, engine.replay(&answer_tape)?));
-                engine.end_replay()?;
-            }
-        }
-        if let (Some((prompt, time, answer)), Some(replay)) = (answered, replayed) {
-            let ratio = |a: Duration, b: Duration| a.as_secs_f64() / b.as_secs_f64().max(1e-9);
-            ratios[0].push(ratio(prompt + time, replay.0 + replay.1));
-            ratios[1].push(ratio(prompt, replay.0));
-            ratios[2].push(ratio(time, replay.1));
-            fused = Some((answer, prompt));
-        }
+        let ahead = if pair % 2 == 0 {
+            None
+        } else {
+            Some(replay(engine)?)
+        };
+        let (prompt, time, answer) = fuse(engine)?;
+        let replayed = ahead.map_or_else(|| replay(engine), Ok)?;
+        let ratio = |a: Duration, b: Duration| a.as_secs_f64() / b.as_secs_f64().max(1e-9);
+        ratios[0].push(ratio(prompt + time, replayed.0 + replayed.1));
+        ratios[1].push(ratio(prompt, replayed.0));
+        ratios[2].push(ratio(time, replayed.1));
+        fused = Some((answer, prompt));
         bar.inc(1);
     }
     bar.finish_and_clear();

@@ -15,7 +15,7 @@ use crate::settings;
 use anyhow::{Result, bail};
 use indicatif::ProgressBar;
 use output::Output;
-use packllm::engine::{Engine, EngineError};
+use packllm::engine::{Engine, EngineError, MemberInfo};
 use packllm::eval::{Answered, Entry, Judge, Outcome, Section, Sheet};
 use packllm::vocab::Alphabet;
 use plan::Exam;
@@ -42,11 +42,7 @@ pub fn run(app: &App, args: &EvalArgs) -> Result<ExitCode> {
     let settings = plan::record(args, &pack, &judge, &exams)?;
     let (mut output, decided) = Output::open(args, &settings)?;
     let mut engine = app.load(&pack)?;
-    let can_end = engine
-        .members()
-        .iter()
-        .map(|m| m.vocab.ends().next().is_some())
-        .collect();
+    let can_end = engine.members().iter().map(MemberInfo::has_end).collect();
     engine.configure(pack.fusion.clone(), can_end)?;
     check_lengths(app, args, &judge, &mut engine, &mut exams)?;
     let answered = answer(app, args, &judge, &mut engine, &exams, &mut output, decided)?;

@@ -13,7 +13,7 @@ use crate::report::Unusable;
 use crate::settings::{self, Scoring};
 use anyhow::Result;
 use packllm::chat::speaker::plain_text;
-use packllm::engine::{Ending, Engine, EngineError, Fusion, Place, Wish};
+use packllm::engine::{Ending, Engine, EngineError, Fusion, MemberInfo, Place, Wish};
 use packllm::vocab::Alphabet;
 use packllm::weight::{Evidence, Mixture};
 use serde::Serialize;
@@ -111,12 +111,8 @@ fn measure(
         mixtures: Vec::new(),
     };
     let mut done: Vec<Alphabet> = Vec::new();
-    let can_end: Vec<bool> = session
-        .engine
-        .members()
-        .iter()
-        .map(|m| m.vocab.ends().next().is_some())
-        .collect();
+    let members = session.engine.members();
+    let can_end: Vec<bool> = members.iter().map(MemberInfo::has_end).collect();
     for &alphabet in &scoring.alphabets {
         let fusion = Fusion {
             alphabet,
@@ -166,13 +162,7 @@ fn measure(
 /// Tokenises a text for every member; returns how many tokens that is.
 fn prepare(engine: &mut Engine, text: &Text, wish: Wish) -> Result<Vec<usize>> {
     engine.clear()?;
-    // The whole cover needs room for forks beside the text itself.
-    let ending = if wish.full {
-        Ending::Continue
-    } else {
-        Ending::Closed
-    };
-    let prompts = plain_text(&text.content, engine.members().len(), ending);
+    let prompts = plain_text(&text.content, engine.members().len(), wish.ending());
     let prepared = engine.prepare(prompts).map_err(|error| match error {
         EngineError::TooLong { tokens, room, .. } => text.too_long(&error, tokens, room),
         other => other.into(),
@@ -220,7 +210,7 @@ impl Reading {
 }
 
 fn member_rows(engine: &Engine, reading: &Reading, scored: &Evidence) -> Vec<MemberRow> {
-    let row = |(k, member): (usize, &packllm::engine::MemberInfo)| MemberRow {
+    let row = |(k, member): (usize, &MemberInfo)| MemberRow {
         name: member.name.clone(),
         bits_per_byte: scored.bits_per_byte(k),
         evaluations_per_token: reading.evaluations(|j| j == k),

@@ -65,11 +65,7 @@ impl<'a> Session<'a> {
             Speakers::new(engine.members(), &given)?
         };
         let can_end = if raw {
-            engine
-                .members()
-                .iter()
-                .map(|m| m.vocab.ends().next().is_some())
-                .collect()
+            engine.members().iter().map(MemberInfo::has_end).collect()
         } else {
             speakers.can_end(engine.members())
         };

@@ -6,7 +6,7 @@ use crate::cli::WeighArgs;
 use crate::settings::{self, usage};
 use anyhow::Result;
 use packllm::chat::Message;
-use packllm::engine::{Ending, Fusion, Wish};
+use packllm::engine::{Fusion, Wish};
 use packllm::weight::{self, Certificate, Evidence, Method, Mixture};
 use serde_json::{Map, Value, json};
 use std::io::Write;
@@ -33,13 +33,7 @@ pub fn run(app: &App, args: &WeighArgs) -> Result<ExitCode> {
         full: args.full,
     };
     if args.prompt.raw {
-        // The whole cover needs room for forks beside the text itself.
-        let ending = if args.full {
-            Ending::Continue
-        } else {
-            Ending::Closed
-        };
-        session.read_text(&text, ending, wish)?;
+        session.read_text(&text, wish.ending(), wish)?;
     } else {
         let system = args.prompt.system_prompt.iter().map(Message::system);
         let messages: Vec<Message> = system.chain([Message::user(text.as_str())]).collect();

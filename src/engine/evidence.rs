@@ -70,12 +70,12 @@ impl Engine {
         });
         let members: Vec<MemberEvidence> = members.collect();
         let symbols = scores[0].only(&shared).symbols;
-        let (alphabet, bytes) = match self.alphabet {
-            Alphabet::Bytes => (mix::Alphabet::bytes(), symbols.len()),
+        let bytes = self.bytes_of(&symbols);
+        let alphabet = match self.alphabet {
+            Alphabet::Bytes => mix::Alphabet::bytes(),
             Alphabet::Tokens | Alphabet::Mined => {
                 let ends = vocab.ends().map(|t| t as usize).collect();
-                let bytes = symbols.iter().map(|&t| vocab.piece(t).len()).sum();
-                (mix::Alphabet::tokens(vocab.len(), ends)?, bytes)
+                mix::Alphabet::tokens(vocab.len(), ends)?
             }
         };
         Ok(Evidence {
@@ -86,6 +86,17 @@ impl Engine {
         })
     }
 
+    /// Bytes that symbols of text spell.
+    fn bytes_of(&self, symbols: &[u32]) -> usize {
+        match self.alphabet {
+            Alphabet::Bytes => symbols.len(),
+            Alphabet::Tokens | Alphabet::Mined => {
+                let vocab = self.shared_vocab();
+                symbols.iter().map(|&t| vocab.piece(t).len()).sum()
+            }
+        }
+    }
+
     /// What of [`Engine::evidence`] begins before `place`. A token that reaches beyond it counts whole.
     #[must_use]
     pub fn cut(&self, place: Place) -> Cut {
@@ -94,17 +105,10 @@ impl Engine {
         let before = first.places.iter().zip(&first.symbols);
         let before = before.filter(|&(&p, &s)| p < place && shared.contains(&(p, s)));
         let symbols: Vec<u32> = before.map(|(_, &symbol)| symbol).collect();
-        let bytes = match self.alphabet {
-            Alphabet::Bytes => symbols.len(),
-            Alphabet::Tokens | Alphabet::Mined => {
-                let vocab = self.shared_vocab();
-                symbols.iter().map(|&t| vocab.piece(t).len()).sum()
-            }
-        };
         let tokens = |s: &Scores| s.tokens.iter().filter(|&&p| p < place).count();
         Cut {
             symbols: symbols.len(),
-            bytes,
+            bytes: self.bytes_of(&symbols),
             tokens: self.scores.iter().map(tokens).collect(),
         }
     }

@@ -32,6 +32,14 @@ pub struct MemberInfo {
     pub load_time: Duration,
 }
 
+impl MemberInfo {
+    /// Whether it has an end-of-generation token: in plain text that is all it takes to end.
+    #[must_use]
+    pub fn has_end(&self) -> bool {
+        self.vocab.ends().next().is_some()
+    }
+}
+
 /// How often progress is reported.
 const TICK: Duration = Duration::from_millis(50);
 

@@ -157,7 +157,7 @@ impl Engine {
     /// # Errors
     /// From a member.
     pub fn clear(&mut self) -> Result<(), EngineError> {
-        self.scores.iter_mut().for_each(|s| *s = Scores::default());
+        self.forget_evidence();
         self.all(|_| Command::Clear)?;
         Ok(())
     }
@@ -201,15 +201,7 @@ impl Engine {
             } else {
                 reserve(info.limits.context)
             };
-            let room = (info.limits.context - reserve) as usize;
-            if tokens > room {
-                return Err(EngineError::TooLong {
-                    member: info.name.clone(),
-                    tokens,
-                    room,
-                    context: info.limits.context,
-                });
-            }
+            check_room(info, tokens, reserve)?;
             prepared.tokens.push(tokens);
             prepared.new_tokens.push(new_tokens);
             prepared.lost.push(lost);
@@ -267,16 +259,7 @@ impl Engine {
             Command::Prepare(prompt.take().unwrap_or_default())
         })?;
         if let Some(Reply::Prepared { tokens, .. }) = prepared.first() {
-            let (room, context) = (info.limits.context as usize, info.limits.context);
-            if *tokens > room {
-                let (member, tokens) = (info.name.clone(), *tokens);
-                return Err(EngineError::TooLong {
-                    member,
-                    tokens,
-                    room,
-                    context,
-                });
-            }
+            check_room(info, *tokens, 0)?;
         }
         for reply in self.some(&[k], |_| Command::Evaluate(wish))? {
             if let Reply::Scored(new) = reply {
@@ -430,6 +413,21 @@ impl Engine {
         };
         Ok(replies.into_iter().map(spent).collect())
     }
+}
+
+/// Whether a prompt fits a member whose context keeps `reserve` tokens free.
+fn check_room(info: &MemberInfo, tokens: usize, reserve: u32) -> Result<(), EngineError> {
+    let context = info.limits.context;
+    let room = (context - reserve) as usize;
+    if tokens <= room {
+        return Ok(());
+    }
+    Err(EngineError::TooLong {
+        member: info.name.clone(),
+        tokens,
+        room,
+        context,
+    })
 }
 
 /// Tokens of context that a prompt leaves free: room for an answer to begin and for forks.

@@ -34,6 +34,16 @@ impl Wish {
         rows: false,
         full: false,
     };
+
+    /// How a text ends that is only measured: the whole cover needs room for forks beside it.
+    #[must_use]
+    pub fn ending(self) -> Ending {
+        if self.full {
+            Ending::Continue
+        } else {
+            Ending::Closed
+        }
+    }
 }
 
 /// Where a member stands after a symbol.

@@ -62,17 +62,15 @@ impl Default for Heads {
 pub struct Prior {
     ended: Follower,
     inside: Follower,
-    /// What the present rows rest on.
-    heads: Heads,
-    last: Option<u8>,
 }
 
 impl Prior {
     /// The text goes on with `byte`, of which candidates of each stage explained the share given.
-    pub fn observe(&mut self, byte: u8, ended: f64, inside: f64) {
-        self.ended.credit(self.last, &self.heads, byte, ended);
-        self.inside.credit(self.last, &self.heads, byte, inside);
-        if let Some(last) = self.last {
+    /// `last` and `heads` are those that it was [predicted](Prior::predict) from.
+    pub fn observe(&mut self, last: Option<u8>, heads: &Heads, byte: u8, ended: f64, inside: f64) {
+        self.ended.credit(last, heads, byte, ended);
+        self.inside.credit(last, heads, byte, inside);
+        if let Some(last) = last {
             self.inside.count(last, byte as usize, 1.0);
         }
     }
@@ -88,9 +86,6 @@ impl Prior {
 
     /// Predicts what follows candidates after the byte `last`.
     pub fn predict(&mut self, last: Option<u8>, heads: &Heads) {
-        self.last = last;
-        self.heads.all.copy_from_slice(&heads.all[..]);
-        self.heads.ended.copy_from_slice(&heads.ended[..]);
         self.ended.predict(last, heads);
         self.inside.predict(last, heads);
     }
@@ -294,7 +289,7 @@ mod tests {
                         assert!(row.iter().all(|&p| p > 0.0));
                     }
                 }
-                prior.observe(b'a' + turn, 0.4, 0.2);
+                prior.observe(None, &heads, b'a' + turn, 0.4, 0.2);
                 prior.observe_head(Some(b' '), &heads.all, heads.all.iter().sum());
             }
         }
@@ -308,7 +303,7 @@ mod tests {
         let before = prior.row(Stage::Inside)[b'u' as usize];
         for _ in 0..20 {
             prior.predict(Some(b'q'), &none);
-            prior.observe(b'u', 0.0, 0.0);
+            prior.observe(Some(b'q'), &none, b'u', 0.0, 0.0);
         }
         prior.predict(Some(b'q'), &none);
         assert!(prior.row(Stage::Inside)[b'u' as usize] > 0.5 && before < 0.1);
@@ -338,7 +333,7 @@ mod tests {
         let before = say(&mut prior);
         for _ in 0..20 {
             say(&mut prior);
-            prior.observe(b'b', 1.0, 0.0);
+            prior.observe(Some(b'a'), &wrong, b'b', 1.0, 0.0);
         }
         assert!(say(&mut prior) < before / 3.0);
     }

@@ -1,9 +1,8 @@
 //! A conversation through pipes: one turn a line.
 
 use super::{line, pack};
-use crate::tiny::TinyModel;
-use crate::user::{Done, User, interrupt, says, text};
-use std::io::{Read, Write};
+use crate::user::{Done, User, interrupt, says, wait_for_output};
+use std::io::Write;
 
 const SHORT: [&str; 4] = ["--temp", "0", "-n", "8"];
 
@@ -79,18 +78,11 @@ fn bad_lines_are_refused_and_the_conversation_goes_on() {
 #[test]
 fn an_interrupt_stops_the_answer_and_keeps_the_conversation() {
     let user = User::new();
-    let model = TinyModel::bpe(3).with_end_bias(-30.0).with_context(200_000);
-    let model = text(&model.write(user.path("endless.gguf")));
+    let model = user.endless();
     let mut child = user.piped(&["chat", "-m", &model, "-c", "100000"]);
     let mut input = child.stdin.take().unwrap();
     input.write_all(b"Go on\n").unwrap();
-    let mut first = [0];
-    child
-        .stdout
-        .as_mut()
-        .unwrap()
-        .read_exact(&mut first)
-        .unwrap();
+    wait_for_output(&mut child);
     interrupt(&child);
     input.write_all(b"/weights\n").unwrap();
     drop(input);

@@ -1,8 +1,7 @@
 //! One answer: where it goes, what it is made from, that it repeats, how it is stopped.
 
 use super::{line, pack};
-use crate::tiny::TinyModel;
-use crate::user::{Done, User, interrupt, says, text};
+use crate::user::{Done, User, interrupt, says, wait_for_output};
 use serde_json::Value;
 use std::fs;
 use std::io::Read;
@@ -130,26 +129,14 @@ fn a_stop_string_ends_the_answer() {
     assert_eq!(stopped["finish_reason"], "stop");
 }
 
-/// A member that never ends, so that an answer lasts until it is stopped.
-fn endless(user: &User) -> String {
-    let model = TinyModel::bpe(3).with_end_bias(-30.0).with_context(200_000);
-    text(&model.write(user.path("files/endless.gguf")))
-}
-
 #[test]
 fn an_interrupted_answer_keeps_what_was_said() {
     let user = User::new();
-    let model = endless(&user);
+    let model = user.endless();
     let mut child = user.piped(&[
         "run", "-m", &model, "-p", "Go on", "-c", "100000", "-n", "90000",
     ]);
-    let mut first = [0];
-    child
-        .stdout
-        .as_mut()
-        .unwrap()
-        .read_exact(&mut first)
-        .unwrap();
+    wait_for_output(&mut child);
     interrupt(&child);
     let done = Done::of(child.wait_with_output().unwrap());
     assert_eq!(done.code, 130, "{}", done.err);
@@ -160,7 +147,7 @@ fn an_interrupted_answer_keeps_what_was_said() {
 #[test]
 fn a_reader_that_leaves_ends_the_answer_in_silence() {
     let user = User::new();
-    let model = endless(&user);
+    let model = user.endless();
     let mut child = user.piped(&[
         "run", "-m", &model, "-p", "Go on", "-c", "100000", "-n", "90000",
     ]);

@@ -6,7 +6,7 @@
 use crate::tiny::TinyModel;
 use serde_json::Value;
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -97,6 +97,12 @@ impl User {
         done.err
     }
 
+    /// A member that never ends, so that an answer lasts until it is stopped.
+    pub fn endless(&self) -> String {
+        let model = TinyModel::bpe(3).with_end_bias(-30.0).with_context(200_000);
+        text(&model.write(self.path("files/endless.gguf")))
+    }
+
     /// Writes two tiny models of different vocabularies.
     pub fn models(&self) -> (String, String) {
         let bpe = TinyModel::bpe(1).write(self.path("files/bpe.gguf"));
@@ -125,6 +131,12 @@ impl Done {
 
 pub fn text(path: &Path) -> String {
     path.to_str().unwrap().to_owned()
+}
+
+/// Waits until something was said on stdout.
+pub fn wait_for_output(child: &mut Child) {
+    let out = child.stdout.as_mut().unwrap();
+    out.read_exact(&mut [0]).unwrap();
 }
 
 /// Ctrl-C.

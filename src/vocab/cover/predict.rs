@@ -30,8 +30,10 @@ impl Cover {
         };
         let (ended, inside) = self.unevaluated_shares();
         let p = self.predicted[byte as usize];
+        let last = self.last_byte();
+        let explained = (ended * given.ended / p, inside * given.inside / p);
         self.prior
-            .observe(byte, ended * given.ended / p, inside * given.inside / p);
+            .observe(last, &self.from_heads, byte, explained.0, explained.1);
         self.text.push(byte);
         self.priors.push(given);
         for candidate in &mut self.candidates {
