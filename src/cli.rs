@@ -160,7 +160,7 @@ pub struct FusionArgs {
     /// How distributions are combined: log or linear [default: log]
     #[arg(long, env = "PACKLLM_MIX")]
     pub mix: Option<String>,
-    /// uniform, top1, sim, opt, exact, adaptive, or NAME=WEIGHT,… [default: sim]
+    /// uniform, top1, sim, opt, exact, adaptive, or NAME=WEIGHT,… [default: exact]
     #[arg(long, env = "PACKLLM_WEIGHTS")]
     pub weights: Option<String>,
     #[command(flatten)]
@@ -174,7 +174,8 @@ pub struct FusionNumbers {
     /// Temperature of `sim` [default: 1]
     #[arg(long, env = "PACKLLM_TAU")]
     pub tau: Option<f64>,
-    /// Bytes of text that the prior weights of `exact` are worth; 0 ignores them [default: 2]
+    /// Bytes of text that the prior weights of `exact` are worth (the manifest's, else those by `sim`); 0
+    /// ignores them [default: 20]
     #[arg(long, value_name = "N", env = "PACKLLM_PRIOR_BYTES")]
     pub prior_bytes: Option<f64>,
     /// How fast `adaptive` follows the text [default: 0.05]

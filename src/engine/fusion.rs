@@ -20,7 +20,7 @@ pub struct Fusion {
     pub tau: f64,
     /// Bytes of evidence that the prior of `exact` is worth.
     pub prior_bytes: f64,
-    /// Prior weights of `exact`, one a member in any unit; empty if all count alike.
+    /// Prior weights of `exact`, one a member in any unit; empty for those of `sim`.
     pub prior: Vec<f64>,
     /// How fast `adaptive` follows the text.
     pub rate: f64,
@@ -36,7 +36,7 @@ impl Default for Fusion {
             alphabet: None,
             mix: Mix::Log,
             floor: mix::DEFAULT_FLOOR,
-            method: Method::Sim,
+            method: Method::Exact,
             tau: weight::DEFAULT_TAU,
             prior_bytes: weight::DEFAULT_PRIOR_BYTES,
             prior: Vec::new(),

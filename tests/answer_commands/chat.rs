@@ -43,7 +43,7 @@ fn commands_are_obeyed_and_unknown_ones_get_the_nearest() {
     assert_eq!(done.code, 0, "{}", done.err);
     says(
         &done.out,
-        &["/clear", "weights by sim on 8 bytes", "bits per byte"],
+        &["/clear", "weights by exact on 8 bytes", "bits per byte"],
     );
     says(
         &done.err,
@@ -89,5 +89,5 @@ fn an_interrupt_stops_the_answer_and_keeps_the_conversation() {
     let done = Done::of(child.wait_with_output().unwrap());
     assert_eq!(done.code, 0, "{}", done.err);
     says(&done.err, &["cancelled"]);
-    says(&done.out, &["weights by sim"]);
+    says(&done.out, &["weights by exact"]);
 }

@@ -6,17 +6,19 @@ use crate::weight::simplex::{Model, minimise};
 
 /// F(λ) in nats per byte, from its definition.
 fn objective(evidence: &Evidence, lambda: &[f64], options: &Options) -> f64 {
-    let members = evidence.members.len();
     let bits = mixture_bits_per_byte(lambda, evidence, options.mix, options.floor).unwrap();
-    let total: f64 = options.prior.iter().sum();
     let strength = options.prior_bytes / evidence.bytes as f64;
-    let part = |k: usize| match options.prior.get(k) {
+    let mut prior = options.prior.clone();
+    if prior.is_empty() {
+        prior = weights(&Method::Sim, evidence, options).unwrap().lambda;
+    }
+    let total: f64 = prior.iter().sum();
+    let parts = prior.iter().zip(lambda).map(|(p, l)| match p {
         _ if strength == 0.0 => 0.0,
-        Some(0.0) => 0.0,
-        Some(p) => p / total * (p / total / lambda[k]).ln(),
-        None => (1.0 / members as f64 / lambda[k]).ln() / members as f64,
-    };
-    bits * std::f64::consts::LN_2 + strength * (0..members).map(part).sum::<f64>()
+        0.0 => 0.0,
+        p => p / total * (p / total / l).ln(),
+    });
+    bits * std::f64::consts::LN_2 + strength * parts.sum::<f64>()
 }
 
 /// All weights of `members` that are multiples of 1 / `steps`.
@@ -155,7 +157,7 @@ proptest! {
 
     #[test]
     fn the_gap_is_what_it_says(evidence in evidence(3), mix in mixes(), prior_bytes in 1.0..50.0f64, other in inside(3)) {
-        let options = Options { prior_bytes, ..bare(mix) };
+        let options = Options { prior_bytes, prior: vec![1.0; 3], ..bare(mix) };
         let found = weights(&Method::Exact, &evidence, &options).unwrap();
         let certificate = found.certificate.unwrap();
         prop_assert!((0.0..=TOLERANCE).contains(&certificate.gap), "{certificate:?}");
