@@ -157,6 +157,10 @@ pub struct FusionArgs {
     /// Shared alphabet [default: auto]
     #[arg(long, env = "PACKLLM_VOCAB")]
     pub vocab: Option<VocabName>,
+    /// With --vocab mined: the member, or the tokenizer.json, whose vocabulary is the reference [default: the
+    /// member with the lowest loss per token]
+    #[arg(long, value_name = "NAME|FILE", env = "PACKLLM_REFERENCE")]
+    pub reference: Option<String>,
     /// How distributions are combined: log or linear [default: log]
     #[arg(long, env = "PACKLLM_MIX")]
     pub mix: Option<String>,

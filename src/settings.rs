@@ -16,8 +16,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
+mod reference;
 mod scoring;
 
+pub use reference::Reference;
 pub use scoring::{Scoring, scoring};
 
 /// A mistake in what was typed: exit code 2.
@@ -39,6 +41,8 @@ pub struct PackPlan {
     pub members: Vec<MemberPlan>,
     /// How they are fused.
     pub fusion: Fusion,
+    /// `--reference`, if it was given.
+    pub reference: Option<Reference>,
 }
 
 /// A member that is ready to load.
@@ -64,7 +68,10 @@ const MAX_SEQUENCES: usize = 250;
 pub fn plan(app: &App, pack: &PackArgs, fusion: &FusionArgs) -> Result<PackPlan> {
     let manifest = manifest(app, pack)?;
     let names: Vec<String> = manifest.members.iter().map(|m| m.name.clone()).collect();
+    let wished = fusion.reference.as_deref();
     let fusion = settle_fusion(&manifest, fusion, &names)?;
+    let mined = fusion.alphabet == Some(Alphabet::Mined);
+    let reference = reference::settle(wished, mined, &names)?;
     let files: Vec<PathBuf> = manifest
         .members
         .iter()
@@ -91,6 +98,7 @@ pub fn plan(app: &App, pack: &PackArgs, fusion: &FusionArgs) -> Result<PackPlan>
         manifest,
         members,
         fusion,
+        reference,
     })
 }
 

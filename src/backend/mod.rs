@@ -11,7 +11,9 @@ pub mod gguf;
 mod ledger;
 pub mod llama;
 pub mod offload;
+mod spelling;
 mod token;
+pub mod tokenizer_json;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -120,6 +122,28 @@ pub trait Member {
 
     /// Length of a sequence: tokens.
     fn seq_len(&self, seq: SeqId) -> u32;
+}
+
+/// Something that splits text into the tokens of a vocabulary: every [`Member`], and a tokenizer file.
+pub trait Tokenize {
+    /// The vocabulary.
+    fn pieces(&self) -> &Arc<Vocab>;
+
+    /// As [`Member::tokenize`].
+    ///
+    /// # Errors
+    /// As [`Member::tokenize`].
+    fn split(&mut self, text: &str, markup: bool) -> Result<Vec<Token>, BackendError>;
+}
+
+impl<M: Member + ?Sized> Tokenize for M {
+    fn pieces(&self) -> &Arc<Vocab> {
+        self.vocab()
+    }
+
+    fn split(&mut self, text: &str, markup: bool) -> Result<Vec<Token>, BackendError> {
+        self.tokenize(text, markup)
+    }
 }
 
 /// What can go wrong inside a member.

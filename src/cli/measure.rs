@@ -65,7 +65,7 @@ pub struct EvalArgs {
     /// Ways to derive weights, separated by commas [default: all]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub methods: Vec<String>,
-    /// Derive the weights for every option anew, as the published scorer does
+    /// As the published scorer: derive the weights for every option anew, and let `opt` give ties to the newcomer
     #[arg(long)]
     pub as_published: bool,
     /// Evaluate every batch a second time, and show what that alone takes
@@ -126,6 +126,15 @@ pub struct ScoreArgs {
         value_delimiter = ','
     )]
     pub vocab: Vec<VocabName>,
+    /// With --vocab mined: the member, or the tokenizer.json, whose vocabulary is the reference [default: the
+    /// member with the lowest loss per token]
+    #[arg(
+        long,
+        help_heading = "Fusion",
+        value_name = "NAME|FILE",
+        env = "PACKLLM_REFERENCE"
+    )]
+    pub reference: Option<String>,
     /// Ways to combine distributions, separated by commas [default: log]
     #[arg(
         long,

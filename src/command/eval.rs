@@ -9,19 +9,21 @@ mod picture;
 mod plan;
 mod show;
 
+use super::session::{maps_to, refer_to};
 use crate::app::App;
 use crate::cli::EvalArgs;
 use crate::settings;
 use anyhow::{Result, bail};
 use indicatif::ProgressBar;
 use output::Output;
-use packllm::engine::{Engine, EngineError, MemberInfo};
+use packllm::engine::{Engine, EngineError, Maps, MemberInfo};
 use packllm::eval::{Answered, Entry, Judge, Outcome, Section, Sheet};
 use packllm::vocab::Alphabet;
 use plan::Exam;
 use std::collections::HashMap;
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Sequences beside the trunk: options of a question that are evaluated together.
@@ -30,20 +32,22 @@ const OPTIONS_AT_ONCE: u32 = 9;
 pub fn run(app: &App, args: &EvalArgs) -> Result<ExitCode> {
     let mut exams = plan::exams(app, args)?;
     let mut pack = settings::plan(app, &args.pack, &args.fusion)?;
-    if pack.fusion.alphabet == Some(Alphabet::Mined) {
-        return settings::usage(
-            "--vocab mined has no options that branch: use auto, tokens or bytes",
-        );
-    }
     for member in &mut pack.members {
         member.load.sequences = member.load.sequences.max(1 + OPTIONS_AT_ONCE);
     }
-    let judge = plan::judge(args, &pack)?;
+    let mut judge = plan::judge(args, &pack)?;
     let settings = plan::record(args, &pack, &judge, &exams)?;
     let (mut output, decided) = Output::open(args, &settings)?;
     let mut engine = app.load(&pack)?;
     let can_end = engine.members().iter().map(MemberInfo::has_end).collect();
     engine.configure(pack.fusion.clone(), can_end)?;
+    if let Some(reference) = &pack.reference {
+        for note in refer_to(app, &mut engine, reference)? {
+            app.dim(&format!("note: {note}"));
+        }
+    } else if pack.fusion.alphabet == Some(Alphabet::Mined) {
+        judge.maps = Some(Arc::new(all_maps(app, engine.members())?));
+    }
     check_lengths(app, args, &judge, &mut engine, &mut exams)?;
     let answered = answer(app, args, &judge, &mut engine, &exams, &mut output, decided)?;
     let report = Report::new(&judge, &engine, answered)?;
@@ -56,6 +60,13 @@ pub fn run(app: &App, args: &EvalArgs) -> Result<ExitCode> {
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whichever member becomes the reference, the maps of the others to it.
+fn all_maps(app: &App, members: &[MemberInfo]) -> Result<Maps> {
+    (0..members.len())
+        .map(|reference| maps_to(app, members, reference))
+        .collect()
 }
 
 /// Everything that is shown.

@@ -60,6 +60,9 @@ pub enum EngineError {
         "--vocab mined: no member's vocabulary has been made the reference yet (this is a bug)"
     )]
     NoReference,
+    /// The tokenizer of `--reference` fails.
+    #[error("--reference: {0}")]
+    Reference(BackendError),
     /// No members.
     #[error("a pack needs at least one member")]
     NoMembers,

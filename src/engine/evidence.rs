@@ -38,7 +38,12 @@ impl Engine {
         wish: Wish,
     ) -> Result<Vec<Evidence>, EngineError> {
         let shared: Arc<[String]> = texts.into();
-        let replies = self.all(|_| Command::Continue(Arc::clone(&shared), wish))?;
+        let replies = match self.alphabet {
+            Alphabet::Mined => self.continue_mined(&shared, wish)?,
+            Alphabet::Tokens | Alphabet::Bytes => {
+                self.all(|_| Command::Continue(Arc::clone(&shared), wish))?
+            }
+        };
         let mut by_text: Vec<Vec<Scores>> = texts.iter().map(|_| Vec::new()).collect();
         for (k, reply) in replies.into_iter().enumerate() {
             let Reply::Continued(continued) = reply else {

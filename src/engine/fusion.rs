@@ -58,6 +58,7 @@ impl Fusion {
             prior_bytes: self.prior_bytes,
             prior: self.prior.clone(),
             rate: self.rate,
+            ties_to_newcomer: false,
         }
     }
 }

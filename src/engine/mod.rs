@@ -27,6 +27,7 @@ pub use error::EngineError;
 pub use fusion::Fusion;
 pub use load::{MemberInfo, MemberSpec};
 pub use meter::{Operation, Spent};
+pub use mined::{Maps, lowest};
 pub use prompt::{Ending, Place, Prompt, Segment, Start};
 pub use replay::Recording;
 pub use seat::{Standing, Wish};
@@ -37,6 +38,7 @@ use crate::mix::Mix;
 use crate::vocab::{Alphabet, identical};
 use crate::weight::{self, Evidence, Method};
 use chain::Scores;
+use mined::Reference;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use worker::{Command, Gone, Reply, Worker};
@@ -47,8 +49,8 @@ pub struct Engine {
     members: Vec<MemberInfo>,
     fusion: Fusion,
     alphabet: Alphabet,
-    /// The member whose vocabulary is shared in the mined alphabet.
-    reference: Option<usize>,
+    /// Whose vocabulary is shared in the mined alphabet.
+    reference: Option<Reference>,
     /// Which members can end a turn.
     can_end: Vec<bool>,
     lambda: Vec<f64>,
@@ -149,7 +151,11 @@ impl Engine {
 
     /// The vocabulary whose tokens are the symbols, in an alphabet of tokens.
     fn shared_vocab(&self) -> &Arc<Vocab> {
-        &self.members[self.reference.unwrap_or(0)].vocab
+        match &self.reference {
+            Some(Reference::Outside(outside)) => outside.vocab(),
+            Some(Reference::Member(k)) => &self.members[*k].vocab,
+            None => &self.members[0].vocab,
+        }
     }
 
     /// Forgets everything read, said and scored.

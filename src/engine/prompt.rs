@@ -1,6 +1,6 @@
 //! What a member is asked to read, and how it becomes tokens.
 
-use crate::backend::{BackendError, Member, Token, TokenKind};
+use crate::backend::{BackendError, Token, TokenKind, Tokenize, Vocab};
 use crate::vocab::sorted::SortedVocab;
 use crate::vocab::speller;
 
@@ -155,7 +155,7 @@ impl Reading {
 /// Tokenises `prompt` and keeps the longest part of the trunk that it begins with: at least one token
 /// is left to evaluate, and everything scored is.
 pub(super) fn read(
-    member: &mut dyn Member,
+    member: &mut (impl Tokenize + ?Sized),
     sorted: &SortedVocab,
     prompt: &Prompt,
     trunk: &Trunk,
@@ -165,7 +165,7 @@ pub(super) fn read(
         ending: prompt.ending,
         ..Reading::default()
     };
-    if let Some(start) = start_token(member, prompt.start) {
+    if let Some(start) = start_token(member.pieces(), prompt.start) {
         if !matcher.take_token(start) {
             reading.stretches.push(Stretch {
                 tokens: vec![start],
@@ -179,7 +179,7 @@ pub(super) fn read(
         if !segment.scored.is_empty() {
             matcher.stop();
         }
-        let taken = matcher.take_text(member, &segment.text, segment.markup);
+        let taken = matcher.take_text(member.pieces(), &segment.text, segment.markup);
         let rest = &segment.text[taken.bytes..];
         let spelled = if segment.markup {
             speller::markup(member, sorted, rest)?
@@ -224,8 +224,7 @@ fn leave_one(reading: &mut Reading, trunk: &Trunk) {
 }
 
 /// The token that a prompt starts after.
-pub(super) fn start_token(member: &dyn Member, start: Start) -> Option<Token> {
-    let vocab = member.vocab();
+pub(super) fn start_token(vocab: &Vocab, start: Start) -> Option<Token> {
     match start {
         Start::Nothing => None,
         Start::Bos => vocab.special().bos.filter(|_| vocab.special().add_bos),
@@ -265,8 +264,7 @@ impl<'a> Matcher<'a> {
     }
 
     /// Takes the tokens of the trunk that spell a beginning of `text` (whole characters of it).
-    fn take_text(&mut self, member: &dyn Member, text: &str, markup: bool) -> Taken {
-        let vocab = member.vocab();
+    fn take_text(&mut self, vocab: &Vocab, text: &str, markup: bool) -> Taken {
         let (mut tokens, mut bytes) = (0, 0);
         // Up to the last token that ends at a character: what is left must be text.
         let mut whole = (0, 0);

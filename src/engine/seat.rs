@@ -115,7 +115,7 @@ impl Seat {
 
     /// Prepares what the reference will read, in this member's tokens.
     pub fn prepare_mapped(&mut self, reading: &Reading, start: Start) -> &Reading {
-        let start = start_token(&self.member, start);
+        let start = start_token(self.member.vocab(), start);
         let reading = self.view.translate(reading, start);
         self.reading.insert(reading)
     }

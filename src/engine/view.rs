@@ -82,6 +82,7 @@ impl View {
     pub fn translate(&self, reading: &Reading, start: Option<Token>) -> Reading {
         let start = start.map(|token| Stretch {
             tokens: vec![token],
+            is_start: true,
             ..Stretch::default()
         });
         let rest = reading.stretches.iter().filter(|s| !s.is_start);

@@ -6,7 +6,7 @@ use super::prompt::{Prompt, Reading, Start};
 use super::seat::{Continuations, Seat, Standing, Wish};
 use super::view::Lens;
 use crate::backend::llama::Watch;
-use crate::backend::{BackendError, Description, Limits, Member, Vocab};
+use crate::backend::{BackendError, Description, Limits, Member, Token, Vocab};
 use crate::vocab::Alphabet;
 use crate::vocab::cover::Budget;
 use crate::vocab::sorted::SortedVocab;
@@ -34,6 +34,10 @@ pub(super) enum Command {
     Evaluate(Wish),
     /// Score texts that may come after the evaluated prompt: → `Continued`.
     Continue(Arc<[String]>, Wish),
+    /// Tokens of texts, for the others to map: → `Spelt`.
+    Spell(Arc<[String]>),
+    /// As `Continue`, of texts in shared tokens: → `Continued`.
+    ContinueMapped(Arc<Vec<Vec<Token>>>, Wish),
     /// Predict the next symbol into this buffer: → `Predicted`.
     Predict(Vec<f64>),
     /// Grow by a symbol, then predict into this buffer: → `Predicted`.
@@ -61,6 +65,8 @@ pub(super) enum Reply {
     Shown(Reading),
     Scored(Scores),
     Continued(Continuations),
+    /// Or the first byte without a token.
+    Spelt(Result<Vec<Vec<Token>>, u8>),
     Predicted(Vec<f64>, Standing),
     Committed(usize),
     Recorded(Vec<Operation>),
@@ -233,6 +239,10 @@ fn obey(seat: &mut Seat, command: Command) -> Result<Reply, BackendError> {
         Command::PrepareMapped(reading, start) => prepared(seat.prepare_mapped(&reading, start)),
         Command::Evaluate(wish) => Reply::Scored(seat.evaluate(wish)?),
         Command::Continue(texts, wish) => Reply::Continued(seat.continuations(&texts, wish)?),
+        Command::Spell(texts) => Reply::Spelt(seat.spell(&texts)?),
+        Command::ContinueMapped(texts, wish) => {
+            Reply::Continued(seat.continue_mapped(&texts, wish)?)
+        }
         Command::Predict(mut row) => {
             seat.predict(&mut row)?;
             Reply::Predicted(row, seat.standing())

@@ -4,11 +4,16 @@
 //! Σ ln q(x_i | x_<i), divided by what [`Score`] says; the option with the highest score is picked, the
 //! first of equals. A member by itself counts its own losses; a mixture has weights λ from the evidence of
 //! the question's text, members under `--drop` at 0 as in an answer.
+//!
+//! In the mined alphabet `x` are tokens of the reference: a member's own row is what it gives through its map,
+//! and the reference is chosen for each question ([`Judge::maps`]). The text is then read twice: by each member
+//! in its own tokens, to choose, and in the reference's.
 
 use super::layout::Sheet;
-use crate::engine::{Ending, Engine, EngineError, Fusion, Prompt, Wish};
+use crate::engine::{Ending, Engine, EngineError, Fusion, Maps, Prompt, Wish};
 use crate::weight::{self, Evidence, Method, Mixture, WeightError};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What an option's log-probability is divided by.
@@ -69,9 +74,13 @@ pub struct Judge {
     pub fusion: Fusion,
     /// How options are compared.
     pub score: Score,
-    /// Derive the weights for every option anew, from the question and that option, as the published
-    /// scorer does.
+    /// The habits of the published scorer. Weights are derived for every option anew, from the question and
+    /// that option, and `opt` gives ties to the newcomer. Its third, that the end-of-text label is ignored,
+    /// needs nothing here: only tokens of text are ever scored.
     pub per_option: bool,
+    /// Mined alphabet: choose the reference for every question anew, by the lowest loss on its text. None: it
+    /// is chosen already, or it is another alphabet.
+    pub maps: Option<Arc<Maps>>,
     /// Evaluate everything once more afterwards, to tell what that alone takes.
     pub replay: bool,
 }
@@ -100,6 +109,7 @@ impl Judge {
             fusion,
             score: Score::default(),
             per_option: false,
+            maps: None,
             replay: false,
         }
     }
@@ -113,8 +123,19 @@ impl Judge {
         if sheet.bytes() < engine.smallest_context() as usize {
             return Ok(());
         }
-        for option in 0..sheet.options.len() {
-            engine.prepare(everyone(engine, &sheet.prompt_with(option)))?;
+        let long = |engine: &mut Engine| -> Result<(), EngineError> {
+            for option in 0..sheet.options.len() {
+                engine.prepare(everyone(engine, &sheet.prompt_with(option)))?;
+            }
+            Ok(())
+        };
+        let Some(maps) = &self.maps else {
+            return long(engine);
+        };
+        // Each may become the reference, and its tokens are then read by all.
+        for (reference, maps) in maps.iter().enumerate() {
+            engine.refer_to(reference, maps)?;
+            long(engine)?;
         }
         Ok(())
     }
@@ -187,7 +208,11 @@ impl Judge {
             rows: true,
             full: false,
         };
-        let prepared = engine.prepare(everyone(engine, &sheet.prompt()))?;
+        let prompts = everyone(engine, &sheet.prompt());
+        if let Some(maps) = &self.maps {
+            engine.refer_by_loss(prompts.clone(), maps)?;
+        }
+        let prepared = engine.prepare(prompts)?;
         for (member, lost) in engine.members().iter().zip(&prepared.lost) {
             if let Some(&byte) = lost.first() {
                 let member = member.name.clone();
@@ -237,7 +262,11 @@ impl Judge {
     }
 
     fn weights(&self, method: &Method, evidence: &Evidence) -> Result<Vec<f64>, WeightError> {
-        let weights = weight::weights(method, evidence, &self.fusion.weighing())?;
+        let options = weight::Options {
+            ties_to_newcomer: self.per_option,
+            ..self.fusion.weighing()
+        };
+        let weights = weight::weights(method, evidence, &options)?;
         Ok(weight::apply_drop(&weights.lambda, self.fusion.drop, &[]))
     }
 

@@ -1,6 +1,6 @@
 //! What `packllm score` is to measure.
 
-use super::{PackPlan, Usage, plan, usage};
+use super::{PackPlan, Usage, plan, reference, usage};
 use crate::app::App;
 use crate::cli::{FusionArgs, ScoreArgs, VocabName};
 use anyhow::Result;
@@ -42,6 +42,7 @@ pub fn scoring(app: &App, typed: &ScoreArgs) -> Result<(PackPlan, Scoring)> {
     };
     let fusion = FusionArgs {
         vocab,
+        reference: None,
         mix: typed.mix.first().cloned(),
         weights: None,
         numbers: typed.numbers.clone(),
@@ -51,6 +52,9 @@ pub fn scoring(app: &App, typed: &ScoreArgs) -> Result<(PackPlan, Scoring)> {
     if alphabets.is_empty() {
         alphabets.push(plan.fusion.alphabet);
     }
+    let names: Vec<String> = plan.members.iter().map(|m| m.name.clone()).collect();
+    let mined = alphabets.contains(&Some(Alphabet::Mined));
+    plan.reference = reference::settle(typed.reference.as_deref(), mined, &names)?;
     // Lengths are checked before there is a reference to mine.
     plan.fusion.alphabet = plan.fusion.alphabet.filter(|&a| a != Alphabet::Mined);
     let mut mixes = Vec::new();

@@ -6,7 +6,7 @@
 //! the longest token first.
 
 use super::sorted::{Cursor, SortedVocab};
-use crate::backend::{BackendError, Member, Token, TokenKind, Vocab};
+use crate::backend::{BackendError, Token, TokenKind, Tokenize, Vocab};
 
 /// Tokens for a text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,15 +53,15 @@ pub fn greedy(vocab: &SortedVocab, text: &[u8]) -> Spelled {
 /// # Errors
 /// Whatever the member's tokenizer refuses.
 pub fn plain(
-    member: &mut dyn Member,
+    member: &mut (impl Tokenize + ?Sized),
     sorted: &SortedVocab,
     text: &str,
 ) -> Result<Spelled, BackendError> {
     if text.is_empty() {
         return Ok(Spelled::default());
     }
-    let tokens = member.tokenize(text, false)?;
-    let vocab = member.vocab();
+    let tokens = member.split(text, false)?;
+    let vocab = member.pieces();
     if spells(vocab, &tokens, text.as_bytes()) {
         return Ok(Spelled {
             tokens,
@@ -79,9 +79,12 @@ pub fn plain(
 /// Tokens of plain text by a tokenizer that puts a space in front: a line feed takes the space and
 /// both are cut off again. Line feeds merge with nothing in the vocabularies that do this; where
 /// they do, the check fails and there is no result.
-fn without_prefix(member: &mut dyn Member, text: &str) -> Result<Option<Spelled>, BackendError> {
-    let tokens = member.tokenize(&format!("\n{text}"), false)?;
-    let vocab = member.vocab();
+fn without_prefix(
+    member: &mut (impl Tokenize + ?Sized),
+    text: &str,
+) -> Result<Option<Spelled>, BackendError> {
+    let tokens = member.split(&format!("\n{text}"), false)?;
+    let vocab = member.pieces();
     let mut cut = 0;
     let mut prefix = Vec::new();
     while cut < tokens.len() && prefix.len() < 2 {
@@ -101,15 +104,15 @@ fn without_prefix(member: &mut dyn Member, text: &str) -> Result<Option<Spelled>
 /// # Errors
 /// Whatever the member's tokenizer refuses.
 pub fn markup(
-    member: &mut dyn Member,
+    member: &mut (impl Tokenize + ?Sized),
     sorted: &SortedVocab,
     text: &str,
 ) -> Result<Spelled, BackendError> {
     if text.is_empty() {
         return Ok(Spelled::default());
     }
-    let tokens = member.tokenize(text, true)?;
-    if spells(member.vocab(), &tokens, text.as_bytes()) {
+    let tokens = member.split(text, true)?;
+    if spells(member.pieces(), &tokens, text.as_bytes()) {
         return Ok(Spelled {
             tokens,
             lost: Vec::new(),
@@ -119,7 +122,7 @@ pub fn markup(
     let mut spelled = Spelled::default();
     let mut rest = text;
     for token in tokens {
-        let vocab = member.vocab();
+        let vocab = member.pieces();
         if vocab.kind(token) == TokenKind::Text {
             continue;
         }

@@ -165,7 +165,7 @@ impl Problem<'_> {
         let corner = |k: usize| (0..members).map(|l| f64::from(u8::from(k == l))).collect();
         let corners = (0..members).map(corner);
         corners
-            .chain([opt::weights(self.mixture, losses)])
+            .chain([opt::weights(self.mixture, losses, false)])
             .collect()
     }
 }

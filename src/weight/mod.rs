@@ -67,6 +67,9 @@ pub struct Options {
     pub prior: Vec<f64>,
     /// η of [`Method::Adaptive`], at least 0.
     pub rate: f64,
+    /// In [`Method::Opt`]: of equally good weights those with most for the newcomer, as the released
+    /// scorer has it, instead of those with most for the mix.
+    pub ties_to_newcomer: bool,
 }
 
 impl Default for Options {
@@ -78,6 +81,7 @@ impl Default for Options {
             prior_bytes: DEFAULT_PRIOR_BYTES,
             prior: Vec::new(),
             rate: DEFAULT_RATE,
+            ties_to_newcomer: false,
         }
     }
 }
@@ -220,7 +224,7 @@ pub fn weights(
         Method::Uniform => uniform::weights(members),
         Method::Top1 => top1::weights(&losses),
         Method::Sim => sim()?,
-        Method::Opt => opt::weights(&mixture()?, &losses),
+        Method::Opt => opt::weights(&mixture()?, &losses, options.ties_to_newcomer),
         Method::Exact | Method::Adaptive => {
             let strength = options.prior_bytes / evidence.bytes as f64;
             let mixture = mixture()?;

@@ -2,7 +2,8 @@
 //!
 //! Members are taken by rising loss. The mix starts as the best member; each next member joins with the λ of
 //! {0, 0.05, …, 1} for which `M(λ·mix + (1 − λ)·next)` has the lowest loss, and the weights found so far are
-//! multiplied by λ. A tie keeps the mix, the larger λ, so a member that brings nothing has weight 0. The loss
+//! multiplied by λ. A tie keeps the mix, the larger λ, so a member that brings nothing has weight 0 (the released
+//! scorer gives it to the newcomer, [`super::Options::ties_to_newcomer`]). The loss
 //! never rises from step to step: `opt` is at least as good on the evidence as `top1`.
 //!
 //! # Cost
@@ -26,7 +27,7 @@ const TIE: f64 = 1e-12;
 type Blend = Vec<f64>;
 
 /// `losses`: L_k in nats per byte, for the order.
-pub(super) fn weights(mixture: &Mixture, losses: &[f64]) -> Vec<f64> {
+pub(super) fn weights(mixture: &Mixture, losses: &[f64], ties_to_newcomer: bool) -> Vec<f64> {
     let mut lambda = vec![0.0; losses.len()];
     let order = by_loss(losses);
     let Some((&best, others)) = order.split_first() else {
@@ -45,8 +46,9 @@ pub(super) fn weights(mixture: &Mixture, losses: &[f64]) -> Vec<f64> {
         losses[0] = mixture.nats_per_byte_of(&grid[0]);
         let mut chosen = STEPS;
         for j in (0..STEPS).rev() {
-            if losses[j] + TIE < loss {
-                (chosen, loss) = (j, losses[j]);
+            let ties = ties_to_newcomer && losses[j] <= loss + TIE;
+            if ties || losses[j] + TIE < loss {
+                (chosen, loss) = (j, loss.min(losses[j]));
             }
         }
         if chosen < STEPS {

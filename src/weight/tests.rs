@@ -391,3 +391,19 @@ fn bad_methods_name_the_fault() {
         "--weights: the weights must have a positive, finite sum"
     );
 }
+
+proptest! {
+    #[test]
+    fn a_tie_is_the_mixs_or_if_asked_for_the_newcomers(one in evidence(1)) {
+        // Two members that say the same: every λ is as good.
+        let twins = Evidence { members: vec![one.members[0].clone(); 2], ..one };
+        for mix in [Mix::Log, Mix::Linear] {
+            let lambda = |ties_to_newcomer| {
+                let options = Options { ties_to_newcomer, floor: 1e-30, ..bare(mix) };
+                weights(&Method::Opt, &twins, &options).unwrap().lambda
+            };
+            prop_assert_eq!(lambda(false), [1.0, 0.0]);
+            prop_assert_eq!(lambda(true), [0.0, 1.0]);
+        }
+    }
+}

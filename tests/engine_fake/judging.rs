@@ -5,7 +5,7 @@ use packllm::engine::{Ending, Engine, Fusion, Place, Prompt, Segment, Start, Wis
 use packllm::eval::{Judge, Kind, Layout, Question, Score, Sheet, Shots, Verdict};
 use packllm::mix::Mix;
 use packllm::vocab::Alphabet;
-use packllm::weight::{Evidence, Method, apply_drop, mixture_bits_per_byte, weights};
+use packllm::weight::{self, Evidence, Method, apply_drop, mixture_bits_per_byte, weights};
 use proptest::prelude::*;
 use std::f64::consts::LN_2;
 
@@ -62,9 +62,11 @@ fn plain(judge: &Judge, kind: &Kind, fakes: &dyn Fn() -> Vec<Fake>, sheet: &Shee
                 } else {
                     question.clone()
                 };
-                let lambda = weights(method, &evidence, &judge.fusion.weighing())
-                    .unwrap()
-                    .lambda;
+                let options = weight::Options {
+                    ties_to_newcomer: judge.per_option,
+                    ..judge.fusion.weighing()
+                };
+                let lambda = weights(method, &evidence, &options).unwrap().lambda;
                 let lambda = apply_drop(&lambda, drop, &[]);
                 let bits = mixture_bits_per_byte(&lambda, &option, mix, floor).unwrap();
                 let lead = usize::from(lambda[1] > lambda[0]);

@@ -4,7 +4,10 @@ use crate::rig::*;
 use packllm::backend::fake::FakeMember;
 use packllm::backend::{Member, Token, TokenKind, Vocab};
 use packllm::chat::speaker::plain_text;
-use packllm::engine::{Ending, Engine, EngineError, Fusion, Prompt, Segment, Start};
+use packllm::engine::{
+    Ending, Engine, EngineError, Fusion, Maps, Place, Prompt, Segment, Start, Wish, lowest,
+};
+use packllm::eval::{Judge, Layout, Question, Shots};
 use packllm::vocab::Alphabet;
 use packllm::vocab::mined::Map;
 use packllm::weight::{Evidence, Method};
@@ -12,6 +15,8 @@ use std::sync::Arc;
 
 /// Some of the pieces of [`NESTED`] and some others.
 const OTHERS: &[&[u8]] = &[b" a", b"b", b"bb", b"c", b"cab", b"a", b"  "];
+/// As [`OTHERS`], and nothing of the texts is lost.
+const WHOLE: &[&[u8]] = &[b" a", b"b", b"bb", b"c", b"cab", b"a", b"  ", b" "];
 
 fn map(reference: &Vocab, member: &Vocab) -> Option<Arc<Map>> {
     Map::align(reference, member, 1, &|_, _| true).map(Arc::new)
@@ -222,4 +227,99 @@ fn markup_that_a_member_lacks_is_left_out_of_what_it_reads() {
     engine.weigh().unwrap();
     let answer = answer(&mut engine, &greedy(5));
     assert!(answer.text.bytes().all(|b| b"abc \n".contains(&b)));
+}
+
+const ROWS: Wish = Wish {
+    scores: true,
+    rows: true,
+    full: false,
+};
+
+#[test]
+fn options_that_branch_score_as_when_each_is_read_after_the_prompt() {
+    let options: Vec<String> = [" ab", " c", "bcab a", " a"].map(String::from).into();
+    for reference in 0..2 {
+        let fakes = || vec![Fake::new(NESTED, 7), Fake::new(WHOLE, 8)];
+        let prompt = |option: Option<&String>| {
+            let content = Segment::content("abc ca", Place::default());
+            let scored = option.map(|text| Segment::evidence(text, Place::default()));
+            let prompt = Prompt {
+                start: Start::Text,
+                segments: [content].into_iter().chain(scored).collect(),
+                ending: Ending::Closed,
+            };
+            vec![prompt; 2]
+        };
+        let mut engine = mined(fakes(), reference, Method::Sim);
+        engine.prepare(prompt(None)).unwrap();
+        engine.read(ROWS).unwrap();
+        let branched = engine.read_continuations(&options, ROWS).unwrap();
+        for (option, got) in options.iter().zip(&branched) {
+            let mut plain = mined(fakes(), reference, Method::Sim);
+            plain.prepare(prompt(Some(option))).unwrap();
+            plain.read(ROWS).unwrap();
+            let want = plain.evidence().unwrap();
+            assert_eq!((&got.symbols, got.bytes), (&want.symbols, option.len()));
+            for (got, want) in got.members.iter().zip(&want.members) {
+                for (a, b) in got.nats.iter().zip(&want.nats) {
+                    assert!((a - b).abs() < 1e-5, "{a} {b}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_judge_chooses_the_reference_for_every_question() {
+    let fakes = || vec![Fake::new(NESTED, 3), Fake::new(WHOLE, 4)];
+    let vocabs: Vec<Vocab> = fakes().iter().map(|fake| fake.vocab.clone()).collect();
+    let maps_to = |r: usize| {
+        let others = vocabs.iter().enumerate();
+        others
+            .map(|(k, own)| map(&vocabs[r], own).filter(|_| k != r))
+            .collect()
+    };
+    let maps: Maps = (0..2).map(maps_to).collect();
+    let methods = Method::named().map(|(name, method)| (name.to_owned(), method));
+    let mut engine = mined(fakes(), 0, Method::Sim);
+    let mut judge = Judge::new(
+        &["a".into(), "b".into()],
+        methods.collect(),
+        engine.fusion().clone(),
+    );
+    let mut chosen = [0; 2];
+    for (i, query) in ["abc ab", "  a  b", "bb cab", "cab cab bb", "a", "c c"]
+        .into_iter()
+        .enumerate()
+    {
+        let question = Question {
+            line: 1,
+            query: query.into(),
+            choices: vec!["a".into(), "bc".into(), "cab b".into()],
+            gold: 0,
+        };
+        let sheet = Layout::default().sheet(&question, &Shots::draw(Vec::new(), 0, 0));
+        let losses = engine.losses_per_token(vec![sheet.prompt(); 2]).unwrap();
+        let best = lowest(&losses);
+        chosen[best] += 1;
+        judge.per_option = i % 2 == 1;
+        judge.maps = None;
+        let mut fixed = mined(fakes(), best, Method::Sim);
+        let want = judge.decide(&mut fixed, &sheet).unwrap();
+        judge.maps = Some(Arc::new(maps.clone()));
+        judge.check(&mut engine, &sheet).unwrap();
+        let got = judge.decide(&mut engine, &sheet).unwrap();
+        assert_eq!(engine.reference(), Some(best));
+        assert_eq!(
+            (got.picked, got.scores, got.lambda),
+            (want.picked, want.scores, want.lambda)
+        );
+    }
+    assert!(chosen.iter().all(|&n| n > 0), "{chosen:?}");
+}
+
+#[test]
+fn nothing_measured_makes_the_first_the_reference() {
+    assert_eq!(lowest(&[f64::NAN, f64::NAN]), 0);
+    assert_eq!(lowest(&[f64::NAN, 2.0, 1.0, 1.0]), 2);
 }

@@ -175,3 +175,21 @@ fn tables_page_and_picture_name_everybody() {
         count("/>") + count("</text>") + count("</svg>")
     );
 }
+
+#[test]
+fn the_mined_vocabulary_has_a_row_for_everyone() {
+    let (user, line) = setting();
+    let file = task(&user, "a.jsonl", &questions(6));
+    for more in [&[][..], &["--as-published"]] {
+        let rest = [&[&*file, "--json", "--vocab", "mined"][..], more].concat();
+        let document = user.json(&with(&line, &rest));
+        let rows = document["pooled"]["results"].as_array().unwrap();
+        let methods: Vec<&str> = rows.iter().map(|r| r["method"].as_str().unwrap()).collect();
+        assert_eq!(methods[..3], ["bpe", "spm", "uniform"]);
+        for method in ["top1", "sim", "opt", "exact"] {
+            assert!(methods.contains(&method), "{methods:?}");
+        }
+        assert_eq!(document["pooled"]["questions"], 6);
+        assert_eq!(timeless(document), timeless(user.json(&with(&line, &rest))));
+    }
+}

@@ -11,6 +11,7 @@ use std::io::{BufReader, ErrorKind, Read, Seek, SeekFrom};
 use super::error::Fault;
 use super::value::{Array, Items, Kind};
 use super::{GgufError, Header};
+use crate::backend::spelling::{END_NAMES, Spelling, byte_of};
 use crate::backend::{Special, Token, TokenKind, Vocab, VocabBuilder};
 
 const TOKENS: &str = "tokenizer.ggml.tokens";
@@ -20,44 +21,6 @@ const TYPES: &str = "tokenizer.ggml.token_type";
 const NORMAL: u32 = 1;
 const USER_DEFINED: u32 = 4;
 const BYTE: u32 = 6;
-
-/// Spellings that end a generation whatever the file says of them; the last eleven are markup for
-/// filling in the middle.
-const END_NAMES: [&str; 33] = [
-    "<|eot_id|>",
-    "<|im_end|>",
-    "<|end|>",
-    "<|return|>",
-    "<|call|>",
-    "<|flush|>",
-    "<|calls|>",
-    "<end_of_turn>",
-    "<|endoftext|>",
-    "</s>",
-    "<|eom_id|>",
-    "<EOT>",
-    "_<EOT>",
-    "[EOT]",
-    "[EOS]",
-    "<|end_of_text|>",
-    "<end_of_utterance>",
-    "<eos>",
-    "<turn|>",
-    "<|tool_response>",
-    "<｜end▁of▁sentence｜>",
-    "[e~[",
-    "<|fim_pad|>",
-    "<fim-pad>",
-    "<fim_pad>",
-    "<PAD>",
-    "[PAD]",
-    "<|fim_repo|>",
-    "<|repo_name|>",
-    "<fim-repo>",
-    "<REPO>",
-    "<reponame>",
-    "<|file_sep|>",
-];
 
 impl Header {
     /// The vocabulary, read from the file once more.
@@ -71,7 +34,7 @@ impl Header {
 }
 
 fn read(header: &Header) -> Result<Vocab, Fault> {
-    let spelling = Spelling::of(header)?;
+    let spelling = spelling_of(header)?;
     let (texts, types) = arrays(header)?;
     let special = special(header, texts.len(), spelling);
     let end_ids = ["eos", "eot", "eom"].map(|role| id(header, role, texts.len()));
@@ -190,87 +153,17 @@ fn special(header: &Header, size: usize, spelling: Spelling) -> Special {
     }
 }
 
-/// How a tokenizer writes spaces and bytes in its normal pieces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Spelling {
-    /// `▁` for a space, the rest as it is (SentencePiece, and BPE in its manner).
-    Underline,
-    /// One letter a byte, `Ġ` for a space (byte-level BPE).
-    Letters,
-}
-
-impl Spelling {
-    fn of(header: &Header) -> Result<Self, Fault> {
-        let pre = header.str("tokenizer.ggml.pre");
-        match header.str("tokenizer.ggml.model") {
-            Some("llama" | "gemma4") => Ok(Spelling::Underline),
-            Some("gpt2") => Ok(match pre {
-                Some("gemma4" | "granite-embed-multi-311m" | "mmbert" | "sarvam-moe") => {
-                    Spelling::Underline
-                }
-                _ => Spelling::Letters,
-            }),
-            other => Err(Fault::Tokenizer(other.unwrap_or("none").to_owned())),
-        }
-    }
-
-    /// The bytes that a normal piece spells.
-    fn decode(self, text: &[u8]) -> Vec<u8> {
-        let Ok(text) = std::str::from_utf8(text) else {
-            return text.to_vec();
-        };
-        match self {
-            Spelling::Underline => text.replace('▁', " ").into_bytes(),
-            Spelling::Letters => {
-                let mut bytes = Vec::with_capacity(text.len());
-                for letter in text.chars() {
-                    match byte_of_letter(letter) {
-                        Some(byte) => bytes.push(byte),
-                        None => bytes.extend(letter.encode_utf8(&mut [0; 4]).bytes()),
-                    }
-                }
-                bytes
+/// How the pieces of a file are written.
+fn spelling_of(header: &Header) -> Result<Spelling, Fault> {
+    let pre = header.str("tokenizer.ggml.pre");
+    match header.str("tokenizer.ggml.model") {
+        Some("llama" | "gemma4") => Ok(Spelling::Underline),
+        Some("gpt2") => Ok(match pre {
+            Some("gemma4" | "granite-embed-multi-311m" | "mmbert" | "sarvam-moe") => {
+                Spelling::Underline
             }
-        }
-    }
-}
-
-/// Byte-level BPE writes the printable bytes of Latin-1 as themselves and the other 68, in ascending
-/// order, as the letters from U+0100 on (GPT-2's `bytes_to_unicode`).
-fn byte_of_letter(letter: char) -> Option<u8> {
-    let printable = |byte: u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
-    match u32::from(letter) {
-        code @ 0..=0xff => Some(code as u8).filter(|&byte| printable(byte)),
-        code => (0..=u8::MAX)
-            .filter(|&byte| !printable(byte))
-            .nth((code - 0x100) as usize),
-    }
-}
-
-/// The byte of a byte fallback, `<0x0A>` or the byte itself.
-fn byte_of(text: &[u8]) -> Option<u8> {
-    let digits = text.strip_prefix(b"<0x").and_then(|t| t.strip_suffix(b">"));
-    match (digits, text) {
-        (Some(digits), _) => u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok(),
-        (None, &[byte]) => Some(byte),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn letters_are_a_bijection_with_bytes() {
-        let letters = (0..0x200).filter_map(char::from_u32);
-        let mut bytes: Vec<u8> = letters.filter_map(byte_of_letter).collect();
-        bytes.sort_unstable();
-        assert_eq!(bytes, (0..=u8::MAX).collect::<Vec<u8>>());
-        assert_eq!(Spelling::Letters.decode("ĠhĊ".as_bytes()), b" h\n");
-        assert_eq!(Spelling::Letters.decode("Ã©".as_bytes()), "é".as_bytes());
-        assert_eq!(Spelling::Underline.decode("▁a▁".as_bytes()), b" a ");
-        assert_eq!(byte_of(b"<0xC3>"), Some(0xc3));
-        assert_eq!(byte_of(b"<0xC3"), None);
+            _ => Spelling::Letters,
+        }),
+        other => Err(Fault::Tokenizer(other.unwrap_or("none").to_owned())),
     }
 }

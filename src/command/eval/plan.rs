@@ -215,6 +215,7 @@ pub fn record(
         "contestants": contestants,
         "given": matches!(fusion.method, Method::Given(_)).then(|| fusion.method.to_string()),
         "vocab": fusion.alphabet.map_or("auto", |alphabet| alphabet.name()),
+        "reference": args.fusion.reference,
         "mix": fusion.mix.to_string(),
         "tau": fusion.tau,
         "prior_bytes": fusion.prior_bytes,

@@ -20,9 +20,16 @@ pub(in crate::engine) struct Continuations {
     pub lost: Option<u8>,
 }
 
+/// A text in tokens, those of the member and the shared ones that they stand for; the same unless
+/// there is a map.
+struct Spelt {
+    tokens: Vec<Token>,
+    shared: Vec<Token>,
+}
+
 /// A text on its way through the batches.
 struct Course<'a> {
-    tokens: &'a [Token],
+    spelt: &'a Spelt,
     chain: Chain,
     /// Bytes before the next token.
     at: usize,
@@ -47,12 +54,54 @@ impl Seat {
                     ..Continuations::default()
                 });
             }
+            spelled.push(Spelt {
+                shared: text.tokens.clone(),
+                tokens: text.tokens,
+            });
+        }
+        self.score_spelt(&spelled, wish)
+    }
+
+    /// Tokens of texts in this member's vocabulary, for the others to read through their maps. Err: the
+    /// first byte that it has no token for.
+    pub fn spell(&mut self, texts: &[String]) -> Result<Result<Vec<Vec<Token>>, u8>, BackendError> {
+        let mut spelled = Vec::with_capacity(texts.len());
+        for text in texts {
+            let text = speller::plain(&mut self.member, &self.sorted, text)?;
+            if let Some(&byte) = text.lost.first() {
+                return Ok(Err(byte));
+            }
             spelled.push(text.tokens);
         }
+        Ok(Ok(spelled))
+    }
+
+    /// As [`Seat::continuations`], of texts in shared tokens. What this member has nothing for it neither
+    /// reads nor scores.
+    pub fn continue_mapped(
+        &mut self,
+        texts: &[Vec<Token>],
+        wish: Wish,
+    ) -> Result<Continuations, BackendError> {
+        let spelt = texts.iter().map(|text| {
+            let pairs = text.iter();
+            let pairs = pairs.filter_map(|&shared| Some((self.view.token(shared)?, shared)));
+            let (tokens, shared) = pairs.unzip();
+            Spelt { tokens, shared }
+        });
+        let spelt: Vec<Spelt> = spelt.collect();
+        self.score_spelt(&spelt, wish)
+    }
+
+    fn score_spelt(
+        &mut self,
+        spelled: &[Spelt],
+        wish: Wish,
+    ) -> Result<Continuations, BackendError> {
         let first = self.member.logits(self.row)?.to_vec();
         self.row = usize::MAX;
-        let mut scores = Vec::with_capacity(texts.len());
-        let mut rest = spelled.as_slice();
+        let mut scores = Vec::with_capacity(spelled.len());
+        let mut rest = spelled;
         while !rest.is_empty() {
             let (group, after) = rest.split_at(self.group(rest));
             let result = self.score_group(group, &first, wish);
@@ -66,12 +115,12 @@ impl Seat {
     }
 
     /// How many of the texts, at least one, have room beside the trunk at the same time.
-    fn group(&self, texts: &[Vec<Token>]) -> usize {
+    fn group(&self, texts: &[Spelt]) -> usize {
         let limits = self.member.limits();
         let room = (limits.context as usize).saturating_sub(self.trunk.tokens.len());
         let mut used = 0;
-        let fits = texts.iter().take_while(|tokens| {
-            used += tokens.len();
+        let fits = texts.iter().take_while(|text| {
+            used += text.tokens.len();
             used <= room
         });
         fits.take(limits.sequences as usize - 1).count().max(1)
@@ -80,24 +129,24 @@ impl Seat {
     /// Text i of the group goes through sequence i + 1.
     fn score_group(
         &mut self,
-        group: &[Vec<Token>],
+        group: &[Spelt],
         first: &[f32],
         wish: Wish,
     ) -> Result<Vec<Scores>, BackendError> {
         let base = self.trunk.tokens.len() as u32;
         let mut courses = Vec::with_capacity(group.len());
-        for (seq, tokens) in (1..).zip(group) {
+        for (seq, spelt) in (1..).zip(group) {
             self.member.seq_copy(TRUNK, seq, base)?;
-            courses.push(self.start(tokens, first, wish)?);
+            courses.push(self.start(spelt, first, wish)?);
         }
         // Text after text, so that a chain is fed in order whatever the division into batches.
         let evaluated: Vec<(usize, usize)> = (0..group.len())
-            .flat_map(|i| (0..group[i].len().saturating_sub(1)).map(move |j| (i, j)))
+            .flat_map(|i| (0..group[i].tokens.len().saturating_sub(1)).map(move |j| (i, j)))
             .collect();
         let limits = self.member.limits();
         for part in evaluated.chunks(limits.batch.min(limits.outputs) as usize) {
             let entry = |&(i, j): &(usize, usize)| Entry {
-                token: group[i][j],
+                token: group[i].tokens[j],
                 pos: base + j as u32,
                 seq: i as u32 + 1,
                 output: true,
@@ -115,12 +164,12 @@ impl Seat {
     /// A chain at the end of the prompt, whose last logits are `first`.
     fn start<'a>(
         &self,
-        tokens: &'a [Token],
+        spelt: &'a Spelt,
         first: &[f32],
         wish: Wish,
     ) -> Result<Course<'a>, BackendError> {
         let mut chain = self.chain(wish);
-        match (self.alphabet, tokens.first()) {
+        match (self.alphabet, spelt.shared.first()) {
             (_, None) => {}
             (Alphabet::Tokens | Alphabet::Mined, Some(&token)) => {
                 chain.token(token, Place::default(), first)?
@@ -132,7 +181,7 @@ impl Seat {
             }
         }
         Ok(Course {
-            tokens,
+            spelt,
             chain,
             at: 0,
         })
@@ -142,19 +191,20 @@ impl Seat {
 impl Course<'_> {
     /// `after` are the logits that follow token `j`, which is not the last.
     fn step(&mut self, j: usize, after: &[f32]) -> Result<(), BackendError> {
-        let len = self.chain.piece_len(self.tokens[j]);
+        let len = self.chain.piece_len(self.spelt.shared[j]);
         let place = Place::default().plus(self.at);
         self.at += len;
         if self.chain.alphabet() != Alphabet::Bytes {
             let next = Place::default().plus(self.at);
-            return self.chain.token(self.tokens[j + 1], next, after);
+            return self.chain.token(self.spelt.shared[j + 1], next, after);
         }
-        self.chain.step(self.tokens[j], 0..len, place, Some(after))
+        self.chain
+            .step(self.spelt.tokens[j], 0..len, place, Some(after))
     }
 
     /// The last token, after which nothing comes.
     fn finish(mut self) -> Result<Scores, BackendError> {
-        if let (Alphabet::Bytes, Some(&last)) = (self.chain.alphabet(), self.tokens.last()) {
+        if let (Alphabet::Bytes, Some(&last)) = (self.chain.alphabet(), self.spelt.tokens.last()) {
             let len = self.chain.piece_len(last);
             let place = Place::default().plus(self.at);
             self.chain.step(last, 0..len, place, None)?;

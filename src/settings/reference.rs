@@ -1,0 +1,38 @@
+//! `--reference`: whose vocabulary is shared under `--vocab mined`.
+
+use super::usage;
+use anyhow::{Context, Result, bail};
+use packllm::backend::tokenizer_json::TokenizerJson;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A reference by choice.
+#[derive(Debug, Clone)]
+pub enum Reference {
+    /// This member.
+    Member(usize),
+    /// A tokenizer.json, read from this file.
+    File(PathBuf, Arc<TokenizerJson>),
+}
+
+/// A member's name goes before a file of that name.
+pub fn settle(typed: Option<&str>, mined: bool, names: &[String]) -> Result<Option<Reference>> {
+    let Some(typed) = typed else {
+        return Ok(None);
+    };
+    if !mined {
+        return usage(format!("--reference {typed}: it needs --vocab mined"));
+    }
+    if let Some(k) = names.iter().position(|name| name == typed) {
+        return Ok(Some(Reference::Member(k)));
+    }
+    let path = Path::new(typed);
+    if !path.exists() {
+        bail!(
+            "--reference {typed}: no such file, and no member of that name (there are {})",
+            names.join(", ")
+        );
+    }
+    let tokenizer = TokenizerJson::open(path).with_context(|| format!("--reference {typed}"))?;
+    Ok(Some(Reference::File(path.to_owned(), Arc::new(tokenizer))))
+}
