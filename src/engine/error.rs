@@ -60,6 +60,9 @@ pub enum EngineError {
         "--vocab mined: no member's vocabulary has been made the reference yet (this is a bug)"
     )]
     NoReference,
+    /// Nobody would speak.
+    #[error("at least one member has to take part")]
+    AllSilent,
     /// No members.
     #[error("a pack needs at least one member")]
     NoMembers,
