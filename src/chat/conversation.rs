@@ -149,7 +149,11 @@ impl Conversation {
         let length = turns.next()?;
         let gone = self.first()..self.first() + length;
         let read_of_it = self.read.clamp(gone.start, gone.end) - gone.start;
-        self.read -= if self.read > gone.start { read_of_it } else { 0 };
+        self.read -= if self.read > gone.start {
+            read_of_it
+        } else {
+            0
+        };
         self.left += length;
         Some(gone)
     }

@@ -110,12 +110,6 @@ impl Speakers {
             .collect()
     }
 
-    /// Which members are without a template of their own, in order.
-    #[must_use]
-    pub fn are_plain(&self) -> Vec<bool> {
-        self.speakers.iter().map(|s| s.template.is_plain()).collect()
-    }
-
     /// What begins the next turn in the plain template, where members without a template of their own are
     /// among the `speaking`: it ends an answer when nobody else can.
     #[must_use]

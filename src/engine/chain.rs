@@ -93,7 +93,11 @@ impl Scores {
         Scores {
             places: keep.iter().map(|&i| self.places[i]).collect(),
             tokens: self.tokens.clone(),
-            skipped: keep.iter().filter_map(|&i| self.skipped.get(i)).copied().collect(),
+            skipped: keep
+                .iter()
+                .filter_map(|&i| self.skipped.get(i))
+                .copied()
+                .collect(),
             nats: keep.iter().map(|&i| self.nats[i]).collect(),
             symbols: keep.iter().map(|&i| self.symbols[i]).collect(),
             rows,

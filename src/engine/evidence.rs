@@ -35,6 +35,21 @@ impl Engine {
             .for_each(|scores| scores.forget_messages(&gone));
     }
 
+    /// What each member lost on one message, in bits per byte of what all of them saw; None if nothing of it
+    /// was scored.
+    #[must_use]
+    pub fn bits_per_byte_of(&self, message: usize) -> Option<Vec<f64>> {
+        let mut shared = shared_places(&self.scores);
+        shared.retain(|(place, _)| place.message as usize == message);
+        let symbols: Vec<u32> = shared.iter().map(|&(_, symbol)| symbol).collect();
+        let bytes = self.bytes_of(&symbols);
+        let bits = |s: &Scores| {
+            let nats: f64 = s.only(&shared).nats.iter().map(|&n| f64::from(n)).sum();
+            nats / std::f64::consts::LN_2 / bytes as f64
+        };
+        (bytes > 0).then(|| self.scores.iter().map(bits).collect())
+    }
+
     /// Scores texts that may come next: each of them, all its bytes, as if it came right after the
     /// prompts that were [read](Engine::read) last, [closed](super::Ending::Closed). Returns one evidence a
     /// text; [`Engine::evidence`] is not added to. Before another call the prompts have to be read again,

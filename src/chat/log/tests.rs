@@ -61,14 +61,20 @@ fn what_is_no_session_is_refused_by_file_and_line() {
     let future = r#"{"session":{"format":2,"pack":"p","members":[]}}"#;
     for (text, said) in [
         (String::new(), ":1: "),
-        (format!("{message}\n"), ":1: not a line of a session: the first line"),
+        (
+            format!("{message}\n"),
+            ":1: not a line of a session: the first line",
+        ),
         (format!("{head}\nnonsense\n"), ":2: "),
         (format!("{head}\n{{\"what\":1}}\n"), ":2: "),
         (format!("{future}\n"), "format 2"),
     ] {
         std::fs::write(&path, &text).unwrap();
         let error = read(&path).unwrap_err().to_string();
-        assert!(error.contains(said) && error.contains("s.jsonl"), "{text}: {error}");
+        assert!(
+            error.contains(said) && error.contains("s.jsonl"),
+            "{text}: {error}"
+        );
     }
 }
 
