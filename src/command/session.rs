@@ -287,8 +287,10 @@ impl<'a> Session<'a> {
     /// Members and weights for people: `smollm2 0.41 · gemma3 0.59`.
     pub fn weights_line(&self) -> String {
         let parts = self.engine.members().iter().zip(self.engine.lambda());
-        let parts = parts.map(|(m, &w)| {
-            if w == 0.0 {
+        let parts = parts.zip(self.engine.silent()).map(|((m, &w), &silent)| {
+            if silent {
+                format!("{} off", m.name)
+            } else if w == 0.0 {
                 format!("{} dropped", m.name)
             } else {
                 format!("{} {w:.2}", m.name)

@@ -103,7 +103,7 @@ mod tests {
         for (typed, said) in [
             ("temp", ""),
             ("temp hot", "no value"),
-            ("temp -1", "/set temp: "),
+            ("top-p 2", "/set top-p: "),
             ("predict -2", "no value"),
             ("tmep 1", "did you mean temp?"),
         ] {
