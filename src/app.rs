@@ -23,6 +23,8 @@ pub struct App {
     pub cancel: Arc<AtomicBool>,
     /// Set while nothing is under way but waiting for a line: Ctrl-C then gives a hint.
     pub idle: Arc<AtomicBool>,
+    /// Where history and sessions are kept.
+    pub state: PathBuf,
     /// Whether stderr takes colours.
     pub colour: bool,
     /// `PACKLLM_PACK`: the pack when none is named.
@@ -53,6 +55,7 @@ impl App {
             .filter(|name| !name.is_empty());
         Ok(Self {
             store: Store::new(home()?),
+            state: state()?,
             cancel,
             idle,
             colour,
@@ -145,6 +148,17 @@ impl App {
         }
         bar
     }
+}
+
+/// The folder of what was said: `state` under `PACKLLM_HOME`, else in the user's state folder.
+fn state() -> Result<PathBuf> {
+    if let Some(home) = std::env::var_os("PACKLLM_HOME").filter(|h| !h.is_empty()) {
+        return Ok(PathBuf::from(home).join("state"));
+    }
+    dirs::state_dir()
+        .or_else(dirs::data_local_dir)
+        .map(|folder| folder.join("packllm"))
+        .context("no state folder is known for this user: set PACKLLM_HOME")
 }
 
 /// The folder of the store: `PACKLLM_HOME`, else the user's data folder.

@@ -46,6 +46,8 @@ pub enum Command {
     Models(ModelsCommand),
     /// Show devices, CPU and what a pack would take, before loading it
     Doctor(DoctorArgs),
+    /// Print the completions of a shell: bash, zsh, fish, …
+    Completions(CompletionsArgs),
 }
 
 /// Which models, and how they are loaded.
@@ -306,12 +308,42 @@ pub struct ChatArgs {
         env = "PACKLLM_SYSTEM_PROMPT"
     )]
     pub system_prompt: Option<String>,
+    /// Go on with the last session
+    #[arg(long = "continue", conflicts_with = "session")]
+    pub last: bool,
+    /// Go on with the session of this name, or begin it
+    #[arg(long, value_name = "NAME")]
+    pub session: Option<String>,
+    /// Keep neither the session nor the history of lines
+    #[arg(long, env = "PACKLLM_NO_HISTORY", conflicts_with_all = ["last", "session"])]
+    pub no_history: bool,
+    /// When the context is full: drop the oldest turns, or stop
+    #[arg(
+        long,
+        value_name = "HOW",
+        env = "PACKLLM_OVERFLOW",
+        default_value = "drop"
+    )]
+    pub overflow: Overflow,
     #[command(flatten)]
     pub pack: PackArgs,
     #[command(flatten)]
     pub fusion: FusionArgs,
     #[command(flatten)]
     pub sample: SampleArgs,
+}
+
+/// What a conversation does when the smallest context is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Overflow {
+    Drop,
+    Stop,
+}
+
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: clap_complete::Shell,
 }
 
 #[derive(Debug, Subcommand)]

@@ -4,6 +4,8 @@
 //! spelling, read from the member's GGUF file, and [`Prompt`] is a spelled conversation cut into markup
 //! (parsed for special tokens, never scored) and message contents (plain bytes, scored).
 
+pub mod conversation;
+pub mod log;
 pub mod prompt;
 #[cfg(test)]
 mod samples;
@@ -14,6 +16,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+pub use conversation::{Conversation, Gone};
 pub use prompt::{Piece, PieceKind, Prompt};
 pub use speaker::{SpeakerError, Speakers};
 pub use template::{Rendered, Template, TemplateError};

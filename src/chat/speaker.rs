@@ -40,6 +40,23 @@ pub struct Reading {
     pub folded: Vec<usize>,
 }
 
+impl Reading {
+    /// Lets every member read that its answer began with `answer`, so that it goes on from there.
+    pub fn go_on(&mut self, answer: &str, message: usize) {
+        if answer.is_empty() {
+            return;
+        }
+        let place = Place {
+            message: message as u32,
+            offset: 0,
+        };
+        for prompt in &mut self.prompts {
+            prompt.segments.push(Segment::content(answer, place));
+            prompt.ending = Ending::Continue;
+        }
+    }
+}
+
 impl Speakers {
     /// Reads the members' templates: the given one, else the file's own, else the plain one.
     ///
@@ -91,6 +108,15 @@ impl Speakers {
             .zip(members)
             .map(|(s, m)| !s.template.is_plain() && m.has_end())
             .collect()
+    }
+
+    /// What begins the next turn in the plain template, where members without a template of their own are
+    /// among the `speaking`: it ends an answer when nobody else can.
+    #[must_use]
+    pub fn next_turn(&self, speaking: &[bool]) -> Option<String> {
+        let of = |(s, &speaks): (&Speaker, &bool)| s.template.stop().filter(|_| speaks);
+        let mut stops = self.speakers.iter().zip(speaking).filter_map(of);
+        stops.next().map(str::to_owned)
     }
 
     /// Texts that end an answer besides END: every member's end markers spelled out and, for a pack in

@@ -3,6 +3,7 @@
 mod align;
 mod bench;
 mod chat;
+mod completions;
 mod doctor;
 mod eval;
 mod facts;
@@ -33,5 +34,6 @@ pub fn run(app: &App, command: Command) -> Result<ExitCode> {
         Command::Pack(args) => pack::run(app, &args),
         Command::Models(args) => models::run(app, &args),
         Command::Doctor(args) => doctor::run(app, &args),
+        Command::Completions(args) => completions::run(&args),
     }
 }

@@ -7,7 +7,9 @@ use packllm::backend::Vocab;
 use packllm::backend::tokenizer_json::TokenizerJson;
 use packllm::chat::Message;
 use packllm::chat::speaker::{self, Reading, Speakers};
-use packllm::engine::{Ending, Engine, EngineError, MemberInfo, Prepared, Prompt, Wish, lowest};
+use packllm::engine::{
+    Ending, Engine, EngineError, Fusion, MemberInfo, Prepared, Prompt, Wish, lowest,
+};
 use packllm::vocab::mined::Map;
 use packllm::vocab::{Alphabet, identical};
 use std::sync::Arc;
@@ -91,6 +93,8 @@ pub struct Session<'a> {
     raw: bool,
     reference: Option<Reference>,
     said: Vec<String>,
+    /// Which members can end a turn by their template.
+    can_end: Vec<bool>,
 }
 
 /// A prompt that was read.
@@ -122,7 +126,7 @@ impl<'a> Session<'a> {
             speakers.can_end(engine.members())
         };
         let nobody_ends = !can_end.contains(&true);
-        engine.configure(plan.fusion.clone(), can_end)?;
+        engine.configure(plan.fusion.clone(), can_end.clone())?;
         let load_time = start.elapsed();
         let mut session = Self {
             app,
@@ -132,6 +136,7 @@ impl<'a> Session<'a> {
             raw,
             reference: plan.reference.clone(),
             said: Vec::new(),
+            can_end,
         };
         session.introduce(nobody_ends);
         Ok(session)
@@ -175,10 +180,33 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Text that ends an answer besides, where those who can end a turn by their template are silent.
+    pub fn stop_of_silence(&self) -> Option<String> {
+        let silent = self.engine.silent();
+        let speaking: Vec<bool> = silent.iter().map(|&silent| !silent).collect();
+        let ends = speaking.iter().zip(&self.can_end);
+        if ends.into_iter().any(|(&speaks, &ends)| speaks && ends) {
+            return None;
+        }
+        self.speakers.next_turn(&speaking)
+    }
+
     /// Reads a conversation of which the messages from number `new` on are new evidence.
     pub fn read_chat(&mut self, messages: &[Message], new: usize, wish: Wish) -> Result<Read> {
+        self.read_going_on(messages, new, wish, "")
+    }
+
+    /// As [`Session::read_chat`], where the answer began with `begun` already.
+    pub fn read_going_on(
+        &mut self,
+        messages: &[Message],
+        new: usize,
+        wish: Wish,
+        begun: &str,
+    ) -> Result<Read> {
         let now = chrono::Local::now().naive_local();
-        let reading = self.speakers.read(messages, new, now)?;
+        let mut reading = self.speakers.read(messages, new, now)?;
+        reading.go_on(begun, messages.len());
         let start = Instant::now();
         self.say_folded(&reading);
         self.refer(&reading.prompts)?;
@@ -198,6 +226,28 @@ impl<'a> Session<'a> {
         }
         let prepared = self.engine.prepare(reading.prompts)?;
         self.read_prepared(prepared, wish, start)
+    }
+
+    /// Tokens of the conversation, member by member, if it fits. Nothing is evaluated.
+    pub fn measure(&mut self, messages: &[Message], begun: &str) -> Result<Vec<usize>> {
+        let now = chrono::Local::now().naive_local();
+        let mut reading = self.speakers.read(messages, messages.len(), now)?;
+        reading.go_on(begun, messages.len());
+        self.refer(&reading.prompts)?;
+        Ok(self.engine.prepare(reading.prompts)?.tokens)
+    }
+
+    /// The conversation as each member's template spells it.
+    pub fn rendered(&self, messages: &[Message]) -> Result<Vec<String>> {
+        let now = chrono::Local::now().naive_local();
+        let reading = self.speakers.read(messages, messages.len(), now)?;
+        let text = |p: &Prompt| p.segments.iter().map(|s| s.text.as_str()).collect();
+        Ok(reading.prompts.iter().map(text).collect())
+    }
+
+    /// Fuses in another way from now on.
+    pub fn fuse_by(&mut self, fusion: Fusion) -> Result<()> {
+        Ok(self.engine.configure(fusion, self.can_end.clone())?)
     }
 
     fn say_folded(&mut self, reading: &Reading) {
@@ -286,8 +336,10 @@ impl<'a> Session<'a> {
     /// Members and weights for people: `smollm2 0.41 · gemma3 0.59`.
     pub fn weights_line(&self) -> String {
         let parts = self.engine.members().iter().zip(self.engine.lambda());
-        let parts = parts.map(|(m, &w)| {
-            if w == 0.0 {
+        let parts = parts.zip(self.engine.silent()).map(|((m, &w), &silent)| {
+            if silent {
+                format!("{} off", m.name)
+            } else if w == 0.0 {
                 format!("{} dropped", m.name)
             } else {
                 format!("{} {w:.2}", m.name)

@@ -61,6 +61,8 @@ pub struct Answer {
     pub finish: Finish,
     /// Tokens of the leading member that spell it.
     pub tokens: usize,
+    /// Tokens by which each member spells it; 0 for one that took no part.
+    pub member_tokens: Vec<usize>,
     /// Mean over the bytes of the share of each member's prediction that came from a prior instead of
     /// an evaluation, weighted by the members' weights.
     pub skipped_mass: f64,
@@ -116,11 +118,12 @@ impl Engine {
             .zip(before)
             .map(|(after, before)| after - before)
             .collect();
-        let lead = active.iter().position(|&k| k == run.lead).unwrap_or(0);
-        let tokens = match committed.get(lead) {
-            Some(Reply::Committed(n)) => *n,
-            _ => 0,
-        };
+        let mut member_tokens = vec![0; self.members.len()];
+        for (&k, reply) in active.iter().zip(committed) {
+            if let Reply::Committed(n) = reply {
+                member_tokens[k] = n;
+            }
+        }
         let skipped = active
             .iter()
             .map(|&k| self.lambda[k] * run.standings[k].skipped_mass);
@@ -128,7 +131,8 @@ impl Engine {
             skipped_mass: skipped.sum(),
             text: run.text,
             finish,
-            tokens,
+            tokens: member_tokens[run.lead],
+            member_tokens,
             spent,
             time,
             mix_time: run.mix_time,
@@ -249,7 +253,7 @@ impl Run {
     fn pick(&mut self, engine: &Engine) -> Result<Option<usize>, EngineError> {
         let start = Instant::now();
         self.mixer
-            .mix(&self.rows, &engine.lambda, &engine.can_end, &mut self.mixed)?;
+            .mix(&self.rows, &engine.lambda, &engine.enders, &mut self.mixed)?;
         let symbols = &self.symbols;
         let picked = self.sampler.pick(&mut self.mixed, |s| symbols.allows(s));
         self.mix_time += start.elapsed();

@@ -13,6 +13,7 @@ use crate::vocab::cover::{Budget, Cover, PathId};
 use crate::vocab::sorted::SortedVocab;
 use crate::weight::{Rows, SparseRows};
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What one member predicted for scored text.
@@ -22,8 +23,9 @@ pub struct Scores {
     pub places: Vec<Place>,
     /// Where each scored token, the member's own, has its first scored byte.
     pub tokens: Vec<Place>,
-    /// Sum over the scored symbols of the share of the prediction that came from the prior.
-    pub skipped: f64,
+    /// Of every scored symbol, the share of the prediction that came from the prior; empty in an alphabet
+    /// of tokens.
+    pub skipped: Vec<f32>,
     /// −ln p of every scored symbol: nats.
     pub nats: Vec<f32>,
     /// The scored symbols: bytes, or tokens of a shared vocabulary.
@@ -37,7 +39,7 @@ impl Scores {
     pub fn extend(&mut self, more: Scores) {
         self.places.extend(more.places);
         self.tokens.extend(more.tokens);
-        self.skipped += more.skipped;
+        self.skipped.extend(more.skipped);
         self.nats.extend(more.nats);
         self.symbols.extend(more.symbols);
         match (&mut self.rows, more.rows) {
@@ -56,6 +58,26 @@ impl Scores {
         let keep: Vec<usize> = (0..self.places.len())
             .filter(|&i| shared.contains(&(self.places[i], self.symbols[i])))
             .collect();
+        self.select(&keep)
+    }
+
+    /// Forgets what was scored of the messages `gone`; the later ones move up into their numbers.
+    pub fn forget_messages(&mut self, gone: &Range<u32>) {
+        let stays = |place: &Place| !gone.contains(&place.message);
+        let keep: Vec<usize> = (0..self.places.len())
+            .filter(|&i| stays(&self.places[i]))
+            .collect();
+        *self = self.select(&keep);
+        self.tokens.retain(stays);
+        for place in self.places.iter_mut().chain(&mut self.tokens) {
+            if place.message >= gone.end {
+                place.message -= gone.end - gone.start;
+            }
+        }
+    }
+
+    /// The entries of the symbols `keep`, by index; all tokens.
+    fn select(&self, keep: &[usize]) -> Scores {
         let rows = match &self.rows {
             ScoredRows::None => ScoredRows::None,
             ScoredRows::Dense(d) => {
@@ -66,12 +88,16 @@ impl Scores {
                         .collect(),
                 )
             }
-            ScoredRows::Sparse(s) => ScoredRows::Sparse(s.select(&keep)),
+            ScoredRows::Sparse(s) => ScoredRows::Sparse(s.select(keep)),
         };
         Scores {
             places: keep.iter().map(|&i| self.places[i]).collect(),
             tokens: self.tokens.clone(),
-            skipped: self.skipped,
+            skipped: keep
+                .iter()
+                .filter_map(|&i| self.skipped.get(i))
+                .copied()
+                .collect(),
             nats: keep.iter().map(|&i| self.nats[i]).collect(),
             symbols: keep.iter().map(|&i| self.symbols[i]).collect(),
             rows,
@@ -236,7 +262,7 @@ pub(super) fn push_scored(
     scores.nats.push(nats(predicted[byte as usize]));
     scores.symbols.push(u32::from(byte));
     scores.places.push(place);
-    scores.skipped += cover.unevaluated();
+    scores.skipped.push(cover.unevaluated() as f32);
     if let (true, ScoredRows::Dense(rows)) = (keep_rows, &mut scores.rows) {
         rows.extend(predicted.iter().map(|&p| -nats(p)));
     }

@@ -63,6 +63,9 @@ pub enum EngineError {
     /// The tokenizer of `--reference` fails.
     #[error("--reference: {0}")]
     Reference(BackendError),
+    /// Nobody would speak.
+    #[error("at least one member has to take part")]
+    AllSilent,
     /// No members.
     #[error("a pack needs at least one member")]
     NoMembers,

@@ -9,6 +9,7 @@ use crate::mix;
 use crate::vocab::Alphabet;
 use crate::weight::{Cut, Evidence, MemberEvidence};
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 impl Engine {
@@ -23,6 +24,30 @@ impl Engine {
     /// Forgets what was scored, but nothing that was read.
     pub fn forget_evidence(&mut self) {
         self.scores.iter_mut().for_each(|s| *s = Scores::default());
+    }
+
+    /// Forgets what was scored of the messages numbered `gone`, as if they had never been written. The
+    /// later ones get the numbers that they have in the conversation without those.
+    pub fn forget_messages(&mut self, gone: &Range<usize>) {
+        let gone = gone.start as u32..gone.end as u32;
+        self.scores
+            .iter_mut()
+            .for_each(|scores| scores.forget_messages(&gone));
+    }
+
+    /// What each member lost on one message, in bits per byte of what all of them saw; None if nothing of it
+    /// was scored.
+    #[must_use]
+    pub fn bits_per_byte_of(&self, message: usize) -> Option<Vec<f64>> {
+        let mut shared = shared_places(&self.scores);
+        shared.retain(|(place, _)| place.message as usize == message);
+        let symbols: Vec<u32> = shared.iter().map(|&(_, symbol)| symbol).collect();
+        let bytes = self.bytes_of(&symbols);
+        let bits = |s: &Scores| {
+            let nats: f64 = s.only(&shared).nats.iter().map(|&n| f64::from(n)).sum();
+            nats / std::f64::consts::LN_2 / bytes as f64
+        };
+        (bytes > 0).then(|| self.scores.iter().map(bits).collect())
     }
 
     /// Scores texts that may come next: each of them, all its bytes, as if it came right after the
@@ -64,7 +89,7 @@ impl Engine {
     fn evidence_in(&self, scores: &[Scores]) -> Result<Evidence, EngineError> {
         let shared = shared_places(scores);
         let vocab = self.shared_vocab();
-        let members = scores.iter().zip(&self.can_end).map(|(s, &can_end)| {
+        let members = scores.iter().zip(&self.enders).map(|(s, &can_end)| {
             let kept = s.only(&shared);
             MemberEvidence {
                 tokens: kept.tokens.len(),
@@ -122,7 +147,10 @@ impl Engine {
     /// instead of an evaluation; 0 if nothing was scored.
     #[must_use]
     pub fn skipped_mass(&self) -> Vec<f64> {
-        let mean = |s: &Scores| s.skipped / s.nats.len().max(1) as f64;
+        let mean = |s: &Scores| {
+            let sum: f64 = s.skipped.iter().map(|&share| f64::from(share)).sum();
+            sum / s.nats.len().max(1) as f64
+        };
         self.scores.iter().map(mean).collect()
     }
 }

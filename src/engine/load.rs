@@ -113,6 +113,8 @@ impl Engine {
             fusion: Fusion::default(),
             alphabet: Alphabet::Bytes,
             can_end: vec![true; n],
+            silent: vec![false; n],
+            enders: vec![true; n],
             reference: None,
             lambda: vec![1.0 / n as f64; n],
             scores: vec![Scores::default(); n],

@@ -19,6 +19,7 @@ mod mined;
 mod prompt;
 mod replay;
 mod seat;
+mod silence;
 mod view;
 mod worker;
 
@@ -53,6 +54,10 @@ pub struct Engine {
     reference: Option<Reference>,
     /// Which members can end a turn.
     can_end: Vec<bool>,
+    /// Which members have no say.
+    silent: Vec<bool>,
+    /// Which members decide when an answer ends.
+    enders: Vec<bool>,
     lambda: Vec<f64>,
     /// Everything scored since the last [`Engine::clear`], member by member.
     scores: Vec<Scores>,
@@ -140,6 +145,7 @@ impl Engine {
         };
         let budget = fusion.budget;
         self.can_end = can_end;
+        self.find_enders();
         self.fusion = fusion;
         // A reference is chosen anew for every text.
         if self.reference.take().is_some() {
@@ -328,13 +334,9 @@ impl Engine {
         mix: Mix,
         evidence: &Evidence,
     ) -> Result<weight::Weights, EngineError> {
-        let options = weight::Options {
-            mix,
-            ..self.fusion.weighing()
-        };
-        let mut weights = weight::weights(method, evidence, &options)?;
+        let mut weights = self.weights_of_speakers(method, mix, evidence)?;
         let ender = (0..self.members.len())
-            .filter(|&k| self.can_end[k])
+            .filter(|&k| self.enders[k])
             .max_by(|&a, &b| weights.lambda[a].total_cmp(&weights.lambda[b]));
         let keep: Vec<bool> = (0..self.members.len()).map(|k| Some(k) == ender).collect();
         weights.lambda = weight::apply_drop(&weights.lambda, self.fusion.drop, &keep);
@@ -343,9 +345,9 @@ impl Engine {
 
     /// Whether a member takes part in generation.
     fn is_active(&self, k: usize) -> bool {
-        let ender_of_last_resort = self.can_end[k]
-            && !(0..self.members.len()).any(|j| self.can_end[j] && self.lambda[j] > 0.0)
-            && (0..self.members.len()).find(|&j| self.can_end[j]) == Some(k);
+        let ender_of_last_resort = self.enders[k]
+            && !(0..self.members.len()).any(|j| self.enders[j] && self.lambda[j] > 0.0)
+            && (0..self.members.len()).find(|&j| self.enders[j]) == Some(k);
         self.lambda[k] > 0.0 || ender_of_last_resort
     }
 

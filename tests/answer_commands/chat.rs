@@ -14,7 +14,7 @@ fn a_turn_a_line_and_the_end_of_the_input_leaves() {
     assert_eq!(one.code, 0, "{}", one.err);
     let two = user.run_with(&line("chat", &pack, &SHORT), b"The moon\nThe sea\n");
     assert!(two.out.starts_with(&one.out) && two.out.len() > one.out.len());
-    assert_eq!(two.err.matches("tok/s").count(), 2, "{}", two.err);
+    assert_eq!(two.err.matches(" · context ").count(), 2, "{}", two.err);
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn commands_are_obeyed_and_unknown_ones_get_the_nearest() {
             "forgotten",
         ],
     );
-    assert_eq!(done.err.matches("tok/s").count(), 1);
+    assert_eq!(done.err.matches(" · context ").count(), 1);
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn bad_lines_are_refused_and_the_conversation_goes_on() {
             "/clear starts anew",
         ],
     );
-    assert_eq!(done.err.matches("tok/s").count(), 1, "{}", done.err);
+    assert_eq!(done.err.matches(" · context ").count(), 1, "{}", done.err);
 }
 
 #[test]

@@ -9,6 +9,8 @@ mod chat;
 mod mined;
 mod run;
 mod score;
+mod sessions;
+mod terminal;
 #[path = "../tiny/mod.rs"]
 mod tiny;
 #[path = "../user/mod.rs"]

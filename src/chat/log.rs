@@ -1,0 +1,226 @@
+//! A conversation on disk: JSON lines, only ever appended to.
+//!
+//! The first line says whose conversation it is, each further one what happened. A line is written whole and
+//! synced, so a program that is killed loses what it had not written; a torn last line is cut off when the
+//! file is opened again. The file is locked while it is open.
+
+use super::{Conversation, Message};
+use serde::{Deserialize, Serialize};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// The version of the format.
+const FORMAT: u32 = 1;
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Entry {
+    /// Which pack speaks from here on.
+    Session(Header),
+    /// Another system prompt, or none.
+    System(Option<String>),
+    /// Somebody said something.
+    Message(Message),
+    /// Only so many of the messages stand; later ones were taken back.
+    Keep(usize),
+    /// So many of the messages have left the context.
+    Left(usize),
+}
+
+/// Who takes part.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// Version of the format.
+    pub format: u32,
+    /// Name of the pack.
+    pub pack: String,
+    /// Names of the members, in order.
+    pub members: Vec<String>,
+    /// When it began, local time.
+    #[serde(default)]
+    pub began: String,
+}
+
+impl Header {
+    /// Of a pack, now.
+    #[must_use]
+    pub fn new(pack: &str, members: Vec<String>, began: impl Into<String>) -> Self {
+        Self {
+            format: FORMAT,
+            pack: pack.to_owned(),
+            members,
+            began: began.into(),
+        }
+    }
+}
+
+/// What can go wrong with a session's file.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// It could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What happened.
+        source: std::io::Error,
+    },
+    /// It is open elsewhere.
+    #[error("{}: another packllm has this session open", .0.display())]
+    Busy(PathBuf),
+    /// It holds something else.
+    #[error("{}:{line}: not a line of a session: {reason}", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line's number, from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// What a file holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Who took part last.
+    pub header: Header,
+    /// The conversation as it stood.
+    pub conversation: Conversation,
+    /// Bytes of the file that are whole lines.
+    whole: u64,
+}
+
+/// Reads a session without opening it for more.
+///
+/// # Errors
+/// [`LogError`].
+pub fn read(path: &Path) -> Result<Kept, LogError> {
+    let bytes = std::fs::read(path).map_err(|e| io(path, e))?;
+    parse(path, &bytes)
+}
+
+/// A session open for more.
+#[derive(Debug)]
+pub struct Log {
+    path: PathBuf,
+    file: File,
+}
+
+impl Log {
+    /// Makes a new file, readable by the user alone.
+    ///
+    /// # Errors
+    /// [`LogError::Io`], also if there is such a file.
+    pub fn create(path: &Path, header: &Header) -> Result<Self, LogError> {
+        let mut options = OpenOptions::new();
+        options.append(true).create_new(true);
+        let mut log = Self::open(path, &mut options)?;
+        log.write(&Entry::Session(header.clone()))?;
+        Ok(log)
+    }
+
+    /// Opens a file to go on in it, and cuts off a torn last line.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn resume(path: &Path) -> Result<(Self, Kept), LogError> {
+        let mut log = Self::open(path, OpenOptions::new().append(true).read(true))?;
+        let mut bytes = Vec::new();
+        let start = log.file.seek(SeekFrom::Start(0));
+        start
+            .and_then(|_| log.file.read_to_end(&mut bytes))
+            .map_err(|e| io(path, e))?;
+        let kept = parse(path, &bytes)?;
+        log.file.set_len(kept.whole).map_err(|e| io(path, e))?;
+        Ok((log, kept))
+    }
+
+    fn open(path: &Path, options: &mut OpenOptions) -> Result<Self, LogError> {
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+        let file = options.open(path).map_err(|e| io(path, e))?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => return Err(LogError::Busy(path.to_owned())),
+            // A file system without locks is no reason to refuse.
+            Ok(()) | Err(TryLockError::Error(_)) => {}
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+        })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Adds a line and waits until it is on the disk.
+    ///
+    /// # Errors
+    /// [`LogError::Io`].
+    pub fn write(&mut self, entry: &Entry) -> Result<(), LogError> {
+        let line = serde_json::to_string(entry).map_err(|e| io(&self.path, e.into()))?;
+        self.file
+            .write_all(format!("{line}\n").as_bytes())
+            .and_then(|()| self.file.sync_data())
+            .map_err(|e| io(&self.path, e))
+    }
+}
+
+fn io(path: &Path, source: std::io::Error) -> LogError {
+    LogError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// Plays the lines back. Only the last may be torn: it has no line feed.
+fn parse(path: &Path, bytes: &[u8]) -> Result<Kept, LogError> {
+    let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |i| i + 1);
+    let (mut header, mut system, mut messages, mut left) = (None, None, Vec::new(), 0);
+    let lines = bytes[..whole].split(|&b| b == b'\n');
+    for (i, line) in lines.enumerate().filter(|(_, line)| !line.is_empty()) {
+        let wrong = |reason: String| LogError::Line {
+            path: path.to_owned(),
+            line: i + 1,
+            reason,
+        };
+        match serde_json::from_slice(line).map_err(|e| wrong(e.to_string()))? {
+            Entry::Session(new) if new.format != FORMAT => {
+                return Err(wrong(format!(
+                    "format {}, and this program knows {FORMAT}",
+                    new.format
+                )));
+            }
+            Entry::Session(new) => header = Some(new),
+            _ if header.is_none() => {
+                return Err(wrong("the first line does not name a pack".into()));
+            }
+            Entry::System(new) => system = new,
+            Entry::Message(message) => messages.push(message),
+            Entry::Keep(n) => {
+                messages.truncate(n);
+                left = left.min(n);
+            }
+            Entry::Left(n) => left = n.min(messages.len()),
+        }
+    }
+    let missing = || LogError::Line {
+        path: path.to_owned(),
+        line: 1,
+        reason: "the file is empty".into(),
+    };
+    Ok(Kept {
+        header: header.ok_or_else(missing)?,
+        conversation: Conversation::resume(system, messages, left),
+        whole: whole as u64,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+//! What only a pack can: its members one by one, who speaks, how much each counts.
+
+use super::talk::Talk;
+use anyhow::Result;
+use packllm::engine::{EngineError, Finish, Wish};
+use packllm::weight::Method;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+impl Talk<'_> {
+    /// Every member alone answers the last message, under the fused answer. Nothing of it is kept.
+    pub fn compare(&mut self) -> Result<()> {
+        let mut asked = self.conversation.clone();
+        let fused = asked.open_answer().map(|(text, _)| text);
+        if !asked.waits() {
+            eprintln!("error: there is nothing to answer yet");
+            return Ok(());
+        }
+        if let Some(fused) = fused {
+            println!("── fused: {}\n{fused}", self.session.weights_line());
+        }
+        let silent = self.session.engine.silent().to_vec();
+        let names = self.session.engine.names();
+        let mut result = Ok(());
+        for (k, name) in names.iter().enumerate() {
+            println!("── {name} alone");
+            let alone = (0..names.len()).map(|j| j != k).collect();
+            let answered = self.answer_alone(alone, &asked.context());
+            match answered {
+                Ok(Finish::Cancelled) => break,
+                Ok(_) => {}
+                Err(error) => {
+                    result = self.take_trouble(error);
+                    break;
+                }
+            }
+        }
+        self.session.engine.silence(silent)?;
+        self.session.engine.weigh()?;
+        result
+    }
+
+    fn answer_alone(
+        &mut self,
+        silent: Vec<bool>,
+        context: &[packllm::chat::Message],
+    ) -> Result<Finish> {
+        self.session.engine.silence(silent)?;
+        self.session
+            .read_chat(context, context.len(), Wish::NOTHING)?;
+        let generation = self.generation();
+        let (answer, _) = self.stream(&generation, Instant::now())?;
+        println!();
+        Ok(answer.finish)
+    }
+
+    fn take_trouble(&self, error: anyhow::Error) -> Result<()> {
+        self.app.cancel.store(false, Ordering::Relaxed);
+        match error.downcast_ref::<EngineError>() {
+            Some(EngineError::Cancelled) => self.app.dim("interrupted"),
+            Some(EngineError::TooLong { .. }) => eprintln!("error: {error:#}"),
+            _ => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// `/members`: who speaks. `on NAME`, `off NAME`, `only NAME`, `on` for all.
+    pub fn members(&mut self, typed: &str) -> Result<()> {
+        let names = self.session.engine.names();
+        let mut silent = self.session.engine.silent().to_vec();
+        let (verb, name) = typed.split_once(char::is_whitespace).unwrap_or((typed, ""));
+        let name = name.trim();
+        let k = names.iter().position(|n| n == name);
+        match (verb, k) {
+            ("", _) => {}
+            ("on", None) if name.is_empty() => silent.fill(false),
+            ("on", Some(k)) => silent[k] = false,
+            ("off", Some(k)) => silent[k] = true,
+            ("only", Some(k)) => silent = (0..names.len()).map(|j| j != k).collect(),
+            ("on" | "off" | "only", None) => {
+                let nearest = packllm::pack::nearest(name, &names);
+                let hint = nearest.map_or_else(String::new, |n| format!(", did you mean {n}?"));
+                eprintln!("error: /members {verb}: no member is named `{name}`{hint}");
+                return Ok(());
+            }
+            _ => {
+                eprintln!("error: /members {verb}: it is on, off or only, and a member's name");
+                return Ok(());
+            }
+        }
+        match self.session.engine.silence(silent) {
+            Err(error @ EngineError::AllSilent) => {
+                eprintln!("error: /members: {error}");
+                return Ok(());
+            }
+            done => done?,
+        }
+        self.session.engine.weigh()?;
+        self.show_members();
+        Ok(())
+    }
+
+    fn show_members(&self) {
+        let engine = &self.session.engine;
+        for (k, member) in engine.members().iter().enumerate() {
+            let state = match (engine.silent()[k], engine.lambda()[k]) {
+                (true, _) => "off: reads along".to_owned(),
+                (false, 0.0) => "dropped: too little weight".to_owned(),
+                (false, weight) => format!("weight {weight:.3}"),
+            };
+            let facts = &member.description;
+            println!("  {:30} {state:28} {}", member.name, facts.architecture);
+        }
+    }
+
+    /// `/weights METHOD`: derives them in another way from now on.
+    pub fn weigh_by(&mut self, typed: &str) -> Result<()> {
+        let names = self.session.engine.names();
+        let method = match Method::parse(typed, &names) {
+            Ok(method) => method,
+            Err(error) => {
+                eprintln!(
+                    "error: /weights: {}",
+                    error.to_string().replace("--weights: ", "")
+                );
+                return Ok(());
+            }
+        };
+        let engine = &self.session.engine;
+        let (had, needs) = (
+            engine.wish_for(&self.fusion.method),
+            engine.wish_for(&method),
+        );
+        self.fusion.method = method;
+        if needs.rows && !had.rows || needs.scores && !had.scores {
+            return self.refit(true);
+        }
+        self.refit(false)
+    }
+
+    /// Fuses by the settings as they are now; `anew` measures the members again on all that was said.
+    pub fn refit(&mut self, anew: bool) -> Result<()> {
+        self.session.fuse_by(self.fusion.clone())?;
+        if anew {
+            self.session.engine.forget_evidence();
+            self.conversation.mark_unread();
+        }
+        if !self.conversation.context().is_empty() && anew {
+            if let Err(error) = self.read("") {
+                return self.take_trouble(error);
+            }
+        } else {
+            self.session.engine.weigh()?;
+        }
+        self.show_weights()
+    }
+
+    /// `/weights`: how much each member counts, and why.
+    pub fn show_weights(&self) -> Result<()> {
+        let engine = &self.session.engine;
+        let evidence = engine.evidence()?;
+        println!(
+            "weights by {} on {} bytes of what you wrote:",
+            self.fusion.method, evidence.bytes
+        );
+        for (k, member) in engine.members().iter().enumerate() {
+            let weight = engine.lambda()[k];
+            if evidence.is_empty() || evidence.members[k].nats.is_empty() {
+                println!("  {:30} {weight:.3}", member.name);
+            } else {
+                let bits = evidence.bits_per_byte(k);
+                println!("  {:30} {weight:.3}   {bits:.3} bits per byte", member.name);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,145 @@
+//! Where lines come from: an editor on a terminal, plain lines elsewhere.
+
+use super::editor::{Edited, Editor};
+use crate::app::App;
+use anyhow::{Context, Result};
+use std::io::{BufRead, IsTerminal, Write};
+use std::sync::atomic::Ordering;
+
+/// What a block of several lines opens and closes with.
+const FENCE: &str = "\"\"\"";
+
+/// What came in.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Entered {
+    Text(String),
+    /// Ctrl-C at an empty prompt.
+    Interrupt,
+    /// The end of the input.
+    End,
+}
+
+/// A source of lines.
+pub enum Input {
+    Editor(Box<Editor>),
+    /// Whether somebody sees a prompt.
+    Plain {
+        prompt: bool,
+    },
+}
+
+impl Input {
+    /// The editor where both ends are a terminal that can move its cursor.
+    pub fn new(app: &App, history: bool, words: super::editor::Words) -> Self {
+        let stdin = std::io::stdin().is_terminal();
+        let dumb = std::env::var_os("TERM").is_some_and(|t| t == "dumb");
+        if stdin && std::io::stderr().is_terminal() && std::io::stdout().is_terminal() && !dumb {
+            return Input::Editor(Box::new(Editor::new(app, history, words)));
+        }
+        Input::Plain { prompt: stdin }
+    }
+
+    /// The next message or command, several lines joined.
+    pub fn next(&mut self, app: &App) -> Result<Entered> {
+        let entered = match self {
+            Input::Editor(editor) => match editor.read()? {
+                Edited::Text(text) => Entered::Text(unfenced(&text)),
+                Edited::Interrupt => Entered::Interrupt,
+                Edited::End => Entered::End,
+            },
+            Input::Plain { prompt } => plain(app, *prompt)?,
+        };
+        app.cancel.store(false, Ordering::Relaxed);
+        Ok(entered)
+    }
+
+    /// Opens `$EDITOR` on an empty text; what was written comes with the next line.
+    pub fn compose(&self, app: &App) -> Result<Option<String>> {
+        match self {
+            Input::Editor(_) => super::editor::compose(&app.state).map(Some),
+            Input::Plain { .. } => Ok(None),
+        }
+    }
+}
+
+/// Whether a text goes on in the next line.
+pub fn goes_on(text: &str) -> bool {
+    if let Some(inner) = text.trim_start().strip_prefix(FENCE) {
+        return !inner.trim_end().ends_with(FENCE);
+    }
+    text.ends_with('\\')
+}
+
+/// A text without what held its lines together.
+pub fn unfenced(text: &str) -> String {
+    let trimmed = text.trim();
+    let inner = trimmed
+        .strip_prefix(FENCE)
+        .map(|t| t.strip_suffix(FENCE).unwrap_or(t));
+    match inner {
+        Some(inner) => inner.trim_matches(['\r', '\n']).to_owned(),
+        None => text.replace("\\\r\n", "\n").replace("\\\n", "\n"),
+    }
+}
+
+/// A line, or a block, of plain input. A Ctrl-C meanwhile is the signal handler's, which gives a hint.
+fn plain(app: &App, prompt: bool) -> Result<Entered> {
+    let mut input = std::io::stdin().lock();
+    let mut bytes = Vec::new();
+    loop {
+        if prompt {
+            eprint!("{}", if bytes.is_empty() { ">>> " } else { "... " });
+            std::io::stderr().flush()?;
+        }
+        let before = bytes.len();
+        app.idle.store(true, Ordering::Relaxed);
+        let read = input.read_until(b'\n', &mut bytes);
+        app.idle.store(false, Ordering::Relaxed);
+        let ended = read.context("stdin")? == 0;
+        if ended && before == 0 {
+            if prompt {
+                eprintln!();
+            }
+            return Ok(Entered::End);
+        }
+        let Ok(text) = std::str::from_utf8(&bytes) else {
+            let at = String::from_utf8_lossy(&bytes)
+                .find('\u{fffd}')
+                .unwrap_or(0);
+            eprintln!("error: the line is not valid UTF-8 at byte {at}: it was not sent");
+            return Ok(Entered::Text(String::new()));
+        };
+        let line = text.trim_end_matches(['\r', '\n']);
+        if ended || !goes_on(line) {
+            return Ok(Entered::Text(unfenced(line)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_go_on_until_they_are_closed() {
+        for (text, on) in [
+            ("hi", false),
+            ("hi \\", true),
+            ("\"\"\"", true),
+            ("\"\"\"one\ntwo", true),
+            ("\"\"\"one\ntwo\"\"\"", false),
+            ("\"\"\"one\"\"\"  ", false),
+            ("say \"\"\"", false),
+        ] {
+            assert_eq!(goes_on(text), on, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_holds_lines_together_is_no_part_of_them() {
+        assert_eq!(unfenced("\"\"\"\none\n two\n\"\"\""), "one\n two");
+        assert_eq!(unfenced("\"\"\"one\"\"\""), "one");
+        assert_eq!(unfenced("one\\\ntwo"), "one\ntwo");
+        assert_eq!(unfenced("a \\ b"), "a \\ b");
+    }
+}

@@ -1,0 +1,73 @@
+//! `packllm chat`: the conversation.
+
+mod compare;
+mod editor;
+mod input;
+mod obey;
+mod parameters;
+mod sessions;
+mod table;
+mod talk;
+
+use super::session::Session;
+use crate::app::App;
+use crate::cli::ChatArgs;
+use crate::report::INTERRUPTED;
+use crate::settings;
+use anyhow::Result;
+use input::{Entered, Input};
+use packllm::chat::Conversation;
+use packllm::weight::Method;
+use std::process::ExitCode;
+use table::Line;
+use talk::Talk;
+
+pub fn run(app: &App, args: &ChatArgs) -> Result<ExitCode> {
+    let generation = settings::generation(&args.sample)?;
+    let plan = settings::plan(app, &args.pack, &args.fusion)?;
+    let session = Session::open(app, &plan, false)?;
+    let names = session.engine.names();
+    let folder = app.state.join("sessions");
+    let words = editor::Words {
+        members: names.clone(),
+        methods: Method::named().map(|(name, _)| name.to_owned()).collect(),
+        parameters: parameters::names().map(str::to_owned).collect(),
+        sessions: folder.clone(),
+    };
+    let keeper = sessions::Keeper::new(folder, &plan.manifest.name, names, !args.no_history);
+    let conversation = Conversation::new(args.system_prompt.clone());
+    let mut talk = Talk::new(app, session, &plan, generation, conversation, keeper);
+    talk.overflow = args.overflow;
+    let mut input = Input::new(app, !args.no_history, words);
+    if !matches!(input, Input::Plain { prompt: false }) {
+        let names = talk.session.engine.names().join(" + ");
+        app.dim(&format!("{names} · /help for commands, Ctrl-D to leave"));
+    }
+    talk.begin(args)?;
+    converse(app, &mut talk, &mut input)
+}
+
+/// Takes line after line until the user leaves.
+fn converse(app: &App, talk: &mut Talk<'_>, input: &mut Input) -> Result<ExitCode> {
+    let mut interrupted = false;
+    loop {
+        let text = match input.next(app)? {
+            Entered::End => return Ok(ExitCode::SUCCESS),
+            Entered::Interrupt if interrupted => return Ok(ExitCode::from(INTERRUPTED)),
+            Entered::Interrupt => {
+                app.dim("(once more, or Ctrl-D, to leave)");
+                interrupted = true;
+                continue;
+            }
+            Entered::Text(text) => text,
+        };
+        interrupted = false;
+        match Line::parse(&text) {
+            Ok(Line::Nothing) => {}
+            Ok(Line::Say(text)) => talk.say(text)?,
+            Ok(Line::Do(table::Deed::Exit, _)) => return Ok(ExitCode::SUCCESS),
+            Ok(Line::Do(deed, rest)) => talk.obey(deed, &rest, input)?,
+            Err(error) => eprintln!("error: {error}"),
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! The commands, one by one.
+
+use super::input::Input;
+use super::table::{self, Deed, SUBJECTS};
+use super::talk::Talk;
+use super::{parameters, sessions};
+use anyhow::{Context, Result};
+use packllm::chat::Role;
+use packllm::engine::Fusion;
+use packllm::vocab::Alphabet;
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+
+/// Most bytes that terminals take by OSC 52.
+const CLIPBOARD: usize = 74_000;
+
+impl Talk<'_> {
+    /// Does what a command asks for. What a user got wrong is told, and the conversation goes on.
+    pub fn obey(&mut self, deed: Deed, rest: &str, input: &Input) -> Result<()> {
+        match deed {
+            Deed::Help => print!("{}", table::help()),
+            Deed::Exit => {}
+            Deed::Clear => self.clear()?,
+            Deed::System => self.system(rest)?,
+            Deed::Set => self.set(rest),
+            Deed::Show => self.show(rest)?,
+            Deed::Weights if rest.is_empty() => self.show_weights()?,
+            Deed::Weights => self.weigh_by(rest)?,
+            Deed::Vocab => self.vocab(rest)?,
+            Deed::Mix => self.mix(rest)?,
+            Deed::Members => self.members(rest)?,
+            Deed::Compare => self.compare()?,
+            Deed::Regenerate => self.again(false)?,
+            Deed::Continue => self.again(true)?,
+            Deed::Undo => self.take_back()?,
+            Deed::Edit => self.edit(input)?,
+            Deed::Copy => self.copy()?,
+            Deed::Read => self.read_file(rest)?,
+            Deed::Save => self.save(rest),
+            Deed::Load => self.load_named(rest)?,
+            Deed::Sessions => print!("{}", sessions::list(self.keeper.folder())),
+            Deed::Export => self.export(rest),
+            Deed::Stats => self.stats(),
+            Deed::Context => self.show_context(),
+            Deed::Verbose => self.set_verbose(rest),
+        }
+        Ok(())
+    }
+
+    fn clear(&mut self) -> Result<()> {
+        self.session.engine.clear()?;
+        self.conversation.clear();
+        self.keeper.begin();
+        self.last = None;
+        self.app
+            .dim("the conversation is forgotten; a new one begins");
+        Ok(())
+    }
+
+    fn system(&mut self, text: &str) -> Result<()> {
+        self.set_system(Some(text.to_owned()))?;
+        let said = match self.conversation.system() {
+            Some(_) => "the system prompt is set; all is read anew with the next message",
+            None => "there is no system prompt",
+        };
+        self.app.dim(said);
+        Ok(())
+    }
+
+    fn set(&mut self, typed: &str) {
+        if typed.is_empty() {
+            print!("{}", parameters::show(&self.generation));
+            return;
+        }
+        match parameters::set(&mut self.generation, typed) {
+            Ok(said) => self.app.dim(&said),
+            Err(error) => eprintln!("error: {error}"),
+        }
+    }
+
+    fn show(&mut self, subject: &str) -> Result<()> {
+        match subject {
+            "weights" => self.show_weights()?,
+            "system" => println!("{}", self.conversation.system().unwrap_or("(none)")),
+            "parameters" => print!("{}", parameters::show(&self.generation)),
+            "prompt" => self.show_prompt()?,
+            "pack" | "" => self.show_pack(),
+            other => eprintln!("error: /show {other}: it shows {}", SUBJECTS.join(", ")),
+        }
+        Ok(())
+    }
+
+    fn show_pack(&self) {
+        let engine = &self.session.engine;
+        let fusion = engine.fusion();
+        println!(
+            "pack {} · vocab {} · mix {} · weights {}",
+            self.plan.manifest.name,
+            engine.alphabet().name(),
+            fusion.mix,
+            fusion.method
+        );
+        for (member, plan) in engine.members().iter().zip(&self.plan.members) {
+            let context = member.limits.context;
+            println!(
+                "  {:30} {:10} context {context:6} {}",
+                member.name,
+                member.description.architecture,
+                plan.path.display()
+            );
+        }
+    }
+
+    /// The conversation as each member reads it.
+    fn show_prompt(&self) -> Result<()> {
+        let texts = self.session.rendered(&self.conversation.context())?;
+        for (name, text) in self.session.engine.names().iter().zip(texts) {
+            println!("── {name}\n{text}");
+        }
+        Ok(())
+    }
+
+    fn vocab(&mut self, name: &str) -> Result<()> {
+        let alphabet = match name {
+            "" => {
+                println!("{}", self.session.engine.alphabet().name());
+                return Ok(());
+            }
+            "auto" => None,
+            "tokens" => Some(Alphabet::Tokens),
+            "bytes" => Some(Alphabet::Bytes),
+            "mined" => Some(Alphabet::Mined),
+            other => {
+                eprintln!("error: /vocab {other}: it is auto, tokens, bytes or mined");
+                return Ok(());
+            }
+        };
+        let tokens_alone = Some(Alphabet::Tokens) == self.plan.fusion.alphabet
+            || Some(Alphabet::Mined) == self.plan.fusion.alphabet;
+        if tokens_alone && alphabet != self.plan.fusion.alphabet {
+            eprintln!(
+                "error: /vocab {name}: the pack was loaded for tokens; start with --vocab {name}"
+            );
+            return Ok(());
+        }
+        let wanted = Fusion {
+            alphabet,
+            ..self.fusion.clone()
+        };
+        if let Err(error) = self.session.fuse_by(wanted.clone()) {
+            eprintln!("error: /vocab {name}: {error:#}");
+            return Ok(());
+        }
+        self.fusion = wanted;
+        self.session.engine.clear()?;
+        self.refit(true)
+    }
+
+    fn mix(&mut self, name: &str) -> Result<()> {
+        if name.is_empty() {
+            println!("{}", self.fusion.mix);
+            return Ok(());
+        }
+        match name.parse() {
+            Ok(mix) => self.fusion.mix = mix,
+            Err(error) => {
+                eprintln!("error: /mix {name}: {error}");
+                return Ok(());
+            }
+        }
+        self.refit(false)
+    }
+
+    fn take_back(&mut self) -> Result<()> {
+        if self.undo()? {
+            self.session.engine.weigh()?;
+            let n = self.conversation.messages().len();
+            self.app.dim(&format!("taken back; {n} messages stand"));
+        } else {
+            eprintln!("error: there is nothing to take back");
+        }
+        Ok(())
+    }
+
+    fn edit(&mut self, input: &Input) -> Result<()> {
+        match input.compose(self.app) {
+            Ok(Some(text)) if text.trim().is_empty() => self.app.dim("nothing was written"),
+            Ok(Some(text)) => {
+                println!("{}", text.trim_end());
+                self.say(text.trim_end().to_owned())?;
+            }
+            Ok(None) => eprintln!("error: /edit needs a terminal"),
+            Err(error) => eprintln!("error: /edit: {error:#}"),
+        }
+        Ok(())
+    }
+
+    /// By OSC 52, which the terminal itself understands, also over ssh.
+    fn copy(&mut self) -> Result<()> {
+        let Some(text) = self.conversation.last_answer() else {
+            eprintln!("error: there is no answer to copy");
+            return Ok(());
+        };
+        let mut out = std::io::stdout();
+        if !out.is_terminal() {
+            eprintln!("error: /copy needs a terminal");
+        } else if text.len() > CLIPBOARD {
+            let n = text.len();
+            eprintln!("error: {n} bytes are more than terminals take ({CLIPBOARD}): /export FILE");
+        } else {
+            write!(out, "\x1b]52;c;{}\x07", base64(text.as_bytes()))?;
+            out.flush()?;
+            self.app
+                .dim("copied, if the terminal allows programs to (OSC 52)");
+        }
+        Ok(())
+    }
+
+    fn read_file(&mut self, path: &str) -> Result<()> {
+        let text = std::fs::read(path).with_context(|| path.to_owned());
+        let text = text.and_then(|bytes| {
+            String::from_utf8(bytes).map_err(|e| {
+                let at = e.utf8_error().valid_up_to();
+                anyhow::anyhow!("{path}: not valid UTF-8 at byte {at}")
+            })
+        });
+        match text {
+            Ok(text) if text.trim().is_empty() => eprintln!("error: /read {path}: it is empty"),
+            Ok(text) => self.say(text.trim_end().to_owned())?,
+            Err(error) => eprintln!("error: /read: {error:#}"),
+        }
+        Ok(())
+    }
+
+    fn save(&mut self, name: &str) {
+        if self.keeper.name().is_none() {
+            eprintln!(
+                "error: /save: nothing is kept, for --no-history was given; /export FILE writes it"
+            );
+            return;
+        }
+        match self.keeper.rename(name) {
+            Ok(()) => self.app.dim(&format!(
+                "saved as {name}, also from now on: `packllm chat --session {name}` goes on with it"
+            )),
+            Err(error) => eprintln!("error: /save: {error:#}"),
+        }
+    }
+
+    fn load_named(&mut self, name: &str) -> Result<()> {
+        if !self.keeper.exists(name) {
+            let names = sessions::names(self.keeper.folder());
+            let nearest = packllm::pack::nearest(name, &names);
+            let hint = nearest.map_or_else(String::new, |n| format!(", did you mean {n}?"));
+            eprintln!("error: /load: there is no session {name}{hint} (/sessions lists them)");
+            return Ok(());
+        }
+        if self.keeper.name() == Some(name) {
+            self.app.dim("it is this session");
+            return Ok(());
+        }
+        match self.load(name, None) {
+            Err(error) if error.is::<packllm::chat::log::LogError>() => {
+                eprintln!("error: /load: {error:#}");
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    fn export(&self, path: &str) {
+        let talk = &self.conversation;
+        match sessions::export(Path::new(path), talk.system(), talk.messages()) {
+            Ok(()) => self.app.dim(&format!("written to {path}")),
+            Err(error) => eprintln!("error: /export: {error:#}"),
+        }
+    }
+
+    fn stats(&self) {
+        let Some(turn) = &self.last else {
+            eprintln!("error: /stats: there is no answer yet");
+            return;
+        };
+        let members = self.session.engine.members().iter();
+        for (k, member) in members.enumerate() {
+            let spent = &turn.answer.spent[k];
+            println!(
+                "  {:30} read {} tok · answer {} tok · {} evaluations · {:.0} ms",
+                member.name,
+                turn.read.new_tokens[k],
+                turn.answer.member_tokens[k],
+                spent.tokens,
+                spent.time.as_secs_f64() * 1e3
+            );
+        }
+        println!(
+            "  mixing {:.1} ms · {} steps · skipped mass {:.4} · seed {}",
+            turn.answer.mix_time.as_secs_f64() * 1e3,
+            turn.answer.steps,
+            turn.answer.skipped_mass,
+            self.generation.sampling.seed
+        );
+    }
+
+    fn show_context(&self) {
+        const WIDTH: usize = 30;
+        let gauges = self.gauges();
+        for (member, (used, of)) in self.session.engine.members().iter().zip(gauges) {
+            let filled = (used * WIDTH / of.max(1)).min(WIDTH);
+            let bar = format!("{}{}", "#".repeat(filled), "-".repeat(WIDTH - filled));
+            println!("  {:30} [{bar}] {used}/{of}", member.name);
+        }
+        let left = self.conversation.left();
+        let users = self.conversation.messages().iter();
+        let turns = users.filter(|m| m.role == Role::User).count();
+        println!("  {turns} turns, {left} messages out of the context");
+    }
+
+    fn set_verbose(&mut self, typed: &str) {
+        self.verbose = match typed {
+            "" => !self.verbose,
+            "on" => true,
+            "off" => false,
+            other => {
+                eprintln!("error: /verbose {other}: it is on or off");
+                return;
+            }
+        };
+        let state = if self.verbose { "on" } else { "off" };
+        self.app
+            .dim(&format!("the lines around answers are {state}"));
+    }
+}
+
+/// RFC 4648.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let group = |chunk: &[u8]| {
+        let byte = |i: usize| u32::from(chunk.get(i).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        let digit = |i: usize| match i <= chunk.len() {
+            true => char::from(DIGITS[(bits >> (18 - 6 * i) & 63) as usize]),
+            false => '=',
+        };
+        [digit(0), digit(1), digit(2), digit(3)]
+    };
+    bytes.chunks(3).flat_map(group).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn base64_is_that_of_the_rfc() {
+        for (text, coded) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foobar", "Zm9vYmFy"),
+        ] {
+            assert_eq!(super::base64(text.as_bytes()), coded);
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Where sessions are kept, and the one that is being kept.
+
+use anyhow::{Context, Result};
+use packllm::chat::Message;
+use packllm::chat::log::{Entry, Header, Kept, Log, read};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+const EXTENSION: &str = "jsonl";
+
+/// Names of the sessions in a folder, the newest first.
+pub fn names(folder: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let named = entries.flatten().filter_map(|entry| {
+        let path = entry.path();
+        let changed = entry.metadata().and_then(|m| m.modified());
+        let fits = path.extension().is_some_and(|e| e == EXTENSION);
+        let name = path.file_stem()?.to_str()?.to_owned();
+        fits.then(|| (changed.unwrap_or(SystemTime::UNIX_EPOCH), name))
+    });
+    let mut named: Vec<(SystemTime, String)> = named.collect();
+    named.sort_by(|a, b| b.cmp(a));
+    named.into_iter().map(|(_, name)| name).collect()
+}
+
+/// The file of a session's name.
+pub fn path(folder: &Path, name: &str) -> Result<PathBuf> {
+    let plain = |c: char| c.is_alphanumeric() || "._- ".contains(c);
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
+        anyhow::bail!("session name `{name}`: use letters, digits, and - _ . inside it");
+    }
+    Ok(folder.join(format!("{name}.{EXTENSION}")))
+}
+
+/// A table of the sessions: name, turns, pack, how it began.
+pub fn list(folder: &Path) -> String {
+    let mut text = String::new();
+    for name in names(folder) {
+        let line = match path(folder, &name).and_then(|p| Ok(read(&p)?)) {
+            Ok(kept) => {
+                let messages = kept.conversation.messages();
+                let first = messages.first().map_or("", |m| m.content.as_str());
+                let first: String = first
+                    .lines()
+                    .next()
+                    .unwrap_or("")
+                    .chars()
+                    .take(40)
+                    .collect();
+                let pack = &kept.header.pack;
+                format!(
+                    "{name:24} {:>4} messages  {pack:10} {first}",
+                    messages.len()
+                )
+            }
+            Err(error) => format!("{name:24} unreadable: {error:#}"),
+        };
+        text.push_str(&line);
+        text.push('\n');
+    }
+    text
+}
+
+/// The session that is being kept; its file is made with the first message.
+pub struct Keeper {
+    folder: PathBuf,
+    header: Header,
+    name: String,
+    log: Option<Log>,
+    on: bool,
+}
+
+impl Keeper {
+    /// Of a new session. `on` is false where nothing is to be kept.
+    pub fn new(folder: PathBuf, pack: &str, members: Vec<String>, on: bool) -> Self {
+        let now = chrono::Local::now();
+        let header = Header::new(pack, members, now.format("%Y-%m-%d %H:%M").to_string());
+        // Several may begin in one second.
+        let name = format!("{}-{}", now.format("%Y%m%d-%H%M%S"), std::process::id());
+        Self {
+            folder,
+            header,
+            name,
+            log: None,
+            on,
+        }
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The session's name, if it is kept.
+    pub fn name(&self) -> Option<&str> {
+        self.on.then_some(self.name.as_str())
+    }
+
+    /// Ends the session that is kept and begins another under a new name.
+    pub fn begin(&mut self) {
+        let header = &self.header;
+        let mut next = Self::new(
+            self.folder.clone(),
+            &header.pack,
+            header.members.clone(),
+            self.on,
+        );
+        for n in 2.. {
+            if next.name != self.name && !self.exists(&next.name) {
+                break;
+            }
+            let stem = next.name.split('.').next().unwrap_or_default();
+            next.name = format!("{stem}.{n}");
+        }
+        *self = next;
+    }
+
+    pub fn exists(&self, name: &str) -> bool {
+        path(&self.folder, name).is_ok_and(|p| p.exists())
+    }
+
+    /// Begins a session of that name with the next message.
+    pub fn take_name(&mut self, name: &str) -> Result<()> {
+        path(&self.folder, name)?;
+        (self.name, self.log) = (name.to_owned(), None);
+        Ok(())
+    }
+
+    /// Goes on with a session; says in `notes` where its pack was another.
+    pub fn resume(&mut self, name: &str, notes: &mut Vec<String>) -> Result<Kept> {
+        let (mut log, kept) = Log::resume(&path(&self.folder, name)?)?;
+        let was = &kept.header;
+        if (&was.pack, &was.members) != (&self.header.pack, &self.header.members) {
+            notes.push(format!(
+                "this session was with pack {} ({}); it goes on with {} ({})",
+                was.pack,
+                was.members.join(", "),
+                self.header.pack,
+                self.header.members.join(", ")
+            ));
+            log.write(&Entry::Session(self.header.clone()))?;
+        }
+        (self.name, self.log) = (name.to_owned(), Some(log));
+        Ok(kept)
+    }
+
+    /// Renames the session.
+    pub fn rename(&mut self, name: &str) -> Result<()> {
+        let to = path(&self.folder, name)?;
+        if to.exists() {
+            anyhow::bail!("there is a session {name} already: /load it, or take another name");
+        }
+        if self.log.is_some() {
+            let from = path(&self.folder, &self.name)?;
+            std::fs::rename(&from, &to).with_context(|| to.display().to_string())?;
+        }
+        self.name = name.to_owned();
+        Ok(())
+    }
+
+    /// Writes down what happened; makes the file, with what was before, if there is none yet.
+    pub fn write(&mut self, system: Option<&str>, entry: &Entry) -> Result<()> {
+        if !self.on || (self.log.is_none() && !matches!(entry, Entry::Message(_))) {
+            return Ok(());
+        }
+        let log = match &mut self.log {
+            Some(log) => log,
+            none => {
+                let context = || self.folder.display().to_string();
+                std::fs::create_dir_all(&self.folder).with_context(context)?;
+                let log = Log::create(&path(&self.folder, &self.name)?, &self.header)?;
+                let log = none.insert(log);
+                if let Some(system) = system {
+                    log.write(&Entry::System(Some(system.to_owned())))?;
+                }
+                log
+            }
+        };
+        Ok(log.write(entry)?)
+    }
+}
+
+/// The conversation for other programs or people, by the file's ending.
+pub fn export(path: &Path, system: Option<&str>, messages: &[Message]) -> Result<()> {
+    let all: Vec<Message> = system
+        .map(Message::system)
+        .into_iter()
+        .chain(messages.to_vec())
+        .collect();
+    let ending = path.extension().and_then(|e| e.to_str()).unwrap_or("");
+    let title = |m: &Message| match m.role.as_str() {
+        "user" => "You",
+        "system" => "System",
+        _ => "Pack",
+    };
+    let each = |line: &dyn Fn(&Message) -> String| -> String { all.iter().map(line).collect() };
+    let text = match ending {
+        "json" => format!("{}\n", serde_json::to_string_pretty(&all)?),
+        "jsonl" => {
+            let lines: Result<Vec<String>, _> = all.iter().map(serde_json::to_string).collect();
+            lines?.join("\n") + "\n"
+        }
+        "md" => each(&|m| format!("## {}\n\n{}\n\n", title(m), m.content.trim())),
+        "txt" => each(&|m| format!("{}: {}\n\n", title(m), m.content.trim())),
+        _ => anyhow::bail!(
+            "{}: the ending says what to write: .md, .txt, .json or .jsonl",
+            path.display()
+        ),
+    };
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    let context = || path.display().to_string();
+    let mut file = options.open(path).with_context(context)?;
+    std::io::Write::write_all(&mut file, text.as_bytes()).with_context(context)
+}

@@ -1,0 +1,227 @@
+//! The commands of a conversation: one table that drives help, completion and dispatch.
+
+/// What a command does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    Help,
+    Exit,
+    Clear,
+    System,
+    Set,
+    Show,
+    Weights,
+    Vocab,
+    Mix,
+    Members,
+    Compare,
+    Regenerate,
+    Continue,
+    Undo,
+    Edit,
+    Copy,
+    Read,
+    Save,
+    Load,
+    Sessions,
+    Export,
+    Stats,
+    Context,
+    Verbose,
+}
+
+/// What completes a command's argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hint {
+    Nothing,
+    Words(&'static [&'static str]),
+    Methods,
+    Members,
+    Parameters,
+    Sessions,
+    Files,
+}
+
+/// Whether a command takes an argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takes {
+    Nothing,
+    Maybe(&'static str),
+    One(&'static str),
+}
+
+/// One command.
+#[derive(Debug)]
+pub struct Command {
+    /// Its name, then its other names, without the slash.
+    pub names: &'static [&'static str],
+    pub takes: Takes,
+    pub help: &'static str,
+    pub hint: Hint,
+    pub deed: Deed,
+}
+
+const fn command(
+    names: &'static [&'static str],
+    takes: Takes,
+    help: &'static str,
+    hint: Hint,
+    deed: Deed,
+) -> Command {
+    Command {
+        names,
+        takes,
+        help,
+        hint,
+        deed,
+    }
+}
+
+use Takes::{Maybe, Nothing, One};
+
+/// Subjects of `/show`.
+pub const SUBJECTS: [&str; 5] = ["pack", "weights", "system", "parameters", "prompt"];
+
+/// All commands, in the order of the help.
+#[rustfmt::skip]
+pub const COMMANDS: &[Command] = &[
+    command(&["help", "?"], Nothing, "show this", Hint::Nothing, Deed::Help),
+    command(&["exit", "bye", "quit"], Nothing, "leave (as does Ctrl-D)", Hint::Nothing, Deed::Exit),
+    command(&["clear", "new"], Nothing, "begin a new conversation; the old one stays saved", Hint::Nothing, Deed::Clear),
+    command(&["system"], Maybe("TEXT"), "set the system prompt; without TEXT remove it", Hint::Nothing, Deed::System),
+    command(&["set"], Maybe("PARAMETER VALUE"), "set how answers are drawn; alone: show it", Hint::Parameters, Deed::Set),
+    command(&["show"], Maybe("SUBJECT"), "pack, weights, system, parameters or prompt", Hint::Words(&SUBJECTS), Deed::Show),
+    command(&["weights"], Maybe("METHOD|NAME=W,…"), "how much each member counts and why; or another method", Hint::Methods, Deed::Weights),
+    command(&["vocab"], Maybe("ALPHABET"), "the shared alphabet: auto, tokens, bytes or mined", Hint::Words(&["auto", "tokens", "bytes", "mined"]), Deed::Vocab),
+    command(&["mix"], Maybe("log|linear"), "how distributions are combined", Hint::Words(&["log", "linear"]), Deed::Mix),
+    command(&["members"], Maybe("on|off|only NAME"), "who speaks; silence a member, or all but one (`on` alone: all)", Hint::Members, Deed::Members),
+    command(&["compare"], Nothing, "every member's own answer beside the fused one", Hint::Nothing, Deed::Compare),
+    command(&["regenerate", "retry"], Nothing, "another answer to the last message", Hint::Nothing, Deed::Regenerate),
+    command(&["continue"], Nothing, "go on with the last answer", Hint::Nothing, Deed::Continue),
+    command(&["undo"], Nothing, "take the last message and its answer back", Hint::Nothing, Deed::Undo),
+    command(&["edit"], Nothing, "write the next message in $EDITOR (as does Ctrl-O)", Hint::Nothing, Deed::Edit),
+    command(&["copy"], Nothing, "copy the last answer to the clipboard", Hint::Nothing, Deed::Copy),
+    command(&["read"], One("FILE"), "send a text file as a message", Hint::Files, Deed::Read),
+    command(&["save"], One("NAME"), "name this session", Hint::Nothing, Deed::Save),
+    command(&["load"], One("NAME"), "go on with another session", Hint::Sessions, Deed::Load),
+    command(&["sessions"], Nothing, "list the saved sessions", Hint::Nothing, Deed::Sessions),
+    command(&["export"], One("FILE"), "write the conversation: .md, .txt, .json or .jsonl", Hint::Files, Deed::Export),
+    command(&["stats"], Nothing, "what the members spent on the last answer", Hint::Nothing, Deed::Stats),
+    command(&["context"], Nothing, "how full the members' contexts are", Hint::Nothing, Deed::Context),
+    command(&["verbose"], Maybe("on|off"), "the lines of weights and figures around answers", Hint::Words(&["on", "off"]), Deed::Verbose),
+];
+
+/// What was typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Line {
+    /// Something for the members.
+    Say(String),
+    /// A command and its argument, which may be empty.
+    Do(Deed, String),
+    Nothing,
+}
+
+impl Line {
+    /// Reads a line, or a block of several.
+    ///
+    /// # Errors
+    /// What is wrong with a command, in one line.
+    pub fn parse(text: &str) -> Result<Line, String> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Ok(Line::Nothing);
+        }
+        // `//` says a text that begins with a slash.
+        if let Some(said) = text.strip_prefix('/').filter(|t| t.starts_with('/')) {
+            return Ok(Line::Say(said.to_owned()));
+        }
+        let Some(typed) = text.strip_prefix('/') else {
+            return Ok(Line::Say(text.to_owned()));
+        };
+        let (word, rest) = typed.split_once(char::is_whitespace).unwrap_or((typed, ""));
+        let rest = rest.trim();
+        let Some(command) = find(word) else {
+            return Err(unknown(word));
+        };
+        let name = command.names[0];
+        match command.takes {
+            Takes::Nothing if !rest.is_empty() => Err(format!(
+                "/{name} takes no argument, and here it is given `{rest}`"
+            )),
+            Takes::One(what) if rest.is_empty() => Err(format!("/{name} needs {what}")),
+            _ => Ok(Line::Do(command.deed, rest.to_owned())),
+        }
+    }
+}
+
+/// The command of that name.
+pub fn find(word: &str) -> Option<&'static Command> {
+    COMMANDS.iter().find(|c| c.names.contains(&word))
+}
+
+fn unknown(word: &str) -> String {
+    let names = COMMANDS.iter().flat_map(|c| c.names.iter().copied());
+    let nearest = packllm::pack::nearest(word, names);
+    let hint = nearest.map_or_else(String::new, |n| format!(", did you mean /{n}?"));
+    format!(
+        "unknown command /{word}{hint} (/help lists them; //… says a text that begins with a slash)"
+    )
+}
+
+/// The text of `/help`.
+pub fn help() -> String {
+    let usage = |c: &Command| {
+        let names: Vec<String> = c.names.iter().map(|n| format!("/{n}")).collect();
+        match c.takes {
+            Takes::Nothing => names.join(" "),
+            Takes::Maybe(what) => format!("{} [{what}]", names.join(" ")),
+            Takes::One(what) => format!("{} {what}", names.join(" ")),
+        }
+    };
+    let lines: Vec<(String, &str)> = COMMANDS.iter().map(|c| (usage(c), c.help)).collect();
+    let width = lines.iter().map(|(u, _)| u.chars().count()).max();
+    let width = width.unwrap_or(0);
+    let mut text: String = lines
+        .iter()
+        .map(|(usage, help)| format!("{usage:width$}  {help}\n"))
+        .collect();
+    text.push_str(KEYS);
+    text
+}
+
+const KEYS: &str = r#"
+Several lines: open and close with """, end a line with \, or press Alt-Enter.
+Ctrl-C stops an answer and keeps what was said; twice it leaves. Tab completes, Ctrl-R searches the history.
+"#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_every_deed_has_its_command() {
+        let mut names: Vec<&str> = COMMANDS.iter().flat_map(|c| c.names.to_vec()).collect();
+        let n = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), n);
+        let text = help();
+        for name in names {
+            assert!(text.contains(&format!("/{name}")), "{name}");
+        }
+    }
+
+    #[test]
+    fn lines_are_texts_or_commands() {
+        let done = |deed, rest: &str| Ok(Line::Do(deed, rest.to_owned()));
+        assert_eq!(Line::parse("  "), Ok(Line::Nothing));
+        assert_eq!(Line::parse(" hi \n"), Ok(Line::Say("hi".into())));
+        assert_eq!(Line::parse("//etc"), Ok(Line::Say("/etc".into())));
+        assert_eq!(Line::parse("/bye"), done(Deed::Exit, ""));
+        assert_eq!(Line::parse("/set  temp 0"), done(Deed::Set, "temp 0"));
+        assert_eq!(Line::parse("/system a\nb"), done(Deed::System, "a\nb"));
+        let error = |line: &str| Line::parse(line).unwrap_err();
+        assert!(error("/wieghts").contains("did you mean /weights?"));
+        assert!(error("/undo 3").contains("takes no argument"));
+        assert!(error("/load").contains("needs NAME"));
+    }
+}

@@ -1,0 +1,447 @@
+//! A conversation at work: turns, room in the context, what is written down.
+
+use super::sessions::Keeper;
+use crate::app::App;
+use crate::cli::{ChatArgs, Overflow};
+use crate::command::session::{Read, Session};
+use crate::settings::PackPlan;
+use anyhow::{Context, Result};
+use packllm::chat::log::Entry;
+use packllm::chat::{Conversation, Gone, Message, Role};
+use packllm::engine::{Answer, EngineError, Event, Finish, Fusion, Generation};
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// A conversation under way.
+pub struct Talk<'a> {
+    pub app: &'a App,
+    pub session: Session<'a>,
+    pub plan: PackPlan,
+    /// How members are fused now.
+    pub fusion: Fusion,
+    pub generation: Generation,
+    pub conversation: Conversation,
+    pub keeper: Keeper,
+    pub overflow: Overflow,
+    /// Whether the lines around an answer are shown.
+    pub verbose: bool,
+    pub last: Option<Turn>,
+}
+
+/// What an answer took.
+pub struct Turn {
+    pub read: Read,
+    pub answer: Answer,
+    pub first_byte: Option<Duration>,
+}
+
+impl<'a> Talk<'a> {
+    pub fn new(
+        app: &'a App,
+        session: Session<'a>,
+        plan: &PackPlan,
+        generation: Generation,
+        conversation: Conversation,
+        keeper: Keeper,
+    ) -> Self {
+        Self {
+            app,
+            session,
+            plan: plan.clone(),
+            fusion: plan.fusion.clone(),
+            generation,
+            conversation,
+            keeper,
+            overflow: Overflow::Drop,
+            verbose: true,
+            last: None,
+        }
+    }
+
+    /// Goes on where the arguments say.
+    pub fn begin(&mut self, args: &ChatArgs) -> Result<()> {
+        let system = args.system_prompt.as_deref();
+        if let Some(name) = &args.session {
+            if self.keeper.exists(name) {
+                return self.load(name, system);
+            }
+            return self.keeper.take_name(name);
+        }
+        if args.last {
+            let names = super::sessions::names(self.keeper.folder());
+            let Some(newest) = names.first() else {
+                self.app
+                    .dim("note: there is no session yet: this is the first");
+                return Ok(());
+            };
+            return self.load(newest, system);
+        }
+        Ok(())
+    }
+
+    /// Goes on with a kept session: shows it and lets the members read it.
+    pub fn load(&mut self, name: &str, system: Option<&str>) -> Result<()> {
+        let mut notes = Vec::new();
+        let kept = self.keeper.resume(name, &mut notes)?;
+        self.conversation = kept.conversation;
+        self.session.engine.clear()?;
+        self.last = None;
+        notes
+            .iter()
+            .for_each(|n| self.app.dim(&format!("note: {n}")));
+        let messages = self.conversation.messages();
+        for message in messages {
+            let mark = if message.role == Role::User {
+                ">>> "
+            } else {
+                ""
+            };
+            println!("{mark}{}", message.content);
+        }
+        self.app
+            .dim(&format!("session {name}, {} messages", messages.len()));
+        if let Some(system) = system.filter(|s| Some(*s) != self.conversation.system()) {
+            self.set_system(Some(system.to_owned()))?;
+        }
+        if self.conversation.waits() {
+            self.app
+                .dim("the last message has no answer: /regenerate answers it");
+        }
+        match self.read("").map(|_| ()) {
+            Ok(()) => Ok(()),
+            Err(error) => self.tell(error, "interrupted: it is read with the next message"),
+        }
+    }
+
+    /// Writes down what happened. A disk that fails is told of; the conversation goes on.
+    pub fn note_down(&mut self, entry: &Entry) {
+        let system = self.conversation.system().map(str::to_owned);
+        if let Err(error) = self.keeper.write(system.as_deref(), entry) {
+            eprintln!("error: the session is not saved: {error:#}");
+        }
+    }
+
+    /// Messages of the context are no more; nothing of them counts.
+    pub fn forget(&mut self, gone: &Gone) {
+        self.session.engine.forget_messages(gone);
+    }
+
+    fn keep_standing(&mut self) {
+        let standing = self.conversation.messages().len();
+        self.note_down(&Entry::Keep(standing));
+    }
+
+    pub fn set_system(&mut self, system: Option<String>) -> Result<()> {
+        let gone = self.conversation.set_system(system);
+        self.forget(&gone);
+        let system = self.conversation.system().map(str::to_owned);
+        self.note_down(&Entry::System(system));
+        Ok(())
+    }
+
+    /// One turn.
+    pub fn say(&mut self, text: String) -> Result<()> {
+        if self.conversation.waits() {
+            self.undo()?;
+            self.app
+                .dim("the message before had no answer: it is taken back");
+        }
+        self.conversation.say(text);
+        self.respond("", true)
+    }
+
+    /// Takes the last turn back; false if there is none.
+    pub fn undo(&mut self) -> Result<bool> {
+        let Some((_, gone)) = self.conversation.undo() else {
+            return Ok(false);
+        };
+        self.forget(&gone);
+        self.keep_standing();
+        Ok(true)
+    }
+
+    /// Takes the last answer back and gives another, or goes on with it.
+    pub fn again(&mut self, go_on: bool) -> Result<()> {
+        let opened = self.conversation.open_answer();
+        if opened.is_none() && !self.conversation.waits() {
+            eprintln!("error: there is no answer yet");
+            return Ok(());
+        }
+        let (old, gone) = opened.unwrap_or_default();
+        self.forget(&gone);
+        if go_on {
+            return self.respond(&old, false);
+        }
+        // The same seed would say the same again.
+        self.generation.sampling.seed = self.generation.sampling.seed.wrapping_add(1);
+        self.respond("", false)?;
+        if self.conversation.waits() && !old.is_empty() {
+            self.conversation.answer(old);
+            self.conversation.mark_read();
+            self.app.dim("the answer before stands");
+        }
+        Ok(())
+    }
+
+    /// Answers the last message, which is new if it is `fresh`; `begun` is what was said of the answer already.
+    /// A failure or an interrupted prompt takes a new message back, and the conversation goes on.
+    fn respond(&mut self, begun: &str, fresh: bool) -> Result<()> {
+        match self.turn(begun, fresh) {
+            Ok(text) => self.take_answer(text, begun, fresh),
+            Err(error) => {
+                let read = self.conversation.read();
+                self.session
+                    .engine
+                    .forget_messages(&(read..usize::MAX >> 33));
+                if !begun.is_empty() {
+                    self.conversation.answer(begun);
+                    self.conversation.mark_read();
+                } else if fresh {
+                    // It was not written down yet, or is to be forgotten there as well.
+                    if let Some((_, gone)) = self.conversation.undo() {
+                        self.forget(&gone);
+                        self.keep_standing();
+                    }
+                }
+                self.tell(error, "interrupted while reading: the message was not sent")
+            }
+        }
+    }
+
+    fn take_answer(&mut self, text: String, begun: &str, fresh: bool) -> Result<()> {
+        let whole = format!("{begun}{text}");
+        if whole.is_empty()
+            && self
+                .last
+                .as_ref()
+                .is_some_and(|t| t.answer.finish == Finish::Cancelled)
+        {
+            self.app
+                .dim("nothing was said yet: /regenerate answers the message");
+            return Ok(());
+        }
+        if !fresh {
+            self.keep_standing();
+        }
+        self.conversation.answer(whole.as_str());
+        self.conversation.mark_read();
+        self.note_down(&Entry::Message(Message::assistant(whole)));
+        Ok(())
+    }
+
+    /// Tells of what a user can cause; anything else ends the conversation.
+    fn tell(&self, error: anyhow::Error, interrupted: &str) -> Result<()> {
+        self.app.cancel.store(false, Ordering::Relaxed);
+        match error.downcast_ref::<EngineError>() {
+            Some(EngineError::Cancelled) => self.app.dim(interrupted),
+            Some(EngineError::TooLong { .. }) => {
+                eprintln!("error: {error:#}: /undo takes the last turn back, /clear starts anew");
+            }
+            _ => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Lets every member read the context and derives the weights.
+    pub fn read(&mut self, begun: &str) -> Result<Read> {
+        self.make_room(begun)?;
+        let wish = self.session.engine.wish_for(&self.fusion.method);
+        let context = self.conversation.context();
+        let new = self.conversation.read();
+        let read = self.session.read_going_on(&context, new, wish, begun)?;
+        self.conversation.mark_read();
+        Ok(read)
+    }
+
+    /// Lets the oldest turns leave until the rest fits and leaves room for an answer. Once some have to
+    /// leave, a quarter of the context is freed, so that not every turn has to be read anew.
+    fn make_room(&mut self, begun: &str) -> Result<()> {
+        let mut free = 8;
+        loop {
+            let context = self.conversation.context();
+            let measured = self.session.measure(&context, begun);
+            let full = match &measured {
+                Ok(tokens) => self.is_short(tokens, free),
+                Err(error) => matches!(error.downcast_ref(), Some(EngineError::TooLong { .. })),
+            };
+            if !full || self.overflow == Overflow::Stop || !self.fits_alone(begun) {
+                return measured.map(|_| ());
+            }
+            let Some(gone) = self.conversation.drop_oldest() else {
+                return measured.map(|_| ());
+            };
+            free = 4;
+            self.forget(&gone);
+            self.note_down(&Entry::Left(self.conversation.left()));
+            let left = self.conversation.left();
+            self.app.dim(&format!(
+                "the context is full: the oldest turn leaves it ({left} messages are out of it now)"
+            ));
+        }
+    }
+
+    /// Whether a member has less than one part in `of` of its context left.
+    fn is_short(&self, tokens: &[usize], of: usize) -> bool {
+        let members = self.session.engine.members().iter().zip(tokens);
+        members.into_iter().any(|(m, &used)| {
+            let context = m.limits.context as usize;
+            used + context / of > context
+        })
+    }
+
+    /// Whether the last turn would fit if all before it left.
+    fn fits_alone(&mut self, begun: &str) -> bool {
+        let mut alone = self.conversation.clone();
+        while alone.drop_oldest().is_some() {}
+        self.session.measure(&alone.context(), begun).is_ok()
+    }
+
+    fn turn(&mut self, begun: &str, fresh: bool) -> Result<String> {
+        let start = Instant::now();
+        let mut generation = self.generation();
+        let mut said = String::new();
+        let read = self.read(begun)?;
+        if fresh && let Some(message) = self.conversation.messages().last().cloned() {
+            self.note_down(&Entry::Message(message));
+        }
+        self.show_weights_before();
+        let (mut answer, first_byte) = self.stream(&generation, start)?;
+        loop {
+            said.push_str(&answer.text);
+            let spent = generation.limit.map(|n| n.saturating_sub(answer.tokens));
+            let full = answer.finish == Finish::Length && spent != Some(0);
+            if !full || self.overflow == Overflow::Stop || answer.text.is_empty() {
+                break;
+            }
+            // The answer met the end of the context: it goes on where older turns can leave.
+            let before = self.conversation.left();
+            let begun = format!("{begun}{said}");
+            if self.conversation.clone().drop_oldest().is_none() || !self.fits_alone(&begun) {
+                break;
+            }
+            generation.limit = spent;
+            println!();
+            self.read(&begun)?;
+            if self.conversation.left() == before {
+                break;
+            }
+            let more = self.stream(&generation, start)?.0;
+            answer = Answer {
+                tokens: answer.tokens + more.tokens,
+                time: answer.time + more.time,
+                ..more
+            };
+        }
+        println!();
+        let full = answer.finish == Finish::Length && generation.limit.is_none();
+        self.last = Some(Turn {
+            read,
+            answer,
+            first_byte,
+        });
+        if self.verbose {
+            self.app.dim(&self.figures());
+        }
+        if full {
+            self.app.dim("the context is full: /clear starts anew");
+        }
+        Ok(said)
+    }
+
+    /// What is drawn with now.
+    pub fn generation(&self) -> Generation {
+        let mut generation = self.generation.clone();
+        generation.stops.extend(self.session.stops());
+        generation.stops.extend(self.session.stop_of_silence());
+        generation
+    }
+
+    /// Generates to stdout. Also says when the first byte came, counted from `start`.
+    pub fn stream(
+        &mut self,
+        generation: &Generation,
+        start: Instant,
+    ) -> Result<(Answer, Option<Duration>)> {
+        let mut out = std::io::stdout().lock();
+        let (mut broken, mut first) = (None, None);
+        let cancel = Arc::clone(&self.app.cancel);
+        let mut sink = |Event::Text(text): Event<'_>| {
+            first.get_or_insert_with(|| start.elapsed());
+            if broken.is_some() {
+                return;
+            }
+            if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+                broken = Some(error);
+                cancel.store(true, Ordering::Relaxed);
+            }
+        };
+        let answer = self.session.engine.answer(generation, &mut sink)?;
+        match broken {
+            Some(error) => Err(error).context("stdout"),
+            None => Ok((answer, first)),
+        }
+    }
+
+    /// `weights smollm2 0.60 · gemma3 0.40 (sim; your message cost them 1.01 · 1.15 bits per byte)`
+    fn show_weights_before(&self) {
+        let engine = &self.session.engine;
+        if !self.verbose || engine.members().len() < 2 {
+            return;
+        }
+        let message = self.conversation.context().len() - 1;
+        let bits = engine.bits_per_byte_of(message).map(|bits| {
+            let bits: Vec<String> = bits.iter().map(|b| format!("{b:.2}")).collect();
+            format!(
+                "; your message cost them {} bits per byte",
+                bits.join(" · ")
+            )
+        });
+        let method = &self.fusion.method;
+        let line = self.session.weights_line();
+        let bits = bits.unwrap_or_default();
+        self.app.dim(&format!("weights {line} ({method}{bits})"));
+    }
+
+    /// The line at the end of a turn.
+    fn figures(&self) -> String {
+        let Some(turn) = &self.last else {
+            return String::new();
+        };
+        let (read, answer) = (&turn.read, &turn.answer);
+        let prompt = read.new_tokens.iter().max().copied().unwrap_or(0);
+        let rate = |n: usize, time: Duration| n as f64 / time.as_secs_f64().max(1e-9);
+        let first = turn.first_byte.map_or_else(String::new, |t| {
+            format!("first byte {:.1} s · ", t.as_secs_f64())
+        });
+        let (used, of) = self.fullest();
+        format!(
+            "prompt {prompt} tok {:.0} tok/s · answer {} tok {:.1} tok/s · {first}context {used}/{of} · {}",
+            rate(prompt, read.time),
+            answer.tokens,
+            rate(answer.tokens, answer.time),
+            answer.finish.name(),
+        )
+    }
+
+    /// Tokens in each member's context after the last answer, and how many it holds.
+    pub fn gauges(&self) -> Vec<(usize, usize)> {
+        let engine = &self.session.engine;
+        let said = self.last.as_ref().map(|t| &t.answer.member_tokens);
+        let used = engine.prompt_tokens().iter().enumerate();
+        used.map(|(k, &prompt)| {
+            let said = said.map_or(0, |s| s[k]);
+            (prompt + said, engine.members()[k].limits.context as usize)
+        })
+        .collect()
+    }
+
+    /// The gauge of the member that is closest to its end.
+    fn fullest(&self) -> (usize, usize) {
+        let share = |&(used, of): &(usize, usize)| used as f64 / of.max(1) as f64;
+        let gauges = self.gauges().into_iter();
+        let fullest = gauges.max_by(|a, b| share(a).total_cmp(&share(b)));
+        fullest.unwrap_or_default()
+    }
+}

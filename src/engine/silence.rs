@@ -1,0 +1,101 @@
+//! Members that read along but have no say.
+//!
+//! A silent member evaluates every prompt and is measured on it, so that it can speak again at once; its
+//! weight is 0, it takes no part in answers, and weights are derived as if the others were the pack.
+
+use super::{Engine, EngineError};
+use crate::mix::Mix;
+use crate::weight::{self, Evidence, Method};
+
+impl Engine {
+    /// Sets which members are silent: one flag a member. Weights change with the next [`Engine::weigh`].
+    ///
+    /// Where nobody who speaks can end a turn, those who have an end token at all may.
+    ///
+    /// # Errors
+    /// [`EngineError::AllSilent`], and nothing changes.
+    pub fn silence(&mut self, silent: Vec<bool>) -> Result<(), EngineError> {
+        if !silent.contains(&false) || silent.len() != self.members.len() {
+            return Err(EngineError::AllSilent);
+        }
+        self.silent = silent;
+        self.find_enders();
+        Ok(())
+    }
+
+    /// Which members are silent, in order.
+    #[must_use]
+    pub fn silent(&self) -> &[bool] {
+        &self.silent
+    }
+
+    /// Settles who decides when an answer ends.
+    pub(super) fn find_enders(&mut self) {
+        let among = |can: &dyn Fn(usize) -> bool| -> Vec<bool> {
+            let speaks = self.silent.iter().enumerate();
+            speaks.map(|(k, &silent)| !silent && can(k)).collect()
+        };
+        let by_template = among(&|k| self.can_end[k]);
+        let someone_silent = self.silent.contains(&true);
+        self.enders = match by_template.contains(&true) || !someone_silent {
+            true => by_template,
+            false => among(&|k| self.members[k].has_end()),
+        };
+    }
+
+    /// Weights of the members that speak, as if there were no others; 0 for the silent.
+    pub(super) fn weights_of_speakers(
+        &self,
+        method: &Method,
+        mix: Mix,
+        evidence: &Evidence,
+    ) -> Result<weight::Weights, EngineError> {
+        let mut options = weight::Options {
+            mix,
+            ..self.fusion.weighing()
+        };
+        let speaking: Vec<usize> = (0..self.members.len())
+            .filter(|&k| !self.silent[k])
+            .collect();
+        if speaking.len() == self.members.len() {
+            return Ok(weight::weights(method, evidence, &options)?);
+        }
+        let of_speakers = Evidence {
+            members: speaking
+                .iter()
+                .filter_map(|&k| evidence.members.get(k).cloned())
+                .collect(),
+            ..evidence.clone()
+        };
+        if !options.prior.is_empty() {
+            options.prior = speaking.iter().map(|&k| options.prior[k]).collect();
+            if options.prior.iter().all(|&p| p == 0.0) {
+                options.prior.clear();
+            }
+        }
+        let method = among(method, &speaking);
+        let mut weights = weight::weights(&method, &of_speakers, &options)?;
+        let mut lambda = vec![0.0; self.members.len()];
+        for (&k, &weight) in speaking.iter().zip(&weights.lambda) {
+            lambda[k] = weight;
+        }
+        weights.lambda = lambda;
+        Ok(weights)
+    }
+}
+
+/// The method for some of the members. Given weights are normalised over them; if those are all 0, the
+/// speakers count alike, for somebody has to speak.
+fn among(method: &Method, speaking: &[usize]) -> Method {
+    let Method::Given(given) = method else {
+        return method.clone();
+    };
+    let mut kept: Vec<(String, f64)> = speaking.iter().map(|&k| given[k].clone()).collect();
+    let total: f64 = kept.iter().map(|(_, w)| w).sum();
+    if total > 0.0 {
+        kept.iter_mut().for_each(|(_, w)| *w /= total);
+        Method::Given(kept)
+    } else {
+        Method::Uniform
+    }
+}

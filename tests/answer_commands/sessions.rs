@@ -1,0 +1,164 @@
+//! Conversations that are kept, taken back, dropped and gone on with.
+
+use super::{line, pack};
+use crate::user::{Done, User, says, wait_for_output};
+use std::io::Write;
+
+const SHORT: [&str; 4] = ["--temp", "0", "-n", "8"];
+
+/// What `/weights` says: bytes of evidence and the losses.
+fn weights(out: &str) -> Vec<String> {
+    let lines = out.lines().skip_while(|l| !l.starts_with("weights by"));
+    lines.take(3).map(str::to_owned).collect()
+}
+
+fn talk(user: &User, pack: &[String], input: &str) -> Done {
+    let done = user.run_with(&line("chat", pack, &SHORT), input.as_bytes());
+    assert_eq!(done.code, 0, "{}", done.err);
+    done
+}
+
+#[test]
+fn what_is_taken_back_is_no_evidence_and_nothing_counts_twice() {
+    let user = User::new();
+    let pack = pack(&user);
+    let plain = weights(&talk(&user, &pack, "The moon\n/weights\n").out);
+    assert!(plain[0].contains("8 bytes"), "{plain:?}");
+    for input in [
+        "The moon\nThe sea and the hill\n/undo\n/weights\n",
+        "The moon\n/regenerate\n/regenerate\n/weights\n",
+        "The moon\n/continue\n/weights\n",
+        "The moon\n/undo\nThe moon\n/weights\n",
+        "The moon\n/compare\n/weights\n",
+        "The moon\n/weights opt\n/weights sim\n/vocab bytes\n/clear\nThe moon\n/weights\n",
+    ] {
+        let done = talk(&user, &pack, input);
+        let out = done.out.rsplit_once("weights by").unwrap().1;
+        assert_eq!(weights(&format!("weights by{out}")), plain, "{input}");
+    }
+}
+
+/// The answer is read in the tokenizer's own tokens now, not in those that it was said in, so that losses on
+/// what follows agree but about.
+#[test]
+fn a_session_goes_on_with_all_that_was_said() {
+    let user = User::new();
+    let pack = pack(&user);
+    let whole = talk(&user, &pack, "The moon\nThe sea\n/weights\n");
+    let mut named = SHORT.to_vec();
+    named.extend(["--session", "tea"]);
+    let first = user.run_with(&line("chat", &pack, &named), b"The moon\n");
+    assert_eq!(first.code, 0, "{}", first.err);
+    let mut last = SHORT.to_vec();
+    last.push("--continue");
+    let second = user.run_with(&line("chat", &pack, &last), b"The sea\n/weights\n");
+    assert_eq!(second.code, 0, "{}", second.err);
+    let shown = format!(">>> The moon\n{}", first.out);
+    assert!(second.out.starts_with(&shown), "{}", second.out);
+    let (fresh, resumed) = (weights(&whole.out), weights(&second.out));
+    assert_eq!(fresh[0], resumed[0]);
+    let bits = |line: &str| -> f64 { line.split_whitespace().nth(2).unwrap().parse().unwrap() };
+    for (a, b) in fresh.iter().zip(&resumed).skip(1) {
+        assert!((bits(a) - bits(b)).abs() < 0.3, "{a} {b}");
+    }
+}
+
+#[test]
+fn a_session_of_another_pack_says_so_and_goes_on() {
+    let user = User::new();
+    let pack = pack(&user);
+    let mut named = SHORT.to_vec();
+    named.extend(["--session", "tea"]);
+    user.run_with(&line("chat", &pack, &named), b"The moon\n");
+    let other = ["-m".to_owned(), pack[1].clone()];
+    let done = user.run_with(&line("chat", &other, &named), b"The sea\n");
+    assert_eq!(done.code, 0, "{}", done.err);
+    says(&done.err, &["this session was with pack", "goes on with"]);
+}
+
+#[test]
+fn a_kill_in_the_middle_of_an_answer_loses_that_answer_alone() {
+    let user = User::new();
+    let model = user.endless();
+    let args = ["chat", "-m", &model, "-c", "100000", "--session", "tea"];
+    let mut child = user.piped(&args);
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"Go on\n").unwrap();
+    wait_for_output(&mut child);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let short = [&args[..], &["-n", "8"]].concat();
+    let done = user.run_with(&short, b"/regenerate\n");
+    assert_eq!(done.code, 0, "{}", done.err);
+    says(&done.out, &[">>> Go on"]);
+    says(&done.err, &["/regenerate answers it", "context"]);
+}
+
+#[test]
+fn a_full_context_lets_the_oldest_turns_leave_or_stops() {
+    let user = User::new();
+    let pack = pack(&user);
+    let turn = "The moon and the sea and the hill and the moon and the sea\n";
+    let input = turn.repeat(8) + "/context\n";
+    let mut args = SHORT.to_vec();
+    args.extend(["-c", "256", "-sys", "Be kind"]);
+    let dropped = user.run_with(&line("chat", &pack, &args), input.as_bytes());
+    assert_eq!(dropped.code, 0, "{}", dropped.err);
+    says(&dropped.err, &["the oldest turn leaves"]);
+    says(&dropped.out, &["8 turns"]);
+    args.extend(["--overflow", "stop"]);
+    let stopped = user.run_with(&line("chat", &pack, &args), input.as_bytes());
+    says(
+        &stopped.err,
+        &["too long for", "/undo takes the last turn back"],
+    );
+    assert!(!stopped.err.contains("leaves it"));
+}
+
+#[test]
+fn members_fall_silent_and_speak_again() {
+    let user = User::new();
+    let pack = pack(&user);
+    let input = "The moon\n/members off bpe\n/regenerate\n/members on\n/members off bqe\n/members only spm\n/members off spm\n";
+    let done = talk(&user, &pack, input);
+    says(&done.out, &["off: reads along", "weight 1.000"]);
+    says(
+        &done.err,
+        &["did you mean bpe?", "at least one member has to take part"],
+    );
+}
+
+#[test]
+fn a_conversation_is_exported_and_the_file_is_not_written_over() {
+    let user = User::new();
+    let pack = pack(&user);
+    let done = talk(
+        &user,
+        &pack,
+        "The moon\n/export a.json\n/export a.json\n/export a.md\n/export a.xyz\n",
+    );
+    let text = std::fs::read_to_string(user.path("a.json")).unwrap();
+    let all: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(all[0]["content"], "The moon");
+    assert!(user.path("a.md").exists());
+    says(&done.err, &["File exists", "the ending says"]);
+}
+
+#[test]
+fn nothing_is_kept_where_that_is_asked_for() {
+    let user = User::new();
+    let pack = pack(&user);
+    let mut args = SHORT.to_vec();
+    args.push("--no-history");
+    user.run_with(&line("chat", &pack, &args), b"The moon\n");
+    assert!(!user.path("store/state").exists());
+}
+
+#[test]
+fn shells_are_given_completions() {
+    let user = User::new();
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(user.ok(&["completions", shell]).contains("packllm"));
+    }
+    user.misused(&["completions", "cmd"]);
+}
