@@ -5,6 +5,7 @@
 
 mod answers;
 mod continuations;
+mod drafts;
 mod conversation;
 mod evidence;
 mod failures;
