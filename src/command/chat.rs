@@ -64,7 +64,8 @@ struct Chat<'a> {
 pub fn run(app: &App, args: &ChatArgs) -> Result<ExitCode> {
     let mut generation = settings::generation(&args.sample)?;
     let plan = settings::plan(app, &args.pack, &args.fusion)?;
-    let session = Session::open(app, &plan, false)?;
+    let mut session = Session::open(app, &plan, false)?;
+    session.engine.draft_with(settings::drafter(args.draft));
     generation.stops.extend(session.stops());
     let system = args.system_prompt.clone();
     let mut chat = Chat {

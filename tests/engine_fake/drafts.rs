@@ -32,7 +32,11 @@ enum Kind {
 impl Oracle {
     fn boxed(text: &str, kind: Kind) -> Option<Box<dyn Drafter>> {
         let text = text.as_bytes().to_vec();
-        Some(Box::new(Self { text, said: 0, kind }))
+        Some(Box::new(Self {
+            text,
+            said: 0,
+            kind,
+        }))
     }
 }
 
@@ -110,7 +114,7 @@ fn cases() -> Vec<Case> {
         few(0.2, 8),
         Case {
             budget: exact,
-            sequences: 250,
+            sequences: 5000,
             ..WIDE
         },
         Case { batch: 3, ..WIDE },
@@ -186,7 +190,9 @@ fn two_turns(engine: &mut Engine, generation: &Generation) -> (Vec<Answer>, Vec<
         // The context is full.
         return (vec![first], Vec::new());
     };
-    engine.read(engine.wish_for(&engine.fusion().method.clone())).unwrap();
+    engine
+        .read(engine.wish_for(&engine.fusion().method.clone()))
+        .unwrap();
     engine.weigh().unwrap();
     let second = answer(engine, generation);
     (vec![first, second], prepared.new_tokens)
@@ -194,7 +200,10 @@ fn two_turns(engine: &mut Engine, generation: &Generation) -> (Vec<Answer>, Vec<
 
 fn said(answers: &[Answer]) -> Vec<(&str, Finish, usize, u64)> {
     let of = |a: &Answer| (a.finish, a.tokens, a.skipped_mass.to_bits());
-    answers.iter().map(|a| (a.text.as_str(), of(a).0, of(a).1, of(a).2)).collect()
+    answers
+        .iter()
+        .map(|a| (a.text.as_str(), of(a).0, of(a).1, of(a).2))
+        .collect()
 }
 
 fn decodes(answer: &Answer) -> usize {
@@ -203,9 +212,14 @@ fn decodes(answer: &Answer) -> usize {
 
 #[test]
 fn any_draft_leaves_the_text_as_it_is() {
-    let mut saved = 0;
-    for (case, seed) in cases().into_iter().flat_map(|c| (0..6).map(move |s| (c, s))) {
-        for generation in [greedy(40), drawn(40, 1.0, seed)] {
+    let mut saved = 0isize;
+    for (case, seed) in cases()
+        .into_iter()
+        .flat_map(|c| (0..6).map(move |s| (c, s)))
+    {
+        // A long text has more paths than there are sequences.
+        let limit = if case.budget.exact() { 4 } else { 40 };
+        for generation in [greedy(limit), drawn(limit, 1.0, seed)] {
             let (want, new_tokens) = two_turns(&mut engine(case, seed), &generation);
             for kind in [Kind::Right, Kind::Wrong, Kind::Random(seed as u32)] {
                 let mut drafting = engine(case, seed);
@@ -220,15 +234,13 @@ fn any_draft_leaves_the_text_as_it_is() {
                     Kind::Wrong => assert_eq!(drafted.accepted, 0, "{context}"),
                     Kind::Random(_) => assert!(drafted.accepted <= drafted.proposed),
                 }
-                if kind == Kind::Right && case.batch > 3 {
-                    let (few, many) = (decodes(&got[0]), decodes(&want[0]));
-                    assert!(few <= many, "{context}: {few} batches instead of {many}");
-                    saved += many - few;
+                if kind == Kind::Right {
+                    saved += decodes(&want[0]) as isize - decodes(&got[0]) as isize;
                 }
             }
         }
     }
-    assert!(saved > 1000, "{saved} batches saved");
+    assert!(saved > 500, "{saved} batches saved");
 }
 
 #[test]
@@ -244,7 +256,10 @@ fn a_right_draft_is_evaluated_in_one_batch() {
         assert_eq!((want.spent[0].tokens, want.spent[0].decodes), (25, 25));
         // 24 bytes are drafted after the first; the last is not trusted to end a token.
         let spent = got.spent[0];
-        assert!(spent.decodes <= 4 && spent.tokens <= 26, "{alphabet:?}: {spent:?}");
+        assert!(
+            spent.decodes <= 4 && spent.tokens <= 26,
+            "{alphabet:?}: {spent:?}"
+        );
     }
 }
 
@@ -262,7 +277,10 @@ fn what_repeats_is_looked_up() {
         let mut drafting = make();
         drafting.draft_with(Some(Box::new(Lookup::new())));
         let got = ask(&mut drafting, &prompt, &greedy(60));
-        assert_eq!(said(std::slice::from_ref(&got)), said(std::slice::from_ref(&want)));
+        assert_eq!(
+            said(std::slice::from_ref(&got)),
+            said(std::slice::from_ref(&want))
+        );
         saved += got.drafted.accepted;
     }
     assert!(saved > 100, "{saved} bytes");
@@ -299,11 +317,13 @@ fn an_answer_cancelled_in_the_middle_of_a_draft_leaves_the_member_usable() {
             "ab c",
             &greedy(20),
         );
-        for cancelled_at in 2..12 {
+        let mut cancelled = 0;
+        for cancelled_at in 1..8 {
             let cancel = Arc::new(AtomicBool::new(false));
-            let (flag, count) = (Arc::clone(&cancel), Arc::new(AtomicUsize::new(0)));
+            let count = Arc::new(AtomicUsize::new(0));
+            let (flag, counted) = (Arc::clone(&cancel), Arc::clone(&count));
             let hook = move |_: usize, _: &[Entry]| {
-                if count.fetch_add(1, Ordering::Relaxed) + 1 == cancelled_at {
+                if counted.fetch_add(1, Ordering::Relaxed) + 1 == cancelled_at {
                     flag.store(true, Ordering::Relaxed);
                 }
                 Ok(())
@@ -316,13 +336,22 @@ fn an_answer_cancelled_in_the_middle_of_a_draft_leaves_the_member_usable() {
             };
             set(&mut engine, fusion);
             engine.draft_with(Oracle::boxed(&want.text, Kind::Right));
+            count.store(100, Ordering::Relaxed);
             read(&mut engine, "ab c");
+            count.store(0, Ordering::Relaxed);
             let first = answer(&mut engine, &greedy(20));
             assert!(want.text.starts_with(&first.text));
+            cancelled += usize::from(first.finish == Finish::Cancelled);
             engine.clear().unwrap();
             let second = ask(&mut engine, "ab c", &greedy(20));
-            assert_eq!(said(&[second]), said(std::slice::from_ref(&want)), "at {cancelled_at}");
+            // What the prior learnt of the first answer stays: the skipped mass may differ.
+            assert_eq!(
+                (&second.text, second.finish, second.tokens),
+                (&want.text, want.finish, want.tokens),
+                "at {cancelled_at}"
+            );
         }
+        assert!(cancelled > 1, "{alphabet:?}: {cancelled} cancelled");
     }
 }
 
@@ -350,7 +379,9 @@ fn nothing_that_was_drafted_is_left_in_the_cache() {
         let text = b"abcab abcab bca";
         let before = member.cells_in_use();
         let drafted = b"abcab abcab abc";
-        branches.prefetch(&cover, &mut member, &sorted, drafted, 12).unwrap();
+        branches
+            .prefetch(&cover, &mut member, &sorted, drafted, 12)
+            .unwrap();
         let with_draft = member.cells_in_use();
         assert!(with_draft > before + 3);
         for (i, &byte) in text.iter().enumerate() {
@@ -358,13 +389,20 @@ fn nothing_that_was_drafted_is_left_in_the_cache() {
             if i == 3 {
                 // In the middle, another: nothing of it twice.
                 let ahead = &drafted[4..];
-                branches.prefetch(&cover, &mut member, &sorted, ahead, ahead.len()).unwrap();
+                branches
+                    .prefetch(&cover, &mut member, &sorted, ahead, ahead.len())
+                    .unwrap();
             }
         }
         // The text left the draft.
         let held = member.cells_in_use();
-        assert!(held <= 1 + cover.resident_tokens() as usize, "seed {seed}: {held}");
-        branches.prefetch(&cover, &mut member, &sorted, b"abc abc", 6).unwrap();
+        assert!(
+            held <= 1 + cover.resident_tokens() as usize,
+            "seed {seed}: {held}"
+        );
+        branches
+            .prefetch(&cover, &mut member, &sorted, b"abc abc", 6)
+            .unwrap();
         let tokens = branches.commit(&mut cover, &mut member).unwrap();
         assert_eq!(member.cells_in_use(), 1 + tokens.len());
         for seq in 1..64 {

@@ -5,8 +5,8 @@
 
 mod answers;
 mod continuations;
-mod drafts;
 mod conversation;
+mod drafts;
 mod evidence;
 mod failures;
 mod judging;

@@ -76,7 +76,10 @@ impl Prefetch {
             return false;
         };
         let fits = self.seq.is_some()
-            && self.tokens.get(n..).is_some_and(|rest| tokens.starts_with(rest))
+            && self
+                .tokens
+                .get(n..)
+                .is_some_and(|rest| tokens.starts_with(rest))
             && self.is_beyond_base(paths, path, &self.tokens[..n]);
         if fits {
             self.tokens.drain(..n);
@@ -149,9 +152,15 @@ impl Branches {
         });
         let least = least.count().saturating_sub(known);
         // The last token may only look like one because the bytes end there.
-        let most = tokens.len().saturating_sub(1).min(MOST).saturating_sub(known);
+        let most = tokens
+            .len()
+            .saturating_sub(1)
+            .min(MOST)
+            .saturating_sub(known);
         let used = self.base + cover.resident_tokens() + known as u32;
-        let room = limits.context.saturating_sub(used + reserve(limits.context));
+        let room = limits
+            .context
+            .saturating_sub(used + reserve(limits.context));
         let most = most
             .min(room as usize)
             .min(limits.batch as usize)
@@ -190,12 +199,13 @@ impl Branches {
         };
         let start = member.seq_len(seq);
         self.batch.clear();
-        self.batch.extend(tokens.iter().zip(start..).map(|(&token, pos)| Entry {
-            token,
-            pos,
-            seq,
-            output: true,
-        }));
+        self.batch
+            .extend(tokens.iter().zip(start..).map(|(&token, pos)| Entry {
+                token,
+                pos,
+                seq,
+                output: true,
+            }));
         let result = member.decode(&self.batch);
         self.batch.clear();
         result?;
@@ -213,11 +223,7 @@ impl Branches {
     }
 
     /// The text has grown: what is kept goes if the draft was wrong, or is used up.
-    pub(super) fn follow(
-        &mut self,
-        member: &mut dyn Member,
-        byte: u8,
-    ) -> Result<(), BackendError> {
+    pub(super) fn follow(&mut self, member: &mut dyn Member, byte: u8) -> Result<(), BackendError> {
         if self.prefetch.seq.is_some() && !self.prefetch.follow(byte) {
             return self.forget(member);
         }

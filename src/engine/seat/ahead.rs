@@ -11,7 +11,10 @@ impl Seat {
         match self.alphabet {
             Alphabet::Bytes => {
                 let first = u8::try_from(draft.symbol).ok();
-                let ahead: Vec<u8> = first.into_iter().chain(draft.ahead.iter().copied()).collect();
+                let ahead: Vec<u8> = first
+                    .into_iter()
+                    .chain(draft.ahead.iter().copied())
+                    .collect();
                 self.branches.prefetch(
                     &self.cover,
                     &mut self.member,
@@ -47,12 +50,13 @@ impl Seat {
         self.ahead.extend(all);
         self.batch.clear();
         let start = self.member.seq_len(TRUNK);
-        self.batch.extend(self.ahead.iter().zip(start..).map(|(&token, pos)| Entry {
-            token,
-            pos,
-            seq: TRUNK,
-            output: true,
-        }));
+        self.batch
+            .extend(self.ahead.iter().zip(start..).map(|(&token, pos)| Entry {
+                token,
+                pos,
+                seq: TRUNK,
+                output: true,
+            }));
         match self.member.decode(&self.batch) {
             Ok(()) => Ok(()),
             Err(error) => {
