@@ -259,8 +259,8 @@ pub struct DraftArgs {
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum DraftName {
-    #[default]
     Auto,
+    #[default]
     Off,
 }
 

@@ -10,15 +10,15 @@ use std::collections::HashMap;
 /// a single one. The longer a repetition already is, the likelier it goes on, so the chance that it
 /// breaks off at the next byte is estimated apart for several lengths: a beta prior, and what this
 /// session's answers did. They are counted whether or not anything was drafted. A draft is made, as long
-/// as possible, if at least [`WORTH`] of its bytes are expected to be said.
+/// as possible, if at least `WORTH` of its bytes are expected to be said.
 ///
 /// The idea is prompt lookup decoding (Saxena, 2023), the estimate that of a PPM compressor's escapes.
 #[derive(Debug, Default)]
 pub struct Lookup {
     text: Vec<u8>,
-    /// The last [`KEY`] bytes, as a number.
+    /// The last `KEY` bytes, as a number.
     key: u64,
-    /// Where each stretch of [`KEY`] bytes ended last.
+    /// Where each stretch of `KEY` bytes ended last.
     ends: HashMap<u64, usize>,
     /// The byte of `text` that is expected next, and how many bytes before it agree with the last said.
     following: Option<(usize, usize)>,
