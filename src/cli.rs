@@ -254,6 +254,23 @@ pub struct SampleArgs {
     pub stop: Vec<String>,
 }
 
+/// Whether tokens are evaluated ahead.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Sampling")]
+pub struct DraftArgs {
+    /// Where the text repeats itself, evaluate several tokens at once; what is said follows the same
+    /// distribution
+    #[arg(long, value_enum, default_value_t, env = "PACKLLM_DRAFT")]
+    pub draft: DraftName,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum DraftName {
+    Auto,
+    #[default]
+    Off,
+}
+
 /// The text to work on.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Prompt")]
@@ -293,6 +310,8 @@ pub struct RunArgs {
     pub fusion: FusionArgs,
     #[command(flatten)]
     pub sample: SampleArgs,
+    #[command(flatten)]
+    pub draft: DraftArgs,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
@@ -331,6 +350,8 @@ pub struct ChatArgs {
     pub fusion: FusionArgs,
     #[command(flatten)]
     pub sample: SampleArgs,
+    #[command(flatten)]
+    pub draft: DraftArgs,
 }
 
 /// What a conversation does when the smallest context is full.

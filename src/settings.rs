@@ -1,11 +1,13 @@
 //! From what was typed to what is true: defaults < manifest < environment < flags, validated.
 
 use crate::app::App;
-use crate::cli::{CacheName, FlashAttention, FusionArgs, PackArgs, SampleArgs, VocabName};
+use crate::cli::{
+    CacheName, DraftArgs, DraftName, FlashAttention, FusionArgs, PackArgs, SampleArgs, VocabName,
+};
 use anyhow::{Context, Result, bail};
 use packllm::backend::llama::{CacheType, LoadOptions, Watch};
 use packllm::backend::offload::Offload;
-use packllm::engine::{Fusion, Generation};
+use packllm::engine::{Drafter, Fusion, Generation, Lookup};
 use packllm::mix::Mix;
 use packllm::pack::{self, Manifest};
 use packllm::sample::Params;
@@ -327,9 +329,9 @@ fn load_options(
     };
     let sequences = match fusion.alphabet {
         Some(Alphabet::Tokens | Alphabet::Mined) => 2,
-        // Heads, as many forks on trial, the trunk and one to come to rest in.
+        // Heads, as many forks on trial, the trunk, one to come to rest in and one for drafts.
         _ if fusion.budget.exact() => MAX_SEQUENCES,
-        _ => 2 * fusion.budget.heads + 2,
+        _ => 2 * fusion.budget.heads + 3,
     };
     Ok(LoadOptions {
         path: path.to_owned(),
@@ -420,6 +422,14 @@ pub fn generation(typed: &SampleArgs) -> Result<Generation> {
         sampling,
         stops: typed.stop.clone(),
     })
+}
+
+/// Who drafts answers; None: nobody.
+pub fn drafter(typed: DraftArgs) -> Option<Box<dyn Drafter>> {
+    match typed.draft {
+        DraftName::Auto => Some(Box::new(Lookup::new())),
+        DraftName::Off => None,
+    }
 }
 
 /// Short enough to be typed again.

@@ -56,6 +56,8 @@ pub struct FakeMember {
     description: Description,
     ledger: Ledger,
     sequences: Vec<Vec<Token>>,
+    /// The cell of each of their tokens, shared by copies.
+    cells: Vec<Vec<Arc<()>>>,
     rows: Vec<Option<Vec<f32>>>,
     decodes: usize,
 }
@@ -76,6 +78,7 @@ impl FakeMember {
         Self {
             vocab: Arc::new(vocab),
             sequences: vec![Vec::new(); options.limits.sequences as usize],
+            cells: vec![Vec::new(); options.limits.sequences as usize],
             ledger,
             description,
             options,
@@ -98,6 +101,14 @@ impl FakeMember {
             builder.push(b"<end>", TokenKind::End);
         }
         builder.build(special)
+    }
+
+    /// Cells of the cache that some sequence holds: what several share counts once.
+    #[must_use]
+    pub fn cells_in_use(&self) -> usize {
+        let shares = |cell: &Arc<()>| 1.0 / Arc::strong_count(cell) as f64;
+        let cells = self.cells.iter().flatten();
+        cells.map(shares).sum::<f64>().round() as usize
     }
 
     /// The rule: logits after `tokens`.
@@ -168,8 +179,7 @@ impl Member for FakeMember {
                 log: "told to fail".into(),
             });
         }
-        let held: usize = self.sequences.iter().map(Vec::len).max().unwrap_or(0);
-        if held + batch.len() > self.options.limits.context as usize {
+        if self.cells_in_use() + batch.len() > self.options.limits.context as usize {
             return Err(BackendError::ContextFull {
                 context: self.options.limits.context,
             });
@@ -178,6 +188,7 @@ impl Member for FakeMember {
         self.rows.clear();
         for entry in batch {
             self.sequences[entry.seq as usize].push(entry.token);
+            self.cells[entry.seq as usize].push(Arc::default());
             let row = entry
                 .output
                 .then(|| self.rule(&self.sequences[entry.seq as usize]));
@@ -203,12 +214,14 @@ impl Member for FakeMember {
     fn seq_copy(&mut self, from: SeqId, to: SeqId, len: u32) -> Result<(), BackendError> {
         self.ledger.copy(from, to, len)?;
         self.sequences[to as usize] = self.sequences[from as usize][..len as usize].to_vec();
+        self.cells[to as usize] = self.cells[from as usize][..len as usize].to_vec();
         Ok(())
     }
 
     fn seq_truncate(&mut self, seq: SeqId, len: u32) -> Result<(), BackendError> {
         self.ledger.truncate(seq, len)?;
         self.sequences[seq as usize].truncate(len as usize);
+        self.cells[seq as usize].truncate(len as usize);
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! The commands that measure: weigh, score, eval, align, bench.
 
-use super::{FusionArgs, FusionNumbers, PackArgs, PromptArgs, VocabName};
+use super::{DraftArgs, FusionArgs, FusionNumbers, PackArgs, PromptArgs, VocabName};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -162,7 +162,9 @@ pub struct BenchArgs {
     /// Tokens to generate
     #[arg(short = 'n', long, value_name = "N", default_value_t = 64)]
     pub predict: usize,
-    /// Pairs of a fused answer and its replay
+    #[command(flatten)]
+    pub draft: DraftArgs,
+    /// Pairs of a fused answer and its replay, and of answers with drafts and without
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub pairs: usize,
     /// Print one JSON document

@@ -4,6 +4,8 @@
 //! answer divided by the time of a replay of the very same batches, interleaved in one process, the
 //! median of the pairs, minus 1.
 
+mod drafting;
+
 use super::run::milliseconds;
 use super::session::Session;
 use crate::app::App;
@@ -43,6 +45,7 @@ struct Together {
     prompt_overhead: f64,
     decode_overhead: f64,
     batch_tokens: Vec<usize>,
+    drafting: Option<drafting::Drafting>,
 }
 
 pub fn run(app: &App, args: &BenchArgs) -> Result<ExitCode> {
@@ -207,6 +210,7 @@ fn together(app: &App, args: &BenchArgs, plan: &PackPlan) -> Result<Together> {
         prompt_overhead,
         decode_overhead,
         batch_tokens,
+        drafting: drafting::measure(app, args, engine, wish)?,
     })
 }
 
@@ -271,6 +275,9 @@ fn write_table(out: &mut impl Write, members: &[Alone], pack: &Together) -> Resu
         "overhead over a replay of the same batches: {:+.3} (prompt {:+.3}, answer {:+.3})",
         pack.overhead, pack.prompt_overhead, pack.decode_overhead
     )?;
+    if let Some(drafting) = &pack.drafting {
+        writeln!(out, "{drafting}")?;
+    }
     Ok(())
 }
 
@@ -304,6 +311,7 @@ fn document(members: &[Alone], pack: &Together) -> Value {
             "completion_tokens": answer.tokens,
             "evaluations": answer.spent.iter().map(|s| s.tokens).collect::<Vec<_>>(),
             "replayed_tokens": pack.batch_tokens,
+            "drafting": pack.drafting.as_ref().map(drafting::Drafting::document),
         },
     })
 }

@@ -22,6 +22,7 @@ pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
     }
     let plan = settings::plan(app, &args.pack, &args.fusion)?;
     let mut session = Session::open(app, &plan, args.prompt.raw)?;
+    session.engine.draft_with(settings::drafter(args.draft));
     generation.stops.extend(session.stops());
     let wish = session.engine.wish_for(&plan.fusion.method);
     let read = if args.prompt.raw {
@@ -135,6 +136,10 @@ fn document(
             "prompt_ms": milliseconds(read.time),
             "predicted_ms": milliseconds(answer.time),
             "tokens_per_second": per_second(answer),
+        },
+        "draft": {
+            "proposed": answer.drafted.proposed,
+            "accepted": answer.drafted.accepted,
         },
         "skipped_mass": answer.skipped_mass,
         "seed": seed,

@@ -1,5 +1,6 @@
 //! Generation: mix, pick, advance, until the answer ends.
 
+use super::draft::{Drafted, Drafting};
 use super::seat::Standing;
 use super::worker::{Command, Reply};
 use super::{Engine, EngineError, Spent};
@@ -74,6 +75,8 @@ pub struct Answer {
     pub mix_time: Duration,
     /// Symbols picked.
     pub steps: usize,
+    /// How good the drafts were.
+    pub drafted: Drafted,
 }
 
 /// Cells of context that stay free for forks: tokens.
@@ -98,7 +101,11 @@ impl Engine {
         let mut run = Run::new(self, generation)?;
         let before = self.spent()?;
         let start = Instant::now();
-        let finish = match run.generate(self, sink) {
+        let mut drafting = Drafting::new(self.drafter.take(), &self.prompt_text);
+        let result = run.generate(self, &mut drafting, sink);
+        let drafted = drafting.drafted;
+        self.drafter = drafting.finish();
+        let finish = match result {
             Err(EngineError::Cancelled) => Finish::Cancelled,
             // The margin is there to prevent it; if it comes to that, the answer is cut, not lost.
             Err(EngineError::Member {
@@ -137,6 +144,7 @@ impl Engine {
             time,
             mix_time: run.mix_time,
             steps: run.steps,
+            drafted,
         })
     }
 }
@@ -208,6 +216,7 @@ impl Run {
     fn generate(
         &mut self,
         engine: &Engine,
+        drafting: &mut Drafting,
         sink: &mut dyn FnMut(Event<'_>),
     ) -> Result<Finish, EngineError> {
         if self.limit == 0 {
@@ -224,12 +233,28 @@ impl Run {
             if self.say(symbol, sink) {
                 return Ok(Finish::Stop);
             }
+            self.draft(engine, drafting, symbol)?;
             self.exchange(engine, |row| Command::Advance(symbol as u32, row))?;
             if self.symbols.utf8.is_boundary() && (self.over_limit() || self.out_of_context(engine))
             {
                 return Ok(Finish::Length);
             }
         }
+    }
+
+    /// Lets every active member evaluate what is expected after `symbol`, if anything is.
+    fn draft(
+        &self,
+        engine: &Engine,
+        drafting: &mut Drafting,
+        symbol: usize,
+    ) -> Result<(), EngineError> {
+        let mut one = [0];
+        let bytes = self.symbols.bytes(&self.symbols.vocab, symbol, &mut one);
+        if let Some(draft) = drafting.grow(symbol as u32, bytes) {
+            engine.some(&self.active, |_| Command::Draft(draft.clone()))?;
+        }
+        Ok(())
     }
 
     /// Sends every active member a command with its row to be filled, and takes the rows back.

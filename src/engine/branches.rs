@@ -2,6 +2,9 @@
 
 use crate::backend::{BackendError, Entry, Member, SeqId, TRUNK, Token};
 use crate::vocab::cover::{Cover, PathId, Plan, Resting};
+use prefetch::Prefetch;
+
+pub(super) mod prefetch;
 
 /// Hands out sequences and evaluates what a [`Cover`] wants. Sequence [`TRUNK`] holds the committed
 /// tokens; every head has one of the others.
@@ -13,8 +16,18 @@ pub struct Branches {
     /// The last of them, evaluated again if the path without tokens is wanted back.
     last: Token,
     batch: Vec<Entry>,
-    /// Where each plan's row of logits is in the batch.
-    rows: Vec<(Plan, SeqId, usize)>,
+    /// Where each plan's row of logits is.
+    rows: Vec<(Plan, SeqId, Row)>,
+    prefetch: Prefetch,
+}
+
+/// Where a row of logits is.
+#[derive(Debug, Clone, Copy)]
+enum Row {
+    /// In the batch.
+    Batch(usize),
+    /// Among those that a draft brought.
+    Kept(usize),
 }
 
 impl Branches {
@@ -29,6 +42,7 @@ impl Branches {
             last: 0,
             batch: Vec::new(),
             rows: Vec::new(),
+            prefetch: Prefetch::default(),
         }
     }
 
@@ -45,10 +59,11 @@ impl Branches {
         row: usize,
         before: Option<u8>,
     ) -> Result<(), BackendError> {
+        self.forget(member)?;
         self.release(cover, member)?;
         self.base = member.seq_len(TRUNK);
         self.last = last;
-        let seq = self.take()?;
+        let seq = self.take(member)?;
         member.seq_copy(TRUNK, seq, self.base)?;
         let begun = member
             .logits(row)
@@ -60,7 +75,11 @@ impl Branches {
         begun
     }
 
-    fn take(&mut self) -> Result<SeqId, BackendError> {
+    /// A free sequence. What a draft brought gives way.
+    fn take(&mut self, member: &mut dyn Member) -> Result<SeqId, BackendError> {
+        if self.free.is_empty() {
+            self.forget(member)?;
+        }
         self.free
             .pop()
             .ok_or_else(|| BackendError::Refused("no free sequence for another head".into()))
@@ -100,10 +119,12 @@ impl Branches {
             self.evaluate(cover, member, vec![plan])?;
         }
         cover.finish(None);
+        self.follow(member, byte)?;
         self.release(cover, member)
     }
 
-    /// What the cover wants and there are sequences for.
+    /// What the cover wants and there are sequences for: the same whether or not one of them holds
+    /// what a draft brought.
     fn wanted(
         &mut self,
         cover: &mut Cover,
@@ -113,11 +134,12 @@ impl Branches {
             // It leaves nothing out: without a free sequence it is an error instead.
             return Ok(cover.wanted(usize::MAX));
         }
-        if self.free.is_empty() {
+        let lent = usize::from(self.prefetch.seq().is_some());
+        if self.free.is_empty() && lent == 0 {
             cover.make_room();
             self.release(cover, member)?;
         }
-        Ok(cover.wanted(self.free.len()))
+        Ok(cover.wanted(self.free.len() + lent))
     }
 
     /// Evaluates plans, in as few batches as the member's limits allow, and admits them. After a
@@ -150,10 +172,17 @@ impl Branches {
             if full {
                 self.flush(cover, member)?;
             }
-            let seq = self.take()?;
-            let place = member
-                .seq_copy(plan.from, seq, start)
-                .and_then(|()| self.append(member, &plan.tokens, seq, start));
+            let seq = self.take(member)?;
+            let kept = self.prefetch.find(cover.paths(), plan.path);
+            let place = match kept.zip(self.prefetch.seq()) {
+                Some((i, from)) => member
+                    .seq_copy(from, seq, self.base + self.prefetch.len_at(i))
+                    .map(|()| Row::Kept(i)),
+                None => member
+                    .seq_copy(plan.from, seq, start)
+                    .and_then(|()| self.append(member, &plan.tokens, seq, start))
+                    .map(Row::Batch),
+            };
             if place.is_err() {
                 self.give_back(member, seq)?;
             }
@@ -181,7 +210,7 @@ impl Branches {
         };
         for first in (0..ahead).step_by(most) {
             let chunk: Vec<Entry> = (first..ahead.min(first + most)).map(entry).collect();
-            member.decode(&chunk)?;
+            self.decode(member, &chunk)?;
         }
         self.batch.extend((ahead..tokens.len()).map(entry));
         Ok(self.batch.len() - 1)
@@ -197,16 +226,20 @@ impl Branches {
     }
 
     fn flush(&mut self, cover: &mut Cover, member: &mut dyn Member) -> Result<(), BackendError> {
-        if self.batch.is_empty() {
-            return Ok(());
-        }
-        let mut result = member.decode(&self.batch);
+        let batch = std::mem::take(&mut self.batch);
+        let mut result = match batch.is_empty() {
+            true => Ok(()),
+            false => self.decode(member, &batch),
+        };
+        self.batch = batch;
         self.batch.clear();
         for (plan, seq, row) in self.rows.drain(..) {
             if result.is_ok() {
-                result = member
-                    .logits(row)
-                    .and_then(|logits| cover.admit(&plan, seq, logits));
+                let logits = match row {
+                    Row::Batch(i) => member.logits(i),
+                    Row::Kept(i) => Ok(self.prefetch.row(i)),
+                };
+                result = logits.and_then(|logits| cover.admit(&plan, seq, logits));
             }
             if result.is_err() {
                 // The sequence was made for nothing.
@@ -215,6 +248,17 @@ impl Branches {
             }
         }
         result
+    }
+
+    /// Evaluates what the cover wants. What a draft brought makes room for it.
+    fn decode(&mut self, member: &mut dyn Member, batch: &[Entry]) -> Result<(), BackendError> {
+        match member.decode(batch) {
+            Err(BackendError::ContextFull { .. }) if self.prefetch.seq().is_some() => {
+                self.forget(member)?;
+                member.decode(batch)
+            }
+            result => result,
+        }
     }
 
     fn give_back(&mut self, member: &mut dyn Member, seq: SeqId) -> Result<(), BackendError> {
@@ -232,12 +276,13 @@ impl Branches {
         cover: &mut Cover,
         member: &mut dyn Member,
     ) -> Result<Vec<Token>, BackendError> {
+        self.forget(member)?;
         let tokens = match cover.resting() {
             None => Vec::new(),
             Some(Resting::Head(seq, path)) => self.join(cover, member, seq, path)?,
             Some(Resting::Plan(mut plan)) => {
                 let start = self.locate(&mut plan);
-                let seq = self.take()?;
+                let seq = self.take(member)?;
                 let joined = member
                     .seq_copy(plan.from, seq, start)
                     .and_then(|()| self.append(member, &plan.tokens, seq, start))
@@ -262,6 +307,7 @@ impl Branches {
         member: &mut dyn Member,
     ) -> Result<(), BackendError> {
         cover.end();
+        self.forget(member)?;
         self.release(cover, member)
     }
 

@@ -119,6 +119,8 @@ impl Engine {
             lambda: vec![1.0 / n as f64; n],
             scores: vec![Scores::default(); n],
             prompt_tokens: vec![0; n],
+            prompt_text: Vec::new(),
+            drafter: None,
             cancel,
         };
         engine.configure(Fusion::default(), vec![true; n])?;

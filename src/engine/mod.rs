@@ -10,6 +10,7 @@
 mod answer;
 pub mod branches;
 mod chain;
+mod draft;
 mod error;
 mod evidence;
 mod fusion;
@@ -24,6 +25,7 @@ mod view;
 mod worker;
 
 pub use answer::{Answer, Event, Finish, Generation};
+pub use draft::{Drafted, Drafter, Lookup};
 pub use error::EngineError;
 pub use fusion::Fusion;
 pub use load::{MemberInfo, MemberSpec};
@@ -63,6 +65,9 @@ pub struct Engine {
     scores: Vec<Scores>,
     /// Tokens of the last prompt, member by member.
     prompt_tokens: Vec<usize>,
+    /// What the last prompt says, for drafts.
+    prompt_text: Vec<u8>,
+    drafter: Option<Box<dyn Drafter>>,
     cancel: Arc<AtomicBool>,
 }
 
@@ -164,6 +169,11 @@ impl Engine {
         }
     }
 
+    /// Drafts answers from now on, or no longer. The text stays the same; see [`Drafter`].
+    pub fn draft_with(&mut self, drafter: Option<Box<dyn Drafter>>) {
+        self.drafter = drafter;
+    }
+
     /// Forgets everything read, said and scored.
     ///
     /// # Errors
@@ -181,6 +191,9 @@ impl Engine {
     /// [`EngineError::TooLong`], which says by how much; [`EngineError::Empty`].
     pub fn prepare(&mut self, prompts: Vec<Prompt>) -> Result<Prepared, EngineError> {
         let closed = prompts.iter().all(|p| p.ending == Ending::Closed);
+        self.prompt_text.clear();
+        let said = prompts.first().into_iter().flat_map(|p| &p.segments);
+        said.for_each(|s| self.prompt_text.extend_from_slice(s.text.as_bytes()));
         let replies = match self.alphabet {
             Alphabet::Mined => self.prepare_mined(prompts)?,
             Alphabet::Tokens | Alphabet::Bytes => self.prepare_each(prompts)?,

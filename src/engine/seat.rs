@@ -2,6 +2,7 @@
 
 use super::branches::Branches;
 use super::chain::{Chain, Scores, push_scored};
+use super::draft::Draft;
 use super::meter::Metered;
 use super::prompt::{Ending, Place, Prompt, Reading, Start, Trunk, read, start_token};
 use super::view::{Lens, View};
@@ -9,9 +10,11 @@ use crate::backend::{BackendError, Entry, Member, TRUNK, Token, TokenKind};
 use crate::vocab::cover::{Budget, Cover};
 use crate::vocab::sorted::SortedVocab;
 use crate::vocab::{Alphabet, SYMBOLS};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+mod ahead;
 mod continuations;
 
 pub(super) use continuations::Continuations;
@@ -75,6 +78,9 @@ pub(super) struct Seat {
     /// Alphabet of tokens: which row of the last batch predicts the next token, and tokens said.
     row: usize,
     said: u32,
+    /// Alphabet of tokens: what the trunk's sequence holds beyond the trunk, the first of them predicted
+    /// by `row` and each next by the row after.
+    ahead: VecDeque<Token>,
     batch: Vec<Entry>,
 }
 
@@ -94,6 +100,7 @@ impl Seat {
             read,
             row: 0,
             said: 0,
+            ahead: VecDeque::new(),
             batch: Vec::new(),
         }
     }
@@ -139,6 +146,7 @@ impl Seat {
     }
 
     fn cut_trunk(&mut self, len: usize) -> Result<(), BackendError> {
+        self.ahead.clear();
         self.member.seq_truncate(TRUNK, len as u32)?;
         self.trunk.tokens.truncate(len);
         Ok(())
@@ -309,17 +317,7 @@ impl Seat {
                 let token = self.view.token(symbol).ok_or_else(|| {
                     BackendError::Refused(format!("nothing stands for the shared token {symbol}"))
                 })?;
-                let pos = self.member.seq_len(TRUNK);
-                self.member.decode(&[Entry {
-                    token,
-                    pos,
-                    seq: TRUNK,
-                    output: true,
-                }])?;
-                self.trunk.tokens.push(token);
-                self.row = 0;
-                self.said += 1;
-                Ok(())
+                self.advance_token(token)
             }
         }
     }
@@ -348,6 +346,7 @@ impl Seat {
     /// stays at the prompt, and the next one evaluates the answer again.
     pub fn commit(&mut self) -> Result<usize, BackendError> {
         if self.alphabet.is_tokens() {
+            self.forget_ahead()?;
             return Ok(self.said as usize);
         }
         let said = self.standing().tokens as usize;

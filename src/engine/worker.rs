@@ -1,6 +1,7 @@
 //! One OS thread a member: commands in, replies out, joined on drop.
 
 use super::chain::Scores;
+use super::draft::Draft;
 use super::meter::{Metered, Operation, Spent};
 use super::prompt::{Prompt, Reading, Start};
 use super::seat::{Continuations, Seat, Standing, Wish};
@@ -40,6 +41,8 @@ pub(super) enum Command {
     ContinueMapped(Arc<Vec<Vec<Token>>>, Wish),
     /// Predict the next symbol into this buffer: → `Predicted`.
     Predict(Vec<f64>),
+    /// Evaluate ahead what will probably be said.
+    Draft(Draft),
     /// Grow by a symbol, then predict into this buffer: → `Predicted`.
     Advance(u32, Vec<f64>),
     /// The answer is over: → `Committed`.
@@ -246,6 +249,10 @@ fn obey(seat: &mut Seat, command: Command) -> Result<Reply, BackendError> {
         Command::Predict(mut row) => {
             seat.predict(&mut row)?;
             Reply::Predicted(row, seat.standing())
+        }
+        Command::Draft(draft) => {
+            seat.prefetch(&draft)?;
+            Reply::Done
         }
         Command::Advance(symbol, mut row) => {
             seat.advance(symbol)?;

@@ -44,6 +44,7 @@ fn the_document_has_every_field_of_the_contract() {
         "members",
         "usage",
         "timings",
+        "draft",
         "skipped_mass",
         "seed",
     ];
@@ -66,6 +67,38 @@ fn the_document_has_every_field_of_the_contract() {
         assert!(number(&document["timings"][field]) > 0.0, "{field}");
     }
     assert!((0.0..1.0).contains(&number(&document["skipped_mass"])));
+}
+
+#[test]
+fn text_that_repeats_itself_is_drafted_unless_that_is_off() {
+    let user = User::new();
+    let pack = pack(&user);
+    let document = |draft: &str| -> Value {
+        let more = [
+            "-p",
+            "The moon and the",
+            "--temp",
+            "0",
+            "-n",
+            "160",
+            "--json",
+            "--draft",
+            draft,
+        ];
+        user.json(&line("run", &pack, &more))
+    };
+    let drafted = |document: &Value, what: &str| document["draft"][what].as_u64().unwrap();
+    // Greedy text of models without sense runs in a loop.
+    let (auto, off) = (document("auto"), document("off"));
+    assert!(drafted(&auto, "accepted") > 60, "{}", auto["draft"]);
+    assert!(drafted(&auto, "accepted") <= drafted(&auto, "proposed"));
+    assert_eq!(
+        (drafted(&off, "accepted"), drafted(&off, "proposed")),
+        (0, 0)
+    );
+    // Kernels may differ in the last bits between shapes of batches, but not at once.
+    let text = |document: &Value| document["text"].as_str().unwrap()[..20].to_owned();
+    assert_eq!(text(&auto), text(&off));
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod answers;
 mod continuations;
 mod conversation;
+mod drafts;
 mod evidence;
 mod failures;
 mod judging;

@@ -25,7 +25,8 @@ use talk::Talk;
 pub fn run(app: &App, args: &ChatArgs) -> Result<ExitCode> {
     let generation = settings::generation(&args.sample)?;
     let plan = settings::plan(app, &args.pack, &args.fusion)?;
-    let session = Session::open(app, &plan, false)?;
+    let mut session = Session::open(app, &plan, false)?;
+    session.engine.draft_with(settings::drafter(args.draft));
     let names = session.engine.names();
     let folder = app.state.join("sessions");
     let words = editor::Words {

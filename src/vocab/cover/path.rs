@@ -3,7 +3,7 @@
 use crate::backend::Token;
 
 /// A path: a node of [`Paths`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct PathId(u32);
 
 impl PathId {

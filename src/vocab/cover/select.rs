@@ -99,6 +99,26 @@ impl Cover {
             .unwrap_or((crate::backend::TRUNK, 0))
     }
 
+    /// The heaviest head: its sequence, its path, and how many of the last bytes of x that does not
+    /// spell. None between [`Cover::end`] and [`Cover::begin`].
+    #[must_use]
+    pub fn heaviest(&self) -> Option<(SeqId, PathId, usize)> {
+        let heads = self.heads.iter();
+        let heaviest = heads.max_by(|a, b| a.share().total_cmp(&b.share()))?;
+        Some((heaviest.seq, heaviest.path, heaviest.at.depth()))
+    }
+
+    /// Tokens that the heads' paths hold together, at most: what one shares with the heaviest counts
+    /// once.
+    #[must_use]
+    pub fn resident_tokens(&self) -> u32 {
+        let Some((_, heaviest, _)) = self.heaviest() else {
+            return 0;
+        };
+        let own = |h: &Head| self.paths.len(h.path) - self.paths.common(h.path, heaviest);
+        self.paths.len(heaviest) + self.heads.iter().map(own).sum::<u32>()
+    }
+
     /// Gives up sequences in the middle of a step: the heads over the cap, and the dead but the one
     /// that holds most of the heaviest candidate. A step whose rescues die and lead to further ones
     /// may need more than there are.

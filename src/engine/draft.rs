@@ -1,0 +1,114 @@
+//! Drafting: guessing what an answer says next, so that every member evaluates several tokens at once.
+//!
+//! A draft is a *prefetch of logits* and nothing else. The coordinator sends the bytes it expects; every
+//! member evaluates its own tokens for them in one batch, in a KV sequence apart, and keeps the rows.
+//! Later, when a step wants the row after one of those tokens, it is there already. Which rows are
+//! wanted, how members are mixed and which symbol is drawn do not depend on drafts, so neither does the
+//! distribution of the text. Only the shape of the batches does, to which the kernels of llama.cpp are not
+//! indifferent in the last bits.
+//!
+//! All members prefetch at the same command. If each did when it next needs a row, the others would wait
+//! for one long batch after the other.
+
+mod lookup;
+
+pub use lookup::Lookup;
+
+use std::sync::Arc;
+
+/// Guesses how a text goes on.
+///
+/// A drafter must be a function of the text alone: batches, and so the last bits of a result, follow
+/// from what it says, and the same settings have to give the same answer.
+pub trait Drafter: Send {
+    /// An answer to a prompt begins. `text` is what the prompt says.
+    fn begin(&mut self, text: &[u8]);
+
+    /// The answer has grown by `byte`.
+    fn push(&mut self, byte: u8);
+
+    /// Writes what is expected to follow into the empty `ahead`. Returns how many bytes of it
+    /// are worth evaluating: at most all, 0 for no draft. The rest tells tokenizers where the last token ends.
+    fn propose(&mut self, ahead: &mut Vec<u8>) -> usize;
+}
+
+/// How good the drafts of an answer were: bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Drafted {
+    /// Bytes that were drafted.
+    pub proposed: usize,
+    /// Bytes of them that the answer said.
+    pub accepted: usize,
+}
+
+/// What a member is sent: the answer is about to grow by `symbol`, and perhaps by more.
+#[derive(Debug, Clone)]
+pub(super) struct Draft {
+    /// The symbol that was picked and not sent yet.
+    pub symbol: u32,
+    /// Bytes expected after it.
+    pub ahead: Arc<[u8]>,
+    /// How many of them are worth evaluating.
+    pub worth: usize,
+}
+
+/// The coordinator's side of an answer: when there is something to draft.
+pub(super) struct Drafting {
+    drafter: Option<Box<dyn Drafter>>,
+    ahead: Vec<u8>,
+    worth: usize,
+    /// Bytes of `ahead` that were said.
+    said: usize,
+    pub drafted: Drafted,
+}
+
+impl Drafting {
+    /// With nothing drafted yet. `text` is what the prompt says.
+    pub fn new(mut drafter: Option<Box<dyn Drafter>>, text: &[u8]) -> Self {
+        if let Some(drafter) = &mut drafter {
+            drafter.begin(text);
+        }
+        Self {
+            drafter,
+            ahead: Vec::new(),
+            worth: 0,
+            said: 0,
+            drafted: Drafted::default(),
+        }
+    }
+
+    /// Gives the drafter back.
+    pub fn finish(self) -> Option<Box<dyn Drafter>> {
+        self.drafter
+    }
+
+    /// The answer grows by `symbol`, which spells `bytes`. A draft if it leaves the last one, or uses it
+    /// up, and there is another.
+    pub fn grow(&mut self, symbol: u32, bytes: &[u8]) -> Option<Draft> {
+        let drafter = self.drafter.as_mut()?;
+        for &byte in bytes {
+            drafter.push(byte);
+            if self.said < self.worth && self.ahead[self.said] == byte {
+                self.said += 1;
+                self.drafted.accepted += 1;
+            } else {
+                (self.worth, self.said) = (0, 0);
+            }
+        }
+        if self.said < self.worth {
+            return None;
+        }
+        self.ahead.clear();
+        self.said = 0;
+        self.worth = drafter.propose(&mut self.ahead).min(self.ahead.len());
+        if self.worth == 0 {
+            return None;
+        }
+        self.drafted.proposed += self.worth;
+        Some(Draft {
+            symbol,
+            ahead: self.ahead.as_slice().into(),
+            worth: self.worth,
+        })
+    }
+}
