@@ -169,6 +169,9 @@ pub struct FusionArgs {
     /// uniform, top1, sim, opt, exact, adaptive, or NAME=WEIGHT,… [default: exact]
     #[arg(long, env = "PACKLLM_WEIGHTS")]
     pub weights: Option<String>,
+    /// Let `adaptive` follow the answer too while it is made; usually it teaches nothing
+    #[arg(long, env = "PACKLLM_FOLLOW_ANSWER")]
+    pub follow_answer: bool,
     #[command(flatten)]
     pub numbers: FusionNumbers,
 }

@@ -236,9 +236,15 @@ pub fn settle_fusion(manifest: &Manifest, typed: &FusionArgs, names: &[String]) 
             MAX_SEQUENCES / 2 - 4
         ));
     }
+    if typed.follow_answer && method != Method::Adaptive {
+        return usage(format!(
+            "--follow-answer is for --weights adaptive; the weights are {method}"
+        ));
+    }
     Ok(Fusion {
         alphabet,
         mix,
+        follow_answer: typed.follow_answer,
         method,
         tau: number("tau", numbers.tau, wish.tau, defaults.tau, 1e-6..=1e6)?,
         prior_bytes: number(

@@ -1,7 +1,8 @@
 //! `packllm score`: bits per byte of members and mixtures on held-out text.
 //!
 //! Every member is evaluated once over a text, for each alphabet, and its distributions are kept; all
-//! mixtures are computed from these. Weights come from the first part, losses from the rest.
+//! mixtures are computed from these. Weights come from the first part, losses from the rest; `adaptive` goes on to follow
+//! the rest while it is scored, as it would follow a user who goes on writing.
 
 mod show;
 mod text;
@@ -15,7 +16,8 @@ use anyhow::Result;
 use packllm::chat::speaker::plain_text;
 use packllm::engine::{Ending, Engine, EngineError, Fusion, MemberInfo, Place, Wish};
 use packllm::vocab::Alphabet;
-use packllm::weight::{Evidence, Mixture};
+use packllm::mix::Mix;
+use packllm::weight::{self, Evidence, Method, Mixture};
 use serde::Serialize;
 use std::io::Write;
 use std::process::ExitCode;
@@ -145,11 +147,16 @@ fn measure(
                     return Err(EngineError::Cancelled.into());
                 }
                 let lambda = engine.weights(method, mix, &first)?.lambda;
+                let bits_per_byte = if *method == Method::Adaptive {
+                    following(engine, mix, &lambda, &second)?
+                } else {
+                    mixture.bits_per_byte(&lambda)?
+                };
                 measured.mixtures.push(MixtureRow {
                     vocab: engine.alphabet().name(),
                     mix: mix.to_string(),
                     weights: method.to_string(),
-                    bits_per_byte: mixture.bits_per_byte(&lambda)?,
+                    bits_per_byte,
                     evaluations_per_token: reading.evaluations(|k| lambda[k] > 0.0),
                     lambda,
                 });
@@ -157,6 +164,24 @@ fn measure(
         }
     }
     Ok(measured)
+}
+
+/// Bits per byte where weights begin at `lambda` and follow the text, each symbol predicted with those before it. A
+/// member that was dropped stays out.
+fn following(engine: &Engine, mix: Mix, lambda: &[f64], text: &Evidence) -> Result<f64> {
+    let present: Vec<usize> = (0..lambda.len()).filter(|&k| lambda[k] > 0.0).collect();
+    let text = Evidence {
+        members: present.iter().map(|&k| text.members[k].clone()).collect(),
+        ..text.clone()
+    };
+    let lambda = present.iter().map(|&k| lambda[k]).collect();
+    let options = weight::Options {
+        mix,
+        ..engine.fusion().weighing()
+    };
+    let course = weight::follow(lambda, &text, &options)?;
+    let nats: f64 = course.nats.iter().sum();
+    Ok(nats / std::f64::consts::LN_2 / text.bytes as f64)
 }
 
 /// Tokenises a text for every member; returns how many tokens that is.

@@ -8,6 +8,7 @@ use crate::backend::{BackendError, TokenKind, Vocab};
 use crate::mix::{self, Mixer};
 use crate::sample::{Params, Sampler, StopStrings, Utf8State, Utf8Stream};
 use crate::vocab::{Alphabet, END};
+use crate::weight::{Adaptive, Method};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -133,9 +134,11 @@ impl Engine {
         }
         let skipped = active
             .iter()
-            .map(|&k| self.lambda[k] * run.standings[k].skipped_mass);
+            .map(|&k| self.lambda[k] * run.standings[k].skipped_mass)
+            .sum();
+        self.lambda.clone_from(&run.lambda);
         Ok(Answer {
-            skipped_mass: skipped.sum(),
+            skipped_mass: skipped,
             text: run.text,
             finish,
             tokens: member_tokens[run.lead],
@@ -157,6 +160,9 @@ struct Run {
     lead: usize,
     limit: usize,
     mixer: Mixer,
+    lambda: Vec<f64>,
+    /// Where the weights follow the answer.
+    follower: Option<Follower>,
     sampler: Sampler,
     stops: StopStrings,
     /// What each member predicts: ln p by symbol; empty for the dropped.
@@ -198,6 +204,8 @@ impl Run {
             active,
             lead,
             limit: generation.limit.unwrap_or(usize::MAX),
+            lambda: engine.lambda.clone(),
+            follower: Follower::of(engine, &alphabet)?,
             mixed: vec![0.0; alphabet.size()],
             mixer: Mixer::new(engine.fusion.mix, engine.fusion.floor, alphabet)?,
             sampler,
@@ -281,6 +289,10 @@ impl Run {
             .mix(&self.rows, &engine.lambda, &engine.enders, &mut self.mixed)?;
         let symbols = &self.symbols;
         let picked = self.sampler.pick(&mut self.mixed, |s| symbols.allows(s));
+        if let (Some(follower), Some(symbol)) = (&mut self.follower, picked) {
+            follower.weights.see(&self.rows, &follower.alphabet, symbol)?;
+            self.lambda.copy_from_slice(follower.weights.lambda());
+        }
         self.mix_time += start.elapsed();
         self.steps += 1;
         Ok(picked.filter(|&s| !self.symbols.is_end(s)))
@@ -333,6 +345,25 @@ impl Run {
             let used = engine.prompt_tokens[k] + self.standings[k].tokens as usize;
             used + margin(context) >= context as usize
         })
+    }
+}
+
+/// Weights that learn from what is said.
+struct Follower {
+    weights: Adaptive,
+    alphabet: mix::Alphabet,
+}
+
+impl Follower {
+    fn of(engine: &Engine, alphabet: &mix::Alphabet) -> Result<Option<Self>, EngineError> {
+        if !engine.fusion.follow_answer || engine.fusion.method != Method::Adaptive {
+            return Ok(None);
+        }
+        let weights = Adaptive::new(engine.lambda.clone(), &engine.fusion.weighing())?;
+        Ok(Some(Self {
+            weights,
+            alphabet: alphabet.clone(),
+        }))
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Fusion {
     pub prior: Vec<f64>,
     /// How fast `adaptive` follows the text.
     pub rate: f64,
+    /// Whether `adaptive` also follows the answer while it is made.
+    pub follow_answer: bool,
     /// Members under this weight are not evaluated.
     pub drop: f64,
     /// How much of a cover is evaluated.
@@ -41,6 +43,7 @@ impl Default for Fusion {
             prior_bytes: weight::DEFAULT_PRIOR_BYTES,
             prior: Vec::new(),
             rate: weight::DEFAULT_RATE,
+            follow_answer: false,
             drop: weight::DEFAULT_DROP,
             budget: Budget::default(),
         }

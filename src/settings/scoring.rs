@@ -45,6 +45,7 @@ pub fn scoring(app: &App, typed: &ScoreArgs) -> Result<(PackPlan, Scoring)> {
         reference: None,
         mix: typed.mix.first().cloned(),
         weights: None,
+        follow_answer: false,
         numbers: typed.numbers.clone(),
     };
     let mut plan = plan(app, &typed.pack, &fusion)?;

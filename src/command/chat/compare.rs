@@ -172,6 +172,24 @@ impl Talk<'_> {
                 println!("  {:30} {weight:.3}   {bits:.3} bits per byte", member.name);
             }
         }
+        self.show_course();
         Ok(())
+    }
+
+    /// The weights turn by turn, if there was more than one.
+    fn show_course(&self) {
+        let standing = self.conversation.messages().len();
+        let course = self.course.iter().filter(|(at, _)| *at <= standing);
+        let course: Vec<&Vec<f64>> = course.map(|(_, lambda)| lambda).collect();
+        if course.len() < 2 {
+            return;
+        }
+        println!("their course, turn by turn:");
+        for (turn, lambda) in course.iter().enumerate() {
+            let names = self.session.engine.names();
+            let weights = names.iter().zip(*lambda);
+            let weights: Vec<String> = weights.map(|(n, w)| format!("{n} {w:.3}")).collect();
+            println!("  {:4}  {}", turn + 1, weights.join("  "));
+        }
     }
 }

@@ -28,6 +28,8 @@ pub struct Talk<'a> {
     /// Whether the lines around an answer are shown.
     pub verbose: bool,
     pub last: Option<Turn>,
+    /// The weights after each reading: how many messages stood then, and one weight a member.
+    pub course: Vec<(usize, Vec<f64>)>,
 }
 
 /// What an answer took.
@@ -57,6 +59,7 @@ impl<'a> Talk<'a> {
             overflow: Overflow::Drop,
             verbose: true,
             last: None,
+            course: Vec::new(),
         }
     }
 
@@ -252,6 +255,10 @@ impl<'a> Talk<'a> {
         let new = self.conversation.read();
         let read = self.session.read_going_on(&context, new, wish, begun)?;
         self.conversation.mark_read();
+        let standing = self.conversation.messages().len();
+        self.course.retain(|&(messages, _)| messages < standing);
+        let lambda = self.session.engine.lambda().to_vec();
+        self.course.push((standing, lambda));
         Ok(read)
     }
 
