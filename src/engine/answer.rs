@@ -290,7 +290,9 @@ impl Run {
         let symbols = &self.symbols;
         let picked = self.sampler.pick(&mut self.mixed, |s| symbols.allows(s));
         if let (Some(follower), Some(symbol)) = (&mut self.follower, picked) {
-            follower.weights.see(&self.rows, &follower.alphabet, symbol)?;
+            follower
+                .weights
+                .see(&self.rows, &follower.alphabet, symbol)?;
             self.lambda.copy_from_slice(follower.weights.lambda());
         }
         self.mix_time += start.elapsed();

@@ -91,3 +91,31 @@ fn an_interrupt_stops_the_answer_and_keeps_the_conversation() {
     says(&done.err, &["cancelled"]);
     says(&done.out, &["weights by exact"]);
 }
+
+#[test]
+fn the_course_of_the_weights_is_shown_turn_by_turn() {
+    let user = User::new();
+    let pack = pack(&user);
+    let input = b"The moon\n/weights\nand the sea\n/weights\n/undo\n/weights\n";
+    let done = user.run_with(&line("chat", &pack, &SHORT), input);
+    assert_eq!(done.code, 0, "{}", done.err);
+    // One turn has no course, and a turn that was taken back is no part of it.
+    assert_eq!(
+        done.out.matches("their course, turn by turn").count(),
+        1,
+        "{}",
+        done.out
+    );
+    says(&done.out, &["     1  ", "     2  "]);
+}
+
+#[test]
+fn following_the_answer_is_for_adaptive_weights() {
+    let user = User::new();
+    let pack = pack(&user);
+    let typed = [&line("chat", &pack, &SHORT)[..], &["--follow-answer"]].concat();
+    assert!(user.misused(&typed).contains("--weights adaptive"));
+    let typed = [&typed[..], &["--weights", "adaptive"]].concat();
+    let done = user.run_with(&typed, b"The moon\n");
+    assert_eq!(done.code, 0, "{}", done.err);
+}

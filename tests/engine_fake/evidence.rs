@@ -271,3 +271,43 @@ fn a_dropped_member_catches_up_when_the_weights_change() {
     fresh.configure(given(0.0), vec![false, true]).unwrap();
     assert_eq!(later, ask(&mut fresh, &text, &greedy(6)).text);
 }
+
+#[test]
+fn weights_follow_the_answer_only_where_that_is_asked_for() {
+    for alphabet in [Alphabet::Bytes, Alphabet::Tokens] {
+        let weights = |rate: f64, follow_answer: bool| {
+            let mut engine = pack(two(alphabet, [3, 53]).into(), alphabet);
+            let fusion = Fusion {
+                rate,
+                follow_answer,
+                ..fused(alphabet, Method::Adaptive)
+            };
+            set(&mut engine, fusion);
+            let wish = engine.wish_for(&Method::Adaptive);
+            measure(
+                &mut engine,
+                plain_text("ab cab a\nbc", 2, Ending::Continue),
+                wish,
+            );
+            engine.weigh().unwrap();
+            let answer = answer(&mut engine, &greedy(10));
+            assert!(!answer.text.is_empty());
+            (answer.text, engine.lambda().to_vec())
+        };
+        let (text, still) = weights(0.05, false);
+        let (_, moved) = weights(0.05, true);
+        assert!((moved.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+        assert!(moved.iter().zip(&still).any(|(a, b)| (a - b).abs() > 1e-6));
+        // What does not learn does not move.
+        let (again, unmoved) = weights(0.0, true);
+        let (_, before) = weights(0.0, false);
+        assert_eq!(unmoved.len(), before.len());
+        assert!(
+            unmoved
+                .iter()
+                .zip(&before)
+                .all(|(a, b)| (a - b).abs() < 1e-12)
+        );
+        assert!(!text.is_empty() && !again.is_empty());
+    }
+}
