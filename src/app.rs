@@ -33,7 +33,8 @@ pub struct App {
 
 impl App {
     /// Reads the environment and installs the handler of Ctrl-C: the first one raises the flag, one
-    /// more before the flag is lowered ends the program.
+    /// more before the flag is lowered ends the program. A closed terminal (SIGHUP) or SIGTERM ends it at once:
+    /// what was said is on disk by then.
     pub fn new() -> Result<Self> {
         let cancel = Arc::new(AtomicBool::new(false));
         let idle = Arc::new(AtomicBool::new(false));
