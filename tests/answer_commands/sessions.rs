@@ -30,7 +30,7 @@ fn what_is_taken_back_is_no_evidence_and_nothing_counts_twice() {
         "The moon\n/continue\n/weights\n",
         "The moon\n/undo\nThe moon\n/weights\n",
         "The moon\n/compare\n/weights\n",
-        "The moon\n/weights opt\n/weights sim\n/vocab bytes\n/clear\nThe moon\n/weights\n",
+        "The moon\n/weights opt\n/weights exact\n/vocab bytes\n/clear\nThe moon\n/weights\n",
     ] {
         let done = talk(&user, &pack, input);
         let out = done.out.rsplit_once("weights by").unwrap().1;
