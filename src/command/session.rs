@@ -233,7 +233,10 @@ impl<'a> Session<'a> {
         let now = chrono::Local::now().naive_local();
         let mut reading = self.speakers.read(messages, messages.len(), now)?;
         reading.go_on(begun, messages.len());
-        self.refer(&reading.prompts)?;
+        if self.engine.alphabet() == Alphabet::Mined && !self.engine.has_reference() {
+            // All that was said decides which vocabulary is the reference.
+            self.refer(&self.speakers.read(messages, 0, now)?.prompts)?;
+        }
         Ok(self.engine.prepare(reading.prompts)?.tokens)
     }
 

@@ -35,8 +35,13 @@ pub struct Scores {
 }
 
 impl Scores {
-    /// Adds the entries of `more` after its own.
+    /// Adds the entries of `more` after its own. Distributions are kept only where all entries have them.
     pub fn extend(&mut self, more: Scores) {
+        if more.nats.is_empty() {
+            self.tokens.extend(more.tokens);
+            return;
+        }
+        let first = self.nats.is_empty();
         self.places.extend(more.places);
         self.tokens.extend(more.tokens);
         self.skipped.extend(more.skipped);
@@ -45,8 +50,8 @@ impl Scores {
         match (&mut self.rows, more.rows) {
             (ScoredRows::Dense(a), ScoredRows::Dense(b)) => a.extend(b),
             (ScoredRows::Sparse(a), ScoredRows::Sparse(b)) => a.extend(&b),
-            (rows, new) if !matches!(new, ScoredRows::None) => *rows = new,
-            _ => {}
+            (rows, new) if first => *rows = new,
+            (rows, _) => *rows = ScoredRows::None,
         }
     }
 

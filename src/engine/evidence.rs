@@ -44,7 +44,10 @@ impl Engine {
         let symbols: Vec<u32> = shared.iter().map(|&(_, symbol)| symbol).collect();
         let bytes = self.bytes_of(&symbols);
         let bits = |s: &Scores| {
-            let nats: f64 = s.only(&shared).nats.iter().map(|&n| f64::from(n)).sum();
+            let scored = s.places.iter().zip(&s.symbols).zip(&s.nats);
+            let counted =
+                scored.filter(|&((&place, &symbol), _)| shared.contains(&(place, symbol)));
+            let nats: f64 = counted.map(|(_, &n)| f64::from(n)).sum();
             nats / std::f64::consts::LN_2 / bytes as f64
         };
         (bytes > 0).then(|| self.scores.iter().map(bits).collect())

@@ -119,3 +119,39 @@ fn following_the_answer_is_for_adaptive_weights() {
     let done = user.run_with(&typed, b"The moon\n");
     assert_eq!(done.code, 0, "{}", done.err);
 }
+
+/// Some methods need distributions of what was said, some only losses, some nothing.
+#[test]
+fn weights_may_change_their_method_at_any_turn() {
+    let user = User::new();
+    let pack = pack(&user);
+    let methods = [
+        "exact", "top1", "uniform", "opt", "sim", "adaptive", "exact",
+    ];
+    let input: String = methods
+        .iter()
+        .map(|m| format!("/weights {m}\nThe moon\n"))
+        .collect();
+    let done = user.run_with(&line("chat", &pack, &SHORT), input.as_bytes());
+    assert_eq!(done.code, 0, "{}", done.err);
+    for m in methods {
+        says(&done.out, &[&format!("weights by {m} on")]);
+    }
+    assert_eq!(done.err.matches(" · context ").count(), methods.len());
+}
+
+#[test]
+fn the_vocabulary_may_change_at_any_turn() {
+    let user = User::new();
+    let pack = pack(&user);
+    let input = b"The moon\n/vocab mined\nThe sea\n/vocab bytes\nThe hill\n";
+    let done = user.run_with(&line("chat", &pack, &SHORT), input);
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert!(
+        done.err.contains("is the reference (nats per own token"),
+        "{}",
+        done.err
+    );
+    assert!(!done.err.contains("not measured"), "{}", done.err);
+    assert_eq!(done.err.matches(" · context ").count(), 3);
+}

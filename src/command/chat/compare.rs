@@ -178,18 +178,18 @@ impl Talk<'_> {
 
     /// The weights turn by turn, if there was more than one.
     fn show_course(&self) {
-        let standing = self.conversation.messages().len();
-        let course = self.course.iter().filter(|(at, _)| *at <= standing);
-        let course: Vec<&Vec<f64>> = course.map(|(_, lambda)| lambda).collect();
+        let turns = self.turns();
+        let course = self.course.iter().filter(|(turn, _)| *turn <= turns);
+        let course: Vec<&(usize, Vec<f64>)> = course.collect();
         if course.len() < 2 {
             return;
         }
         println!("their course, turn by turn:");
-        for (turn, lambda) in course.iter().enumerate() {
+        for (turn, lambda) in course {
             let names = self.session.engine.names();
-            let weights = names.iter().zip(*lambda);
+            let weights = names.iter().zip(lambda);
             let weights: Vec<String> = weights.map(|(n, w)| format!("{n} {w:.3}")).collect();
-            println!("  {:4}  {}", turn + 1, weights.join("  "));
+            println!("  {turn:4}  {}", weights.join("  "));
         }
     }
 }

@@ -28,7 +28,7 @@ pub struct Talk<'a> {
     /// Whether the lines around an answer are shown.
     pub verbose: bool,
     pub last: Option<Turn>,
-    /// The weights after each reading: how many messages stood then, and one weight a member.
+    /// The weights of each turn: its number, and one weight a member.
     pub course: Vec<(usize, Vec<f64>)>,
 }
 
@@ -255,10 +255,10 @@ impl<'a> Talk<'a> {
         let new = self.conversation.read();
         let read = self.session.read_going_on(&context, new, wish, begun)?;
         self.conversation.mark_read();
-        let standing = self.conversation.messages().len();
-        self.course.retain(|&(messages, _)| messages < standing);
+        let turn = self.turns();
+        self.course.retain(|&(earlier, _)| earlier < turn);
         let lambda = self.session.engine.lambda().to_vec();
-        self.course.push((standing, lambda));
+        self.course.push((turn, lambda));
         Ok(read)
     }
 
@@ -287,6 +287,12 @@ impl<'a> Talk<'a> {
                 "the context is full: the oldest turn leaves it ({left} messages are out of it now)"
             ));
         }
+    }
+
+    /// How often the user has spoken.
+    pub fn turns(&self) -> usize {
+        let messages = self.conversation.messages().iter();
+        messages.filter(|m| m.role == Role::User).count()
     }
 
     /// Whether a member has less than one part in `of` of its context left.
