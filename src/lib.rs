@@ -8,6 +8,7 @@ pub mod backend;
 pub mod chat;
 pub mod engine;
 pub mod eval;
+mod lock;
 pub mod mix;
 pub mod pack;
 pub mod sample;

@@ -142,7 +142,7 @@ impl Log {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
         let file = options.open(path).map_err(|e| io(path, e))?;
-        match file.try_lock() {
+        match crate::lock::patiently(&file) {
             Err(TryLockError::WouldBlock) => return Err(LogError::Busy(path.to_owned())),
             // A file system without locks is no reason to refuse.
             Ok(()) | Err(TryLockError::Error(_)) => {}

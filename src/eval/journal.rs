@@ -5,13 +5,13 @@
 //! goes on. The file is locked while a run writes it.
 
 use super::judge::Verdict;
+use crate::lock::patiently;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// One question of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -150,7 +150,7 @@ impl Journal {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         let file = options.open(path).map_err(|e| io_error(path, e))?;
-        match patient_lock(&file) {
+        match patiently(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(JournalError::InUse { file: path.into() });
@@ -219,18 +219,6 @@ impl Journal {
 /// Whether there is more than the line of settings.
 fn holds_questions(text: &str) -> bool {
     text.lines().nth(1).is_some()
-}
-
-/// Locks a file, giving others half a second: a process that another thread has just started holds a copy of its
-/// open files until it begins its own program.
-fn patient_lock(file: &File) -> Result<(), TryLockError> {
-    for _ in 0..25 {
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
-            other => return other,
-        }
-    }
-    file.try_lock()
 }
 
 fn io_error(path: &Path, source: io::Error) -> JournalError {
