@@ -127,10 +127,12 @@ fn keys_edit_complete_and_leave() {
 fn ctrl_c_stops_an_answer_then_hints_then_leaves() {
     let user = User::new();
     let model = user.endless();
-    let mut terminal = Terminal::new(&user, &["chat", "-m", &model, "-c", "100000"], &[]);
+    // Two, so that the line of weights tells when the prompt is read.
+    let args = ["chat", "-m", &model, "-m", &model, "-c", "100000"];
+    let mut terminal = Terminal::new(&user, &args, &[]);
     terminal.waits_for(">>> ");
     terminal.types("Go on\r");
-    std::thread::sleep(Duration::from_millis(500));
+    terminal.waits_for("weights ");
     let start = Instant::now();
     terminal.types("\x03");
     terminal.waits_for("cancelled");
