@@ -34,6 +34,8 @@ pub const TOLERANCE: f64 = 1e-6;
 const AIM: f64 = 1e-10;
 /// Passes over the evidence at most.
 const PASSES: usize = 100;
+/// How far from a corner its neighbour is tried.
+const INWARDS: f64 = 1e-9;
 /// Shortest step tried.
 const SHORTEST: f64 = 1e-6;
 /// Fraction of the promised descent that must come true.
@@ -66,7 +68,8 @@ pub(super) fn weights(
     };
     let (lambda, certificate) = problem.solve();
     let mut best = (problem.value(&lambda), lambda);
-    for candidate in problem.corners(losses) {
+    let nudged = inwards(&best.1);
+    for candidate in problem.corners(losses).into_iter().chain([nudged]) {
         let value = problem.value(&candidate);
         // Not "<" alone: an infinite loss is no reason to move.
         if value + TIE < best.0 {
@@ -74,6 +77,12 @@ pub(super) fn weights(
         }
     }
     (best.1, certificate)
+}
+
+/// A little inside the simplex: a corner is where a member is alone and has no floor, which may cost it.
+fn inwards(lambda: &[f64]) -> Vec<f64> {
+    let share = INWARDS / lambda.len() as f64;
+    lambda.iter().map(|x| (1.0 - INWARDS) * x + share).collect()
 }
 
 struct Problem<'a> {

@@ -133,6 +133,10 @@ proptest! {
     ) {
         let weights = weights(&Method::Exact, &evidence, &options).unwrap();
         prop_assert!((weights.lambda.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+        // Where the problem is not convex, a minimum is promised, not the least of all.
+        if !weights.certificate.unwrap().convex {
+            return Ok(());
+        }
         let found = objective(&evidence, &weights.lambda, &options);
         let members = evidence.members.len();
         for point in grid(members, if members == 2 { 400 } else { 40 }) {
@@ -188,7 +192,12 @@ proptest! {
         let near = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-3);
         prop_assert!(near(&with(1e7), &[0.125, 0.25, 0.625]));
         let bits = |lambda: &[f64]| mixture_bits_per_byte(lambda, &evidence, mix, FLOOR).unwrap();
-        prop_assert!(bits(&with(1e-6)) < bits(&with(0.0)) + 1e-3);
+        // At a corner the loss may jump, and a prior keeps away from corners.
+        let free = with(0.0);
+        let mixture = Mixture::new(&evidence, mix, FLOOR).unwrap();
+        if Curve::is_convex(&mixture) && free.iter().all(|x| *x > 0.0) {
+            prop_assert!(bits(&with(1e-6)) < bits(&free) + 1e-3);
+        }
     }
 
     #[test]
