@@ -151,10 +151,16 @@ impl App {
     }
 }
 
+/// `PACKLLM_HOME`, if it is set.
+fn given_home() -> Option<PathBuf> {
+    let home = std::env::var_os("PACKLLM_HOME").filter(|h| !h.is_empty());
+    home.map(PathBuf::from)
+}
+
 /// The folder of what was said: `state` under `PACKLLM_HOME`, else in the user's state folder.
 fn state() -> Result<PathBuf> {
-    if let Some(home) = std::env::var_os("PACKLLM_HOME").filter(|h| !h.is_empty()) {
-        return Ok(PathBuf::from(home).join("state"));
+    if let Some(home) = given_home() {
+        return Ok(home.join("state"));
     }
     dirs::state_dir()
         .or_else(dirs::data_local_dir)
@@ -164,8 +170,8 @@ fn state() -> Result<PathBuf> {
 
 /// The folder of the store: `PACKLLM_HOME`, else the user's data folder.
 fn home() -> Result<PathBuf> {
-    if let Some(home) = std::env::var_os("PACKLLM_HOME").filter(|h| !h.is_empty()) {
-        return Ok(PathBuf::from(home));
+    if let Some(home) = given_home() {
+        return Ok(home);
     }
     dirs::data_dir()
         .map(|data| data.join("packllm"))

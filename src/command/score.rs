@@ -170,10 +170,7 @@ fn measure(
 /// member that was dropped stays out.
 fn following(engine: &Engine, mix: Mix, lambda: &[f64], text: &Evidence) -> Result<f64> {
     let present: Vec<usize> = (0..lambda.len()).filter(|&k| lambda[k] > 0.0).collect();
-    let text = Evidence {
-        members: present.iter().map(|&k| text.members[k].clone()).collect(),
-        ..text.clone()
-    };
+    let text = text.of(&present);
     let lambda = present.iter().map(|&k| lambda[k]).collect();
     let options = weight::Options {
         mix,

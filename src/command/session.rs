@@ -233,7 +233,7 @@ impl<'a> Session<'a> {
         let now = chrono::Local::now().naive_local();
         let mut reading = self.speakers.read(messages, messages.len(), now)?;
         reading.go_on(begun, messages.len());
-        if self.engine.alphabet() == Alphabet::Mined && !self.engine.has_reference() {
+        if self.needs_reference() {
             // All that was said decides which vocabulary is the reference.
             self.refer(&self.speakers.read(messages, 0, now)?.prompts)?;
         }
@@ -269,10 +269,14 @@ impl<'a> Session<'a> {
         self.read_prepared(prepared, wish, start)
     }
 
+    fn needs_reference(&self) -> bool {
+        self.engine.alphabet() == Alphabet::Mined && !self.engine.has_reference()
+    }
+
     /// Mined alphabet: the first prompt decides which member's vocabulary it is, as published the one with
     /// the lowest loss per token of its own.
     pub fn refer(&mut self, prompts: &[Prompt]) -> Result<()> {
-        if self.engine.alphabet() != Alphabet::Mined || self.engine.has_reference() {
+        if !self.needs_reference() {
             return Ok(());
         }
         if let Some(reference) = &self.reference {

@@ -60,13 +60,7 @@ impl Engine {
         if speaking.len() == self.members.len() {
             return Ok(weight::weights(method, evidence, &options)?);
         }
-        let of_speakers = Evidence {
-            members: speaking
-                .iter()
-                .filter_map(|&k| evidence.members.get(k).cloned())
-                .collect(),
-            ..evidence.clone()
-        };
+        let of_speakers = evidence.of(&speaking);
         if !options.prior.is_empty() {
             options.prior = speaking.iter().map(|&k| options.prior[k]).collect();
             if options.prior.iter().all(|&p| p == 0.0) {

@@ -153,6 +153,20 @@ impl SparseRows {
 }
 
 impl Evidence {
+    /// The evidence of some members alone, by index; indices beyond the members are left out.
+    #[must_use]
+    pub fn of(&self, members: &[usize]) -> Evidence {
+        Evidence {
+            alphabet: self.alphabet.clone(),
+            bytes: self.bytes,
+            symbols: self.symbols.clone(),
+            members: members
+                .iter()
+                .filter_map(|&k| self.members.get(k).cloned())
+                .collect(),
+        }
+    }
+
     /// This text and then `more`, of the same members and alphabet.
     #[must_use]
     pub fn joined(&self, more: &Evidence) -> Evidence {
