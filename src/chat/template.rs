@@ -107,10 +107,12 @@ impl Template {
                 limit: guard::MAX_SOURCE,
             });
         }
+        // Jinja reads every kind of line end as a line feed.
+        let source = source.replace("\r\n", "\n").replace('\r', "\n");
         let engine = guard::on_deep_stack(|| {
             let mut engine = python::environment().map_err(|error| template_error(&error, 0))?;
             engine
-                .add_template_owned(NAME, guard::rewrite(source)?)
+                .add_template_owned(NAME, guard::rewrite(&source)?)
                 .map_err(|error| template_error(&error, 0))?;
             Ok(engine)
         })?;

@@ -43,6 +43,10 @@ fn templates() -> Vec<(&'static str, Template)> {
         ("qwen3", QWEN3),
         ("deepseek", DEEPSEEK_R1),
         ("command r", COMMAND_R),
+        ("llama 3.2", LLAMA32),
+        ("mistral v7", MISTRAL_V7),
+        ("deepseek v3.1", DEEPSEEK_V31),
+        ("command r7b", COMMAND_R7B),
     ] {
         templates.push((name, template(source)));
     }
@@ -201,6 +205,8 @@ fn what_is_left_of_an_answer_after_its_thoughts_is_content() {
     let deepseek = prompt(&template(DEEPSEEK_R1), &messages);
     assert_eq!(deepseek.visible(2), answer..answer + 6);
     assert_eq!((qwen.hidden, deepseek.hidden), (vec![], vec![]));
+    let deepseek = prompt(&template(DEEPSEEK_V31), &messages);
+    assert_eq!(deepseek.visible(2), answer..answer + 6);
 
     // Qwen 3 keeps the thoughts of the last answer, but spells them in its own way.
     messages.truncate(3);

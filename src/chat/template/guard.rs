@@ -5,6 +5,8 @@
 //! namespace: nothing can grow a level a turn, or contain itself. What is left to malice is memory, by a value
 //! that holds itself twice, over and over, level by level in the source.
 
+use std::borrow::Cow;
+
 use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, State, Value};
 
@@ -80,7 +82,8 @@ pub(super) fn storable(state: &State, value: Value) -> Result<Value, Error> {
 /// The source as the engine takes it, line for line the same.
 ///
 /// `{% generation %}` (Hugging Face's mark around what the assistant says) becomes `{% with %}`, which prints
-/// its body just so. `{% set ns.x = value %}` has its value pass [`storable`].
+/// its body just so. `{% set ns.x = value %}` has its value pass [`storable`]. A string that goes on in the next
+/// line after a backslash is joined.
 ///
 /// # Errors
 /// [`TemplateError::Syntax`] when a tag is longer than [`MAX_TAG`].
@@ -105,10 +108,10 @@ pub(super) fn rewrite(source: &str) -> Result<String, TemplateError> {
             let message = format!("a tag has {size} bytes outside strings, more than {MAX_TAG}");
             return Err(TemplateError::Syntax { line, message });
         }
-        if close == "%}" {
-            push_statement(&mut out, &tag[2..end]);
-        } else {
-            out.push_str(&tag[..end + 2]);
+        match close {
+            "%}" => push_statement(&mut out, &joined(&tag[2..end])),
+            "}}" => out.extend(["{{", &joined(&tag[2..end]), "}}"]),
+            _ => out.push_str(&tag[..end + 2]),
         }
         rest = &tag[end + 2..];
         if close == "%}" && words(&tag[2..end]) == "raw" {
@@ -176,6 +179,35 @@ fn words(inner: &str) -> &str {
     inner.strip_suffix(['-', '+']).unwrap_or(inner).trim()
 }
 
+/// The inside of a tag with its strings in one line each. The line feeds move to the end of the tag.
+fn joined(inner: &str) -> Cow<'_, str> {
+    if !inner.contains("\\\n") {
+        return Cow::Borrowed(inner);
+    }
+    let (mut out, mut quote, mut moved) = (String::new(), None, 0);
+    let mut chars = inner.chars();
+    while let Some(char) = chars.next() {
+        match (quote, char) {
+            (Some(_), '\\') => match chars.next() {
+                Some('\n') => moved += 1,
+                next => out.extend([char].into_iter().chain(next)),
+            },
+            (Some(open), _) if char == open => {
+                quote = None;
+                out.push(char);
+            }
+            (None, '\'' | '"') => {
+                quote = Some(char);
+                out.push(char);
+            }
+            _ => out.push(char),
+        }
+    }
+    let end = out.strip_suffix(['-', '+']).unwrap_or(&out).len();
+    out.insert_str(end, &"\n".repeat(moved));
+    Cow::Owned(out)
+}
+
 /// Writes the statement that stands between `{%` and `%}`, changed where [`rewrite`] says.
 fn push_statement(out: &mut String, inner: &str) {
     let statement = words(inner);
@@ -231,6 +263,17 @@ mod tests {
                 "{%- set ns.a = ( 'x %} =' if y else b, c)|packllm_storable  -%}\n{% set d = e.f %}"
             )
         );
+    }
+
+    #[test]
+    fn strings_over_several_lines_are_joined_and_lines_stay_where_they_are() {
+        assert_eq!(
+            rewrite("{%- set a = 'x\\\ny' ~ \"\\\\\\\nz\" -%}{{ 'b\\\n' }}").as_deref(),
+            Ok("{%- set a = 'xy' ~ \"\\\\z\" \n\n-%}{{ 'b' \n}}")
+        );
+        for source in ["a\\\nb", "{# '\\\n' #}", "{{ a \\\n }}"] {
+            assert_eq!(rewrite(source).as_deref(), Ok(source));
+        }
     }
 
     #[test]

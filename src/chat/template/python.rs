@@ -40,6 +40,11 @@ pub(super) fn environment() -> Result<Environment<'static>, Error> {
     engine.add_test("iterable", |value: &Value| {
         !value.is_none() && value.try_iter().is_ok()
     });
+    // As in Python, what has a length and takes an index: texts and mappings too.
+    engine.add_test("sequence", |value: &Value| {
+        let kind = value.kind();
+        matches!(kind, ValueKind::String | ValueKind::Seq | ValueKind::Map)
+    });
     engine.add_filter("tojson", to_json);
     engine.add_filter(guard::STORABLE, guard::storable);
     Ok(engine)
@@ -56,7 +61,29 @@ fn method(state: &mut State, value: &Value, name: &str, args: &[Value]) -> Resul
         });
         state.consume_fuel(width / 64)?;
     }
+    if let Some(result) = value.as_str().and_then(|text| cut(text, name, args)) {
+        return Ok(result);
+    }
     minijinja_contrib::pycompat::unknown_method_callback(state, value, name, args)
+}
+
+/// The methods of strings that `pycompat` does not have.
+fn cut(text: &str, name: &str, args: &[Value]) -> Option<Value> {
+    let part = args.first()?.as_str().filter(|part| !part.is_empty())?;
+    match name {
+        "removeprefix" => Some(text.strip_prefix(part).unwrap_or(text).into()),
+        "removesuffix" => Some(text.strip_suffix(part).unwrap_or(text).into()),
+        "rsplit" => {
+            let most = args
+                .get(1)
+                .and_then(|most| usize::try_from(most.clone()).ok());
+            let pieces = text.rsplitn(most.map_or(usize::MAX, |most| most.saturating_add(1)), part);
+            let mut pieces: Vec<Value> = pieces.map(Value::from).collect();
+            pieces.reverse();
+            Some(Value::from(pieces))
+        }
+        _ => None,
+    }
 }
 
 /// `datetime.now().strftime(format)`, at the time given.
