@@ -28,11 +28,16 @@ pub fn failure(error: &anyhow::Error) -> ExitCode {
         eprintln!("interrupted");
         return ExitCode::from(INTERRUPTED);
     }
+    tell(error);
+    ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
+}
+
+/// Prints the error, and what can be done about it.
+pub fn tell(error: &anyhow::Error) {
     eprintln!("error: {}", message(error));
     if let Some(hint) = hint(error) {
         eprintln!("hint: {hint}");
     }
-    ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
 }
 
 /// The error with its causes, each told once: many a message ends with its cause already.

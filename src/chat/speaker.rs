@@ -149,19 +149,13 @@ impl Speakers {
         let mut reading = Reading::default();
         let scored = |m: usize| m >= new && messages[m].role != Role::Assistant;
         for (k, speaker) in self.speakers.iter().enumerate() {
-            let render = |template: &Template, open| {
-                Pieces::new(template, messages, open, now).map_err(|source| SpeakerError {
-                    member: speaker.name.clone(),
-                    source,
-                })
-            };
-            let pieces = render(&speaker.template, true)?;
+            let pieces = speaker.render(&speaker.template, messages, true, now)?;
             if pieces.system_folded {
                 reading.folded.push(k);
             }
             let hides = pieces.hidden.iter().any(|&m| scored(m));
             if hides {
-                let plain = render(&Template::plain(), false)?;
+                let plain = speaker.render(&Template::plain(), messages, false, now)?;
                 reading
                     .apart
                     .push((k, prompt_of(&plain, true, &scored, Ending::Closed)));
@@ -173,6 +167,37 @@ impl Speakers {
                 .push(prompt_of(&pieces, plain, &counts, Ending::Fresh));
         }
         Ok(reading)
+    }
+
+    /// The prompt of member `k` alone, up to where the answer begins. Nothing in it is evidence.
+    ///
+    /// # Errors
+    /// The member's template fails on this conversation.
+    pub fn read_alone(
+        &self,
+        k: usize,
+        messages: &[Message],
+        now: NaiveDateTime,
+    ) -> Result<Prompt, SpeakerError> {
+        let speaker = &self.speakers[k];
+        let pieces = speaker.render(&speaker.template, messages, true, now)?;
+        let plain = speaker.template.is_plain();
+        Ok(prompt_of(&pieces, plain, &|_| false, Ending::Fresh))
+    }
+}
+
+impl Speaker {
+    fn render(
+        &self,
+        template: &Template,
+        messages: &[Message],
+        open: bool,
+        now: NaiveDateTime,
+    ) -> Result<Pieces, SpeakerError> {
+        Pieces::new(template, messages, open, now).map_err(|source| SpeakerError {
+            member: self.name.clone(),
+            source,
+        })
     }
 }
 

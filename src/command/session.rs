@@ -240,12 +240,22 @@ impl<'a> Session<'a> {
         Ok(self.engine.prepare(reading.prompts)?.tokens)
     }
 
-    /// The conversation as each member's template spells it.
-    pub fn rendered(&self, messages: &[Message]) -> Result<Vec<String>> {
+    /// The conversation as member `k` reads it, from the token it begins after to where the answer begins.
+    pub fn rendered(&self, k: usize, messages: &[Message]) -> Result<String> {
+        // In the mined alphabet all read what one template writes.
+        let mined = self.engine.alphabet() == Alphabet::Mined && self.engine.has_reference();
+        let writer = if mined {
+            self.engine.reference().unwrap_or(0)
+        } else {
+            k
+        };
         let now = chrono::Local::now().naive_local();
-        let reading = self.speakers.read(messages, messages.len(), now)?;
-        let text = |p: &Prompt| p.segments.iter().map(|s| s.text.as_str()).collect();
-        Ok(reading.prompts.iter().map(text).collect())
+        let prompt = self.speakers.read_alone(writer, messages, now)?;
+        let vocab = &self.engine.members()[writer].vocab;
+        let start = prompt.start.token(vocab).map(|t| vocab.piece(t));
+        let start = String::from_utf8_lossy(start.unwrap_or_default());
+        let segments = prompt.segments.iter().map(|s| s.text.as_str());
+        Ok([&*start].into_iter().chain(segments).collect())
     }
 
     /// Fuses in another way from now on.

@@ -28,6 +28,18 @@ pub enum Start {
     Text,
 }
 
+impl Start {
+    /// The token of a vocabulary that such a prompt starts after.
+    #[must_use]
+    pub fn token(self, vocab: &Vocab) -> Option<Token> {
+        match self {
+            Start::Nothing => None,
+            Start::Bos => vocab.special().bos.filter(|_| vocab.special().add_bos),
+            Start::Text => vocab.text_start(),
+        }
+    }
+}
+
 /// What comes after a prompt.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Ending {
@@ -165,7 +177,7 @@ pub(super) fn read(
         ending: prompt.ending,
         ..Reading::default()
     };
-    if let Some(start) = start_token(member.pieces(), prompt.start) {
+    if let Some(start) = prompt.start.token(member.pieces()) {
         if !matcher.take_token(start) {
             reading.stretches.push(Stretch {
                 tokens: vec![start],
@@ -220,15 +232,6 @@ fn leave_one(reading: &mut Reading, trunk: &Trunk) {
             ..Stretch::default()
         };
         reading.stretches.insert(0, again);
-    }
-}
-
-/// The token that a prompt starts after.
-pub(super) fn start_token(vocab: &Vocab, start: Start) -> Option<Token> {
-    match start {
-        Start::Nothing => None,
-        Start::Bos => vocab.special().bos.filter(|_| vocab.special().add_bos),
-        Start::Text => vocab.text_start(),
     }
 }
 

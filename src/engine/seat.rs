@@ -4,7 +4,7 @@ use super::branches::Branches;
 use super::chain::{Chain, Scores, push_scored};
 use super::draft::Draft;
 use super::meter::Metered;
-use super::prompt::{Ending, Place, Prompt, Reading, Start, Trunk, read, start_token};
+use super::prompt::{Ending, Place, Prompt, Reading, Start, Trunk, read};
 use super::view::{Lens, View};
 use crate::backend::{BackendError, Entry, Member, TRUNK, Token, TokenKind};
 use crate::vocab::cover::{Budget, Cover};
@@ -122,7 +122,7 @@ impl Seat {
 
     /// Prepares what the reference will read, in this member's tokens.
     pub fn prepare_mapped(&mut self, reading: &Reading, start: Start) -> &Reading {
-        let start = start_token(self.member.vocab(), start);
+        let start = start.token(self.member.vocab());
         let reading = self.view.translate(reading, start);
         self.reading.insert(reading)
     }

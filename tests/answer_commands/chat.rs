@@ -1,7 +1,8 @@
 //! A conversation through pipes: one turn a line.
 
 use super::{line, pack};
-use crate::user::{Done, User, interrupt, says, wait_for_output};
+use crate::tiny::TinyModel;
+use crate::user::{Done, User, interrupt, says, text, wait_for_output};
 use std::io::Write;
 
 const SHORT: [&str; 4] = ["--temp", "0", "-n", "8"];
@@ -154,4 +155,74 @@ fn the_vocabulary_may_change_at_any_turn() {
     );
     assert!(!done.err.contains("not measured"), "{}", done.err);
     assert_eq!(done.err.matches(" · context ").count(), 3);
+}
+
+#[test]
+fn a_prompt_is_shown_as_one_member_reads_it() {
+    let user = User::new();
+    let template = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<answer>";
+    let one = TinyModel::bpe(3).with_template(template).with_bos(true);
+    let one = text(&one.write(user.path("files/one.gguf")));
+    let (bpe, _) = user.models();
+    let args = [
+        "chat",
+        "-m",
+        &one,
+        "-m",
+        &bpe,
+        "--temp",
+        "0",
+        "-n",
+        "4",
+        "-sys",
+        "Be brief.",
+    ];
+    let input = b"/show prompt one\n/show prompt oen\n/show prompt\n/show parameters now\n";
+    let done = user.run_with(&args, input);
+    assert_eq!(done.code, 0, "{}", done.err);
+    let (alone, all) = done.out.split_once('\n').unwrap();
+    assert!(alone.ends_with("<system>Be brief.<answer>"), "{alone}");
+    assert_ne!(
+        alone, "<system>Be brief.<answer>",
+        "its begin token is part of it"
+    );
+    assert!(
+        all.starts_with(&format!("── one\n{alone}\n── bpe\n")),
+        "{all}"
+    );
+    says(
+        &done.err,
+        &[
+            "there is no member oen, did you mean one? (there are one, bpe)",
+            "/show parameters now: it shows",
+        ],
+    );
+}
+
+#[test]
+fn a_template_that_refuses_is_told_by_member_and_the_conversation_goes_on() {
+    let user = User::new();
+    let template = "{% for m in messages %}{% if 'sun' in m.content %}{{ raise_exception('No sun!') }}\
+                    {% endif %}{{ m.content }}{% endfor %}";
+    let moody = TinyModel::bpe(3).with_template(template);
+    let moody = text(&moody.write(user.path("files/moody.gguf")));
+    let (bpe, _) = user.models();
+    let args = line(
+        "chat",
+        &[],
+        &["-m", &bpe, "-m", &moody, "--temp", "0", "-n", "4"],
+    );
+    let done = user.run_with(
+        &args,
+        b"The sun\nThe moon\n/system sun\n/show prompt moody\n/show prompt bpe\n",
+    );
+    assert_eq!(done.code, 0, "{}", done.err);
+    let told = "moody: its chat template fails: the chat template (line 1) says: No sun!";
+    assert_eq!(done.err.matches(told).count(), 2, "{}", done.err);
+    says(
+        &done.err,
+        &["hint: change the conversation, or set chat_template in the pack manifest"],
+    );
+    assert_eq!(done.err.matches(" · context ").count(), 1, "{}", done.err);
+    says(&done.out, &["The moon"]);
 }

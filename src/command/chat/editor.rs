@@ -1,6 +1,6 @@
 //! The line editor: keys, history, completion.
 
-use super::table::{self, COMMANDS, Hint};
+use super::table::{self, COMMANDS, Hint, SUBJECTS};
 use crate::app::App;
 use anyhow::{Context, Result};
 use reedline::{
@@ -209,7 +209,11 @@ impl Words {
             Hint::Members if line.matches(' ').count() < 2 => {
                 begins(from, ["on", "off", "only"].map(str::to_owned).to_vec())
             }
-            Hint::Members => begins(from, self.members.clone()),
+            Hint::Subjects if line.matches(' ').count() < 2 => {
+                begins(from, SUBJECTS.map(str::to_owned).to_vec())
+            }
+            Hint::Subjects if !line.starts_with("/show prompt ") => (from, Vec::new()),
+            Hint::Members | Hint::Subjects => begins(from, self.members.clone()),
             Hint::Parameters => begins(from, self.parameters.clone()),
             Hint::Sessions => begins(from, super::sessions::names(&self.sessions)),
             Hint::Files => begins(from, files(&line[from..])),
@@ -263,6 +267,9 @@ mod tests {
         assert_eq!(of("/mem"), (0, vec!["/members".into()]));
         assert_eq!(of("/members o").1, ["on", "off", "only"]);
         assert_eq!(of("/members off b"), (13, vec!["bob".into()]));
+        assert_eq!(of("/show pr").1, ["prompt"]);
+        assert_eq!(of("/show prompt b"), (13, vec!["bob".into()]));
+        assert!(of("/show pack b").1.is_empty());
         assert_eq!(of("/weights a").1, ["adaptive", "ann="]);
         assert_eq!(of("/weights ann=1,b"), (15, vec!["bob=".into()]));
         assert!(of("/nothing x").1.is_empty() && of("me").1.is_empty());

@@ -78,12 +78,16 @@ impl Talk<'_> {
         }
     }
 
-    fn show(&mut self, subject: &str) -> Result<()> {
-        match subject {
+    fn show(&mut self, typed: &str) -> Result<()> {
+        if let Some(member) = typed.strip_prefix("prompt ") {
+            self.show_prompt(Some(member.trim()));
+            return Ok(());
+        }
+        match typed {
             "weights" => self.show_weights()?,
             "system" => println!("{}", self.conversation.system().unwrap_or("(none)")),
             "parameters" => print!("{}", parameters::show(&self.generation)),
-            "prompt" => self.show_prompt()?,
+            "prompt" => self.show_prompt(None),
             "pack" | "" => self.show_pack(),
             other => eprintln!("error: /show {other}: it shows {}", SUBJECTS.join(", ")),
         }
@@ -111,13 +115,27 @@ impl Talk<'_> {
         }
     }
 
-    /// The conversation as each member reads it.
-    fn show_prompt(&self) -> Result<()> {
-        let texts = self.session.rendered(&self.conversation.context())?;
-        for (name, text) in self.session.engine.names().iter().zip(texts) {
-            println!("── {name}\n{text}");
+    /// The conversation as every member reads it, or just as the one named does.
+    fn show_prompt(&self, only: Option<&str>) {
+        let names = self.session.engine.names();
+        if let Some(name) = only.filter(|name| !names.iter().any(|n| n == name)) {
+            let nearest = packllm::pack::nearest(name, &names);
+            let hint = nearest.map_or_else(String::new, |n| format!(", did you mean {n}?"));
+            let names = names.join(", ");
+            eprintln!("error: /show prompt: there is no member {name}{hint} (there are {names})");
+            return;
         }
-        Ok(())
+        let context = self.conversation.context();
+        for (k, name) in names.iter().enumerate() {
+            if only.is_some_and(|only| only != name) {
+                continue;
+            }
+            match self.session.rendered(k, &context) {
+                Ok(text) if only.is_some() => println!("{text}"),
+                Ok(text) => println!("── {name}\n{text}"),
+                Err(error) => crate::report::tell(&error),
+            }
+        }
     }
 
     fn vocab(&mut self, name: &str) -> Result<()> {

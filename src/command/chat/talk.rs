@@ -7,7 +7,7 @@ use crate::command::session::{Read, Session};
 use crate::settings::PackPlan;
 use anyhow::{Context, Result};
 use packllm::chat::log::Entry;
-use packllm::chat::{Conversation, Gone, Message, Role};
+use packllm::chat::{Conversation, Gone, Message, Role, SpeakerError};
 use packllm::engine::{Answer, EngineError, Event, Finish, Fusion, Generation};
 use std::io::Write;
 use std::sync::Arc;
@@ -242,6 +242,8 @@ impl<'a> Talk<'a> {
             Some(EngineError::TooLong { .. }) => {
                 eprintln!("error: {error:#}: /undo takes the last turn back, /clear starts anew");
             }
+            // A template may refuse one conversation and take the next.
+            _ if error.is::<SpeakerError>() => crate::report::tell(&error),
             _ => return Err(error),
         }
         Ok(())
