@@ -14,14 +14,14 @@ pub enum PackError {
         line: usize,
         reason: String,
     },
-    /// A key that manifests do not have, and those that its table may have.
-    #[error("{origin}:{line}: unknown key `{key}`{}{}", within(section), did_you_mean(nearest(key, *known).as_deref()))]
+    /// A key that its table does not have, and those that it may have.
+    #[error("{origin}:{line}: unknown key `{key}`{}{}", within(section), did_you_mean(nearest(key, known).as_deref()))]
     UnknownKey {
         origin: String,
         line: usize,
         section: &'static str,
         key: String,
-        known: &'static [&'static str],
+        known: Vec<&'static str>,
     },
     /// A key that has to be there is not; `line` is where its table starts.
     #[error("{origin}:{line}: key `{key}` is missing{}", within(section))]

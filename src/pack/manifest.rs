@@ -6,7 +6,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use serde::Serialize;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeValue;
 
 use super::error::{PackError, io_error};
 use super::section::{Document, Section, describe, integer, number, string};
@@ -154,11 +154,7 @@ impl Manifest {
             origin: title,
             text,
         };
-        let table = DeTable::parse(text).map_err(|error| PackError::Syntax {
-            origin: title.to_owned(),
-            line: document.line(error.span().map_or(0, |span| span.start)),
-            reason: error.message().lines().collect::<Vec<_>>().join(", "),
-        })?;
+        let table = document.parse()?;
         let top = Section {
             document: &document,
             title: "",

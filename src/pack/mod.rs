@@ -20,7 +20,7 @@ mod maps;
 mod part;
 mod pull;
 mod pypi;
-mod section;
+pub mod section;
 mod source;
 mod store;
 

@@ -1,17 +1,33 @@
-//! One table of a TOML document, read key by key, so that every error knows its line.
+//! One table of a TOML document, read key by key, so that every error knows its line. Manifests are read so,
+//! and so is the config file.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::PackError;
 
-/// The text of a manifest and the name it goes by in messages.
-pub(super) struct Document<'a> {
+/// A TOML text and the name it goes by in messages.
+#[derive(Debug)]
+pub struct Document<'a> {
+    /// The name, usually a path.
     pub origin: &'a str,
+    /// The text.
     pub text: &'a str,
 }
 
-impl Document<'_> {
+impl<'a> Document<'a> {
+    /// The table that the text is.
+    ///
+    /// # Errors
+    /// [`PackError::Syntax`] with the line.
+    pub fn parse(&self) -> Result<Spanned<DeTable<'a>>, PackError> {
+        DeTable::parse(self.text).map_err(|error| PackError::Syntax {
+            origin: self.origin.to_owned(),
+            line: self.line(error.span().map_or(0, |span| span.start)),
+            reason: error.message().lines().collect::<Vec<_>>().join(", "),
+        })
+    }
+
     /// Line of a byte offset, from 1.
     pub fn line(&self, offset: usize) -> usize {
         1 + self
@@ -23,17 +39,25 @@ impl Document<'_> {
     }
 }
 
-/// A table with its title (`[fusion]`; empty at the top level) and the line where it starts.
-pub(super) struct Section<'a> {
+/// A table of a document.
+#[derive(Debug)]
+pub struct Section<'a> {
+    /// Where it stands.
     pub document: &'a Document<'a>,
+    /// Its title, as `[fusion]`; empty at the top level.
     pub title: &'static str,
+    /// The line where it starts.
     pub line: usize,
+    /// Its keys and values.
     pub table: &'a DeTable<'a>,
 }
 
 impl<'a> Section<'a> {
     /// Refuses the first key, in order of lines, that is not among `known`.
-    pub fn only(&self, known: &'static [&'static str]) -> Result<(), PackError> {
+    ///
+    /// # Errors
+    /// [`PackError::UnknownKey`].
+    pub fn only(&self, known: &[&'static str]) -> Result<(), PackError> {
         let unknown = self
             .table
             .keys()
@@ -45,12 +69,15 @@ impl<'a> Section<'a> {
                 line: self.document.line(key.span().start),
                 section: self.title,
                 key: key.get_ref().to_string(),
-                known,
+                known: known.to_vec(),
             }),
         }
     }
 
     /// The value of `key` through `read`, which answers `None` for anything but what `expected` describes.
+    ///
+    /// # Errors
+    /// [`PackError::BadValue`].
     pub fn get<T>(
         &self,
         key: &str,
@@ -67,7 +94,7 @@ impl<'a> Section<'a> {
     }
 
     /// As [`Section::get`], for a key that has to be there.
-    pub fn need<T>(
+    pub(super) fn need<T>(
         &self,
         key: &'static str,
         expected: &str,
@@ -78,7 +105,7 @@ impl<'a> Section<'a> {
     }
 
     /// The elements of an array; empty if the key is absent.
-    pub fn array(
+    pub(super) fn array(
         &self,
         key: &str,
         expected: &str,
@@ -92,7 +119,7 @@ impl<'a> Section<'a> {
             .ok_or_else(|| self.bad(key, value.span().start, expected, describe(value.get_ref())))
     }
 
-    pub fn missing(&self, key: &'static str) -> PackError {
+    pub(super) fn missing(&self, key: &'static str) -> PackError {
         let Document { origin, .. } = self.document;
         PackError::MissingKey {
             origin: (*origin).to_owned(),
@@ -103,7 +130,13 @@ impl<'a> Section<'a> {
     }
 
     /// The error for `key`, whose value starts at byte `offset`.
-    pub fn bad(&self, key: &str, offset: usize, expected: &str, actual: String) -> PackError {
+    pub(super) fn bad(
+        &self,
+        key: &str,
+        offset: usize,
+        expected: &str,
+        actual: String,
+    ) -> PackError {
         PackError::BadValue {
             origin: self.document.origin.to_owned(),
             line: self.document.line(offset),
@@ -114,7 +147,7 @@ impl<'a> Section<'a> {
     }
 
     /// The error for a key that is there and should not be, or clashes with another.
-    pub fn clash(&self, key: &str, expected: &str, actual: &str) -> PackError {
+    pub(super) fn clash(&self, key: &str, expected: &str, actual: &str) -> PackError {
         let offset = self.table.get(key).map_or(0, |value| value.span().start);
         self.bad(key, offset, expected, actual.to_owned())
     }
@@ -137,7 +170,7 @@ pub(super) fn describe(value: &DeValue) -> String {
 }
 
 /// A string that is not empty.
-pub(super) fn string(value: &DeValue) -> Option<String> {
+pub fn string(value: &DeValue) -> Option<String> {
     value
         .as_str()
         .filter(|text| !text.trim().is_empty() && !text.contains('\0'))
@@ -145,14 +178,14 @@ pub(super) fn string(value: &DeValue) -> Option<String> {
 }
 
 /// An integer.
-pub(super) fn integer(value: &DeValue) -> Option<i64> {
+pub fn integer(value: &DeValue) -> Option<i64> {
     value
         .as_integer()
         .and_then(|number| i64::from_str_radix(number.as_str(), number.radix()).ok())
 }
 
 /// A finite number, written as an integer or not.
-pub(super) fn number(value: &DeValue) -> Option<f64> {
+pub fn number(value: &DeValue) -> Option<f64> {
     let number = match value {
         DeValue::Float(number) => number.as_str().parse().ok(),
         _ => integer(value).map(|number| number as f64),
