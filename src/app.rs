@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::settings::PackPlan;
+use crate::settings::{Config, PackPlan};
 
 /// The surroundings of a command.
 pub struct App {
@@ -27,15 +27,17 @@ pub struct App {
     pub state: PathBuf,
     /// Whether stderr takes colours.
     pub colour: bool,
-    /// `PACKLLM_PACK`: the pack when none is named.
+    /// The pack when none is named: `PACKLLM_PACK`, or the config file's.
     pub default_pack: Option<String>,
+    /// What the config file says.
+    pub config: Config,
 }
 
 impl App {
     /// Reads the environment and installs the handler of Ctrl-C: the first one raises the flag, one
     /// more before the flag is lowered ends the program. A closed terminal (SIGHUP) or SIGTERM ends it at once:
     /// what was said is on disk by then.
-    pub fn new() -> Result<Self> {
+    pub fn new(config: Config) -> Result<Self> {
         let cancel = Arc::new(AtomicBool::new(false));
         let idle = Arc::new(AtomicBool::new(false));
         let (flag, waiting) = (Arc::clone(&cancel), Arc::clone(&idle));
@@ -51,9 +53,7 @@ impl App {
         let colour = std::io::stderr().is_terminal()
             && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
             && std::env::var_os("TERM").is_none_or(|t| t != "dumb");
-        let default_pack = std::env::var("PACKLLM_PACK")
-            .ok()
-            .filter(|name| !name.is_empty());
+        let default_pack = pack_of_environment().or(config.text("pack"));
         Ok(Self {
             store: Store::new(home()?),
             state: state()?,
@@ -61,6 +61,7 @@ impl App {
             idle,
             colour,
             default_pack,
+            config,
         })
     }
 
@@ -149,6 +150,20 @@ impl App {
         }
         bar
     }
+}
+
+/// `PACKLLM_PACK`, if it is set.
+pub fn pack_of_environment() -> Option<String> {
+    let name = std::env::var("PACKLLM_PACK").ok();
+    name.filter(|name| !name.is_empty())
+}
+
+/// Where the config file is, or would be: under `PACKLLM_HOME`, else in the user's config folder.
+pub fn config_path() -> Result<PathBuf> {
+    let folder = given_home().or_else(|| dirs::config_dir().map(|folder| folder.join("packllm")));
+    folder
+        .map(|folder| folder.join("config.toml"))
+        .context("no config folder is known for this user: set PACKLLM_HOME")
 }
 
 /// `PACKLLM_HOME`, if it is set.

@@ -19,7 +19,7 @@ pub use measure::{AlignArgs, BenchArgs, EvalArgs, ScoreArgs, ScoreName, WeighArg
 #[command(after_help = "Try: packllm run --pack starter -p \"Why is the sky blue?\"")]
 pub struct Cli {
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -46,8 +46,27 @@ pub enum Command {
     Models(ModelsCommand),
     /// Show devices, CPU and what a pack would take, before loading it
     Doctor(DoctorArgs),
+    /// Show what is set, and where: by flag, environment, pack manifest, config file or default
+    Config(ConfigArgs),
     /// Print the completions of a shell: bash, zsh, fish, …
     Completions(CompletionsArgs),
+    /// Print a page of the manual: `packllm man run | man -l -`
+    Man(ManArgs),
+}
+
+impl Command {
+    /// Whether what the config file says matters to it.
+    pub fn takes_settings(&self) -> bool {
+        !matches!(
+            self,
+            Command::Completions(_)
+                | Command::Man(_)
+                | Command::Config(ConfigArgs {
+                    action: Some(_),
+                    ..
+                })
+        )
+    }
 }
 
 /// Which models, and how they are loaded.
@@ -365,6 +384,39 @@ pub enum Overflow {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Flags are those of `packllm chat`: it shows what chat would take with them."
+)]
+pub struct ConfigArgs {
+    #[command(subcommand)]
+    pub action: Option<ConfigCommand>,
+    #[command(flatten)]
+    pub chat: ChatArgs,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum ConfigCommand {
+    /// Print where the config file is, or would be
+    Path,
+    /// Write a config file with every key in it, commented out
+    Init,
+}
+
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// The page of this command, as `models pull` [default: the page of packllm itself]
+    #[arg(value_name = "COMMAND")]
+    pub command: Vec<String>,
+    /// Write all pages into a folder
+    #[arg(short, long, value_name = "DIR", conflicts_with = "command")]
+    pub output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub struct CompletionsArgs {
     /// The shell
     pub shell: clap_complete::Shell,
@@ -499,7 +551,7 @@ mod tests {
             "packllm", "run", "-ngl", "3", "-dev", "none", "-p", "-ngl", "-sys", "-p", "-fa", "on",
         ];
         let cli = Cli::try_parse_from(spell_out(typed.map(OsString::from))).unwrap();
-        let Command::Run(run) = cli.command else {
+        let Some(Command::Run(run)) = cli.command else {
             panic!("not run")
         };
         assert_eq!(run.pack.n_gpu_layers.as_deref(), Some("3"));

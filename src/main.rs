@@ -8,7 +8,9 @@ mod cpu;
 mod report;
 mod settings;
 
-use clap::Parser;
+use anyhow::Result;
+use clap::{CommandFactory, FromArgMatches};
+use settings::Config;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -16,9 +18,21 @@ fn main() -> ExitCode {
         eprintln!("error: {missing}");
         return ExitCode::from(1);
     }
-    let cli = cli::Cli::parse_from(cli::spell_out(std::env::args_os()));
-    match app::App::new().and_then(|app| command::run(&app, cli.command)) {
-        Ok(code) => code,
-        Err(error) => report::failure(&error),
-    }
+    run().unwrap_or_else(|error| report::failure(&error))
+}
+
+fn run() -> Result<ExitCode> {
+    let config = app::config_path().and_then(|path| Config::load(&path));
+    let command = match &config {
+        Ok(config) => config.as_defaults(cli::Cli::command()),
+        Err(_) => cli::Cli::command(),
+    };
+    let matches = command.get_matches_from(cli::spell_out(std::env::args_os()));
+    let cli = cli::Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let config = match (config, &cli.command) {
+        (Err(error), Some(command)) if command.takes_settings() => return Err(error),
+        (config, _) => config.unwrap_or_default(),
+    };
+    let app = app::App::new(config)?;
+    command::run(&app, cli.command, &matches)
 }

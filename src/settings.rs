@@ -1,4 +1,4 @@
-//! From what was typed to what is true: defaults < manifest < environment < flags, validated.
+//! From what was typed to what is true: defaults < config file < manifest < environment < flags, validated.
 
 use crate::app::App;
 use crate::cli::{
@@ -18,9 +18,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
+mod config;
+mod layers;
 mod reference;
 mod scoring;
 
+pub use config::{Config, example};
+pub use layers::{Layer, Setting, layers};
 pub use reference::Reference;
 pub use scoring::{Scoring, scoring};
 
@@ -68,6 +72,7 @@ const MAX_SEQUENCES: usize = 250;
 
 /// Settles which pack and how it is loaded and fused. Files must be there; nothing is downloaded.
 pub fn plan(app: &App, pack: &PackArgs, fusion: &FusionArgs) -> Result<PackPlan> {
+    check_sizes(pack)?;
     let manifest = manifest(app, pack)?;
     let names: Vec<String> = manifest.members.iter().map(|m| m.name.clone()).collect();
     let wished = fusion.reference.as_deref();
@@ -79,7 +84,7 @@ pub fn plan(app: &App, pack: &PackArgs, fusion: &FusionArgs) -> Result<PackPlan>
         .iter()
         .map(|m| app.store.resolve(&manifest, m).map_err(anyhow::Error::from))
         .collect::<Result<_>>()?;
-    let threads = divide_threads(pack.threads, &manifest, &files)?;
+    let threads = divide_threads(pack.threads, &manifest, &files);
     let members = manifest
         .members
         .iter()
@@ -104,8 +109,15 @@ pub fn plan(app: &App, pack: &PackArgs, fusion: &FusionArgs) -> Result<PackPlan>
     })
 }
 
-/// The manifest named, or one made of `-m` files.
+/// The manifest named, or one made of `-m` files; the config file fills what it leaves open.
 pub fn manifest(app: &App, pack: &PackArgs) -> Result<Manifest> {
+    let mut manifest = manifest_alone(app, pack)?;
+    app.config.fill(&mut manifest);
+    Ok(manifest)
+}
+
+/// The manifest as it is written.
+fn manifest_alone(app: &App, pack: &PackArgs) -> Result<Manifest> {
     if !pack.model.is_empty() {
         return ad_hoc(app, &pack.model);
     }
@@ -292,10 +304,7 @@ fn prior(manifest: &Manifest) -> Result<Vec<f64>> {
 
 /// Threads of each member. Members evaluate at the same time, and more threads than cores spin
 /// against each other, so the cores are divided; the largest files get what is left over.
-fn divide_threads(asked: Option<u32>, manifest: &Manifest, files: &[PathBuf]) -> Result<Vec<u32>> {
-    if asked == Some(0) {
-        return usage("--threads 0: at least one thread is needed");
-    }
+fn divide_threads(asked: Option<u32>, manifest: &Manifest, files: &[PathBuf]) -> Vec<u32> {
     let cores = u32::try_from(num_cpus::get_physical()).unwrap_or(1);
     let total = asked.unwrap_or(cores) as usize;
     let size = |path: &Path| std::fs::metadata(path).map_or(0, |m| m.len());
@@ -310,7 +319,18 @@ fn divide_threads(asked: Option<u32>, manifest: &Manifest, files: &[PathBuf]) ->
     for (threads, member) in threads.iter_mut().zip(&manifest.members) {
         *threads = member.threads.unwrap_or(*threads);
     }
-    Ok(threads)
+    threads
+}
+
+/// What nothing can be loaded with.
+fn check_sizes(typed: &PackArgs) -> Result<()> {
+    if typed.threads == Some(0) {
+        return usage("--threads 0: at least one thread is needed");
+    }
+    if typed.batch_size == 0 || typed.ubatch_size == 0 || typed.ctx_size == Some(0) {
+        return usage("--batch-size, --ubatch-size and --ctx-size must be at least 1");
+    }
+    Ok(())
 }
 
 fn load_options(
@@ -321,9 +341,6 @@ fn load_options(
     threads: u32,
     fusion: &Fusion,
 ) -> Result<LoadOptions> {
-    if typed.batch_size == 0 || typed.ubatch_size == 0 || typed.ctx_size == Some(0) {
-        return usage("--batch-size, --ubatch-size and --ctx-size must be at least 1");
-    }
     let device = member
         .device
         .as_deref()

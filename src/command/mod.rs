@@ -4,9 +4,11 @@ mod align;
 mod bench;
 mod chat;
 mod completions;
+mod config;
 mod doctor;
 mod eval;
 mod facts;
+mod man;
 mod models;
 mod pack;
 mod run;
@@ -15,14 +17,19 @@ mod session;
 mod table;
 mod transfer;
 mod weigh;
+mod welcome;
 
 use crate::app::App;
 use crate::cli::Command;
 use anyhow::Result;
+use clap::ArgMatches;
 use std::process::ExitCode;
 
-/// Runs what was typed.
-pub fn run(app: &App, command: Command) -> Result<ExitCode> {
+/// Runs what was typed; `matches` tell where its values come from.
+pub fn run(app: &App, command: Option<Command>, matches: &ArgMatches) -> Result<ExitCode> {
+    let Some(command) = command else {
+        return welcome::run(app);
+    };
     match command {
         Command::Chat(args) => chat::run(app, &args),
         Command::Run(args) => run::run(app, &args),
@@ -34,6 +41,8 @@ pub fn run(app: &App, command: Command) -> Result<ExitCode> {
         Command::Pack(args) => pack::run(app, &args),
         Command::Models(args) => models::run(app, &args),
         Command::Doctor(args) => doctor::run(app, &args),
+        Command::Config(args) => config::run(app, &args, matches),
         Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(app, &args),
     }
 }

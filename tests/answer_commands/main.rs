@@ -6,6 +6,7 @@
 mod bad_files;
 mod bad_input;
 mod chat;
+mod config;
 mod mined;
 mod run;
 mod score;

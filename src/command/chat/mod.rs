@@ -35,11 +35,13 @@ pub fn run(app: &App, args: &ChatArgs) -> Result<ExitCode> {
         parameters: parameters::names().map(str::to_owned).collect(),
         sessions: folder.clone(),
     };
-    let keeper = sessions::Keeper::new(folder, &plan.manifest.name, names, !args.no_history);
+    // Who asks for a session wants it kept, whatever the config file says of the history.
+    let keep = !args.no_history || args.last || args.session.is_some();
+    let keeper = sessions::Keeper::new(folder, &plan.manifest.name, names, keep);
     let conversation = Conversation::new(args.system_prompt.clone());
     let mut talk = Talk::new(app, session, &plan, generation, conversation, keeper);
     talk.overflow = args.overflow;
-    let mut input = Input::new(app, !args.no_history, words);
+    let mut input = Input::new(app, keep, words);
     if !matches!(input, Input::Plain { prompt: false }) {
         let names = talk.session.engine.names().join(" + ");
         app.dim(&format!("{names} · /help for commands, Ctrl-D to leave"));

@@ -1,0 +1,40 @@
+//! `packllm man`: the manual, written at run time from the very command that parses. A build script could not
+//! share it without compiling the command line twice, and `cargo install` would drop what it writes.
+
+use crate::app::App;
+use crate::cli::{Cli, ManArgs};
+use crate::settings::usage;
+use anyhow::{Context, Result};
+use clap::CommandFactory;
+use clap_mangen::Man;
+use std::io::Write;
+use std::process::ExitCode;
+
+pub fn run(app: &App, args: &ManArgs) -> Result<ExitCode> {
+    let mut command = Cli::command();
+    if let Some(folder) = &args.output {
+        let context = || folder.display().to_string();
+        std::fs::create_dir_all(folder).with_context(context)?;
+        clap_mangen::generate_to(command, folder).with_context(context)?;
+        app.dim(&format!(
+            "written to {}: man -M or -l finds them there",
+            folder.display()
+        ));
+        return Ok(ExitCode::SUCCESS);
+    }
+    command.build();
+    let mut page = &command;
+    for name in &args.command {
+        let Some(found) = page.find_subcommand(name) else {
+            let names = page.get_subcommands().map(clap::Command::get_name);
+            let nearest = packllm::pack::nearest(name, names);
+            let hint = nearest.map_or_else(String::new, |n| format!(", did you mean {n}?"));
+            return usage(format!("there is no command {name}{hint}"));
+        };
+        page = found;
+    }
+    let mut text = Vec::new();
+    Man::new(page.clone()).render(&mut text).context("manual")?;
+    std::io::stdout().write_all(&text).context("stdout")?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,79 @@
+//! `packllm` alone: what to do next on this machine. Nothing was asked for, so it is wrong usage all the same.
+
+use crate::app::App;
+use anyhow::Result;
+use packllm::pack::Manifest;
+use std::process::ExitCode;
+
+pub fn run(app: &App) -> Result<ExitCode> {
+    let mut ready = Vec::new();
+    for pack in app.store.packs()? {
+        if pack.manifest.is_ok_and(|manifest| is_there(app, &manifest)) {
+            ready.push(pack.name);
+        }
+    }
+    let listed = app.store.list()?.into_iter().filter(|one| one.present);
+    let models: Vec<String> = listed.map(|one| one.model.file).collect();
+    eprintln!("packllm runs several small language models as one.\n");
+    eprint!("{}", next(&ready, &models, app.default_pack.as_deref()));
+    eprintln!("\nAll commands: packllm --help");
+    Ok(ExitCode::from(2))
+}
+
+fn is_there(app: &App, manifest: &Manifest) -> bool {
+    let mut members = manifest.members.iter();
+    members.all(|member| app.store.resolve(manifest, member).is_ok())
+}
+
+/// What to do with the packs whose models are there and the models in the store.
+fn next(ready: &[String], models: &[String], default: Option<&str>) -> String {
+    if default.is_some_and(|name| ready.iter().any(|pack| pack == name)) {
+        return "  packllm chat                    talk with your pack\n".into();
+    }
+    if let Some(pack) = ready.first() {
+        let others = match ready {
+            [_] => String::new(),
+            _ => format!("\nReady are {}.\n", ready.join(", ")),
+        };
+        let chat = format!("packllm chat --pack {pack}");
+        return format!("  {chat:30}  talk with them\n{others}");
+    }
+    if models.is_empty() {
+        return "\
+No models are here yet. Two commands:
+  packllm models pull starter     fetch two small ones (350 MB)
+  packllm chat --pack starter     talk with them
+Models that Hugging Face, Ollama or LM Studio have on disk: packllm models import
+"
+        .into();
+    }
+    let flags: Vec<String> = models.iter().take(2).map(|m| format!("-m {m}")).collect();
+    let flags = flags.join(" ");
+    format!(
+        "Models are here, but no pack that is complete:
+  packllm chat {flags}
+  packllm pack new NAME {flags}
+  packllm models pull starter     two small ones to begin with (350 MB)
+"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn what_comes_next_depends_on_what_is_there() {
+        let texts = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
+        let next = |ready: &[&str], models: &[&str], default| {
+            super::next(&texts(ready), &texts(models), default)
+        };
+        let nothing = next(&[], &[], None);
+        let pull = nothing.find("packllm models pull starter").unwrap();
+        assert!(pull < nothing.find("packllm chat --pack starter").unwrap());
+        let models = next(&[], &["a.gguf", "b.gguf", "c.gguf"], Some("mine"));
+        assert!(models.contains("packllm chat -m a.gguf -m b.gguf\n"));
+        let ready = next(&["mine", "starter"], &["a.gguf"], None);
+        assert!(ready.contains("packllm chat --pack mine "), "{ready}");
+        assert!(ready.contains("Ready are mine, starter."), "{ready}");
+        assert!(next(&["mine"], &[], Some("mine")).contains("packllm chat  "));
+    }
+}
