@@ -1,4 +1,4 @@
-//! One file a subcommand; beside them what several of them show: `facts`, `table`, `transfer`.
+//! One file a subcommand; beside them what several of them show: `facts`, `screen`, `table`, `transfer`.
 
 mod align;
 mod bench;
@@ -11,6 +11,7 @@ mod models;
 mod pack;
 mod run;
 mod score;
+mod screen;
 mod session;
 mod table;
 mod transfer;

@@ -6,7 +6,9 @@
 mod bad_files;
 mod bad_input;
 mod chat;
+mod look;
 mod mined;
+mod pty;
 mod run;
 mod score;
 mod sessions;

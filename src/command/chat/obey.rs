@@ -4,8 +4,9 @@ use super::input::Input;
 use super::table::{self, Deed, SUBJECTS};
 use super::talk::Talk;
 use super::{parameters, sessions};
+use crate::command::screen;
 use anyhow::{Context, Result};
-use packllm::chat::Role;
+use packllm::chat::{Role, thought};
 use packllm::engine::Fusion;
 use packllm::vocab::Alphabet;
 use std::io::{IsTerminal, Write};
@@ -69,10 +70,10 @@ impl Talk<'_> {
 
     fn set(&mut self, typed: &str) {
         if typed.is_empty() {
-            print!("{}", parameters::show(&self.generation));
+            print!("{}", parameters::show(&self.dials));
             return;
         }
-        match parameters::set(&mut self.generation, typed) {
+        match parameters::set(&mut self.dials, typed) {
             Ok(said) => self.app.dim(&said),
             Err(error) => eprintln!("error: {error}"),
         }
@@ -81,8 +82,11 @@ impl Talk<'_> {
     fn show(&mut self, subject: &str) -> Result<()> {
         match subject {
             "weights" => self.show_weights()?,
-            "system" => println!("{}", self.conversation.system().unwrap_or("(none)")),
-            "parameters" => print!("{}", parameters::show(&self.generation)),
+            "system" => {
+                let system = self.conversation.system().unwrap_or("(none)");
+                println!("{}", screen::harmless(self.app, system));
+            }
+            "parameters" => print!("{}", parameters::show(&self.dials)),
             "prompt" => self.show_prompt()?,
             "pack" | "" => self.show_pack(),
             other => eprintln!("error: /show {other}: it shows {}", SUBJECTS.join(", ")),
@@ -115,7 +119,7 @@ impl Talk<'_> {
     fn show_prompt(&self) -> Result<()> {
         let texts = self.session.rendered(&self.conversation.context())?;
         for (name, text) in self.session.engine.names().iter().zip(texts) {
-            println!("── {name}\n{text}");
+            println!("── {name}\n{}", screen::harmless(self.app, &text));
         }
         Ok(())
     }
@@ -186,7 +190,7 @@ impl Talk<'_> {
         match input.compose(self.app) {
             Ok(Some(text)) if text.trim().is_empty() => self.app.dim("nothing was written"),
             Ok(Some(text)) => {
-                println!("{}", text.trim_end());
+                println!("{}", screen::harmless(self.app, text.trim_end()));
                 self.say(text.trim_end().to_owned())?;
             }
             Ok(None) => eprintln!("error: /edit needs a terminal"),
@@ -195,9 +199,10 @@ impl Talk<'_> {
         Ok(())
     }
 
-    /// By OSC 52, which the terminal itself understands, also over ssh.
+    /// By OSC 52, which the terminal itself understands, also over ssh. A thought is no part of the answer.
     fn copy(&mut self) -> Result<()> {
-        let Some(text) = self.conversation.last_answer() else {
+        let text = self.conversation.last_answer().map(thought::answer);
+        let Some(text) = text.filter(|t| !t.is_empty()) else {
             eprintln!("error: there is no answer to copy");
             return Ok(());
         };
@@ -298,7 +303,7 @@ impl Talk<'_> {
             turn.answer.mix_time.as_secs_f64() * 1e3,
             turn.answer.steps,
             turn.answer.skipped_mass,
-            self.generation.sampling.seed
+            self.dials.generation.sampling.seed
         );
     }
 
