@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use packllm::backend::llama::LlamaMember;
 use packllm::backend::{Member, Vocab};
-use packllm::engine::{Engine, MemberSpec};
+use packllm::engine::{Engine, EngineError, MemberSpec};
 use packllm::pack::{KeptMap, Store};
 use packllm::vocab::mined::Map;
 use std::io::IsTerminal;
@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::report::INTERRUPTED;
 use crate::settings::{Config, PackPlan};
 
 /// The surroundings of a command.
@@ -23,10 +24,16 @@ pub struct App {
     pub cancel: Arc<AtomicBool>,
     /// Set while nothing is under way but waiting for a line: Ctrl-C then gives a hint.
     pub idle: Arc<AtomicBool>,
+    /// Set while there is nothing to lose: Ctrl-C then ends the program at once.
+    disposable: Arc<AtomicBool>,
     /// Where history and sessions are kept.
     pub state: PathBuf,
     /// Whether stderr takes colours.
     pub colour: bool,
+    /// Whether stdout is a terminal.
+    pub terminal: bool,
+    /// Whether stdout takes colours.
+    pub styled: bool,
     /// The pack when none is named: `PACKLLM_PACK`, or the config file's.
     pub default_pack: Option<String>,
     /// What the config file says.
@@ -40,18 +47,24 @@ impl App {
     pub fn new(config: Config) -> Result<Self> {
         let cancel = Arc::new(AtomicBool::new(false));
         let idle = Arc::new(AtomicBool::new(false));
+        let disposable = Arc::new(AtomicBool::new(false));
         let (flag, waiting) = (Arc::clone(&cancel), Arc::clone(&idle));
+        let no_loss = Arc::clone(&disposable);
         ctrlc::set_handler(move || {
             if flag.swap(true, Ordering::Relaxed) {
-                std::process::exit(130);
+                leave(INTERRUPTED);
+            }
+            if no_loss.load(Ordering::Relaxed) {
+                eprintln!("\ninterrupted");
+                leave(INTERRUPTED);
             }
             if waiting.load(Ordering::Relaxed) {
                 eprint!("\n(once more, or Ctrl-D, to leave)\n>>> ");
             }
         })
         .context("Ctrl-C cannot be caught")?;
-        let colour = std::io::stderr().is_terminal()
-            && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+        let terminal = std::io::stdout().is_terminal();
+        let colours = std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
             && std::env::var_os("TERM").is_none_or(|t| t != "dumb");
         let default_pack = pack_of_environment().or(config.text("pack"));
         Ok(Self {
@@ -59,10 +72,25 @@ impl App {
             state: state()?,
             cancel,
             idle,
-            colour,
+            disposable,
+            colour: colours && std::io::stderr().is_terminal(),
+            terminal,
+            styled: colours && terminal,
             default_pack,
             config,
         })
+    }
+
+    /// Does work of which nothing is kept if it is interrupted: Ctrl-C ends the program meanwhile. llama.cpp reads
+    /// a vocabulary for a second without looking up, and what is in memory takes as long to be freed.
+    pub fn disposable<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.disposable.store(true, Ordering::Relaxed);
+        let done = match self.cancel.load(Ordering::Relaxed) {
+            true => Err(EngineError::Cancelled.into()),
+            false => work(),
+        };
+        self.disposable.store(false, Ordering::Relaxed);
+        done
     }
 
     /// A line on stderr, dimmed on a terminal.
@@ -98,7 +126,7 @@ impl App {
             "loading {bar:30} {percent}% {msg}",
         );
         let names: Vec<&str> = plan.members.iter().map(|m| m.name.as_str()).collect();
-        let engine = Engine::load(specs, Arc::clone(&self.cancel), &mut |progress| {
+        let mut progress = |progress: &[u32]| {
             bar.set_position(progress.iter().map(|&p| u64::from(p)).sum());
             let waiting: Vec<&str> = names
                 .iter()
@@ -107,9 +135,11 @@ impl App {
                 .map(|(name, _)| *name)
                 .collect();
             bar.set_message(waiting.join(", "));
-        });
+        };
+        let cancel = Arc::clone(&self.cancel);
+        let engine = self.disposable(|| Ok(Engine::load(specs, cancel, &mut progress)?));
         bar.finish_and_clear();
-        Ok(engine?)
+        engine
     }
 
     /// The map between two vocabularies, from the store or made with a progress bar on a terminal.
@@ -164,6 +194,15 @@ pub fn config_path() -> Result<PathBuf> {
     folder
         .map(|folder| folder.join("config.toml"))
         .context("no config folder is known for this user: set PACKLLM_HOME")
+}
+
+/// Ends the program without freeing anything or waiting for any thread: the system does that faster. Whoever calls
+/// it has flushed what was written.
+pub fn leave(code: u8) -> ! {
+    #[cfg(unix)]
+    signal_hook::low_level::exit(code.into());
+    #[cfg(not(unix))]
+    std::process::exit(code.into())
 }
 
 /// `PACKLLM_HOME`, if it is set.

@@ -293,6 +293,30 @@ pub enum DraftName {
     Off,
 }
 
+/// How an answer is shown on a terminal; elsewhere it is written as it is.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Look")]
+pub struct LookArgs {
+    /// Show Markdown as it is written, without styles
+    #[arg(long, env = "PACKLLM_PLAIN")]
+    pub plain: bool,
+    /// What a model thinks before it answers (`<think>`): show it, fold it to a line with its length, or off
+    #[arg(
+        long,
+        value_name = "HOW",
+        env = "PACKLLM_THINK",
+        default_value = "show"
+    )]
+    pub think: Think,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Think {
+    Show,
+    Fold,
+    Off,
+}
+
 /// The text to work on.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Prompt")]
@@ -334,6 +358,8 @@ pub struct RunArgs {
     pub sample: SampleArgs,
     #[command(flatten)]
     pub draft: DraftArgs,
+    #[command(flatten)]
+    pub look: LookArgs,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
@@ -374,6 +400,8 @@ pub struct ChatArgs {
     pub sample: SampleArgs,
     #[command(flatten)]
     pub draft: DraftArgs,
+    #[command(flatten)]
+    pub look: LookArgs,
 }
 
 /// What a conversation does when the smallest context is full.

@@ -529,7 +529,7 @@ impl Member for LlamaMember {
 
     fn decode(&mut self, batch: &[Entry]) -> Result<(), BackendError> {
         self.ledger.check(batch)?;
-        if self.watch.cancel.load(Ordering::Relaxed) {
+        if self.cancelled() {
             return Err(BackendError::Cancelled);
         }
         drop(take_log());
@@ -590,5 +590,9 @@ impl Member for LlamaMember {
 
     fn seq_len(&self, seq: SeqId) -> u32 {
         self.ledger.len(seq)
+    }
+
+    fn cancelled(&self) -> bool {
+        self.watch.cancel.load(Ordering::Relaxed)
     }
 }

@@ -122,6 +122,11 @@ pub trait Member {
 
     /// Length of a sequence: tokens.
     fn seq_len(&self, seq: SeqId) -> u32;
+
+    /// Whether the cancel flag is raised, for long work between two decodes.
+    fn cancelled(&self) -> bool {
+        false
+    }
 }
 
 /// Something that splits text into the tokens of a vocabulary: every [`Member`], and a tokenizer file.

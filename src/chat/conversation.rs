@@ -6,7 +6,7 @@
 //! keeps evidence forgets it for them ([`crate::engine::Engine::forget_messages`]). Held to this, no message
 //! counts twice, and none that was taken back counts at all.
 
-use super::{Message, Role};
+use super::{Message, Role, thought};
 use std::ops::Range;
 
 /// Numbers, in the context as it was, of messages that are in it no more. Later ones move up.
@@ -63,11 +63,17 @@ impl Conversation {
         self.left
     }
 
-    /// What the members read.
+    /// What the members read: answers without the thoughts that came before them.
     #[must_use]
     pub fn context(&self) -> Vec<Message> {
         let system = self.system.iter().map(Message::system);
-        system.chain(self.messages[self.left..].to_vec()).collect()
+        let said = |message: &Message| match message.role {
+            Role::Assistant => Message::assistant(thought::answer(&message.content)),
+            Role::System | Role::User => message.clone(),
+        };
+        system
+            .chain(self.messages[self.left..].iter().map(said))
+            .collect()
     }
 
     /// Messages of the context from this one on have not been read as evidence.

@@ -11,6 +11,7 @@ pub mod prompt;
 mod samples;
 pub mod speaker;
 pub mod template;
+pub mod thought;
 
 use std::ops::Range;
 

@@ -1,6 +1,6 @@
 //! From a conversation to one engine prompt a member.
 
-use super::{Message, PieceKind, Prompt as Pieces, Role, Template, TemplateError};
+use super::{Message, PieceKind, Prompt as Pieces, Role, Template, TemplateError, thought};
 use crate::backend::{TokenKind, Vocab};
 use crate::engine::{Ending, MemberInfo, Place, Prompt, Segment, Start};
 use chrono::NaiveDateTime;
@@ -41,19 +41,62 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Lets every member read that its answer began with `answer`, so that it goes on from there.
-    pub fn go_on(&mut self, answer: &str, message: usize) {
-        if answer.is_empty() {
-            return;
-        }
+    /// Lets every member read that its answer, message number `message`, began with `begun`, so that it goes on
+    /// from there. A new answer begins with an open thought if the template of a `speaking` member opens one: then
+    /// all of them read so, and its opening is returned, the first bytes of the answer.
+    pub fn go_on(&mut self, begun: &str, message: usize, speaking: &[bool]) -> String {
+        let openings = self.prompts.iter().zip(speaking).filter(|(_, s)| **s);
+        let mut openings = openings.map(|(prompt, _)| prompt.opening());
+        let opening = openings.find(|o| begun.is_empty() && !o.is_empty());
+        let opening = opening.unwrap_or_default().to_owned();
+        let begun = if begun.is_empty() { &opening } else { begun };
         let place = Place {
             message: message as u32,
             offset: 0,
         };
         for prompt in &mut self.prompts {
-            prompt.segments.push(Segment::content(answer, place));
-            prompt.ending = Ending::Continue;
+            let rest = prompt.open(begun);
+            if rest.is_empty() {
+                continue;
+            }
+            if opening.is_empty() {
+                prompt.segments.push(Segment::content(rest, place));
+                prompt.ending = Ending::Continue;
+            } else {
+                // As it stands in the template that opens it.
+                prompt.segments.push(Segment::markup(rest));
+            }
         }
+        opening
+    }
+}
+
+impl Prompt {
+    /// How its markup opens a thought at its end, if it does.
+    fn opening(&self) -> &str {
+        let last = self.segments.last().filter(|s| s.markup);
+        last.map_or("", |s| thought::opening(&s.text))
+    }
+
+    /// What of the answer's beginning the markup does not have yet. Takes an open thought back that the answer does
+    /// not begin with.
+    fn open<'b>(&mut self, begun: &'b str) -> &'b str {
+        let own = self.opening();
+        if own.is_empty() {
+            return begun;
+        }
+        if thought::begins(begun) {
+            let rest = begun.trim_start();
+            let pairs = own.chars().zip(rest.chars());
+            let common = pairs.take_while(|(a, b)| a == b);
+            return &rest[common.map(|(a, _)| a.len_utf8()).sum()..];
+        }
+        let bytes = own.len();
+        if let Some(last) = self.segments.last_mut() {
+            last.text.truncate(last.text.len() - bytes);
+        }
+        self.segments.pop_if(|last| last.text.is_empty());
+        begun
     }
 }
 

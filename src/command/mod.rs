@@ -1,4 +1,4 @@
-//! One file a subcommand; beside them what several of them show: `facts`, `table`, `transfer`.
+//! One file a subcommand; beside them what several of them show: `facts`, `screen`, `table`, `transfer`.
 
 mod align;
 mod bench;
@@ -13,6 +13,7 @@ mod models;
 mod pack;
 mod run;
 mod score;
+mod screen;
 mod session;
 mod table;
 mod transfer;

@@ -1,7 +1,8 @@
 //! `packllm run`: one answer, streamed.
 
+use super::screen::{Look, View, Writer};
 use super::session::{Read, Session};
-use crate::app::App;
+use crate::app::{App, leave};
 use crate::cli::RunArgs;
 use crate::report::INTERRUPTED;
 use crate::settings::{self, usage};
@@ -25,38 +26,38 @@ pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
     session.engine.draft_with(settings::drafter(args.draft));
     generation.stops.extend(session.stops());
     let wish = session.engine.wish_for(&plan.fusion.method);
-    let read = if args.prompt.raw {
-        session.read_text(&prompt, Ending::Continue, wish)?
-    } else {
+    let read = app.disposable(|| {
+        if args.prompt.raw {
+            return session.read_text(&prompt, Ending::Continue, wish);
+        }
         let system = args.prompt.system_prompt.iter().map(Message::system);
         let messages: Vec<Message> = system.chain([Message::user(prompt.as_str())]).collect();
-        session.read_chat(&messages, 0, wish)?
+        session.read_chat(&messages, 0, wish)
+    })?;
+    let look = Look {
+        plain: args.look.plain || args.prompt.raw,
+        think: args.look.think,
     };
-    let mut out = std::io::stdout().lock();
-    let mut broken = None;
-    let cancel = std::sync::Arc::clone(&app.cancel);
-    let answer = session
-        .engine
-        .answer(&generation, &mut |Event::Text(text)| {
-            if args.json || broken.is_some() {
-                return;
-            }
-            if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-                // Nobody reads any more, or the disk is full: no reason to go on.
-                broken = Some(error);
-                cancel.store(true, std::sync::atomic::Ordering::Relaxed);
-            }
-        })?;
-    if let Some(error) = broken {
-        return Err(anyhow::Error::new(error).context("stdout"));
+    let view = View::new(app, look, "");
+    let mut writer = (!args.json).then(|| Writer::new(view, &read.opening));
+    let mut sink = |Event::Text(text): Event<'_>| {
+        if let Some(writer) = &mut writer {
+            writer.push(text);
+        }
+    };
+    let answer = session.engine.answer(&generation, &mut sink);
+    if let Some(writer) = writer {
+        writer.finish()?;
     }
+    let mut answer = answer?;
+    if !answer.text.is_empty() {
+        answer.text.insert_str(0, &read.opening);
+    }
+    let mut out = std::io::stdout().lock();
     if args.json {
         let seed = generation.sampling.seed;
-        writeln!(
-            out,
-            "{}",
-            document(&session, &plan.fusion, &prompt, &read, &answer, seed)
-        )?;
+        let document = document(&session, &plan.fusion, &prompt, &read, &answer, seed);
+        writeln!(out, "{document}")?;
     } else {
         writeln!(out)?;
     }
@@ -67,10 +68,10 @@ pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
         &answer,
         generation.sampling.seed,
     ));
-    Ok(match answer.finish {
-        Finish::Cancelled => ExitCode::from(INTERRUPTED),
-        _ => ExitCode::SUCCESS,
-    })
+    if answer.finish == Finish::Cancelled {
+        leave(INTERRUPTED);
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The dim line after an answer.

@@ -103,6 +103,8 @@ pub struct Read {
     pub time: Duration,
     /// Tokens that were evaluated, member by member.
     pub new_tokens: Vec<usize>,
+    /// The first bytes of the answer, where a template opens it with a thought.
+    pub opening: String,
 }
 
 impl<'a> Session<'a> {
@@ -204,9 +206,7 @@ impl<'a> Session<'a> {
         wish: Wish,
         begun: &str,
     ) -> Result<Read> {
-        let now = chrono::Local::now().naive_local();
-        let mut reading = self.speakers.read(messages, new, now)?;
-        reading.go_on(begun, messages.len());
+        let (reading, opening) = self.reading(messages, new, begun)?;
         let start = Instant::now();
         self.say_folded(&reading);
         self.refer(&reading.prompts)?;
@@ -225,16 +225,26 @@ impl<'a> Session<'a> {
             }
         }
         let prepared = self.engine.prepare(reading.prompts)?;
-        self.read_prepared(prepared, wish, start)
+        let read = self.read_prepared(prepared, wish, start)?;
+        Ok(Read { opening, ..read })
+    }
+
+    /// The conversation as the members read it, and how its answer is opened for them.
+    fn reading(&self, messages: &[Message], new: usize, begun: &str) -> Result<(Reading, String)> {
+        let now = chrono::Local::now().naive_local();
+        let mut reading = self.speakers.read(messages, new, now)?;
+        let silent = self.engine.silent().iter();
+        let speaking: Vec<bool> = silent.map(|&silent| !silent).collect();
+        let opening = reading.go_on(begun, messages.len(), &speaking);
+        Ok((reading, opening))
     }
 
     /// Tokens of the conversation, member by member, if it fits. Nothing is evaluated.
     pub fn measure(&mut self, messages: &[Message], begun: &str) -> Result<Vec<usize>> {
-        let now = chrono::Local::now().naive_local();
-        let mut reading = self.speakers.read(messages, messages.len(), now)?;
-        reading.go_on(begun, messages.len());
+        let (reading, _) = self.reading(messages, messages.len(), begun)?;
         if self.needs_reference() {
             // All that was said decides which vocabulary is the reference.
+            let now = chrono::Local::now().naive_local();
             self.refer(&self.speakers.read(messages, 0, now)?.prompts)?;
         }
         Ok(self.engine.prepare(reading.prompts)?.tokens)
@@ -249,8 +259,14 @@ impl<'a> Session<'a> {
         } else {
             k
         };
-        let now = chrono::Local::now().naive_local();
-        let prompt = self.speakers.read_alone(writer, messages, now)?;
+        let prompt = match self.reading(messages, messages.len(), "") {
+            Ok((mut reading, _)) => reading.prompts.swap_remove(writer),
+            // A template fails, perhaps another member's, which is no reason to hide this one's.
+            Err(_) => {
+                let now = chrono::Local::now().naive_local();
+                self.speakers.read_alone(writer, messages, now)?
+            }
+        };
         let vocab = &self.engine.members()[writer].vocab;
         let start = prompt.start.token(vocab).map(|t| vocab.piece(t));
         let start = String::from_utf8_lossy(start.unwrap_or_default());
@@ -347,6 +363,7 @@ impl<'a> Session<'a> {
         Ok(Read {
             time: start.elapsed(),
             new_tokens: prepared.new_tokens,
+            opening: String::new(),
         })
     }
 

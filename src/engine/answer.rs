@@ -5,6 +5,7 @@ use super::seat::Standing;
 use super::worker::{Command, Reply};
 use super::{Engine, EngineError, Spent};
 use crate::backend::{BackendError, TokenKind, Vocab};
+use crate::chat::thought::{self, Splitter};
 use crate::mix::{self, Mixer};
 use crate::sample::{Params, Sampler, StopStrings, Utf8State, Utf8Stream};
 use crate::vocab::{Alphabet, END};
@@ -289,7 +290,8 @@ impl Run {
             .mix(&self.rows, &engine.lambda, &engine.enders, &mut self.mixed)?;
         let symbols = &self.symbols;
         let picked = self.sampler.pick(&mut self.mixed, |s| symbols.allows(s));
-        if let (Some(follower), Some(symbol)) = (&mut self.follower, picked) {
+        let follower = self.follower.as_mut().filter(|f| !f.said.is_open());
+        if let (Some(follower), Some(symbol)) = (follower, picked) {
             follower
                 .weights
                 .see(&self.rows, &follower.alphabet, symbol)?;
@@ -322,6 +324,9 @@ impl Run {
     fn emit(&mut self, sink: &mut dyn FnMut(Event<'_>)) {
         if !self.piece.is_empty() {
             sink(Event::Text(&self.piece));
+            if let Some(follower) = &mut self.follower {
+                follower.hear(&self.piece);
+            }
             self.text.push_str(&self.piece);
             self.piece.clear();
         }
@@ -354,6 +359,8 @@ impl Run {
 struct Follower {
     weights: Adaptive,
     alphabet: mix::Alphabet,
+    /// Of the answer so far: nothing is learnt from a thought.
+    said: Splitter,
 }
 
 impl Follower {
@@ -362,10 +369,18 @@ impl Follower {
             return Ok(None);
         }
         let weights = Adaptive::new(engine.lambda.clone(), &engine.fusion.weighing())?;
-        Ok(Some(Self {
+        let mut follower = Self {
             weights,
             alphabet: alphabet.clone(),
-        }))
+            said: Splitter::default(),
+        };
+        let prompt = String::from_utf8_lossy(&engine.prompt_text);
+        follower.hear(thought::opening(&prompt));
+        Ok(Some(follower))
+    }
+
+    fn hear(&mut self, text: &str) {
+        self.said.push(text, &mut |_, _| {});
     }
 }
 

@@ -126,4 +126,8 @@ impl Member for Metered {
     fn seq_len(&self, seq: SeqId) -> u32 {
         self.member.seq_len(seq)
     }
+
+    fn cancelled(&self) -> bool {
+        self.member.cancelled()
+    }
 }

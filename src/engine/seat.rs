@@ -213,6 +213,10 @@ impl Seat {
             self.member.decode(&self.batch)?;
             self.trunk.tokens.extend(self.batch.iter().map(|e| e.token));
             for i in first..next {
+                // A row of a large vocabulary takes a millisecond, a batch of them half a second.
+                if self.member.cancelled() {
+                    return Err(BackendError::Cancelled);
+                }
                 self.feed(plan, i, i - first, chain)?;
             }
             self.row = next - first - 1;

@@ -1,104 +1,9 @@
 //! A conversation on a terminal: keys through a pseudo-terminal.
 
+use super::pty::Terminal;
 use super::{line, pack};
 use crate::user::User;
-use portable_pty::{Child, CommandBuilder, PtySize, native_pty_system};
-use std::io::{Read, Write};
-use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
-
-/// Longest wait for something to appear; the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The program on a terminal of its own.
-struct Terminal {
-    child: Box<dyn Child + Send + Sync>,
-    keys: Box<dyn Write + Send>,
-    shown: Receiver<Vec<u8>>,
-    seen: String,
-    _pty: Box<dyn portable_pty::MasterPty + Send>,
-}
-
-impl Terminal {
-    fn new(user: &User, args: &[&str], env: &[(&str, &str)]) -> Terminal {
-        let pty = native_pty_system()
-            .openpty(PtySize {
-                rows: 30,
-                cols: 100,
-                ..PtySize::default()
-            })
-            .unwrap();
-        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_packllm"));
-        command.env_clear();
-        command.args(args);
-        command.cwd(user.path(""));
-        command.env("HOME", user.path("home"));
-        command.env("PACKLLM_HOME", user.path("store"));
-        command.env("PATH", std::env::var("PATH").unwrap());
-        command.env("TERM", "xterm");
-        for (name, value) in env {
-            command.env(name, value);
-        }
-        let child = pty.slave.spawn_command(command).unwrap();
-        let mut out = pty.master.try_clone_reader().unwrap();
-        let keys = pty.master.take_writer().unwrap();
-        let (send, shown) = channel();
-        std::thread::spawn(move || {
-            let mut bytes = [0; 4096];
-            while let Ok(n @ 1..) = out.read(&mut bytes) {
-                if send.send(bytes[..n].to_vec()).is_err() {
-                    break;
-                }
-            }
-        });
-        Terminal {
-            child,
-            keys,
-            shown,
-            seen: String::new(),
-            _pty: pty.master,
-        }
-    }
-
-    fn types(&mut self, keys: &str) {
-        self.keys.write_all(keys.as_bytes()).unwrap();
-        self.keys.flush().unwrap();
-    }
-
-    /// Waits until `text` is shown, forgets what came up to there and returns it. Answers a terminal's
-    /// question for the cursor, as a terminal does.
-    fn waits_for(&mut self, text: &str) -> String {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            if let Some(at) = self.seen.find("\x1b[6n") {
-                self.seen.replace_range(at..at + 4, "");
-                self.types("\x1b[1;1R");
-            }
-            if let Some(at) = self.seen.find(text) {
-                return self.seen.drain(..at + text.len()).collect();
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            match self.shown.recv_timeout(left) {
-                Ok(bytes) => self.seen.push_str(&String::from_utf8_lossy(&bytes)),
-                Err(_) => panic!("no {text:?} in: {:?}", self.seen),
-            }
-        }
-    }
-
-    fn code(&mut self) -> u32 {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            while let Ok(bytes) = self.shown.try_recv() {
-                self.seen.push_str(&String::from_utf8_lossy(&bytes));
-            }
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.exit_code();
-            }
-            assert!(Instant::now() < until, "it does not end: {:?}", self.seen);
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
 
 #[test]
 fn keys_edit_complete_and_leave() {
@@ -116,6 +21,13 @@ fn keys_edit_complete_and_leave() {
     terminal.waits_for(">>> ");
     terminal.types("/show prompt\r");
     terminal.waits_for("The moon\r\nand the sea");
+    terminal.waits_for(">>> ");
+    // Alt-Enter begins another line of a message.
+    terminal.types("The hill\x1b\rand the tree\r");
+    terminal.waits_for("context");
+    terminal.waits_for(">>> ");
+    terminal.types("/show prompt\r");
+    terminal.waits_for("The hill\r\nand the tree");
     terminal.waits_for(">>> ");
     terminal.types("\x04");
     assert_eq!(terminal.code(), 0);
@@ -146,6 +58,30 @@ fn ctrl_c_stops_an_answer_then_hints_then_leaves() {
 }
 
 #[test]
+fn ctrl_c_while_the_prompt_is_read_ends_run_and_takes_a_message_of_chat_back() {
+    let user = User::new();
+    let model = user.endless();
+    let long = "the moon and the sea ".repeat(4000);
+    std::fs::write(user.path("long.txt"), long).unwrap();
+    let run = ["run", "-m", &model, "-c", "100000", "-f", "long.txt"];
+    let mut terminal = Terminal::new(&user, &run, &[]);
+    terminal.waits_for("reading the prompt");
+    terminal.types("\x03");
+    terminal.waits_for("interrupted");
+    assert_eq!(terminal.code(), 130);
+    let chat = ["chat", "-m", &model, "-c", "100000"];
+    let mut terminal = Terminal::new(&user, &chat, &[]);
+    terminal.waits_for(">>> ");
+    terminal.types("/read long.txt\r");
+    terminal.waits_for("reading the prompt");
+    terminal.types("\x03");
+    terminal.waits_for("the message was not sent");
+    terminal.waits_for(">>> ");
+    terminal.types("\x04");
+    assert_eq!(terminal.code(), 0);
+}
+
+#[test]
 fn a_dumb_terminal_gets_plain_lines_without_escapes() {
     let user = User::new();
     let pack = pack(&user);
@@ -168,7 +104,8 @@ fn a_text_from_the_editor_is_sent() {
     let user = User::new();
     let pack = pack(&user);
     let script = user.path("write");
-    std::fs::write(&script, "#!/bin/sh\necho from the editor > \"$1\"\n").unwrap();
+    // Adds to what is there.
+    std::fs::write(&script, "#!/bin/sh\necho from the editor >> \"$1\"\n").unwrap();
     let command = format!("sh {}", script.display());
     let args = line("chat", &pack, &["--temp", "0", "-n", "8"]);
     let mut terminal = Terminal::new(&user, &args, &[("EDITOR", &command)]);
@@ -176,6 +113,15 @@ fn a_text_from_the_editor_is_sent() {
     terminal.types("/edit\r");
     terminal.waits_for("from the editor");
     terminal.waits_for("context");
+    terminal.waits_for(">>> ");
+    // Ctrl-O takes the line along, and gives it back to be sent or changed.
+    terminal.types("typed, \x0f");
+    terminal.waits_for("from the editor");
+    terminal.types("\r");
+    terminal.waits_for("context");
+    terminal.waits_for(">>> ");
+    terminal.types("/show prompt\r");
+    terminal.waits_for("typed, from the editor");
     terminal.waits_for(">>> ");
     terminal.types("/bye\r");
     assert_eq!(terminal.code(), 0);

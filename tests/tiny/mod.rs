@@ -63,6 +63,8 @@ pub struct TinyModel {
     scale: f32,
     end_bias: f32,
     half: bool,
+    /// What it says, as the file spells it, one token each; empty for whatever comes.
+    script: Vec<String>,
     breakage: Breakage,
 }
 
@@ -97,6 +99,7 @@ impl TinyModel {
             scale: 2.5,
             end_bias: 2.5,
             half: false,
+            script: Vec::new(),
             breakage: Breakage::None,
         }
     }
@@ -120,6 +123,14 @@ impl TinyModel {
             self.vocabulary.add_piece(piece);
         }
         self
+    }
+
+    /// Says these pieces, each another one, and ends, whatever it reads: at most 30.
+    pub fn saying(self, pieces: &[&str]) -> TinyModel {
+        let model = self.with_pieces(pieces);
+        let spelt = pieces.iter().map(|piece| model.vocabulary.spelt(piece));
+        let script = spelt.collect();
+        TinyModel { script, ..model }
     }
 
     /// More control tokens, such as `<|im_start|>`.

@@ -104,6 +104,14 @@ impl Vocabulary {
         self.tokens.len()
     }
 
+    /// A piece of text as the file spells it.
+    pub(super) fn spelt(&self, piece: &str) -> String {
+        if self.spm {
+            return piece.replace(' ', "▁");
+        }
+        piece.bytes().map(letter).collect()
+    }
+
     /// Adds a token, unless there is one of this spelling.
     pub(super) fn add(&mut self, text: &str, kind: Kind) {
         self.push(text.to_owned(), kind, false);
@@ -112,7 +120,7 @@ impl Vocabulary {
     /// Adds a piece of text and all its beginnings, each merged from the one before and a last letter.
     pub(super) fn add_piece(&mut self, piece: &str) {
         if self.spm {
-            let spelt = piece.replace(' ', "▁");
+            let spelt = self.spelt(piece);
             for (at, last) in spelt.char_indices() {
                 self.push(spelt[..at + last.len_utf8()].to_owned(), Kind::Normal, true);
             }

@@ -103,6 +103,12 @@ impl User {
         text(&model.write(self.path("files/endless.gguf")))
     }
 
+    /// A member that says these pieces and ends, whatever it is asked; it reads conversations by `template`.
+    pub fn saying(&self, template: &str, pieces: &[&str]) -> String {
+        let model = TinyModel::bpe(1).with_template(template).saying(pieces);
+        text(&model.write(self.path("files/saying.gguf")))
+    }
+
     /// Writes two tiny models of different vocabularies.
     pub fn models(&self) -> (String, String) {
         let bpe = TinyModel::bpe(1).write(self.path("files/bpe.gguf"));

@@ -17,7 +17,8 @@ impl Talk<'_> {
             return Ok(());
         }
         if let Some(fused) = fused {
-            println!("── fused: {}\n{fused}", self.session.weights_line());
+            let shown = self.shown(&fused);
+            println!("── fused: {}\n{shown}", self.session.weights_line());
         }
         let silent = self.session.engine.silent().to_vec();
         let names = self.session.engine.names();
@@ -46,10 +47,11 @@ impl Talk<'_> {
         context: &[packllm::chat::Message],
     ) -> Result<Finish> {
         self.session.engine.silence(silent)?;
-        self.session
+        let read = self
+            .session
             .read_chat(context, context.len(), Wish::NOTHING)?;
         let generation = self.generation();
-        let (answer, _) = self.stream(&generation, Instant::now())?;
+        let (answer, _) = self.stream(&generation, Instant::now(), "", &read.opening)?;
         println!();
         Ok(answer.finish)
     }

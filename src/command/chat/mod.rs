@@ -39,7 +39,11 @@ pub fn run(app: &App, args: &ChatArgs) -> Result<ExitCode> {
     let keep = !args.no_history || args.last || args.session.is_some();
     let keeper = sessions::Keeper::new(folder, &plan.manifest.name, names, keep);
     let conversation = Conversation::new(args.system_prompt.clone());
-    let mut talk = Talk::new(app, session, &plan, generation, conversation, keeper);
+    let dials = parameters::Dials {
+        generation,
+        look: args.look.into(),
+    };
+    let mut talk = Talk::new(app, session, &plan, dials, conversation, keeper);
     talk.overflow = args.overflow;
     let mut input = Input::new(app, keep, words);
     if !matches!(input, Input::Plain { prompt: false }) {

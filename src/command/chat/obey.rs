@@ -4,8 +4,9 @@ use super::input::Input;
 use super::table::{self, Deed, SUBJECTS};
 use super::talk::Talk;
 use super::{parameters, sessions};
+use crate::command::screen;
 use anyhow::{Context, Result};
-use packllm::chat::Role;
+use packllm::chat::{Role, thought};
 use packllm::engine::Fusion;
 use packllm::vocab::Alphabet;
 use std::io::{IsTerminal, Write};
@@ -69,10 +70,10 @@ impl Talk<'_> {
 
     fn set(&mut self, typed: &str) {
         if typed.is_empty() {
-            print!("{}", parameters::show(&self.generation));
+            print!("{}", parameters::show(&self.dials));
             return;
         }
-        match parameters::set(&mut self.generation, typed) {
+        match parameters::set(&mut self.dials, typed) {
             Ok(said) => self.app.dim(&said),
             Err(error) => eprintln!("error: {error}"),
         }
@@ -85,8 +86,11 @@ impl Talk<'_> {
         }
         match typed {
             "weights" => self.show_weights()?,
-            "system" => println!("{}", self.conversation.system().unwrap_or("(none)")),
-            "parameters" => print!("{}", parameters::show(&self.generation)),
+            "system" => {
+                let system = self.conversation.system().unwrap_or("(none)");
+                println!("{}", screen::harmless(self.app, system));
+            }
+            "parameters" => print!("{}", parameters::show(&self.dials)),
             "prompt" => self.show_prompt(None),
             "pack" | "" => self.show_pack(),
             other => eprintln!("error: /show {other}: it shows {}", SUBJECTS.join(", ")),
@@ -131,8 +135,8 @@ impl Talk<'_> {
                 continue;
             }
             match self.session.rendered(k, &context) {
-                Ok(text) if only.is_some() => println!("{text}"),
-                Ok(text) => println!("── {name}\n{text}"),
+                Ok(text) if only.is_some() => println!("{}", screen::harmless(self.app, &text)),
+                Ok(text) => println!("── {name}\n{}", screen::harmless(self.app, &text)),
                 Err(error) => crate::report::tell(&error),
             }
         }
@@ -204,7 +208,7 @@ impl Talk<'_> {
         match input.compose(self.app) {
             Ok(Some(text)) if text.trim().is_empty() => self.app.dim("nothing was written"),
             Ok(Some(text)) => {
-                println!("{}", text.trim_end());
+                println!("{}", screen::harmless(self.app, text.trim_end()));
                 self.say(text.trim_end().to_owned())?;
             }
             Ok(None) => eprintln!("error: /edit needs a terminal"),
@@ -213,9 +217,10 @@ impl Talk<'_> {
         Ok(())
     }
 
-    /// By OSC 52, which the terminal itself understands, also over ssh.
+    /// By OSC 52, which the terminal itself understands, also over ssh. A thought is no part of the answer.
     fn copy(&mut self) -> Result<()> {
-        let Some(text) = self.conversation.last_answer() else {
+        let text = self.conversation.last_answer().map(thought::answer);
+        let Some(text) = text.filter(|t| !t.is_empty()) else {
             eprintln!("error: there is no answer to copy");
             return Ok(());
         };
@@ -316,7 +321,7 @@ impl Talk<'_> {
             turn.answer.mix_time.as_secs_f64() * 1e3,
             turn.answer.steps,
             turn.answer.skipped_mass,
-            self.generation.sampling.seed
+            self.dials.generation.sampling.seed
         );
     }
 

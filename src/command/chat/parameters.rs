@@ -1,13 +1,23 @@
-//! `/set`: how answers are drawn, under the names of the flags.
+//! `/set`: how answers are drawn and shown, under the names of the flags.
 
+use crate::cli::Think;
+use crate::command::screen::Look;
+use clap::ValueEnum;
 use packllm::engine::Generation;
 use std::str::FromStr;
+
+/// What can be set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dials {
+    pub generation: Generation,
+    pub look: Look,
+}
 
 /// One parameter: its name, how it is read, how it is shown.
 struct Parameter {
     name: &'static str,
-    set: fn(&mut Generation, &str) -> Option<()>,
-    get: fn(&Generation) -> String,
+    set: fn(&mut Dials, &str) -> Option<()>,
+    get: fn(&Dials) -> String,
 }
 
 fn put<T: FromStr>(place: &mut T, text: &str) -> Option<()> {
@@ -16,30 +26,53 @@ fn put<T: FromStr>(place: &mut T, text: &str) -> Option<()> {
 }
 
 #[rustfmt::skip]
-const PARAMETERS: [Parameter; 9] = [
-    Parameter { name: "temp", set: |g, v| put(&mut g.sampling.temperature, v), get: |g| g.sampling.temperature.to_string() },
-    Parameter { name: "top-k", set: |g, v| put(&mut g.sampling.top_k, v), get: |g| g.sampling.top_k.to_string() },
-    Parameter { name: "top-p", set: |g, v| put(&mut g.sampling.top_p, v), get: |g| g.sampling.top_p.to_string() },
-    Parameter { name: "min-p", set: |g, v| put(&mut g.sampling.min_p, v), get: |g| g.sampling.min_p.to_string() },
-    Parameter { name: "repeat-penalty", set: |g, v| put(&mut g.sampling.repeat_penalty, v), get: |g| g.sampling.repeat_penalty.to_string() },
-    Parameter { name: "repeat-last-n", set: |g, v| put(&mut g.sampling.repeat_last_n, v), get: |g| g.sampling.repeat_last_n.to_string() },
-    Parameter { name: "seed", set: |g, v| put(&mut g.sampling.seed, v), get: |g| g.sampling.seed.to_string() },
-    Parameter { name: "predict", set: set_limit, get: |g| g.limit.map_or_else(|| "-1".into(), |n| n.to_string()) },
-    Parameter { name: "stop", set: set_stop, get: |g| g.stops.join(" ") },
+const PARAMETERS: [Parameter; 11] = [
+    Parameter { name: "temp", set: |d, v| put(&mut d.generation.sampling.temperature, v), get: |d| d.generation.sampling.temperature.to_string() },
+    Parameter { name: "top-k", set: |d, v| put(&mut d.generation.sampling.top_k, v), get: |d| d.generation.sampling.top_k.to_string() },
+    Parameter { name: "top-p", set: |d, v| put(&mut d.generation.sampling.top_p, v), get: |d| d.generation.sampling.top_p.to_string() },
+    Parameter { name: "min-p", set: |d, v| put(&mut d.generation.sampling.min_p, v), get: |d| d.generation.sampling.min_p.to_string() },
+    Parameter { name: "repeat-penalty", set: |d, v| put(&mut d.generation.sampling.repeat_penalty, v), get: |d| d.generation.sampling.repeat_penalty.to_string() },
+    Parameter { name: "repeat-last-n", set: |d, v| put(&mut d.generation.sampling.repeat_last_n, v), get: |d| d.generation.sampling.repeat_last_n.to_string() },
+    Parameter { name: "seed", set: |d, v| put(&mut d.generation.sampling.seed, v), get: |d| d.generation.sampling.seed.to_string() },
+    Parameter { name: "predict", set: set_limit, get: |d| d.generation.limit.map_or_else(|| "-1".into(), |n| n.to_string()) },
+    Parameter { name: "stop", set: set_stop, get: |d| d.generation.stops.join(" ") },
+    Parameter { name: "plain", set: set_plain, get: |d| if d.look.plain { "on" } else { "off" }.into() },
+    Parameter { name: "think", set: set_think, get: |d| name(d.look.think) },
 ];
 
-fn set_limit(generation: &mut Generation, text: &str) -> Option<()> {
+fn set_plain(dials: &mut Dials, text: &str) -> Option<()> {
+    dials.look.plain = match text {
+        "on" => true,
+        "off" => false,
+        _ => return None,
+    };
+    Some(())
+}
+
+fn set_think(dials: &mut Dials, text: &str) -> Option<()> {
+    dials.look.think = Think::from_str(text, false).ok()?;
+    Some(())
+}
+
+/// As it is typed.
+fn name(value: impl ValueEnum) -> String {
+    let shown = value.to_possible_value();
+    shown.map_or_else(String::new, |v| v.get_name().to_owned())
+}
+
+fn set_limit(dials: &mut Dials, text: &str) -> Option<()> {
     let limit: i64 = text.parse().ok().filter(|n| *n >= -1)?;
-    generation.limit = usize::try_from(limit).ok();
+    dials.generation.limit = usize::try_from(limit).ok();
     Some(())
 }
 
 /// Another stop string; `none` for none at all.
-fn set_stop(generation: &mut Generation, text: &str) -> Option<()> {
+fn set_stop(dials: &mut Dials, text: &str) -> Option<()> {
+    let stops = &mut dials.generation.stops;
     if text == "none" {
-        generation.stops.clear();
+        stops.clear();
     } else {
-        generation.stops.push(text.to_owned());
+        stops.push(text.to_owned());
     }
     Some(())
 }
@@ -49,13 +82,13 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 }
 
 /// One line a parameter.
-pub fn show(generation: &Generation) -> String {
-    let line = |p: &Parameter| format!("  {:16} {}\n", p.name, (p.get)(generation));
+pub fn show(dials: &Dials) -> String {
+    let line = |p: &Parameter| format!("  {:16} {}\n", p.name, (p.get)(dials));
     PARAMETERS.iter().map(line).collect()
 }
 
 /// Sets `PARAMETER VALUE`. Nothing changes if it is wrong.
-pub fn set(generation: &mut Generation, typed: &str) -> Result<String, String> {
+pub fn set(dials: &mut Dials, typed: &str) -> Result<String, String> {
     let (name, value) = typed.split_once(char::is_whitespace).unwrap_or((typed, ""));
     let (name, value) = (name.trim_start_matches('-').replace('_', "-"), value.trim());
     let name = match name.as_str() {
@@ -69,15 +102,15 @@ pub fn set(generation: &mut Generation, typed: &str) -> Result<String, String> {
         return Err(format!("/set: there is no parameter {name}{hint}"));
     };
     if value.is_empty() {
-        return Ok(format!("{name} is {}", (parameter.get)(generation)));
+        return Ok(format!("{name} is {}", (parameter.get)(dials)));
     }
-    let mut changed = generation.clone();
+    let mut changed = dials.clone();
     let wrong = || format!("/set {name}: `{value}` is no value for it");
     (parameter.set)(&mut changed, value).ok_or_else(wrong)?;
-    let valid = changed.sampling.validate();
+    let valid = changed.generation.sampling.validate();
     valid.map_err(|e| format!("/set {name}: {e}"))?;
-    *generation = changed;
-    Ok(format!("{name} is {}", (parameter.get)(generation)))
+    *dials = changed;
+    Ok(format!("{name} is {}", (parameter.get)(dials)))
 }
 
 #[cfg(test)]
@@ -87,24 +120,35 @@ mod tests {
 
     #[test]
     fn values_are_checked_and_a_wrong_one_changes_nothing() {
-        let mut g = Generation {
-            limit: None,
-            sampling: Params::default(),
-            stops: Vec::new(),
+        let mut g = Dials {
+            generation: Generation {
+                limit: None,
+                sampling: Params::default(),
+                stops: Vec::new(),
+            },
+            look: Look {
+                plain: false,
+                think: Think::Show,
+            },
         };
         assert_eq!(set(&mut g, "temperature 0.5"), Ok("temp is 0.5".into()));
         assert_eq!(set(&mut g, "num_predict 7"), Ok("predict is 7".into()));
         assert_eq!(set(&mut g, "predict -1"), Ok("predict is -1".into()));
         assert_eq!(
             set(&mut g, "seed"),
-            Ok(format!("seed is {}", g.sampling.seed))
+            Ok(format!("seed is {}", g.generation.sampling.seed))
         );
+        assert_eq!(set(&mut g, "think fold"), Ok("think is fold".into()));
+        assert_eq!(set(&mut g, "plain on"), Ok("plain is on".into()));
+        assert!(g.look.plain && g.look.think == Think::Fold);
         let before = g.clone();
         for (typed, said) in [
             ("temp", ""),
             ("temp hot", "no value"),
             ("top-p 2", "/set top-p: "),
             ("predict -2", "no value"),
+            ("plain yes", "no value"),
+            ("think hard", "no value"),
             ("tmep 1", "did you mean temp?"),
         ] {
             let done = set(&mut g, typed);

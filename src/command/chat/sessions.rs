@@ -1,5 +1,6 @@
 //! Where sessions are kept, and the one that is being kept.
 
+use crate::command::table::printable;
 use anyhow::{Context, Result};
 use packllm::chat::Message;
 use packllm::chat::log::{Entry, Header, Kept, Log, read};
@@ -49,7 +50,8 @@ pub fn list(folder: &Path) -> String {
                     .chars()
                     .take(40)
                     .collect();
-                let pack = &kept.header.pack;
+                let first = printable(&first);
+                let pack = printable(&kept.header.pack);
                 format!(
                     "{name:24} {:>4} messages  {pack:10} {first}",
                     messages.len()

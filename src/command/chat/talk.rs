@@ -1,16 +1,16 @@
 //! A conversation at work: turns, room in the context, what is written down.
 
+use super::parameters::Dials;
 use super::sessions::Keeper;
 use crate::app::App;
 use crate::cli::{ChatArgs, Overflow};
+use crate::command::screen::{self, View, Writer};
 use crate::command::session::{Read, Session};
 use crate::settings::PackPlan;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use packllm::chat::log::Entry;
 use packllm::chat::{Conversation, Gone, Message, Role, SpeakerError};
 use packllm::engine::{Answer, EngineError, Event, Finish, Fusion, Generation};
-use std::io::Write;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ pub struct Talk<'a> {
     pub plan: PackPlan,
     /// How members are fused now.
     pub fusion: Fusion,
-    pub generation: Generation,
+    pub dials: Dials,
     pub conversation: Conversation,
     pub keeper: Keeper,
     pub overflow: Overflow,
@@ -44,7 +44,7 @@ impl<'a> Talk<'a> {
         app: &'a App,
         session: Session<'a>,
         plan: &PackPlan,
-        generation: Generation,
+        dials: Dials,
         conversation: Conversation,
         keeper: Keeper,
     ) -> Self {
@@ -53,7 +53,7 @@ impl<'a> Talk<'a> {
             session,
             plan: plan.clone(),
             fusion: plan.fusion.clone(),
-            generation,
+            dials,
             conversation,
             keeper,
             overflow: Overflow::Drop,
@@ -96,12 +96,11 @@ impl<'a> Talk<'a> {
             .for_each(|n| self.app.dim(&format!("note: {n}")));
         let messages = self.conversation.messages();
         for message in messages {
-            let mark = if message.role == Role::User {
-                ">>> "
+            if message.role == Role::User {
+                println!(">>> {}", screen::harmless(self.app, &message.content));
             } else {
-                ""
-            };
-            println!("{mark}{}", message.content);
+                println!("{}", self.shown(&message.content));
+            }
         }
         self.app
             .dim(&format!("session {name}, {} messages", messages.len()));
@@ -178,7 +177,8 @@ impl<'a> Talk<'a> {
             return self.respond(&old, false);
         }
         // The same seed would say the same again.
-        self.generation.sampling.seed = self.generation.sampling.seed.wrapping_add(1);
+        let seed = &mut self.dials.generation.sampling.seed;
+        *seed = seed.wrapping_add(1);
         self.respond("", false)?;
         if self.conversation.waits() && !old.is_empty() {
             self.conversation.answer(old);
@@ -322,8 +322,12 @@ impl<'a> Talk<'a> {
             self.note_down(&Entry::Message(message));
         }
         self.show_weights_before();
-        let (mut answer, first_byte) = self.stream(&generation, start)?;
+        let mut opening = read.opening.clone();
+        let (mut answer, first_byte) = self.stream(&generation, start, begun, &opening)?;
         loop {
+            if !answer.text.is_empty() {
+                said.push_str(&std::mem::take(&mut opening));
+            }
             said.push_str(&answer.text);
             let spent = generation.limit.map(|n| n.saturating_sub(answer.tokens));
             let full = answer.finish == Finish::Length && spent != Some(0);
@@ -342,7 +346,7 @@ impl<'a> Talk<'a> {
             if self.conversation.left() == before {
                 break;
             }
-            let more = self.stream(&generation, start)?.0;
+            let more = self.stream(&generation, start, &begun, "")?.0;
             answer = Answer {
                 tokens: answer.tokens + more.tokens,
                 time: answer.time + more.time,
@@ -367,36 +371,36 @@ impl<'a> Talk<'a> {
 
     /// What is drawn with now.
     pub fn generation(&self) -> Generation {
-        let mut generation = self.generation.clone();
+        let mut generation = self.dials.generation.clone();
         generation.stops.extend(self.session.stops());
         generation.stops.extend(self.session.stop_of_silence());
         generation
     }
 
-    /// Generates to stdout. Also says when the first byte came, counted from `start`.
+    /// An answer as it is written to stdout.
+    pub fn shown(&self, text: &str) -> String {
+        screen::shown(self.app, self.dials.look, text)
+    }
+
+    /// Generates to stdout what follows `begun`, which was shown already, and `opening`, which is shown before
+    /// it. Also says when the first byte came, counted from `start`.
     pub fn stream(
         &mut self,
         generation: &Generation,
         start: Instant,
+        begun: &str,
+        opening: &str,
     ) -> Result<(Answer, Option<Duration>)> {
-        let mut out = std::io::stdout().lock();
-        let (mut broken, mut first) = (None, None);
-        let cancel = Arc::clone(&self.app.cancel);
+        let view = View::new(self.app, self.dials.look, begun);
+        let mut writer = Writer::new(view, opening);
+        let mut first = None;
         let mut sink = |Event::Text(text): Event<'_>| {
             first.get_or_insert_with(|| start.elapsed());
-            if broken.is_some() {
-                return;
-            }
-            if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-                broken = Some(error);
-                cancel.store(true, Ordering::Relaxed);
-            }
+            writer.push(text);
         };
-        let answer = self.session.engine.answer(generation, &mut sink)?;
-        match broken {
-            Some(error) => Err(error).context("stdout"),
-            None => Ok((answer, first)),
-        }
+        let answer = self.session.engine.answer(generation, &mut sink);
+        writer.finish()?;
+        Ok((answer?, first))
     }
 
     /// `weights smollm2 0.60 · gemma3 0.40 (sim; your message cost them 1.01 · 1.15 bits per byte)`

@@ -1,0 +1,214 @@
+//! An answer on its way to stdout. On a terminal Markdown is rendered and a thought set off, folded or hidden,
+//! and no text can send it codes. Anywhere else the text goes out as it is.
+
+mod ink;
+mod markdown;
+mod spans;
+
+use crate::app::App;
+use crate::cli::{LookArgs, Think};
+use anyhow::{Context, Result};
+use indicatif::ProgressBar;
+use ink::{Ink, Style};
+use markdown::Markdown;
+use packllm::chat::thought::{self, Part, Splitter};
+use std::io::{self, StdoutLock, Write};
+use std::sync::atomic::Ordering;
+
+/// How answers are shown on a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// No styles: Markdown as it is written.
+    pub plain: bool,
+    pub think: Think,
+}
+
+impl From<LookArgs> for Look {
+    fn from(args: LookArgs) -> Self {
+        let LookArgs { plain, think } = args;
+        Self { plain, think }
+    }
+}
+
+/// One text on its way. What the methods return is to be written to stdout.
+pub struct View<'a> {
+    app: &'a App,
+    look: Look,
+    splitter: Splitter,
+    /// Where it is rendered.
+    markdown: Option<Markdown>,
+    ink: Ink,
+    /// As far as it is not shown.
+    thought: String,
+    /// Shown while a thought is not.
+    wait: Option<ProgressBar>,
+}
+
+impl<'a> View<'a> {
+    /// For a text that goes on after `begun`, which is on the screen already.
+    pub fn new(app: &'a App, look: Look, begun: &str) -> Self {
+        let styled = app.styled && !look.plain;
+        let mut view = Self {
+            app,
+            look,
+            splitter: Splitter::default(),
+            markdown: styled.then(Markdown::default),
+            ink: Ink::default(),
+            thought: String::new(),
+            wait: None,
+        };
+        let mut parts = view.split(begun);
+        parts.retain(|(part, _)| *part != Part::Between);
+        for (part, text) in parts {
+            match part {
+                Part::Answer => view.render(&text),
+                _ => view.thought.push_str(&text),
+            }
+        }
+        // Styles are set anew with the next letter.
+        view.ink = Ink::default();
+        view
+    }
+
+    /// More of the text.
+    pub fn push(&mut self, text: &str) -> String {
+        if !self.app.terminal {
+            return text.to_owned();
+        }
+        for (part, text) in self.split(text) {
+            self.show(part, &text);
+        }
+        self.ink.take()
+    }
+
+    /// The text ends, at least for now.
+    pub fn finish(&mut self) -> String {
+        let unfinished = self.splitter.is_open();
+        let mut rest = Vec::new();
+        let mut take = |part, text: &str| rest.push((part, text.to_owned()));
+        self.splitter.finish(&mut take);
+        for (part, text) in rest {
+            self.show(part, &text);
+        }
+        self.fold(unfinished);
+        if let Some(markdown) = &mut self.markdown {
+            let ink = &mut self.ink;
+            markdown.finish(&mut |text, style| ink.put(text, style));
+        }
+        self.ink.rest();
+        self.ink.take()
+    }
+
+    fn split(&mut self, text: &str) -> Vec<(Part, String)> {
+        let mut parts = Vec::new();
+        let mut take = |part, text: &str| parts.push((part, text.to_owned()));
+        self.splitter.push(text, &mut take);
+        parts
+    }
+
+    fn show(&mut self, part: Part, text: &str) {
+        match part {
+            Part::Thought if self.look.think == Think::Show => {
+                let dim = self.markdown.is_some();
+                let style = if dim { Style::DIM } else { Style::PLAIN };
+                self.ink.put(text, style);
+            }
+            Part::Thought => {
+                self.thought.push_str(text);
+                let spinner = || self.app.spinner("thinking");
+                self.wait.get_or_insert_with(spinner);
+            }
+            Part::Between if self.look.think == Think::Show => self.ink.put(text, Style::PLAIN),
+            Part::Between => self.fold(false),
+            Part::Answer => {
+                self.fold(false);
+                self.render(text);
+            }
+        }
+    }
+
+    fn render(&mut self, text: &str) {
+        let ink = &mut self.ink;
+        match &mut self.markdown {
+            Some(markdown) => markdown.push(text, &mut |text, style| ink.put(text, style)),
+            None => ink.put(text, Style::PLAIN),
+        }
+    }
+
+    /// A thought that was not shown is over; its length is told where that is asked for, and if it is all there is.
+    fn fold(&mut self, unfinished: bool) {
+        let Some(spinner) = self.wait.take() else {
+            return;
+        };
+        spinner.finish_and_clear();
+        let letters = thought::inner(&self.thought).chars().count();
+        if unfinished {
+            self.app
+                .dim(&format!("thought: {letters} characters, not finished"));
+        } else if self.look.think == Think::Fold {
+            self.app.dim(&format!("thought: {letters} characters"));
+        }
+    }
+}
+
+/// Writes an answer to stdout as it is made.
+pub struct Writer<'a> {
+    view: View<'a>,
+    /// What comes before its first bytes.
+    opening: &'a str,
+    out: StdoutLock<'static>,
+    result: io::Result<()>,
+}
+
+impl<'a> Writer<'a> {
+    /// `opening` is shown before the first bytes, if there are any.
+    pub fn new(view: View<'a>, opening: &'a str) -> Self {
+        Self {
+            view,
+            opening,
+            out: io::stdout().lock(),
+            result: Ok(()),
+        }
+    }
+
+    /// More of the answer. Where nobody reads any more, or the disk is full, there is no reason to go on: the
+    /// answer is cancelled, and [`Writer::finish`] tells.
+    pub fn push(&mut self, text: &str) {
+        let opening = std::mem::take(&mut self.opening);
+        let shown = self.view.push(opening) + &self.view.push(text);
+        self.write(&shown);
+        if self.result.is_err() {
+            self.view.app.cancel.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The answer ends.
+    pub fn finish(mut self) -> Result<()> {
+        let rest = self.view.finish();
+        self.write(&rest);
+        self.result.context("stdout")
+    }
+
+    fn write(&mut self, text: &str) {
+        if self.result.is_ok() && !text.is_empty() {
+            let written = self.out.write_all(text.as_bytes());
+            self.result = written.and_then(|()| self.out.flush());
+        }
+    }
+}
+
+/// A whole text as it is to be written.
+pub fn shown(app: &App, look: Look, text: &str) -> String {
+    let mut view = View::new(app, look, "");
+    view.push(text) + &view.finish()
+}
+
+/// A text that is no answer: as it is, without power over the terminal.
+pub fn harmless(app: &App, text: &str) -> String {
+    if !app.terminal {
+        return text.to_owned();
+    }
+    let mut ink = Ink::default();
+    ink.put(text, Style::PLAIN);
+    ink.take()
+}

@@ -1,0 +1,128 @@
+//! Styled text for a terminal.
+
+/// How a stretch of text looks. Nothing of it is the text's own doing: see [`Ink`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Style {
+    pub bold: bool,
+    pub italic: bool,
+    pub dim: bool,
+    /// Program text: cyan.
+    pub code: bool,
+    /// Markup that its effect makes superfluous: not shown at all.
+    pub hidden: bool,
+}
+
+impl Style {
+    pub const PLAIN: Style = Style {
+        bold: false,
+        italic: false,
+        dim: false,
+        code: false,
+        hidden: false,
+    };
+    pub const BOLD: Style = Style {
+        bold: true,
+        ..Style::PLAIN
+    };
+    pub const DIM: Style = Style {
+        dim: true,
+        ..Style::PLAIN
+    };
+    pub const CODE: Style = Style {
+        code: true,
+        ..Style::PLAIN
+    };
+    pub const HIDDEN: Style = Style {
+        hidden: true,
+        ..Style::PLAIN
+    };
+
+    /// The escape code that sets this style, whatever was before (ECMA-48, SGR).
+    fn code(self) -> String {
+        let on = [
+            (self.bold, ";1"),
+            (self.dim, ";2"),
+            (self.italic, ";3"),
+            (self.code, ";36"),
+        ];
+        let on = on.iter().filter(|(on, _)| *on).map(|(_, code)| *code);
+        format!("\x1b[0{}m", on.collect::<String>())
+    }
+}
+
+/// What is to be written to a terminal: escape codes of our own and none of the text's, which a terminal would
+/// obey.
+#[derive(Debug, Default)]
+pub struct Ink {
+    text: String,
+    style: Style,
+}
+
+impl Ink {
+    /// Writes text. Line feeds and tabs stay, carriage returns are left out, other control characters become
+    /// U+FFFD. Lines end without a style.
+    pub fn put(&mut self, text: &str, style: Style) {
+        if style.hidden {
+            return;
+        }
+        for char in text.chars() {
+            match char {
+                '\n' => self.wear(Style::PLAIN),
+                '\r' => continue,
+                _ => self.wear(style),
+            }
+            let safe = !char.is_control() || char == '\n' || char == '\t';
+            self.text.push(if safe { char } else { '\u{fffd}' });
+        }
+    }
+
+    /// Back to no style.
+    pub fn rest(&mut self) {
+        self.wear(Style::PLAIN);
+    }
+
+    fn wear(&mut self, style: Style) {
+        if self.style != style {
+            self.text.push_str(&style.code());
+            self.style = style;
+        }
+    }
+
+    /// What was written since the last time.
+    pub fn take(&mut self) -> String {
+        std::mem::take(&mut self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn styles_change_where_they_must_and_no_line_ends_in_one() {
+        let mut ink = Ink::default();
+        ink.put("a", Style::PLAIN);
+        ink.put("b", Style::BOLD);
+        ink.put("c\n", Style::BOLD);
+        ink.put("**", Style::HIDDEN);
+        let both = Style {
+            italic: true,
+            ..Style::CODE
+        };
+        ink.put("d", both);
+        assert_eq!(ink.take(), "a\x1b[0;1mbc\x1b[0m\n\x1b[0;3;36md");
+        ink.rest();
+        ink.rest();
+        assert_eq!(ink.take(), "\x1b[0m");
+    }
+
+    #[test]
+    fn a_text_has_no_power_over_the_terminal() {
+        let mut ink = Ink::default();
+        ink.put("a\x1b]52;c;eA==\x07\u{9b}2J\r\n\tb\x00\x7f", Style::PLAIN);
+        assert_eq!(
+            ink.take(),
+            "a\u{fffd}]52;c;eA==\u{fffd}\u{fffd}2J\n\tb\u{fffd}\u{fffd}"
+        );
+    }
+}

@@ -1,0 +1,203 @@
+//! Markdown as it comes, letter by letter, in styled stretches.
+//!
+//! Every letter comes out again, in order, with a style; what is [hidden](Style::HIDDEN) is markup whose effect is seen:
+//! the marks around emphasis and code in a line, and the backslash before such a mark. Fences, with their
+//! language, the `#` of headings, list marks, `>` and rules stay to be seen, set off by a style. Tables, links and all
+//! else are shown as written.
+//!
+//! A letter is held back while it may be part of markup: the beginning of a line until it is told apart
+//! from text, a line of three backticks to its end, an opening mark until its partner comes, the line ends or
+//! [`LONGEST`](super::spans::LONGEST) letters have come after it. A mark without partner is text.
+
+use super::ink::Style;
+use super::spans::spans;
+
+/// Takes styled stretches.
+pub type Sink<'a> = dyn FnMut(&str, Style) + 'a;
+
+/// Where in a line the text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum At {
+    /// Where block marks may stand.
+    #[default]
+    Start,
+    /// Among words.
+    Words,
+    /// In a line that is shown as it is.
+    Verbatim(Style),
+}
+
+/// An open block of code: what its fence is made of, and how long it is.
+type Fence = (char, usize);
+
+/// What the beginning of a line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Beginning {
+    /// More has to come first.
+    Unknown,
+    /// Its first bytes are a mark of this style, after which another may stand.
+    Mark(usize, Style),
+    /// So many bytes open a heading.
+    Heading(usize),
+    /// The line opens a block of code.
+    Fence(Fence),
+    /// The line is a rule.
+    Rule,
+    Words,
+}
+
+/// A text under way.
+#[derive(Debug, Default)]
+pub struct Markdown {
+    at: At,
+    fence: Option<Fence>,
+    /// What a whole line wears.
+    base: Style,
+    /// The last letter that was handed on.
+    before: Option<char>,
+    held: String,
+}
+
+impl Markdown {
+    /// Takes more of the text.
+    pub fn push(&mut self, text: &str, out: &mut Sink) {
+        for char in text.chars() {
+            if char == '\n' {
+                self.finish(out);
+                out("\n", Style::PLAIN);
+                (self.at, self.base, self.before) = (At::Start, Style::PLAIN, None);
+            } else {
+                self.held.push(char);
+                self.decide(false, out);
+            }
+        }
+    }
+
+    /// The line ends here, and perhaps the text: hands on what was held back.
+    pub fn finish(&mut self, out: &mut Sink) {
+        self.decide(true, out);
+    }
+
+    /// Hands on what is known of the held text; all of it if the line has `ended`.
+    fn decide(&mut self, ended: bool, out: &mut Sink) {
+        while self.at == At::Start && !self.held.is_empty() {
+            let before = self.held.len();
+            match self.fence {
+                Some(fence) => self.code_line(fence, ended),
+                None => self.begin_line(ended, out),
+            }
+            if self.at == At::Start && self.held.len() == before {
+                return;
+            }
+        }
+        match self.at {
+            At::Start => {}
+            At::Words => {
+                let known = spans(&self.held, self.before, self.base, ended, out);
+                self.hand_on(known);
+            }
+            At::Verbatim(style) => self.emit(self.held.len(), style, out),
+        }
+    }
+
+    fn emit(&mut self, bytes: usize, style: Style, out: &mut Sink) {
+        if bytes > 0 {
+            out(&self.held[..bytes], style);
+            self.hand_on(bytes);
+        }
+    }
+
+    fn hand_on(&mut self, bytes: usize) {
+        self.before = self.held[..bytes].chars().last().or(self.before);
+        self.held.drain(..bytes);
+    }
+
+    /// The beginning of a line inside a block of code.
+    fn code_line(&mut self, (mark, length): Fence, ended: bool) {
+        let line = self.held.trim_start_matches([' ', '\t']);
+        let run = run(line, mark);
+        let closes = run >= length && line[run * mark.len_utf8()..].trim().is_empty();
+        if ended && closes {
+            self.fence = None;
+            self.at = At::Verbatim(Style::DIM);
+        } else if ended || !(closes || line.chars().all(|char| char == mark)) {
+            self.at = At::Verbatim(Style::CODE);
+        }
+    }
+
+    fn begin_line(&mut self, ended: bool, out: &mut Sink) {
+        match beginning(&self.held, ended) {
+            Beginning::Unknown => {}
+            Beginning::Mark(bytes, style) => self.emit(bytes, style, out),
+            Beginning::Heading(bytes) => {
+                self.base = Style::BOLD;
+                self.at = At::Words;
+                self.emit(bytes, Style::BOLD, out);
+            }
+            Beginning::Fence(fence) => {
+                self.fence = Some(fence);
+                self.at = At::Verbatim(Style::DIM);
+            }
+            Beginning::Rule => self.at = At::Verbatim(Style::DIM),
+            Beginning::Words => self.at = At::Words,
+        }
+    }
+}
+
+/// How many times `mark` stands at the beginning of `text`.
+pub fn run(text: &str, mark: char) -> usize {
+    text.chars().take_while(|&char| char == mark).count()
+}
+
+/// What the line `held` is, of which no more comes if it has `ended`.
+fn beginning(held: &str, ended: bool) -> Beginning {
+    let line = held.trim_start_matches([' ', '\t']);
+    let indent = held.len() - line.len();
+    let Some(mark) = line.chars().next() else {
+        return if ended {
+            Beginning::Words
+        } else {
+            Beginning::Unknown
+        };
+    };
+    let run = run(line, mark);
+    let rest = line.get(run..).unwrap_or("");
+    // A run that is all there is may grow.
+    let grows = rest.is_empty() && !ended;
+    match mark {
+        '>' => Beginning::Mark(indent + 1, Style::DIM),
+        '#' | '`' | '~' | '-' | '*' | '_' if grows => Beginning::Unknown,
+        '#' if run <= 6 && (rest.is_empty() || rest.starts_with(' ')) => {
+            Beginning::Heading(indent + run)
+        }
+        '`' if run < 3 || rest.contains('`') => Beginning::Words,
+        '`' if !ended => Beginning::Unknown,
+        '`' => Beginning::Fence((mark, run)),
+        '~' if run >= 3 => Beginning::Fence((mark, run)),
+        '-' | '*' | '_' if run >= 3 && rest.trim().is_empty() => match ended {
+            true => Beginning::Rule,
+            false => Beginning::Unknown,
+        },
+        '-' | '*' | '+' if line.len() == 1 && !ended => Beginning::Unknown,
+        '-' | '*' | '+' if line[1..].starts_with(' ') => Beginning::Mark(indent + 2, Style::BOLD),
+        '0'..='9' => numbered(line, indent, ended),
+        _ => Beginning::Words,
+    }
+}
+
+/// A line that begins with a digit: `1. ` or `1) `, or words.
+fn numbered(line: &str, indent: usize, ended: bool) -> Beginning {
+    let digits = line.bytes().take_while(u8::is_ascii_digit).count();
+    let rest = &line[digits..];
+    let closed = rest.strip_prefix(['.', ')']);
+    match closed {
+        _ if digits > 9 => Beginning::Words,
+        None if rest.is_empty() && !ended => Beginning::Unknown,
+        Some("") if !ended => Beginning::Unknown,
+        Some(rest) if rest.starts_with(' ') => Beginning::Mark(indent + digits + 2, Style::BOLD),
+        _ => Beginning::Words,
+    }
+}
+
+#[cfg(test)]
+mod tests;
