@@ -9,6 +9,7 @@ mod eval;
 mod facts;
 mod models;
 mod pack;
+mod prompt_cache;
 mod run;
 mod score;
 mod session;

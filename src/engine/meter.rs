@@ -126,4 +126,12 @@ impl Member for Metered {
     fn seq_len(&self, seq: SeqId) -> u32 {
         self.member.seq_len(seq)
     }
+
+    fn save(&mut self) -> Result<Vec<u8>, BackendError> {
+        self.member.save()
+    }
+
+    fn restore(&mut self, state: &[u8], len: u32) -> Result<(), BackendError> {
+        self.member.restore(state, len)
+    }
 }

@@ -7,6 +7,7 @@ mod bad_files;
 mod bad_input;
 mod chat;
 mod mined;
+mod prompt_cache;
 mod run;
 mod score;
 mod sessions;
