@@ -1,7 +1,7 @@
 //! A prompt that outlives the program: every member's trunk with its KV cache, and what was scored of it.
 //!
 //! [`Engine::keep_next`] has the next prompt kept as it is read, up to the last scored message but one; [`Engine::take_kept`] hands it over, to be
-//! written to a [`file`]; [`Engine::restore`] puts it back. The prompt that is read next is compared with it
+//! written to a [`mod@file`]; [`Engine::restore`] puts it back. The prompt that is read next is compared with it
 //! token by token and keeps what agrees, up to the end of a scored message: its scores come from the kept ones,
 //! and as batches end there too, all that follows is the same, bit by bit, as without.
 

@@ -62,7 +62,7 @@ pub fn write(path: &Path, identity: &Identity, members: &[Kept]) -> std::io::Res
     Ok(file.metadata()?.len())
 }
 
-/// Reads what [`write`] wrote for this identity; None if there is no file.
+/// Reads what [`write()`] wrote for this identity; None if there is no file.
 ///
 /// # Errors
 /// [`BadKept`].
