@@ -286,6 +286,16 @@ pub struct DraftArgs {
     pub draft: DraftName,
 }
 
+/// Whether a prompt outlives the program.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Prompt")]
+pub struct PromptCacheArgs {
+    /// Keep the messages before the last (a long system prompt, say) in this file, as every member has read
+    /// them; the next time they are taken from there, and the answer is the same as without
+    #[arg(long, value_name = "FILE", env = "PACKLLM_PROMPT_CACHE")]
+    pub prompt_cache: Option<PathBuf>,
+}
+
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum DraftName {
     Auto,
@@ -360,6 +370,8 @@ pub struct RunArgs {
     pub draft: DraftArgs,
     #[command(flatten)]
     pub look: LookArgs,
+    #[command(flatten)]
+    pub prompt_cache: PromptCacheArgs,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
@@ -402,6 +414,8 @@ pub struct ChatArgs {
     pub draft: DraftArgs,
     #[command(flatten)]
     pub look: LookArgs,
+    #[command(flatten)]
+    pub prompt_cache: PromptCacheArgs,
 }
 
 /// What a conversation does when the smallest context is full.

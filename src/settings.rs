@@ -2,7 +2,8 @@
 
 use crate::app::App;
 use crate::cli::{
-    CacheName, DraftArgs, DraftName, FlashAttention, FusionArgs, PackArgs, SampleArgs, VocabName,
+    CacheName, DraftArgs, DraftName, FlashAttention, FusionArgs, PackArgs, PromptCacheArgs,
+    SampleArgs, VocabName,
 };
 use anyhow::{Context, Result, bail};
 use packllm::backend::llama::{CacheType, LoadOptions, Watch};
@@ -107,6 +108,23 @@ pub fn plan(app: &App, pack: &PackArgs, fusion: &FusionArgs) -> Result<PackPlan>
         fusion,
         reference,
     })
+}
+
+/// The file of `--prompt-cache`, where it can be used.
+pub fn prompt_cache(
+    typed: &PromptCacheArgs,
+    fusion: &Fusion,
+    raw: bool,
+) -> Result<Option<PathBuf>> {
+    let refuse = |why: &str| usage(format!("--prompt-cache {why}"));
+    match &typed.prompt_cache {
+        None => Ok(None),
+        Some(_) if raw => refuse("keeps whole messages, and with --raw there are none"),
+        Some(_) if fusion.alphabet == Some(Alphabet::Mined) => {
+            refuse("and --vocab mined do not go together: the published mode keeps no prompt")
+        }
+        Some(path) => Ok(Some(path.clone())),
+    }
 }
 
 /// The manifest named, or one made of `-m` files; the config file fills what it leaves open.

@@ -4,8 +4,8 @@
 //! the caller changes them. What llama.cpp would abort on, or silently accept, is refused.
 
 use super::{
-    BackendError, Description, Entry, Ledger, Limits, Member, SeqId, Special, Token, TokenKind,
-    Vocab, VocabBuilder,
+    BackendError, Description, Entry, Ledger, Limits, Member, SeqId, Special, TRUNK, Token,
+    TokenKind, Vocab, VocabBuilder,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -227,5 +227,28 @@ impl Member for FakeMember {
 
     fn seq_len(&self, seq: SeqId) -> u32 {
         self.ledger.len(seq)
+    }
+
+    /// The trunk's tokens are all its state.
+    fn save(&mut self) -> Result<Vec<u8>, BackendError> {
+        self.ledger.only_trunk()?;
+        let trunk = &self.sequences[TRUNK as usize];
+        Ok(trunk.iter().flat_map(|t| t.to_le_bytes()).collect())
+    }
+
+    fn restore(&mut self, state: &[u8], len: u32) -> Result<(), BackendError> {
+        self.ledger.check_restore(len)?;
+        let (tokens, rest) = state.as_chunks::<4>();
+        if tokens.len() != len as usize || !rest.is_empty() {
+            return Err(BackendError::Refused(format!(
+                "a state of {} bytes for {len} tokens",
+                state.len()
+            )));
+        }
+        self.sequences[TRUNK as usize] = tokens.iter().map(|t| Token::from_le_bytes(*t)).collect();
+        self.cells[TRUNK as usize] = tokens.iter().map(|_| Arc::default()).collect();
+        self.rows.clear();
+        self.ledger.restored(len);
+        Ok(())
     }
 }

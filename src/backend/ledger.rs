@@ -1,6 +1,6 @@
 //! The bookkeeping that stands between us and llama.cpp's assertions.
 
-use super::{BackendError, Entry, Limits, SeqId};
+use super::{BackendError, Entry, Limits, SeqId, TRUNK};
 
 /// Tracks the length of every sequence and refuses requests that would abort, corrupt memory or be
 /// silently wrong: batches over the limit, unknown sequences or tokens, positions with a gap, copies
@@ -129,6 +129,41 @@ impl Ledger {
         }
         self.lens[to as usize] = len;
         Ok(())
+    }
+
+    /// Checks that no sequence but the trunk holds anything.
+    ///
+    /// # Errors
+    /// [`BackendError::Refused`], naming the one that does.
+    pub fn only_trunk(&self) -> Result<(), BackendError> {
+        match self.lens.iter().skip(1).position(|&len| len > 0) {
+            None => Ok(()),
+            Some(i) => Err(BackendError::Refused(format!(
+                "sequence {} is in use beside the trunk",
+                i + 1
+            ))),
+        }
+    }
+
+    /// Checks that a trunk of `len` tokens can be put into the cache: it is empty and large enough.
+    ///
+    /// # Errors
+    /// [`BackendError::Refused`], naming the rule that was broken.
+    pub fn check_restore(&self, len: u32) -> Result<(), BackendError> {
+        self.only_trunk()?;
+        let (have, context) = (self.len(TRUNK), self.limits.context);
+        if have > 0 || len > context {
+            return Err(BackendError::Refused(format!(
+                "{len} tokens put into a cache of {context} that holds {have}"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Records a trunk of `len` tokens that was put into the cache.
+    pub fn restored(&mut self, len: u32) {
+        self.outputs.clear();
+        self.lens[TRUNK as usize] = len;
     }
 
     /// Checks and records a cut of `seq` to `len` tokens.

@@ -9,8 +9,8 @@
 use super::gguf::Header;
 use super::offload::Offload;
 use super::{
-    BackendError, Description, Entry, Ledger, Limits, Member, SeqId, Special, Token, TokenKind,
-    Vocab, VocabBuilder,
+    BackendError, Description, Entry, Ledger, Limits, Member, SeqId, Special, TRUNK, Token,
+    TokenKind, Vocab, VocabBuilder,
 };
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::token::LlamaToken;
@@ -83,6 +83,9 @@ pub struct LoadOptions {
     /// Progress and cancellation.
     pub watch: Arc<Watch>,
 }
+
+/// The llama.cpp of this build, by the crate that brings it.
+pub const VERSION: &str = "llama-cpp-sys-2 0.1.161";
 
 /// Context length when none is asked for: tokens.
 pub const DEFAULT_CONTEXT: u32 = 4096;
@@ -594,5 +597,80 @@ impl Member for LlamaMember {
 
     fn cancelled(&self) -> bool {
         self.watch.cancel.load(Ordering::Relaxed)
+    }
+
+    /// Written as the state of the whole context: of a single sequence llama.cpp leaves out what its sliding
+    /// windows no longer reach, and the trunk could not be cut back any more.
+    fn save(&mut self) -> Result<Vec<u8>, BackendError> {
+        self.ledger.only_trunk()?;
+        let context = self.context.0.as_ptr();
+        drop(take_log());
+        // SAFETY: the context is alive.
+        let mut state = vec![0; unsafe { sys::llama_state_get_size(context) }];
+        // SAFETY: as above; it writes at most the buffer's length.
+        let written =
+            unsafe { sys::llama_state_get_data(context, state.as_mut_ptr(), state.len()) };
+        if written != state.len() || !into_sequence(&mut state) {
+            let log = take_log();
+            return Err(BackendError::Refused(format!(
+                "the state of the cache cannot be had: {log}"
+            )));
+        }
+        Ok(state)
+    }
+
+    /// Read as the state of one sequence: after that of a whole context the next batch would be written from
+    /// the cache's beginning, over what lies outside the sliding windows.
+    fn restore(&mut self, state: &[u8], len: u32) -> Result<(), BackendError> {
+        self.ledger.check_restore(len)?;
+        let (context, trunk) = (self.context.0.as_ptr(), TRUNK as i32);
+        drop(take_log());
+        // SAFETY: the context is alive; llama.cpp reads no further than the length, and checks the shapes
+        // and types of what it finds.
+        let read =
+            unsafe { sys::llama_state_seq_set_data(context, state.as_ptr(), state.len(), trunk) };
+        // SAFETY: the context is alive.
+        let ends = unsafe {
+            let memory = self.memory();
+            let first = sys::llama_memory_seq_pos_min(memory, trunk);
+            (first, sys::llama_memory_seq_pos_max(memory, trunk))
+        };
+        if read != state.len() || ends != (0, len as i32 - 1) {
+            // Not by cutting the trunk: cells may have come to positions below 0.
+            // SAFETY: the context is alive, and no sequence holds anything else.
+            unsafe { sys::llama_memory_clear(self.memory(), false) };
+            return Err(BackendError::Refused(format!(
+                "{} bytes are not the state of {len} tokens: {}",
+                state.len(),
+                take_log()
+            )));
+        }
+        self.ledger.restored(len);
+        Ok(())
+    }
+}
+
+/// What llama.cpp puts before the state of a sequence (`io_magic` in llama-context.cpp).
+const SEQUENCE_MAGIC: u32 = 0xaf14_3cd8;
+
+/// Turns the state of a context, all of it the trunk's, into that of the trunk: the same cells after the magic
+/// number and the number of a sequence instead of after the architecture's name. False if it cannot be.
+fn into_sequence(state: &mut Vec<u8>) -> bool {
+    let name = state.first_chunk().map(|n| u32::from_le_bytes(*n) as usize);
+    let Some(cells) = name.map(|n| 4 + n).filter(|&at| at <= state.len()) else {
+        return false;
+    };
+    let head = [SEQUENCE_MAGIC.to_le_bytes(), TRUNK.to_le_bytes()].concat();
+    state.splice(..cells, head);
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_version_is_that_of_the_manifest() {
+        let (_, number) = super::VERSION.split_once(' ').unwrap();
+        let line = format!("llama-cpp-sys-2 = {{ version = \"={number}\"");
+        assert!(include_str!("../../Cargo.toml").contains(&line), "{line}");
     }
 }

@@ -127,6 +127,20 @@ pub trait Member {
     fn cancelled(&self) -> bool {
         false
     }
+
+    /// The trunk's part of the KV cache as bytes, for [`Member::restore`] of a member of the same model,
+    /// settings and program. No other sequence may hold anything.
+    ///
+    /// # Errors
+    /// [`BackendError::Refused`].
+    fn save(&mut self) -> Result<Vec<u8>, BackendError>;
+
+    /// Fills the empty cache with a trunk of `len` tokens that was [saved](Member::save). The bytes have to
+    /// be those that were saved: the caller has checked them.
+    ///
+    /// # Errors
+    /// [`BackendError::Refused`] if they do not fit; the cache is then empty.
+    fn restore(&mut self, state: &[u8], len: u32) -> Result<(), BackendError>;
 }
 
 /// Something that splits text into the tokens of a vocabulary: every [`Member`], and a tokenizer file.

@@ -11,6 +11,7 @@ mod facts;
 mod man;
 mod models;
 mod pack;
+mod prompt_cache;
 mod run;
 mod score;
 mod screen;

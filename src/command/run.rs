@@ -22,7 +22,11 @@ pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
         return usage("the prompt is empty");
     }
     let plan = settings::plan(app, &args.pack, &args.fusion)?;
+    let prompt_cache = settings::prompt_cache(&args.prompt_cache, &plan.fusion, args.prompt.raw)?;
     let mut session = Session::open(app, &plan, args.prompt.raw)?;
+    if let Some(path) = prompt_cache {
+        session.use_prompt_cache(path, &plan);
+    }
     session.engine.draft_with(settings::drafter(args.draft));
     generation.stops.extend(session.stops());
     let wish = session.engine.wish_for(&plan.fusion.method);
@@ -68,6 +72,7 @@ pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
         &answer,
         generation.sampling.seed,
     ));
+    session.write_prompt_cache();
     if answer.finish == Finish::Cancelled {
         leave(INTERRUPTED);
     }
@@ -76,10 +81,10 @@ pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
 
 /// The dim line after an answer.
 pub fn statistics(session: &Session<'_>, read: &Read, answer: &Answer, seed: u64) -> String {
-    let prompt: usize = read.new_tokens.iter().copied().max().unwrap_or(0);
     format!(
-        "{} · prompt {prompt} tok {:.1} s · answer {} tok {:.1} tok/s · {} · seed {seed}",
+        "{} · prompt {} {:.1} s · answer {} tok {:.1} tok/s · {} · seed {seed}",
         session.weights_line(),
+        read.tokens_line(),
         read.time.as_secs_f64(),
         answer.tokens,
         per_second(answer),
@@ -115,6 +120,7 @@ fn document(
                 "name": m.name,
                 "weight": engine.lambda()[k],
                 "prompt_tokens": engine.prompt_tokens()[k],
+                "cached_tokens": read.cached_tokens[k],
                 "evaluations": answer.spent[k].tokens,
                 "eval_ms": milliseconds(answer.spent[k].time),
             })

@@ -1,5 +1,6 @@
 //! A loaded pack and its conversation: what the commands that answer or measure share.
 
+use super::prompt_cache::{PromptCache, Recalled};
 use crate::app::App;
 use crate::settings::{PackPlan, Reference};
 use anyhow::Result;
@@ -12,6 +13,7 @@ use packllm::engine::{
 };
 use packllm::vocab::mined::Map;
 use packllm::vocab::{Alphabet, identical};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -95,6 +97,7 @@ pub struct Session<'a> {
     said: Vec<String>,
     /// Which members can end a turn by their template.
     can_end: Vec<bool>,
+    prompt_cache: Option<PromptCache>,
 }
 
 /// A prompt that was read.
@@ -105,6 +108,20 @@ pub struct Read {
     pub new_tokens: Vec<usize>,
     /// The first bytes of the answer, where a template opens it with a thought.
     pub opening: String,
+    /// Tokens that came from the prompt cache instead, member by member.
+    pub cached_tokens: Vec<usize>,
+}
+
+impl Read {
+    /// Tokens of the member that read most: `36 tok`, `36 tok (+ 2031 cached)`.
+    pub fn tokens_line(&self) -> String {
+        let most = |tokens: &[usize]| tokens.iter().copied().max().unwrap_or(0);
+        let new = most(&self.new_tokens);
+        match most(&self.cached_tokens) {
+            0 => format!("{new} tok"),
+            cached => format!("{new} tok (+ {cached} cached)"),
+        }
+    }
 }
 
 impl<'a> Session<'a> {
@@ -139,9 +156,25 @@ impl<'a> Session<'a> {
             reference: plan.reference.clone(),
             said: Vec::new(),
             can_end,
+            prompt_cache: None,
         };
         session.introduce(nobody_ends);
         Ok(session)
+    }
+
+    /// Takes the first prompt from a file as far as that goes, or keeps it there.
+    pub fn use_prompt_cache(&mut self, path: PathBuf, plan: &PackPlan) {
+        self.prompt_cache = Some(PromptCache::new(path, plan));
+    }
+
+    /// Writes the prompt that was read first to the prompt cache, if there is one and it is worth it. Whatever
+    /// fails is told, and harms nothing.
+    pub fn write_prompt_cache(&mut self) {
+        if let Some(cache) = &mut self.prompt_cache
+            && let Some(said) = cache.write(&mut self.engine)
+        {
+            self.note(said);
+        }
     }
 
     fn introduce(&mut self, nobody_ends: bool) {
@@ -215,7 +248,9 @@ impl<'a> Session<'a> {
             .apart
             .into_iter()
             .filter(|_| self.engine.alphabet() != Alphabet::Mined);
-        for (k, prompt) in apart.collect::<Vec<_>>() {
+        let apart: Vec<(usize, Prompt)> = apart.collect();
+        let all_read_along = apart.is_empty();
+        for (k, prompt) in apart {
             let name = self.engine.members()[k].name.clone();
             self.note(format!(
                 "{name}: its template changes or hides a message; its perplexity is measured under the plain template"
@@ -224,8 +259,24 @@ impl<'a> Session<'a> {
                 self.engine.read_apart(k, prompt, wish)?;
             }
         }
+        let recalled = match &mut self.prompt_cache {
+            Some(cache) => cache.recall(&mut self.engine, wish, all_read_along)?,
+            None => Recalled::default(),
+        };
+        recalled
+            .trouble
+            .into_iter()
+            .for_each(|said| self.note(said));
         let prepared = self.engine.prepare(reading.prompts)?;
-        let read = self.read_prepared(prepared, wish, start)?;
+        if let Some(cache) = &mut self.prompt_cache {
+            cache.keep(&mut self.engine, &prepared)?;
+        }
+        let mut read = self.read_prepared(prepared, wish, start)?;
+        if recalled.found {
+            let prompt = self.engine.prompt_tokens().iter();
+            let cached = prompt.zip(&read.new_tokens).map(|(all, new)| all - new);
+            read.cached_tokens = cached.collect();
+        }
         Ok(Read { opening, ..read })
     }
 
@@ -362,6 +413,7 @@ impl<'a> Session<'a> {
         }
         Ok(Read {
             time: start.elapsed(),
+            cached_tokens: vec![0; prepared.new_tokens.len()],
             new_tokens: prepared.new_tokens,
             opening: String::new(),
         })

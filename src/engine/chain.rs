@@ -55,6 +55,20 @@ impl Scores {
         }
     }
 
+    /// Its own entries and those of `more`.
+    pub fn joined(mut self, more: Scores) -> Scores {
+        self.extend(more);
+        self
+    }
+
+    /// The first entries: so many symbols and so many tokens.
+    pub fn begun(&self, symbols: usize, tokens: usize) -> Scores {
+        let first: Vec<usize> = (0..symbols.min(self.nats.len())).collect();
+        let mut begun = self.select(&first);
+        begun.tokens.truncate(tokens);
+        begun
+    }
+
     /// The entries at the given places.
     pub fn only(&self, shared: &HashSet<(Place, u32)>) -> Scores {
         if shared.len() == self.places.len() {
@@ -140,6 +154,8 @@ pub(super) struct Chain {
     alphabet: Alphabet,
     view: View,
     vocab: Arc<Vocab>,
+    sorted: Arc<SortedVocab>,
+    budget: Budget,
     cover: Cover,
     head: PathId,
     keep_rows: bool,
@@ -164,11 +180,13 @@ impl Chain {
             rows,
             ..Scores::default()
         };
-        let cover = Cover::new(sorted, budget);
+        let cover = Cover::new(Arc::clone(&sorted), budget);
         Self {
             alphabet,
             view,
             vocab,
+            sorted,
+            budget,
             cover,
             head: PathId::START,
             keep_rows,
@@ -176,9 +194,11 @@ impl Chain {
         }
     }
 
-    /// A stretch of text begins after the token whose logits these are.
+    /// A stretch of text begins after the token whose logits these are. Its cover has learnt nothing from
+    /// stretches before, so that a message scores the same whether it is read alone or along with those.
     pub fn begin(&mut self, logits: &[f32], before: Option<u8>) -> Result<(), BackendError> {
         self.head = PathId::START;
+        self.cover = Cover::new(Arc::clone(&self.sorted), self.budget);
         self.cover.begin(SeqId::MAX, logits, before)?;
         drop(self.cover.take_released());
         Ok(())

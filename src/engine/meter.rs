@@ -130,4 +130,12 @@ impl Member for Metered {
     fn cancelled(&self) -> bool {
         self.member.cancelled()
     }
+
+    fn save(&mut self) -> Result<Vec<u8>, BackendError> {
+        self.member.save()
+    }
+
+    fn restore(&mut self, state: &[u8], len: u32) -> Result<(), BackendError> {
+        self.member.restore(state, len)
+    }
 }

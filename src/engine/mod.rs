@@ -14,6 +14,7 @@ mod draft;
 mod error;
 mod evidence;
 mod fusion;
+pub mod kept;
 mod load;
 mod meter;
 mod mined;

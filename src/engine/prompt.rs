@@ -126,6 +126,34 @@ impl Segment {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Trunk {
     pub tokens: Vec<Token>,
+    /// Of a trunk that was restored and not read on from yet: where scored segments end in it, in order.
+    pub marks: Vec<Mark>,
+}
+
+impl Trunk {
+    /// What is before the end of its first `marks` scored segments.
+    fn begun(&self, marks: usize) -> Trunk {
+        let marks = self.marks[..marks].to_vec();
+        let len = marks.last().map_or(0, |mark| mark.len);
+        Trunk {
+            tokens: self.tokens[..len].to_vec(),
+            marks,
+        }
+    }
+}
+
+/// Where a scored segment ends in a trunk and another follows: with it ends a batch, so that what follows is evaluated the same,
+/// bit by bit, whether what is before it was evaluated just now or restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// Tokens of the trunk up to here.
+    pub len: usize,
+    /// The end of the segment.
+    pub place: Place,
+    /// Symbols scored up to here.
+    pub symbols: usize,
+    /// Tokens scored up to here.
+    pub tokens: usize,
 }
 
 /// A prompt in tokens, less what the trunk already holds.
@@ -133,6 +161,8 @@ pub(super) struct Trunk {
 pub(super) struct Reading {
     /// Tokens of the trunk that stay.
     pub keep: usize,
+    /// Marks of a restored trunk among them.
+    pub marks: usize,
     /// Tokens to evaluate, with what is scored of them.
     pub stretches: Vec<Stretch>,
     /// Tokens of the whole prompt.
@@ -165,8 +195,22 @@ impl Reading {
 }
 
 /// Tokenises `prompt` and keeps the longest part of the trunk that it begins with: at least one token
-/// is left to evaluate, and everything scored is.
+/// is left to evaluate, and everything scored is. A restored trunk comes with the scores of its segments and is
+/// kept up to the end of one of them.
 pub(super) fn read(
+    member: &mut (impl Tokenize + ?Sized),
+    sorted: &SortedVocab,
+    prompt: &Prompt,
+    trunk: &Trunk,
+) -> Result<Reading, BackendError> {
+    let reading = read_on(member, sorted, prompt, trunk)?;
+    if trunk.marks.is_empty() {
+        return Ok(reading);
+    }
+    read_on(member, sorted, prompt, &trunk.begun(reading.marks))
+}
+
+fn read_on(
     member: &mut (impl Tokenize + ?Sized),
     sorted: &SortedVocab,
     prompt: &Prompt,
@@ -188,7 +232,7 @@ pub(super) fn read(
         reading.total += 1;
     }
     for segment in &prompt.segments {
-        if !segment.scored.is_empty() {
+        if !segment.scored.is_empty() && !matcher.knows(member.pieces(), segment) {
             matcher.stop();
         }
         let taken = matcher.take_text(member.pieces(), &segment.text, segment.markup);
@@ -215,13 +259,13 @@ pub(super) fn read(
             ..Stretch::default()
         });
     }
-    reading.keep = matcher.kept;
+    (reading.keep, reading.marks) = (matcher.kept, matcher.marks);
     leave_one(&mut reading, trunk);
     Ok(reading)
 }
 
 /// The logits after the last token are wanted, and those before the first scored one: if the trunk
-/// has that token, it is evaluated again.
+/// has that token, it is evaluated again. (Its score, if it has one, is known.)
 fn leave_one(reading: &mut Reading, trunk: &Trunk) {
     let first = reading.stretches.iter().find(|s| !s.tokens.is_empty());
     let unpredicted = first.is_none_or(|stretch| !stretch.scored.is_empty());
@@ -239,6 +283,8 @@ fn leave_one(reading: &mut Reading, trunk: &Trunk) {
 struct Matcher<'a> {
     trunk: &'a Trunk,
     kept: usize,
+    /// Marks passed.
+    marks: usize,
     open: bool,
 }
 
@@ -252,12 +298,29 @@ impl<'a> Matcher<'a> {
         Self {
             trunk,
             kept: 0,
+            marks: 0,
             open: true,
         }
     }
 
     fn stop(&mut self) {
         self.open = false;
+    }
+
+    /// Whether the trunk spells all of a scored segment and has its scores.
+    fn knows(&mut self, vocab: &Vocab, segment: &Segment) -> bool {
+        let Some(mark) = self.trunk.marks.get(self.marks).filter(|_| self.open) else {
+            return false;
+        };
+        let mut ahead = Self { ..*self };
+        let spells =
+            ahead.take_text(vocab, &segment.text, segment.markup).bytes == segment.text.len();
+        let known = spells
+            && segment.scored == (0..segment.text.len())
+            && mark.len == ahead.kept
+            && mark.place == segment.place.plus(segment.text.len());
+        self.marks += usize::from(known);
+        known
     }
 
     fn take_token(&mut self, token: Token) -> bool {

@@ -3,8 +3,9 @@
 use super::branches::Branches;
 use super::chain::{Chain, Scores, push_scored};
 use super::draft::Draft;
+use super::kept::Kept;
 use super::meter::Metered;
-use super::prompt::{Ending, Place, Prompt, Reading, Start, Trunk, read};
+use super::prompt::{Ending, Mark, Place, Prompt, Reading, Start, Trunk, read};
 use super::view::{Lens, View};
 use crate::backend::{BackendError, Entry, Member, TRUNK, Token, TokenKind};
 use crate::vocab::cover::{Budget, Cover};
@@ -72,6 +73,12 @@ pub(super) struct Seat {
     branches: Branches,
     cover: Cover,
     trunk: Trunk,
+    /// Scores up to the marks of a restored trunk.
+    recalled: Scores,
+    /// Whether the next prompt is to be kept, the trunk's state at its last mark, and what was kept.
+    keeps: bool,
+    state: Option<Vec<u8>>,
+    kept: Option<Kept>,
     reading: Option<Reading>,
     /// Tokens of the prompt read so far, for whoever waits.
     read: Arc<AtomicUsize>,
@@ -96,6 +103,10 @@ impl Seat {
             alphabet: Alphabet::Bytes,
             budget,
             trunk: Trunk::default(),
+            recalled: Scores::default(),
+            keeps: false,
+            state: None,
+            kept: None,
             reading: None,
             read,
             row: 0,
@@ -111,6 +122,7 @@ impl Seat {
             .drop_cover(&mut self.cover, &mut self.member)?;
         self.cover = Cover::new(Arc::clone(&self.sorted), budget);
         (self.alphabet, self.budget) = (alphabet, budget);
+        self.forget_marks();
         Ok(())
     }
 
@@ -149,6 +161,35 @@ impl Seat {
         self.ahead.clear();
         self.member.seq_truncate(TRUNK, len as u32)?;
         self.trunk.tokens.truncate(len);
+        self.forget_marks();
+        Ok(())
+    }
+
+    /// What was scored of a restored trunk counts for the first prompt alone.
+    fn forget_marks(&mut self) {
+        self.trunk.marks.clear();
+        self.recalled = Scores::default();
+    }
+
+    /// Keeps the next prompt that is read.
+    pub fn keep_next(&mut self) {
+        (self.keeps, self.kept) = (true, None);
+    }
+
+    /// The prompt that was kept.
+    pub fn take_kept(&mut self) -> Option<Kept> {
+        self.kept.take()
+    }
+
+    /// Takes a kept prompt for the trunk, in place of what was read and said.
+    pub fn restore(&mut self, kept: Kept) -> Result<(), BackendError> {
+        self.clear()?;
+        let len = kept.tokens.len();
+        kept.check(self.member.vocab().len())?;
+        self.member.restore(&kept.state, len as u32)?;
+        self.trunk.tokens = kept.tokens;
+        self.trunk.marks = kept.marks;
+        self.recalled = kept.scores;
         Ok(())
     }
 
@@ -161,17 +202,51 @@ impl Seat {
             .ok_or_else(|| BackendError::Refused("no prompt was prepared".into()))?;
         self.branches
             .drop_cover(&mut self.cover, &mut self.member)?;
+        let mut marks = self.trunk.marks.split_off(0);
+        marks.truncate(reading.marks);
+        let known = marks
+            .last()
+            .map_or((0, 0), |mark| (mark.symbols, mark.tokens));
+        let recalled = self.recalled.begun(known.0, known.1);
         self.cut_trunk(reading.keep)?;
         self.read.store(0, Ordering::Relaxed);
         let plan = Plan::new(&reading, &self.view, &self.sorted, self.alphabet, wish);
         let mut chain = self.chain(wish);
-        self.run(&plan, &mut chain)?;
-        let mut scores = chain.scores;
+        if self.keeps && plan.marks() == 0 {
+            self.state = Some(self.member.save()?);
+        }
+        for mark in self.run(&plan, &mut chain)? {
+            marks.push(Mark {
+                symbols: known.0 + mark.symbols,
+                tokens: known.1 + mark.tokens,
+                ..mark
+            });
+        }
+        let mut scores = if known.0 > 0 {
+            recalled.joined(chain.scores)
+        } else {
+            chain.scores
+        };
+        if std::mem::take(&mut self.keeps) {
+            self.keep(marks, &scores, plan.marks() > 0);
+        }
         if reading.ending != Ending::Closed || wish.full {
             self.open(&plan, &mut scores, wish)?;
         }
         self.said = 0;
         Ok(scores)
+    }
+
+    /// Keeps the prompt up to its last mark; `grown`: that is more than was restored.
+    fn keep(&mut self, marks: Vec<Mark>, scores: &Scores, grown: bool) {
+        let state = self.state.take();
+        self.kept = marks.last().copied().zip(state).map(|(last, state)| Kept {
+            tokens: self.trunk.tokens[..last.len].to_vec(),
+            scores: scores.begun(last.symbols, last.tokens),
+            marks,
+            state,
+            grown,
+        });
     }
 
     /// A chain that has not begun.
@@ -186,9 +261,11 @@ impl Seat {
         )
     }
 
-    /// Evaluates the plan's tokens in batches of a fixed division, feeding the chain row by row.
-    fn run(&mut self, plan: &Plan, chain: &mut Chain) -> Result<(), BackendError> {
+    /// Evaluates the plan's tokens in batches of a fixed division, feeding the chain row by row. Returns
+    /// where scored segments end that others follow; with each of them ends a batch.
+    fn run(&mut self, plan: &Plan, chain: &mut Chain) -> Result<Vec<Mark>, BackendError> {
         let limits = self.member.limits();
+        let mut marks = Vec::new();
         let mut next = 0;
         while next < plan.upto {
             let first = next;
@@ -197,6 +274,7 @@ impl Seat {
             while next < plan.upto
                 && self.batch.len() < limits.batch as usize
                 && outputs < limits.outputs as usize
+                && !(next > first && plan.tokens[next - 1].ends.is_some())
             {
                 let output = plan.wants_row(next);
                 outputs += usize::from(output);
@@ -219,10 +297,21 @@ impl Seat {
                 }
                 self.feed(plan, i, i - first, chain)?;
             }
+            if let Some(place) = plan.tokens[next - 1].ends {
+                marks.push(Mark {
+                    len: self.trunk.tokens.len(),
+                    place,
+                    symbols: chain.scores.nats.len(),
+                    tokens: chain.scores.tokens.len(),
+                });
+                if self.keeps && marks.len() == plan.marks() {
+                    self.state = Some(self.member.save()?);
+                }
+            }
             self.row = next - first - 1;
             self.read.fetch_add(self.batch.len(), Ordering::Relaxed);
         }
-        Ok(())
+        Ok(marks)
     }
 
     /// Hands the chain what token `i`, in row `row` of the batch, has to say.
@@ -390,6 +479,8 @@ struct Planned {
     in_stretch: bool,
     /// The next token belongs to the same stretch.
     goes_on: bool,
+    /// Where it ends, if a segment of evidence ends with it and another follows.
+    ends: Option<Place>,
 }
 
 /// The tokens of a reading, and where the cover takes over.
@@ -425,6 +516,7 @@ impl Plan {
                 };
                 let clip = |n: usize| n.clamp(at, at + len) - at;
                 let within = clip(scored.start)..clip(scored.end);
+                let is_last = i + 1 == stretch.tokens.len() && !stretch.scored.is_empty();
                 tokens.push(Planned {
                     token,
                     shared,
@@ -432,6 +524,7 @@ impl Plan {
                     place: stretch.place.plus(at),
                     in_stretch: !scored.is_empty(),
                     goes_on: !scored.is_empty() && i + 1 < stretch.tokens.len(),
+                    ends: is_last.then(|| stretch.place.plus(at + len)),
                 });
                 at += len;
             }
@@ -439,6 +532,11 @@ impl Plan {
         if let Some(first) = tokens.first_mut().filter(|_| reading.keep == 0) {
             // Nothing comes before it, so nothing predicts it.
             (first.scored, first.in_stretch, first.goes_on) = (0..0, false, false);
+        }
+        // Where nothing scored follows, there is nothing that would have to be the same without it, and no
+        // reason for another batch.
+        if let Some(last) = tokens.iter_mut().rev().find(|t| t.ends.is_some()) {
+            last.ends = None;
         }
         let mut plan = Self {
             upto: tokens.len(),
@@ -457,6 +555,11 @@ impl Plan {
             }
         }
         plan
+    }
+
+    /// Marks that it sets.
+    fn marks(&self) -> usize {
+        self.tokens.iter().filter(|t| t.ends.is_some()).count()
     }
 
     /// Where the last word begins: the cover reads it, so that a text that stops inside a word goes on

@@ -100,6 +100,7 @@ impl View {
         let stretches: Vec<Stretch> = start.into_iter().chain(rest).collect();
         Reading {
             keep: 0,
+            marks: 0,
             total: stretches.iter().map(|s| s.tokens.len()).sum(),
             stretches,
             lost: reading.lost.clone(),

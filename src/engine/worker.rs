@@ -2,6 +2,7 @@
 
 use super::chain::Scores;
 use super::draft::Draft;
+use super::kept::Kept;
 use super::meter::{Metered, Operation, Spent};
 use super::prompt::{Prompt, Reading, Start};
 use super::seat::{Continuations, Seat, Standing, Wish};
@@ -54,6 +55,12 @@ pub(super) enum Command {
     Replay(Arc<Vec<Operation>>, Arc<Vec<bool>>, Arc<Barrier>),
     /// Empty the cache after a replay.
     Empty,
+    /// Keep the next prompt that is evaluated.
+    KeepNext,
+    /// Hand over what was kept: → `Kept`.
+    TakeKept,
+    /// Take a kept prompt for the trunk.
+    Restore(Box<Kept>),
     /// What was spent so far: → `Spent`.
     Spent,
 }
@@ -73,6 +80,7 @@ pub(super) enum Reply {
     Predicted(Vec<f64>, Standing),
     Committed(usize),
     Recorded(Vec<Operation>),
+    Kept(Option<Box<Kept>>),
     Spent(Spent),
 }
 
@@ -277,6 +285,15 @@ fn obey(seat: &mut Seat, command: Command) -> Result<Reply, BackendError> {
             for seq in 0..seat.member.limits().sequences {
                 seat.member.seq_truncate(seq, 0)?;
             }
+            Reply::Done
+        }
+        Command::KeepNext => {
+            seat.keep_next();
+            Reply::Done
+        }
+        Command::TakeKept => Reply::Kept(seat.take_kept().map(Box::new)),
+        Command::Restore(kept) => {
+            seat.restore(*kept)?;
             Reply::Done
         }
         Command::Spent => Reply::Spent(seat.member.spent),

@@ -77,11 +77,16 @@ impl SortedVocab {
     /// Sorts the text tokens of `vocab` and builds the trie: O(total bytes × log) once.
     #[must_use]
     pub fn new(vocab: &Vocab) -> Self {
-        let mut tokens: Vec<Token> = (0..vocab.len() as Token)
-            .filter(|&t| vocab.kind(t) == TokenKind::Text)
-            .collect();
         // The first eight bytes as a key decide nearly every comparison without touching the text.
-        tokens.sort_by_cached_key(|&t| (head_of(vocab.piece(t)), vocab.piece(t), t));
+        let mut keyed: Vec<(u64, Token)> = (0..vocab.len() as Token)
+            .filter(|&t| vocab.kind(t) == TokenKind::Text)
+            .map(|t| (head_of(vocab.piece(t)), t))
+            .collect();
+        keyed.sort_unstable_by(|&(x, a), &(y, b)| {
+            let pieces = || vocab.piece(a).cmp(vocab.piece(b));
+            x.cmp(&y).then_with(pieces).then(a.cmp(&b))
+        });
+        let tokens: Vec<Token> = keyed.into_iter().map(|(_, t)| t).collect();
         let mut bytes = Vec::new();
         let mut offsets = vec![0];
         let mut longest = 0;

@@ -89,6 +89,32 @@ impl SparseRows {
         }
     }
 
+    /// For keeping: the number of listed symbols of each row, all those symbols, the remainders.
+    pub(crate) fn parts(&self) -> (Vec<u32>, &[(u32, f32)], &[f64]) {
+        let lengths = self.starts.windows(2).map(|w| (w[1] - w[0]) as u32);
+        (lengths.collect(), &self.listed, &self.remainder)
+    }
+
+    /// From [`SparseRows::parts`]; None if they do not fit each other.
+    pub(crate) fn from_parts(
+        lengths: &[u32],
+        listed: Vec<(u32, f32)>,
+        remainder: Vec<f64>,
+    ) -> Option<Self> {
+        let mut rows = SparseRows::new();
+        if !lengths.is_empty() {
+            rows.starts.push(0);
+        }
+        let mut end = 0;
+        for &length in lengths {
+            end += length as usize;
+            rows.starts.push(end);
+        }
+        let fits = end == listed.len() && lengths.len() == remainder.len();
+        (rows.listed, rows.remainder) = (listed, remainder);
+        fits.then_some(rows)
+    }
+
     /// The rows with the given indices, in that order.
     pub fn select(&self, indices: &[usize]) -> SparseRows {
         let mut selected = SparseRows::new();

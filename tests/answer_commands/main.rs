@@ -9,6 +9,7 @@ mod chat;
 mod config;
 mod look;
 mod mined;
+mod prompt_cache;
 mod pty;
 mod run;
 mod score;

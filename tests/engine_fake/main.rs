@@ -10,6 +10,7 @@ mod drafts;
 mod evidence;
 mod failures;
 mod judging;
+mod kept;
 mod mined;
 mod prompts;
 mod replays;

@@ -195,6 +195,14 @@ impl Member for Hooked {
     fn seq_len(&self, seq: SeqId) -> u32 {
         self.fake.seq_len(seq)
     }
+
+    fn save(&mut self) -> Result<Vec<u8>, BackendError> {
+        self.fake.save()
+    }
+
+    fn restore(&mut self, state: &[u8], len: u32) -> Result<(), BackendError> {
+        self.fake.restore(state, len)
+    }
 }
 
 /// Names by position: a, b, c, …

@@ -7,6 +7,7 @@
 mod alike;
 mod continuations;
 mod cover;
+mod kept;
 mod rig;
 mod spelling;
 #[path = "../tiny/mod.rs"]

@@ -25,7 +25,11 @@ use talk::Talk;
 pub fn run(app: &App, args: &ChatArgs) -> Result<ExitCode> {
     let generation = settings::generation(&args.sample)?;
     let plan = settings::plan(app, &args.pack, &args.fusion)?;
+    let prompt_cache = settings::prompt_cache(&args.prompt_cache, &plan.fusion, false)?;
     let mut session = Session::open(app, &plan, false)?;
+    if let Some(path) = prompt_cache {
+        session.use_prompt_cache(path, &plan);
+    }
     session.engine.draft_with(settings::drafter(args.draft));
     let names = session.engine.names();
     let folder = app.state.join("sessions");

@@ -366,6 +366,7 @@ impl<'a> Talk<'a> {
         if full {
             self.app.dim("the context is full: /clear starts anew");
         }
+        self.session.write_prompt_cache();
         Ok(said)
     }
 
@@ -436,7 +437,8 @@ impl<'a> Talk<'a> {
         });
         let (used, of) = self.fullest();
         format!(
-            "prompt {prompt} tok {:.0} tok/s · answer {} tok {:.1} tok/s · {first}context {used}/{of} · {}",
+            "prompt {} {:.0} tok/s · answer {} tok {:.1} tok/s · {first}context {used}/{of} · {}",
+            read.tokens_line(),
             rate(prompt, read.time),
             answer.tokens,
             rate(answer.tokens, answer.time),
