@@ -8,6 +8,7 @@
 use super::spelling::{END_NAMES, Spelling, byte_of};
 use super::{BackendError, Special, Token, TokenKind, Tokenize, Vocab, VocabBuilder};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -49,6 +50,7 @@ pub enum TokenizerError {
 /// A vocabulary and the tokenizer that splits text into it.
 pub struct TokenizerJson {
     vocab: Arc<Vocab>,
+    digest: String,
     /// Whether names of special tokens in a text are these tokens is a setting of the tokenizer.
     tokenizer: Mutex<Tokenizer>,
 }
@@ -83,8 +85,8 @@ impl TokenizerJson {
 
     fn parse(bytes: &[u8]) -> Result<Self, TokenizerError> {
         let json: Value = serde_json::from_slice(bytes).map_err(TokenizerError::NotJson)?;
-        let mut tokenizer = Tokenizer::from_bytes(bytes)
-            .map_err(|e| TokenizerError::NotATokenizer(e.to_string()))?;
+        let mut tokenizer =
+            guarded(|| Tokenizer::from_bytes(bytes)).map_err(TokenizerError::NotATokenizer)?;
         match tokenizer.get_model() {
             ModelWrapper::BPE(_) | ModelWrapper::Unigram(_) => {}
             ModelWrapper::WordPiece(_) => return Err(TokenizerError::Model("WordPiece")),
@@ -95,23 +97,26 @@ impl TokenizerJson {
         tokenizer
             .with_truncation(None)
             .map_err(|e| TokenizerError::NotATokenizer(e.to_string()))?;
-        let mut vocab = vocabulary(&tokenizer, &json, false)?;
+        let vocab = vocabulary(&tokenizer, &json, false)?;
         let mut this = Self {
             vocab: Arc::new(vocab),
+            digest: format!("{:x}", Sha256::digest(bytes)),
             tokenizer: Mutex::new(tokenizer),
         };
         if this.puts_a_space_in_front() {
             let tokenizer = this
                 .tokenizer
-                .into_inner()
+                .get_mut()
                 .unwrap_or_else(PoisonError::into_inner);
-            vocab = vocabulary(&tokenizer, &json, true)?;
-            this = Self {
-                vocab: Arc::new(vocab),
-                tokenizer: Mutex::new(tokenizer),
-            };
+            this.vocab = Arc::new(vocabulary(tokenizer, &json, true)?);
         }
         Ok(this)
+    }
+
+    /// SHA-256 of the file, in hexadecimal.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest
     }
 
     /// The vocabulary.
@@ -142,8 +147,7 @@ impl TokenizerJson {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         tokenizer.set_encode_special_tokens(!markup);
-        let encoding = tokenizer
-            .encode_fast(text, false)
+        let encoding = guarded(|| tokenizer.encode_fast(text, false))
             .map_err(|e| BackendError::Refused(format!("the tokenizer.json fails: {e}")))?;
         let tokens = encoding.get_ids().to_vec();
         match tokens.iter().find(|&&t| t as usize >= self.vocab.len()) {
@@ -162,6 +166,14 @@ impl Tokenize for &TokenizerJson {
 
     fn split(&mut self, text: &str, markup: bool) -> Result<Vec<Token>, BackendError> {
         self.encode(text, markup)
+    }
+}
+
+/// What the crate does with a file that nobody vouches for: it panics on some.
+fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)) {
+        Ok(result) => result.map_err(|e| e.to_string()),
+        Err(_) => Err("the crate `tokenizers` gives up on what is in it".into()),
     }
 }
 
@@ -239,3 +251,7 @@ fn mentions(part: &Value, kind: &str) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+#[path = "tokenizer_json/tests.rs"]
+mod tests;

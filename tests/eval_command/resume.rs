@@ -98,6 +98,50 @@ fn another_run_is_not_taken_for_this_one() {
     user.misused(&with(&line, &[&a, "--resume"]));
 }
 
+/// A tokenizer of single bytes, and of one word.
+fn tokenizer(word: &str) -> String {
+    let bytes = (0..=255u8).map(|byte| json!([format!("<0x{byte:02X}>"), -9.0]));
+    let vocab: Vec<Value> = [json!(["<unk>", 0.0]), json!([word, -1.0])]
+        .into_iter()
+        .chain(bytes)
+        .collect();
+    json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
+        "normalizer": null, "pre_tokenizer": null, "post_processor": null, "decoder": null,
+        "model": {"type": "Unigram", "unk_id": 0, "byte_fallback": true, "vocab": vocab},
+    })
+    .to_string()
+}
+
+#[test]
+fn a_reference_that_was_changed_is_noticed() {
+    let (user, line) = setting();
+    let a = task(&user, "a.jsonl", &questions(2));
+    let file = user.path("tokenizer.json");
+    let (file, out) = (text(&file), text(&user.path("out")));
+    let args = with(
+        &line,
+        &[
+            &a,
+            "--output",
+            &out,
+            "--vocab",
+            "mined",
+            "--reference",
+            &file,
+        ],
+    );
+    let resumed = [&args[..], &["--resume"]].concat();
+    fs::write(&file, tokenizer("moon")).unwrap();
+    user.ok(&args);
+    user.ok(&resumed);
+    fs::write(&file, tokenizer("water")).unwrap();
+    says(
+        &user.fails(&resumed),
+        &["journal.jsonl", "another reference"],
+    );
+}
+
 #[test]
 fn where_there_is_nothing_yet_resume_begins() {
     let (user, line) = setting();

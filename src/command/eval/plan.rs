@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::cli::{EvalArgs, ScoreName};
-use crate::settings::{PackPlan, Usage, usage};
+use crate::settings::{PackPlan, Reference, Usage, usage};
 use anyhow::{Result, bail};
 use packllm::eval::{Fault, Judge, Layout, Score, Sheet, Shots, Task};
 use packllm::weight::Method;
@@ -193,6 +193,12 @@ pub fn record(
         Some(file) => json!({"file": name(file), "sha256": Task::read(file, None)?.digest}),
         None => Value::Null,
     };
+    let reference = match &pack.reference {
+        Some(Reference::File(file, tokenizer)) => {
+            json!({"file": name(file), "sha256": tokenizer.digest()})
+        }
+        _ => json!(args.fusion.reference),
+    };
     let fusion = &judge.fusion;
     let contestants: Vec<&str> = judge.contestants.iter().map(|c| c.name.as_str()).collect();
     let record = json!({
@@ -215,7 +221,7 @@ pub fn record(
         "contestants": contestants,
         "given": matches!(fusion.method, Method::Given(_)).then(|| fusion.method.to_string()),
         "vocab": fusion.alphabet.map_or("auto", |alphabet| alphabet.name()),
-        "reference": args.fusion.reference,
+        "reference": reference,
         "mix": fusion.mix.to_string(),
         "tau": fusion.tau,
         "prior_bytes": fusion.prior_bytes,
