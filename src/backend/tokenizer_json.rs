@@ -100,7 +100,10 @@ impl TokenizerJson {
         let vocab = vocabulary(&tokenizer, &json, false)?;
         let mut this = Self {
             vocab: Arc::new(vocab),
-            digest: format!("{:x}", Sha256::digest(bytes)),
+            digest: Sha256::digest(bytes)
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
             tokenizer: Mutex::new(tokenizer),
         };
         if this.puts_a_space_in_front() {

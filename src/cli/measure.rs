@@ -159,6 +159,9 @@ pub struct BenchArgs {
     pub pack: PackArgs,
     #[command(flatten)]
     pub fusion: FusionArgs,
+    /// Take the prompt from a file instead of a built-in one of 120 tokens
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<std::path::PathBuf>,
     /// Tokens to generate
     #[arg(short = 'n', long, value_name = "N", default_value_t = 64)]
     pub predict: usize,

@@ -1,8 +1,8 @@
 //! Runs that are cut short, and go on.
 
 use super::{questions, setting, task, timeless, with};
-use crate::user::{Done, User, says};
-use serde_json::Value;
+use crate::user::{Done, User, says, text};
+use serde_json::{Value, json};
 use std::fs;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};

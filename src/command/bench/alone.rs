@@ -1,0 +1,66 @@
+//! Every member by itself, one after the other, each with the threads of the whole pack.
+
+use super::{first_byte, generation, read, resident};
+use crate::app::App;
+use crate::cli::BenchArgs;
+use crate::command::session::Session;
+use crate::settings::PackPlan;
+use anyhow::Result;
+use packllm::engine::{Engine, Wish};
+use packllm::weight::Method;
+use std::time::{Duration, Instant};
+
+/// What one member does alone.
+pub struct Alone {
+    pub name: String,
+    /// Tokens a second, by the model's own time.
+    pub prompt_per_second: f64,
+    pub decode_per_second: f64,
+    pub load_time: Duration,
+    /// From nothing loaded to the first piece of an answer.
+    pub first_byte: Duration,
+    pub rss: Option<u64>,
+}
+
+pub fn measure(app: &App, args: &BenchArgs, plan: &PackPlan, prompt: &str) -> Result<Vec<Alone>> {
+    let threads = plan.members.iter().map(|m| m.load.threads).sum();
+    let members = plan.members.iter().map(|member| {
+        let before = resident();
+        let mut one = PackPlan {
+            members: vec![member.clone()],
+            ..plan.clone()
+        };
+        one.members[0].load.threads = threads;
+        one.fusion.method = Method::Uniform;
+        one.fusion.alphabet = None;
+        let start = Instant::now();
+        let mut session = Session::open(app, &one, true)?;
+        let opening = start.elapsed();
+        let engine = &mut session.engine;
+        let first_byte = first_byte(engine, opening, Wish::NOTHING)?;
+        let (prompt_per_second, decode_per_second) = rates(engine, prompt, args.predict)?;
+        Ok(Alone {
+            name: member.name.clone(),
+            prompt_per_second,
+            decode_per_second,
+            load_time: engine.members()[0].load_time,
+            first_byte,
+            rss: resident()
+                .zip(before)
+                .map(|(after, before)| after.saturating_sub(before)),
+        })
+    });
+    members.collect()
+}
+
+fn rates(engine: &mut Engine, prompt: &str, tokens: usize) -> Result<(f64, f64)> {
+    let before = engine.spent()?;
+    read(engine, prompt, Wish::NOTHING)?;
+    let read = engine.spent()?[0] - before[0];
+    let answer = engine.answer(&generation(tokens), &mut |_| {})?;
+    let rate = |tokens: usize, time: Duration| tokens as f64 / time.as_secs_f64().max(1e-9);
+    Ok((
+        rate(read.tokens, read.time),
+        rate(answer.spent[0].tokens, answer.spent[0].time),
+    ))
+}

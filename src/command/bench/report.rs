@@ -1,0 +1,100 @@
+//! The figures, as a table and as JSON.
+
+use super::alone::Alone;
+use super::drafting::Drafting;
+use super::together::Together;
+use crate::command::run::milliseconds;
+use crate::command::table::Table;
+use packllm::engine::Answer;
+use serde_json::{Value, json};
+use std::io::{Result, Write};
+
+pub fn write_table(out: &mut impl Write, members: &[Alone], pack: &Together) -> Result<()> {
+    let megabytes = |rss: Option<u64>| rss.map_or("?".to_owned(), |b| (b / 1_000_000).to_string());
+    let titles = [
+        "member",
+        "prompt tok/s",
+        "decode tok/s",
+        "load ms",
+        "first byte ms",
+        "memory MB",
+    ];
+    let mut table = Table::new(&titles, &[1, 2, 3, 4, 5]);
+    for m in members {
+        table.row([
+            m.name.clone(),
+            format!("{:.1}", m.prompt_per_second),
+            format!("{:.1}", m.decode_per_second),
+            format!("{:.0}", milliseconds(m.load_time)),
+            format!("{:.0}", milliseconds(m.first_byte)),
+            megabytes(m.rss),
+        ]);
+    }
+    table.write(&mut *out)?;
+    let answer = &pack.answer;
+    let evaluations = answer.spent.iter().map(|s| s.tokens.to_string());
+    writeln!(
+        out,
+        "\npack: {:.1} tok/s, prompt {:.0} ms, first byte {:.0} ms, memory {} MB, mixing {:.0} µs a step, {} \
+         evaluations for {} tokens",
+        tokens_per_second(answer),
+        milliseconds(pack.prompt_time),
+        milliseconds(pack.first_byte),
+        megabytes(pack.rss),
+        mix_us(answer),
+        evaluations.collect::<Vec<_>>().join(" + "),
+        answer.tokens,
+    )?;
+    writeln!(
+        out,
+        "overhead over a replay of the same batches: {:+.3} (prompt {:+.3}, with given weights {:+.3}, answer {:+.3})",
+        pack.overhead, pack.prompt_overhead, pack.given_overhead, pack.decode_overhead
+    )?;
+    if let Some(drafting) = &pack.drafting {
+        writeln!(out, "{drafting}")?;
+    }
+    Ok(())
+}
+
+fn tokens_per_second(answer: &Answer) -> f64 {
+    answer.tokens as f64 / answer.time.as_secs_f64().max(1e-9)
+}
+
+fn mix_us(answer: &Answer) -> f64 {
+    answer.mix_time.as_secs_f64() * 1e6 / answer.steps.max(1) as f64
+}
+
+pub fn document(members: &[Alone], pack: &Together) -> Value {
+    let members: Vec<Value> = members
+        .iter()
+        .map(|m| {
+            json!({
+                "name": m.name,
+                "prompt_tokens_per_second": m.prompt_per_second,
+                "decode_tokens_per_second": m.decode_per_second,
+                "load_ms": milliseconds(m.load_time),
+                "first_byte_ms": milliseconds(m.first_byte),
+                "rss_bytes": m.rss,
+            })
+        })
+        .collect();
+    let answer = &pack.answer;
+    json!({
+        "members": members,
+        "pack": {
+            "decode_tokens_per_second": tokens_per_second(answer),
+            "prompt_ms": milliseconds(pack.prompt_time),
+            "first_byte_ms": milliseconds(pack.first_byte),
+            "rss_bytes": pack.rss,
+            "mix_us_per_step": mix_us(answer),
+            "overhead": pack.overhead,
+            "prompt_overhead": pack.prompt_overhead,
+            "given_prompt_overhead": pack.given_overhead,
+            "decode_overhead": pack.decode_overhead,
+            "completion_tokens": answer.tokens,
+            "evaluations": answer.spent.iter().map(|s| s.tokens).collect::<Vec<_>>(),
+            "replayed_tokens": pack.batch_tokens,
+            "drafting": pack.drafting.as_ref().map(Drafting::document),
+        },
+    })
+}

@@ -1,0 +1,150 @@
+//! The pack, against replays of its own batches.
+
+use super::{drafting, first_byte, generation, median, read, resident};
+use crate::app::App;
+use crate::cli::BenchArgs;
+use crate::command::session::Session;
+use crate::settings::PackPlan;
+use anyhow::{Context, Result};
+use packllm::engine::{Answer, Engine, Recording, Wish};
+use std::time::{Duration, Instant};
+
+/// What the pack does.
+pub struct Together {
+    /// The last of the fused answers.
+    pub answer: Answer,
+    /// Time of the prompt, scored.
+    pub prompt_time: Duration,
+    /// From nothing loaded to the first piece of an answer.
+    pub first_byte: Duration,
+    pub overhead: f64,
+    /// Of the scored prompt, whose every row of logits counts.
+    pub prompt_overhead: f64,
+    /// Of the prompt with given weights, over an evaluation that asks for the last row of logits alone.
+    pub given_overhead: f64,
+    pub decode_overhead: f64,
+    pub batch_tokens: Vec<usize>,
+    pub rss: Option<u64>,
+    pub drafting: Option<drafting::Drafting>,
+}
+
+/// What was asked of the members.
+struct Tapes {
+    prompt: Recording,
+    answer: Recording,
+    given: Recording,
+}
+
+/// Times of a run, or of its replay.
+struct Times {
+    prompt: Duration,
+    answer: Duration,
+    given: Duration,
+}
+
+pub fn measure(app: &App, args: &BenchArgs, plan: &PackPlan, prompt: &str) -> Result<Together> {
+    let before = resident();
+    let start = Instant::now();
+    let mut session = Session::open(app, plan, true)?;
+    let opening = start.elapsed();
+    let engine = &mut session.engine;
+    let wish = engine.wish_for(&plan.fusion.method);
+    let first_byte = first_byte(engine, opening, wish)?;
+    let tapes = record(engine, args, prompt, wish)?;
+    let bar = app.bar(
+        args.pairs as u64,
+        "measuring {bar:30} {pos}/{len} pairs, {eta} left",
+    );
+    let mut ratios: [Vec<f64>; 4] = Default::default();
+    let mut last = None;
+    for pair in 0..args.pairs {
+        // A machine that warms up or slows down would favour whoever comes second: they take turns.
+        let ahead = if pair % 2 == 0 {
+            None
+        } else {
+            Some(replay(engine, &tapes)?)
+        };
+        let (own, answer) = fuse(engine, args, prompt, wish)?;
+        let other = ahead.map_or_else(|| replay(engine, &tapes), Ok)?;
+        let ratio = |a: Duration, b: Duration| a.as_secs_f64() / b.as_secs_f64().max(1e-9);
+        let sums = [&own, &other].map(|times| times.prompt + times.answer);
+        ratios[0].push(ratio(sums[0], sums[1]));
+        ratios[1].push(ratio(own.prompt, other.prompt));
+        ratios[2].push(ratio(own.given, other.given));
+        ratios[3].push(ratio(own.answer, other.answer));
+        last = Some((answer, own.prompt));
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let [overhead, prompt_overhead, given_overhead, decode_overhead] =
+        ratios.map(|r| median(r) - 1.0);
+    let (answer, prompt_time) = last.context("--pairs is at least 1")?;
+    let tokens = tapes.prompt.tokens().into_iter();
+    Ok(Together {
+        answer,
+        prompt_time,
+        first_byte,
+        overhead,
+        prompt_overhead,
+        given_overhead,
+        decode_overhead,
+        batch_tokens: tokens
+            .zip(tapes.answer.tokens())
+            .map(|(prompt, answer)| prompt + answer)
+            .collect(),
+        rss: resident()
+            .zip(before)
+            .map(|(after, before)| after.saturating_sub(before)),
+        drafting: drafting::measure(app, args, engine, wish)?,
+    })
+}
+
+/// The prompt and the answer are recorded apart, and replayed in the same two parts.
+fn record(engine: &mut Engine, args: &BenchArgs, prompt: &str, wish: Wish) -> Result<Tapes> {
+    engine.start_recording()?;
+    read(engine, prompt, Wish::NOTHING)?;
+    let given = engine.stop_recording()?;
+    engine.start_recording()?;
+    read(engine, prompt, wish)?;
+    let scored = engine.stop_recording()?;
+    engine.continue_recording()?;
+    engine.answer(&generation(args.predict), &mut |_| {})?;
+    Ok(Tapes {
+        prompt: scored,
+        answer: engine.stop_recording()?,
+        given,
+    })
+}
+
+fn fuse(
+    engine: &mut Engine,
+    args: &BenchArgs,
+    prompt: &str,
+    wish: Wish,
+) -> Result<(Times, Answer)> {
+    engine.clear()?;
+    let given = read(engine, prompt, Wish::NOTHING)?;
+    engine.clear()?;
+    let prompt = read(engine, prompt, wish)?;
+    let start = Instant::now();
+    let answer = engine.answer(&generation(args.predict), &mut |_| {})?;
+    let times = Times {
+        prompt,
+        answer: start.elapsed(),
+        given,
+    };
+    Ok((times, answer))
+}
+
+fn replay(engine: &mut Engine, tapes: &Tapes) -> Result<Times> {
+    engine.clear()?;
+    let given = engine.replay(&tapes.given)?;
+    engine.end_replay()?;
+    let times = Times {
+        prompt: engine.replay(&tapes.prompt)?,
+        answer: engine.replay(&tapes.answer)?,
+        given,
+    };
+    engine.end_replay()?;
+    Ok(times)
+}
