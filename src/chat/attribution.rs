@@ -5,8 +5,8 @@
 //! [contributions](crate::mix::Mixer::contributions) to its bytes sum to more than anybody else's, and more than 0, by
 //! [`MARGIN`] at least; otherwise by nobody more than by the others.
 
-/// By how much the member that argued most has to be ahead: one bit, in nats. Of two members, one has made the piece
-/// twice as likely as the other.
+/// By how much the member that argued most has to be ahead: one bit, in nats. It has made the piece at least twice as
+/// likely as the others alone would have.
 pub const MARGIN: f64 = std::f64::consts::LN_2;
 
 /// Most characters of a piece: nobody waits longer for its end.

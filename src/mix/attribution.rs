@@ -115,14 +115,24 @@ impl<R> Without<'_, R> {
         }
         let uniform = self.splits[self.member].go_on == f64::NEG_INFINITY;
         let bottom = if uniform { f64::NEG_INFINITY } else { ln_floor };
-        let rest = |s: usize| {
-            let own = lift(self.conditional(self.member, s), bottom);
-            (mixed[s] - weight * own) / (1.0 - weight)
+        let (split, row) = (self.splits[self.member], self.rows[self.member].as_ref());
+        let rest = |q: f64, p: F| {
+            let own = lift(split.condition(p.into(), self.alphabet), bottom);
+            (q - weight * own) / (1.0 - weight)
         };
         // Relative to the symbol, which was drawn and so is none of the unlikeliest.
-        let here = rest(symbol);
-        let speech = (0..mixed.len()).filter(|&s| !self.alphabet.is_end(s));
-        let z: f64 = speech.map(|s| (rest(s) - here).exp()).sum();
+        let here = rest(mixed[symbol], row[symbol]);
+        let sum = |from: usize, to: usize| -> f64 {
+            let pairs = mixed[from..to].iter().zip(&row[from..to]);
+            pairs.map(|(&q, &p)| (rest(q, p) - here).exp()).sum()
+        };
+        // All but the END symbols.
+        let (mut z, mut from) = (0.0, 0);
+        for &end in self.alphabet.ends() {
+            z += sum(from, end);
+            from = end + 1;
+        }
+        z += sum(from, mixed.len());
         -z.ln()
     }
 }

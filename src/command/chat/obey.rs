@@ -374,7 +374,11 @@ impl Talk<'_> {
 
 fn help(typed: &str) {
     match typed {
-        "" => print!("{}", table::help()),
+        "" => {
+            let size = terminal_size::terminal_size_of(std::io::stdout());
+            let columns = size.map_or(usize::MAX, |(width, _)| width.0.into());
+            print!("{}", table::help(columns));
+        }
         word => match table::help_on(word) {
             Ok(text) => print!("{text}"),
             Err(error) => eprintln!("error: {error}"),

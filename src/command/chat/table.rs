@@ -98,17 +98,17 @@ pub const COMMANDS: &[Command] = &[
     command(&["mix"], Maybe("log|linear"), "how distributions are combined", Hint::Words(&["log", "linear"]), Deed::Mix),
     command(&["members"], Maybe("on|off|only NAME"), "who speaks; silence a member, or all but one (`on` alone: all)", Hint::Members, Deed::Members),
     command(&["compare"], Nothing, "every member's own answer beside the fused one", Hint::Nothing, Deed::Compare),
-    command(&["attribution"], Maybe("on|off"), "each word in the colour of the member that argued most for it, marked under the answer where there are no colours; and the shares", Hint::Words(&["on", "off"]), Deed::Attribution),
+    command(&["attribution"], Maybe("on|off"), "colour each word by the member that argued most for it; without colours, marks under the answer", Hint::Words(&["on", "off"]), Deed::Attribution),
     command(&["regenerate", "retry", "regen"], Nothing, "another answer to the last message", Hint::Nothing, Deed::Regenerate),
     command(&["continue"], Nothing, "go on with the last answer", Hint::Nothing, Deed::Continue),
     command(&["undo"], Nothing, "take the last message and its answer back", Hint::Nothing, Deed::Undo),
     command(&["edit"], Nothing, "write the next message in $EDITOR (as does Ctrl-O)", Hint::Nothing, Deed::Edit),
     command(&["copy"], Nothing, "copy the last answer, without what was thought before it, to the clipboard", Hint::Nothing, Deed::Copy),
-    command(&["read", "file", "glob"], One("FILE… [-- TEXT]"), "send text files as a message, with TEXT about them; * ? [] match names", Hint::Files, Deed::Read),
+    command(&["read", "file", "glob", "upload"], One("FILE… [-- TEXT]"), "send text files as a message, with TEXT about them; * ? [] match names", Hint::Files, Deed::Read),
     command(&["save"], One("NAME"), "name this session", Hint::Nothing, Deed::Save),
     command(&["load"], One("NAME"), "go on with another session", Hint::Sessions, Deed::Load),
     command(&["sessions"], Nothing, "list the saved sessions", Hint::Nothing, Deed::Sessions),
-    command(&["export", "dump"], One("FILE"), "write the conversation: .md, .txt, .json or .jsonl", Hint::Files, Deed::Export),
+    command(&["export"], One("FILE"), "write the conversation: .md, .txt, .json or .jsonl", Hint::Files, Deed::Export),
     command(&["stats"], Nothing, "what the members spent on the last answer", Hint::Nothing, Deed::Stats),
     command(&["context"], Nothing, "how full the members' contexts are", Hint::Nothing, Deed::Context),
     command(&["verbose"], Maybe("on|off"), "the lines of weights and figures around answers", Hint::Words(&["on", "off"]), Deed::Verbose),
@@ -171,18 +171,49 @@ fn unknown(word: &str) -> String {
     )
 }
 
-/// The text of `/help`.
-pub fn help() -> String {
+/// The text of `/help`, for lines of so many columns.
+pub fn help(columns: usize) -> String {
     let lines: Vec<(String, String)> = COMMANDS.iter().map(|c| (c.usage(), c.does())).collect();
     let width = lines.iter().map(|(u, _)| u.chars().count()).max();
     let width = width.unwrap_or(0);
-    let mut text: String = lines
-        .iter()
-        .map(|(usage, does)| format!("{usage:width$}  {does}\n"))
-        .collect();
+    let mut text = String::new();
+    for (usage, does) in lines {
+        // Beside the usage, or under it where there is no room for a few words.
+        if columns >= width + 30 {
+            let lines = wrapped(&does, columns - width - 2);
+            for (i, line) in lines.iter().enumerate() {
+                let usage = if i == 0 { usage.as_str() } else { "" };
+                text.push_str(&format!("{usage:width$}  {line}\n"));
+            }
+        } else {
+            text.push_str(&format!("{usage}\n"));
+            for line in wrapped(&does, columns.saturating_sub(4)) {
+                text.push_str(&format!("    {line}\n"));
+            }
+        }
+    }
     text.push('\n');
-    text.push_str(KEYS);
+    for line in KEYS.lines().flat_map(|line| wrapped(line, columns)) {
+        text.push_str(&format!("{line}\n"));
+    }
     text
+}
+
+/// Lines of at most so many characters, but for longer words.
+fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let last = lines.len() - 1;
+        let length = lines[last].chars().count();
+        if length > 0 && length + 1 + word.chars().count() > columns {
+            lines.push(word.to_owned());
+        } else {
+            let space = if length > 0 { " " } else { "" };
+            lines[last].push_str(space);
+            lines[last].push_str(word);
+        }
+    }
+    lines
 }
 
 /// The text of `/help COMMAND`, or of `/help keys`.
@@ -233,10 +264,15 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), n);
-        let text = help();
-        for name in names {
-            assert!(text.contains(&format!("/{name}")), "{name}");
+        for columns in [20, 40, 100, usize::MAX] {
+            let text = help(columns);
+            for name in &names {
+                assert!(text.contains(&format!("/{name}")), "{name}");
+            }
+            let longest = text.lines().map(|line| line.chars().count()).max();
+            assert!(longest.unwrap() <= columns.max(32), "{text}");
         }
+        assert_eq!(help(usize::MAX).lines().count(), COMMANDS.len() + 3);
     }
 
     #[test]

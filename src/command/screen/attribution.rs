@@ -69,7 +69,7 @@ fn after_thought(pieces: &[Piece]) -> &[Piece] {
     let ends_before = |piece: &&Piece| {
         let before = piece.text.len() <= thought;
         thought = thought.saturating_sub(piece.text.len());
-        before && piece.text.len() > 0
+        before
     };
     let n = pieces.iter().take_while(ends_before).count();
     &pieces[n..]
