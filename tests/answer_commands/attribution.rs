@@ -16,12 +16,13 @@ const ASK: [&str; 7] = [
     "--attribution",
 ];
 
-/// A pack of two that want the same words, and the second as well others that the first does not.
-fn agreeing(user: &User) -> [String; 4] {
-    let first = user.saying(CHATML, &["**two** ", "`x`"]);
+/// A pack of one that knows what to say and one that has no idea, with equal weights.
+fn unlike(user: &User) -> [String; 6] {
+    let first = user.saying(CHATML, &["**two**", " `x`"]);
     let second = TinyModel::bpe(4).with_template(CHATML);
     let second = text(&second.write(user.path("files/other.gguf")));
-    ["-m".into(), first, "-m".into(), second]
+    let weights = "saying=0.5,other=0.5";
+    ["-m", &first, "-m", &second, "--weights", weights].map(str::to_owned)
 }
 
 #[test]
@@ -55,12 +56,12 @@ fn words_are_coloured_under_their_styles() {
 #[test]
 fn without_colours_the_stretches_are_marked_under_the_answer() {
     let user = User::new();
-    let pack = agreeing(&user);
+    let pack = unlike(&user);
     let args = line("run", &pack, &ASK);
     let piped = user.run(&args);
     assert_eq!(piped.out, "**two** `x`\n", "{}", piped.err);
-    let marks = "[1 **two** `x`]\nargued for by [1 saying] 100% (weight 0.";
-    says(&piped.err, &[marks, "[2 other] 0% (weight 0."]);
+    let marks = "[1 **two** `x`]\nargued for by [1 saying] 100% (weight 0.50)";
+    says(&piped.err, &[marks, "[2 other] 0% (weight 0.50)"]);
     for (more, env) in [
         ("--plain", ("A", "")),
         ("--draft=off", ("NO_COLOR", "1")),
@@ -146,7 +147,7 @@ fn it_is_turned_on_and_off_and_no_part_of_what_is_said_or_kept() {
 #[test]
 fn an_answer_that_goes_on_is_attributed_from_there() {
     let user = User::new();
-    let pack = agreeing(&user);
+    let pack = unlike(&user);
     let mut terminal = Terminal::new(
         &user,
         &line("chat", &pack, &["--temp", "0", "-n", "1", "--attribution"]),

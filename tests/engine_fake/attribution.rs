@@ -1,9 +1,10 @@
 //! Who argued for what of an answer.
 
 use crate::rig::*;
-use packllm::backend::{Member, Token};
+use packllm::backend::{Member, Token, TokenKind};
 use packllm::engine::{Engine, Event, Generation};
 use packllm::vocab::Alphabet;
+use std::sync::Arc;
 
 /// The answer, and what each member contributed to its bytes.
 fn attributed(engine: &mut Engine, text: &str, generation: &Generation) -> (String, Vec<f64>) {
@@ -56,12 +57,16 @@ fn of_two_members_the_difference_is_how_much_likelier_one_made_the_byte() {
             let (text, contributions) = attributed(&mut engine, "a b", &greedy(16));
             let ln_p = |k: u64| -> Vec<f64> {
                 let mut member = fake(k).bare();
-                let mut tokens: Vec<Token> = member.vocab().text_start().into_iter().collect();
+                let vocab = Arc::clone(member.vocab());
+                let mut tokens: Vec<Token> = vocab.text_start().into_iter().collect();
                 tokens.extend(member.tokenize("a b", false).unwrap());
                 let mut each = Vec::new();
                 for token in member.tokenize(&text, false).unwrap() {
                     let logits = member.rule(&tokens);
-                    let z: f64 = logits.iter().map(|&x| f64::from(x).exp()).sum();
+                    // Control tokens are masked.
+                    let spoken =
+                        (0..logits.len()).filter(|&t| vocab.kind(t as Token) != TokenKind::Control);
+                    let z: f64 = spoken.map(|t| f64::from(logits[t]).exp()).sum();
                     each.push(f64::from(logits[token as usize]) - z.ln());
                     tokens.push(token);
                 }
