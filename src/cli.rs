@@ -318,6 +318,9 @@ pub struct LookArgs {
         default_value = "show"
     )]
     pub think: Think,
+    /// Show which member argued most for each word: coloured, or marked under the answer where there are no colours
+    #[arg(long, env = "PACKLLM_ATTRIBUTION")]
+    pub attribution: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

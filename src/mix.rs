@@ -24,6 +24,7 @@
 //! A member that is certain of END says nothing about going on: its `p_k(s | not END)` is taken as uniform.
 
 mod alphabet;
+mod attribution;
 mod end;
 
 use std::fmt;
@@ -205,6 +206,7 @@ impl Mixer {
         F: Copy + Into<f64>,
     {
         let total = self.check(rows, lambda, can_end, out.len())?;
+        self.split(rows);
         let Mixer {
             mix,
             ln_floor,
@@ -215,15 +217,6 @@ impl Mixer {
         let present = |k: usize| !rows[k].as_ref().is_empty();
         let may_end = |k: usize| can_end[k] && present(k) && !alphabet.ends().is_empty();
         votes(lambda, may_end, &mut self.shares);
-        self.splits.clear();
-        self.splits.extend(rows.iter().map(|row| {
-            let row = row.as_ref();
-            if row.is_empty() {
-                Split::NEVER
-            } else {
-                Split::of(row, alphabet)
-            }
-        }));
         let pooled = pool_end(mix, ln_floor, &self.shares, |k| self.splits[k]);
 
         let members = || {
@@ -249,6 +242,24 @@ impl Mixer {
         let voters = voters.map(|(k, share)| (*share, rows[k].as_ref(), self.splits[k]));
         which_end(voters, pooled.end, alphabet, out);
         Ok(())
+    }
+
+    /// End or go on, member by member.
+    fn split<R, F>(&mut self, rows: &[R])
+    where
+        R: AsRef<[F]>,
+        F: Copy + Into<f64>,
+    {
+        let alphabet = &self.alphabet;
+        self.splits.clear();
+        self.splits.extend(rows.iter().map(|row| {
+            let row = row.as_ref();
+            if row.is_empty() {
+                Split::NEVER
+            } else {
+                Split::of(row, alphabet)
+            }
+        }));
     }
 
     /// Checks shapes and weights; gives Σ λ.

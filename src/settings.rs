@@ -462,6 +462,7 @@ pub fn generation(typed: &SampleArgs) -> Result<Generation> {
         limit: usize::try_from(typed.predict).ok(),
         sampling,
         stops: typed.stop.clone(),
+        attribution: false,
     })
 }
 

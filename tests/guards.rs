@@ -332,6 +332,7 @@ fn weights_that_are_not_numbers_are_found_at_the_first_prediction() {
                 limit: Some(1),
                 sampling: packllm::sample::Params::default(),
                 stops: Vec::new(),
+                attribution: false,
             };
             engine.answer(&greedy, &mut |_| {}).map(|_| ())
         });

@@ -4,6 +4,7 @@
 //! spelling, read from the member's GGUF file, and [`Prompt`] is a spelled conversation cut into markup
 //! (parsed for special tokens, never scored) and message contents (plain bytes, scored).
 
+pub mod attribution;
 pub mod conversation;
 pub mod log;
 pub mod prompt;

@@ -70,6 +70,7 @@ fn generation(tokens: usize) -> Generation {
         limit: Some(tokens),
         sampling,
         stops: Vec::new(),
+        attribution: false,
     }
 }
 

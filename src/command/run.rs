@@ -1,6 +1,6 @@
 //! `packllm run`: one answer, streamed.
 
-use super::screen::{Look, View, Writer};
+use super::screen::{Look, View, Writer, attribution::legend};
 use super::session::{Read, Session};
 use crate::app::{App, leave};
 use crate::cli::RunArgs;
@@ -8,6 +8,7 @@ use crate::report::INTERRUPTED;
 use crate::settings::{self, usage};
 use anyhow::Result;
 use packllm::chat::Message;
+use packllm::chat::attribution::Attribution;
 use packllm::engine::{Answer, Ending, Event, Finish};
 use serde_json::{Value, json};
 use std::io::Write;
@@ -40,19 +41,23 @@ pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
     })?;
     let look = Look {
         plain: args.look.plain || args.prompt.raw,
-        think: args.look.think,
+        ..args.look.into()
     };
-    let view = View::new(app, look, "");
-    let mut writer = (!args.json).then(|| Writer::new(view, &read.opening));
-    let mut sink = |Event::Text(text): Event<'_>| {
-        if let Some(writer) = &mut writer {
-            writer.push(text);
-        }
+    generation.attribution = look.attribution;
+    let names = session.engine.names();
+    let writer = |json: bool| {
+        let view = View::new(app, look, "");
+        let writer = Writer::new(view, &read.opening);
+        (!json).then(|| writer.attributing(look.attribution, names.len()))
+    };
+    let mut writer = writer(args.json);
+    let mut said = Attribution::new(names.len());
+    let mut sink = |Event::Text(text, contributions): Event<'_>| match &mut writer {
+        Some(writer) => writer.push(text, contributions),
+        None => said.push(text, contributions),
     };
     let answer = session.engine.answer(&generation, &mut sink);
-    if let Some(writer) = writer {
-        writer.finish()?;
-    }
+    let shown = writer.map(Writer::finish).transpose()?.flatten();
     let mut answer = answer?;
     if !answer.text.is_empty() {
         answer.text.insert_str(0, &read.opening);
@@ -60,12 +65,19 @@ pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     if args.json {
         let seed = generation.sampling.seed;
-        let document = document(&session, &plan.fusion, &prompt, &read, &answer, seed);
+        let mut document = document(&session, &plan.fusion, &prompt, &read, &answer, seed);
+        if look.attribution {
+            said.finish();
+            document["attribution"] = attributed(&said, &names, &answer.mean_weights);
+        }
         writeln!(out, "{document}")?;
     } else {
         writeln!(out)?;
     }
     out.flush()?;
+    if let Some(said) = shown {
+        app.dim(&legend(app, look, &said, &names, &answer.mean_weights));
+    }
     app.dim(&statistics(
         &session,
         &read,
@@ -151,6 +163,23 @@ fn document(
         "skipped_mass": answer.skipped_mass,
         "seed": seed,
     })
+}
+
+/// Who argued for what: of the members their share of the answer and mean weight, and every word with what each
+/// contributed to it, in nats; null where that is infinite, as nobody else could have said it.
+fn attributed(said: &Attribution, names: &[String], weights: &[f64]) -> Value {
+    let members = names.iter().zip(said.shares()).zip(weights);
+    let members: Vec<Value> = members
+        .map(|((name, share), weight)| json!({ "name": name, "share": share, "weight": weight }))
+        .collect();
+    let pieces = said.pieces().iter().map(|piece| {
+        json!({
+            "text": piece.text,
+            "member": piece.voice().map(|k| &names[k]),
+            "contributions": piece.contributions,
+        })
+    });
+    json!({ "members": members, "pieces": pieces.collect::<Vec<_>>() })
 }
 
 /// Milliseconds to a thousandth.

@@ -1,6 +1,7 @@
 //! An answer on its way to stdout. On a terminal Markdown is rendered and a thought set off, folded or hidden,
-//! and no text can send it codes. Anywhere else the text goes out as it is.
+//! and no text can send it codes; who argued for what is coloured. Anywhere else the text goes out as it is.
 
+pub mod attribution;
 mod ink;
 mod markdown;
 mod spans;
@@ -11,6 +12,7 @@ use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 use ink::{Ink, Style};
 use markdown::Markdown;
+use packllm::chat::attribution::Attribution;
 use packllm::chat::thought::{self, Part, Splitter};
 use std::io::{self, StdoutLock, Write};
 use std::sync::atomic::Ordering;
@@ -21,12 +23,22 @@ pub struct Look {
     /// No styles: Markdown as it is written.
     pub plain: bool,
     pub think: Think,
+    /// Whether it is shown who argued for what.
+    pub attribution: bool,
 }
 
 impl From<LookArgs> for Look {
     fn from(args: LookArgs) -> Self {
-        let LookArgs { plain, think } = args;
-        Self { plain, think }
+        let LookArgs {
+            plain,
+            think,
+            attribution,
+        } = args;
+        Self {
+            plain,
+            think,
+            attribution,
+        }
     }
 }
 
@@ -57,24 +69,34 @@ impl<'a> View<'a> {
             thought: String::new(),
             wait: None,
         };
-        let mut parts = view.split(begun);
-        parts.retain(|(part, _)| *part != Part::Between);
-        for (part, text) in parts {
+        view.ink.voice(begun.len(), None);
+        for (part, text) in view.split(begun) {
             match part {
-                Part::Answer => view.render(&text),
-                _ => view.thought.push_str(&text),
+                Part::Answer => {
+                    view.render(&text);
+                    continue;
+                }
+                Part::Thought => view.thought.push_str(&text),
+                Part::Between => {}
             }
+            view.ink.skip(text.len());
         }
         // Styles are set anew with the next letter.
-        view.ink = Ink::default();
+        view.ink.forget();
         view
     }
 
-    /// More of the text.
-    pub fn push(&mut self, text: &str) -> String {
+    /// Whether styles and colours are shown.
+    fn is_styled(&self) -> bool {
+        self.app.styled && !self.look.plain
+    }
+
+    /// More of the text, and which member argued for it.
+    pub fn push(&mut self, text: &str, voice: Option<usize>) -> String {
         if !self.app.terminal {
             return text.to_owned();
         }
+        self.ink.voice(text.len(), voice);
         for (part, text) in self.split(text) {
             self.show(part, &text);
         }
@@ -114,12 +136,16 @@ impl<'a> View<'a> {
                 self.ink.put(text, style);
             }
             Part::Thought => {
+                self.ink.skip(text.len());
                 self.thought.push_str(text);
                 let spinner = || self.app.spinner("thinking");
                 self.wait.get_or_insert_with(spinner);
             }
             Part::Between if self.look.think == Think::Show => self.ink.put(text, Style::PLAIN),
-            Part::Between => self.fold(false),
+            Part::Between => {
+                self.ink.skip(text.len());
+                self.fold(false);
+            }
             Part::Answer => {
                 self.fold(false);
                 self.render(text);
@@ -156,6 +182,8 @@ pub struct Writer<'a> {
     view: View<'a>,
     /// What comes before its first bytes.
     opening: &'a str,
+    /// Where it is asked for, and how many of its pieces are shown.
+    attribution: Option<(Attribution, usize)>,
     out: StdoutLock<'static>,
     result: io::Result<()>,
 }
@@ -166,27 +194,65 @@ impl<'a> Writer<'a> {
         Self {
             view,
             opening,
+            attribution: None,
             out: io::stdout().lock(),
             result: Ok(()),
         }
     }
 
-    /// More of the answer. Where nobody reads any more, or the disk is full, there is no reason to go on: the
+    /// Shows besides who argued for what, among so many members, if `wanted`. Then a word is shown when it is whole.
+    pub fn attributing(mut self, wanted: bool, members: usize) -> Self {
+        self.attribution = wanted.then(|| (Attribution::new(members), 0));
+        self
+    }
+
+    /// More of the answer, with what members contributed to its bytes. Where nobody reads any more, or the disk is full, there is no reason to go on: the
     /// answer is cancelled, and [`Writer::finish`] tells.
-    pub fn push(&mut self, text: &str) {
+    pub fn push(&mut self, text: &str, contributions: &[f64]) {
         let opening = std::mem::take(&mut self.opening);
-        let shown = self.view.push(opening) + &self.view.push(text);
+        if let Some((attribution, _)) = &mut self.attribution {
+            attribution.push(opening, &[]);
+            attribution.push(text, contributions);
+        }
+        let shown = match self.colours_pieces() {
+            true => self.next_pieces(),
+            false => self.view.push(opening, None) + &self.view.push(text, None),
+        };
         self.write(&shown);
         if self.result.is_err() {
             self.view.app.cancel.store(true, Ordering::Relaxed);
         }
     }
 
-    /// The answer ends.
-    pub fn finish(mut self) -> Result<()> {
-        let rest = self.view.finish();
+    /// The answer ends. Returns who argued for what of it.
+    pub fn finish(mut self) -> Result<Option<Attribution>> {
+        if let Some((attribution, _)) = &mut self.attribution {
+            attribution.finish();
+        }
+        let mut rest = match self.colours_pieces() {
+            true => self.next_pieces(),
+            false => String::new(),
+        };
+        rest.push_str(&self.view.finish());
         self.write(&rest);
-        self.result.context("stdout")
+        self.result.context("stdout")?;
+        Ok(self.attribution.map(|(attribution, _)| attribution))
+    }
+
+    fn colours_pieces(&self) -> bool {
+        self.attribution.is_some() && self.view.is_styled()
+    }
+
+    /// The pieces that have become whole, to be written.
+    fn next_pieces(&mut self) -> String {
+        let Some((attribution, shown)) = &mut self.attribution else {
+            return String::new();
+        };
+        let pieces = attribution.pieces().iter().skip(*shown);
+        let text = pieces.map(|piece| self.view.push(&piece.text, piece.voice()));
+        let text = text.collect();
+        *shown = attribution.pieces().len();
+        text
     }
 
     fn write(&mut self, text: &str) {
@@ -200,7 +266,7 @@ impl<'a> Writer<'a> {
 /// A whole text as it is to be written.
 pub fn shown(app: &App, look: Look, text: &str) -> String {
     let mut view = View::new(app, look, "");
-    view.push(text) + &view.finish()
+    view.push(text, None) + &view.finish()
 }
 
 /// A text that is no answer: as it is, without power over the terminal.

@@ -1,5 +1,6 @@
 //! Generation: mix, pick, advance, until the answer ends.
 
+use super::attribution::Attributor;
 use super::draft::{Drafted, Drafting};
 use super::seat::Standing;
 use super::worker::{Command, Reply};
@@ -23,6 +24,8 @@ pub struct Generation {
     pub sampling: Params,
     /// Text that ends the answer and is not part of it.
     pub stops: Vec<String>,
+    /// Whether to find out who argued for what.
+    pub attribution: bool,
 }
 
 /// Why an answer ended.
@@ -49,10 +52,12 @@ impl Finish {
 }
 
 /// What happens while an answer is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Event<'a> {
-    /// More of the answer: whole characters.
-    Text(&'a str),
+    /// More of the answer: whole characters. Where attribution is asked for, what every member
+    /// [contributed](Mixer::contributions) to each of its bytes, in nats: the first byte's members, the second
+    /// byte's, … The bytes of a token have equal parts.
+    Text(&'a str, &'a [f64]),
 }
 
 /// A finished answer.
@@ -77,6 +82,8 @@ pub struct Answer {
     pub mix_time: Duration,
     /// Symbols picked.
     pub steps: usize,
+    /// The members' weights while it was made: the mean over its symbols.
+    pub mean_weights: Vec<f64>,
     /// How good the drafts were.
     pub drafted: Drafted,
 }
@@ -148,9 +155,14 @@ impl Engine {
             time,
             mix_time: run.mix_time,
             steps: run.steps,
+            mean_weights: mean(run.weights, run.steps),
             drafted,
         })
     }
+}
+
+fn mean(sums: Vec<f64>, n: usize) -> Vec<f64> {
+    sums.into_iter().map(|sum| sum / n.max(1) as f64).collect()
 }
 
 /// The state of one answer.
@@ -176,6 +188,10 @@ struct Run {
     piece: String,
     mix_time: Duration,
     steps: usize,
+    /// Sums of the weights of all steps.
+    weights: Vec<f64>,
+    /// Where it is asked for.
+    attributor: Option<Attributor>,
 }
 
 impl Run {
@@ -219,6 +235,8 @@ impl Run {
             piece: String::new(),
             mix_time: Duration::ZERO,
             steps: 0,
+            weights: vec![0.0; n],
+            attributor: generation.attribution.then(|| Attributor::new(n)),
         })
     }
 
@@ -287,9 +305,18 @@ impl Run {
     fn pick(&mut self, engine: &Engine) -> Result<Option<usize>, EngineError> {
         let start = Instant::now();
         self.mixer
-            .mix(&self.rows, &engine.lambda, &engine.enders, &mut self.mixed)?;
+            .mix(&self.rows, &self.lambda, &engine.enders, &mut self.mixed)?;
+        for (sum, weight) in self.weights.iter_mut().zip(&self.lambda) {
+            *sum += weight;
+        }
+        // The sampler overwrites it.
+        let mixed = self.attributor.as_ref().map(|_| self.mixed.clone());
         let symbols = &self.symbols;
         let picked = self.sampler.pick(&mut self.mixed, |s| symbols.allows(s));
+        let said = picked.filter(|&s| !symbols.is_end(s));
+        if let (Some(mixed), Some(symbol)) = (mixed, said) {
+            self.attribute(engine, &mixed, symbol)?;
+        }
         let follower = self.follower.as_mut().filter(|f| !f.said.is_open());
         if let (Some(follower), Some(symbol)) = (follower, picked) {
             follower
@@ -299,7 +326,22 @@ impl Run {
         }
         self.mix_time += start.elapsed();
         self.steps += 1;
-        Ok(picked.filter(|&s| !self.symbols.is_end(s)))
+        Ok(said)
+    }
+
+    /// Finds out who argued for the symbol.
+    fn attribute(
+        &mut self,
+        engine: &Engine,
+        mixed: &[f64],
+        symbol: usize,
+    ) -> Result<(), EngineError> {
+        if let Some(attributor) = &mut self.attributor {
+            let (lambda, enders, out) = (&self.lambda, &engine.enders, attributor.symbol());
+            self.mixer
+                .contributions(&self.rows, lambda, enders, mixed, symbol, out)?;
+        }
+        Ok(())
     }
 
     /// Takes the symbol into the text. True if a stop string ends it.
@@ -307,7 +349,11 @@ impl Run {
         self.sampler.accept(symbol);
         let mut bytes = [0];
         let vocab = Arc::clone(&self.symbols.vocab);
-        for &byte in self.symbols.bytes(&vocab, symbol, &mut bytes) {
+        let bytes = self.symbols.bytes(&vocab, symbol, &mut bytes);
+        if let Some(attributor) = &mut self.attributor {
+            attributor.say(bytes.len());
+        }
+        for &byte in bytes {
             self.symbols.utf8.push(byte);
             let fed = self.stops.push(byte);
             let matched = fed.matched.is_some();
@@ -323,7 +369,9 @@ impl Run {
 
     fn emit(&mut self, sink: &mut dyn FnMut(Event<'_>)) {
         if !self.piece.is_empty() {
-            sink(Event::Text(&self.piece));
+            let attributor = self.attributor.as_mut();
+            let contributions = attributor.map(|a| a.release(self.piece.len()));
+            sink(Event::Text(&self.piece, &contributions.unwrap_or_default()));
             if let Some(follower) = &mut self.follower {
                 follower.hear(&self.piece);
             }

@@ -8,6 +8,7 @@
 //! The engine knows no templates and prints nothing: it reports [`Event`]s.
 
 mod answer;
+mod attribution;
 pub mod branches;
 mod chain;
 mod draft;

@@ -136,6 +136,42 @@ proptest! {
         }
     }
 
+    /// Against the definition of the module without the member.
+    #[test]
+    fn contributions_are_against_the_others_alone(
+        mix in mixes(),
+        p in distributions(4, 9),
+        lambda in simplex(4),
+        can_end in prop::collection::vec(any::<bool>(), 4),
+        ends in prop::collection::vec(0..9usize, 0..4),
+        symbol in 0..9usize,
+    ) {
+        let alphabet = Alphabet::tokens(9, ends).unwrap();
+        prop_assume!(!alphabet.is_end(symbol));
+        let mut mixer = Mixer::new(mix, DEFAULT_FLOOR, alphabet.clone()).unwrap();
+        let (rows, mut mixed, mut fast) = (ln(&p), vec![0.0; 9], Vec::new());
+        mixer.mix(&rows, &lambda, &can_end, &mut mixed).unwrap();
+        mixer.contributions(&rows, &lambda, &can_end, &mixed, symbol, &mut fast).unwrap();
+        let said = |members: &[usize]| {
+            let pick = |k: &usize| (p[*k].clone(), (lambda[*k], can_end[*k]));
+            let (p, rest): (Vec<_>, Vec<_>) = members.iter().map(pick).unzip();
+            let (lambda, can_end): (Vec<f64>, Vec<bool>) = rest.into_iter().unzip();
+            let total: f64 = lambda.iter().sum();
+            let lambda: Vec<f64> = lambda.iter().map(|w| w / total).collect();
+            plain(mix, DEFAULT_FLOOR, &alphabet, &p, &lambda, &can_end)[symbol].ln()
+        };
+        for k in 0..4 {
+            let others: Vec<usize> = (0..4).filter(|&j| j != k).collect();
+            let slow = match lambda[k] {
+                0.0 => 0.0,
+                1.0 => f64::INFINITY,
+                _ => said(&[0, 1, 2, 3]) - said(&others),
+            };
+            let equal = fast[k] == slow || (fast[k] - slow).abs() <= 1e-9 * (1.0 + slow.abs());
+            prop_assert!(equal, "{k}: {} {slow}", fast[k]);
+        }
+    }
+
     #[test]
     fn one_member_is_itself(mix in mixes(), p in distributions(1, SYMBOLS)) {
         let q = run(mix, &Alphabet::bytes(), &p, &[1.0], &[true]).unwrap();
@@ -218,6 +254,37 @@ fn certain_members_never_break_the_sum() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn what_only_one_can_say_is_its_own() {
+    let alphabet = Alphabet::bytes();
+    let argued = |mix, rows: &[Vec<f64>], lambda: &[f64]| {
+        let mut mixer = Mixer::new(mix, DEFAULT_FLOOR, alphabet.clone()).unwrap();
+        let (mut mixed, mut out) = (vec![0.0; SYMBOLS], Vec::new());
+        let can_end = vec![true; rows.len()];
+        mixer.mix(rows, lambda, &can_end, &mut mixed).unwrap();
+        mixer
+            .contributions(rows, lambda, &can_end, &mixed, 65, &mut out)
+            .unwrap();
+        out
+    };
+    let mut even = vec![0.0; SYMBOLS];
+    (even[65], even[66]) = (0.5, 0.5);
+    for mix in [Mix::Log, Mix::Linear] {
+        let rows = ln(&[certain(65), certain(66)]);
+        assert_eq!(argued(mix, &rows, &[0.5, 0.5])[0], f64::INFINITY);
+        assert_eq!(argued(mix, &rows[..1], &[1.0]), [f64::INFINITY]);
+        let absent = [ln(&[even.clone()]).remove(0), Vec::new()];
+        assert_eq!(argued(mix, &absent, &[1.0, 0.0]), [f64::INFINITY, 0.0]);
+        // Twice the probability is one bit between two.
+        let rows = ln(&[certain(65), even.clone()]);
+        let two = argued(mix, &rows, &[0.5, 0.5]);
+        assert!((two[0] - two[1] - 2f64.ln()).abs() < 1e-9, "{mix} {two:?}");
+        // Who says the same as the others adds nothing.
+        let same = argued(mix, &ln(&vec![even.clone(); 3]), &[0.2, 0.3, 0.5]);
+        assert!(same.iter().all(|c| c.abs() < 1e-8), "{mix} {same:?}");
     }
 }
 

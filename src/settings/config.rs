@@ -94,7 +94,7 @@ const fn of_pack(name: &'static str, kind: Kind, example: &'static str) -> Key {
 }
 
 /// All keys, in the order in which they are shown.
-pub const KEYS: [Key; 38] = [
+pub const KEYS: [Key; 39] = [
     flag("pack", Kind::Text, "\"starter\""),
     of_pack("ctx-size", Kind::Whole, "4096"),
     flag("threads", Kind::Whole, "4"),
@@ -131,6 +131,7 @@ pub const KEYS: [Key; 38] = [
     flag("system-prompt", Kind::Text, "\"Be brief.\""),
     flag("plain", Kind::Truth, "false"),
     flag("think", Kind::Text, "\"show\""),
+    flag("attribution", Kind::Truth, "false"),
     flag("no-history", Kind::Truth, "false"),
     flag("overflow", Kind::Text, "\"drop\""),
 ];

@@ -39,16 +39,22 @@ fn a_second_turn_does_not_read_the_first_again() {
 fn commands_are_obeyed_and_unknown_ones_get_the_nearest() {
     let user = User::new();
     let pack = pack(&user);
-    let input = b"/help\nThe moon\n/weights\n/wieghts\n/clear\n/exit\nnot reached\n";
+    let input = b"/? undo\n/help nothing\n/help\nThe moon\n/weights\n/wieghts\n/clear\n/exit\nnot reached\n";
     let done = user.run_with(&line("chat", &pack, &SHORT), input);
     assert_eq!(done.code, 0, "{}", done.err);
     says(
         &done.out,
-        &["/clear", "weights by exact on 8 bytes", "bits per byte"],
+        &[
+            "/undo\n  take the last",
+            "/clear",
+            "weights by exact on 8 bytes",
+            "bits per byte",
+        ],
     );
     says(
         &done.err,
         &[
+            "unknown command /nothing",
             "unknown command /wieghts, did you mean /weights?",
             "forgotten",
         ],
@@ -225,4 +231,33 @@ fn a_template_that_refuses_is_told_by_member_and_the_conversation_goes_on() {
     );
     assert_eq!(done.err.matches(" · context ").count(), 1, "{}", done.err);
     says(&done.out, &["The moon"]);
+}
+
+/// What users of other programs type.
+#[test]
+fn files_are_read_together_and_settings_go_by_other_names_too() {
+    let user = User::new();
+    let pack = pack(&user);
+    for (name, said) in [("a.md", "The moon"), ("b.md", "and the sea")] {
+        std::fs::write(user.path(name), said).unwrap();
+    }
+    std::fs::write(user.path("c.bin"), b"ab\xff").unwrap();
+    let input =
+        b"/set parameter temperature 0.5\n/set system Be brief.\n/set quiet\n/glob *.md -- Why?\n\
+                  /show template\n/file c.bin\n/read *.rs\n/set nothink\n/info\n";
+    let done = user.run_with(&line("chat", &pack, &SHORT), input);
+    assert_eq!(done.code, 0, "{}", done.err);
+    let read = "a.md:\n\nThe moon\n\nb.md:\n\nand the sea\n\nWhy?";
+    assert_eq!(done.out.matches(read).count(), 2, "{}", done.out);
+    says(&done.out, &["Be brief.", " · vocab bytes · mix log"]);
+    says(
+        &done.err,
+        &[
+            "temp is 0.5",
+            "think is off",
+            "error: /read: c.bin: not valid UTF-8 at byte 2",
+            "error: /read: *.rs: no file is called like that",
+        ],
+    );
+    assert!(!done.err.contains(" · context "), "{}", done.err);
 }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod attribution;
 mod bad_files;
 mod bad_input;
 mod chat;

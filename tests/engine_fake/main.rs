@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod answers;
+mod attribution;
 mod continuations;
 mod conversation;
 mod drafts;

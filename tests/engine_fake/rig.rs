@@ -260,6 +260,7 @@ pub fn greedy(limit: usize) -> Generation {
         limit: Some(limit),
         sampling,
         stops: Vec::new(),
+        attribution: false,
     }
 }
 
@@ -286,7 +287,7 @@ pub fn ask(engine: &mut Engine, text: &str, generation: &Generation) -> Answer {
 pub fn answer(engine: &mut Engine, generation: &Generation) -> Answer {
     let mut streamed = String::new();
     let answer = engine
-        .answer(generation, &mut |Event::Text(t)| streamed.push_str(t))
+        .answer(generation, &mut |Event::Text(t, _)| streamed.push_str(t))
         .unwrap();
     assert_eq!(answer.text, streamed);
     answer

@@ -192,6 +192,7 @@ fn a_context_that_fills_up_ends_the_answer_by_length() {
             limit: None,
             sampling,
             stops: Vec::new(),
+            attribution: false,
         };
         let said = ask(&mut engine, &"a b ".repeat(40), &endless);
         assert_eq!(said.finish, Finish::Length);

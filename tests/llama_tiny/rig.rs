@@ -95,6 +95,7 @@ pub fn greedy(limit: usize) -> Generation {
         limit: Some(limit),
         sampling,
         stops: Vec::new(),
+        attribution: false,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::talk::Talk;
 use anyhow::Result;
-use packllm::engine::{EngineError, Finish, Wish};
+use packllm::engine::{EngineError, Finish, Generation, Wish};
 use packllm::weight::Method;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -50,10 +50,14 @@ impl Talk<'_> {
         let read = self
             .session
             .read_chat(context, context.len(), Wish::NOTHING)?;
-        let generation = self.generation();
-        let (answer, _) = self.stream(&generation, Instant::now(), "", &read.opening)?;
+        let generation = Generation {
+            // All of it is its own.
+            attribution: false,
+            ..self.generation()
+        };
+        let streamed = self.stream(&generation, Instant::now(), "", &read.opening)?;
         println!();
-        Ok(answer.finish)
+        Ok(streamed.answer.finish)
     }
 
     fn take_trouble(&self, error: anyhow::Error) -> Result<()> {

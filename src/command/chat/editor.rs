@@ -201,6 +201,10 @@ impl Words {
         let from = line.rfind([' ', ',']).map_or(0, |i| i + 1);
         match command.hint {
             Hint::Nothing => (from, Vec::new()),
+            Hint::Commands => {
+                let names = COMMANDS.iter().flat_map(|c| c.names.iter());
+                begins(from, names.map(|n| (*n).to_owned()).collect())
+            }
             Hint::Words(words) => begins(from, words.iter().map(|w| (*w).to_owned()).collect()),
             Hint::Methods => {
                 let named = self.members.iter().map(|m| format!("{m}="));
@@ -265,6 +269,7 @@ mod tests {
         };
         let of = |line: &str| words.of(line);
         assert_eq!(of("/mem"), (0, vec!["/members".into()]));
+        assert_eq!(of("/help exp"), (6, vec!["export".into()]));
         assert_eq!(of("/members o").1, ["on", "off", "only"]);
         assert_eq!(of("/members off b"), (13, vec!["bob".into()]));
         assert_eq!(of("/show pr").1, ["prompt"]);

@@ -2,6 +2,7 @@
 
 mod compare;
 mod editor;
+mod files;
 mod input;
 mod obey;
 mod parameters;

@@ -3,9 +3,9 @@
 use super::input::Input;
 use super::table::{self, Deed, SUBJECTS};
 use super::talk::Talk;
-use super::{parameters, sessions};
+use super::{files, parameters, sessions};
 use crate::command::screen;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use packllm::chat::{Role, thought};
 use packllm::engine::Fusion;
 use packllm::vocab::Alphabet;
@@ -19,11 +19,11 @@ impl Talk<'_> {
     /// Does what a command asks for. What a user got wrong is told, and the conversation goes on.
     pub fn obey(&mut self, deed: Deed, rest: &str, input: &Input) -> Result<()> {
         match deed {
-            Deed::Help => print!("{}", table::help()),
+            Deed::Help => help(rest),
             Deed::Exit => {}
             Deed::Clear => self.clear()?,
             Deed::System => self.system(rest)?,
-            Deed::Set => self.set(rest),
+            Deed::Set => self.set(rest)?,
             Deed::Show => self.show(rest)?,
             Deed::Weights if rest.is_empty() => self.show_weights()?,
             Deed::Weights => self.weigh_by(rest)?,
@@ -36,7 +36,7 @@ impl Talk<'_> {
             Deed::Undo => self.take_back()?,
             Deed::Edit => self.edit(input)?,
             Deed::Copy => self.copy()?,
-            Deed::Read => self.read_file(rest)?,
+            Deed::Read => self.read_files(rest)?,
             Deed::Save => self.save(rest),
             Deed::Load => self.load_named(rest)?,
             Deed::Sessions => print!("{}", sessions::list(self.keeper.folder())),
@@ -44,6 +44,7 @@ impl Talk<'_> {
             Deed::Stats => self.stats(),
             Deed::Context => self.show_context(),
             Deed::Verbose => self.set_verbose(rest),
+            Deed::Attribution => self.attribute(rest),
         }
         Ok(())
     }
@@ -68,11 +69,21 @@ impl Talk<'_> {
         Ok(())
     }
 
-    fn set(&mut self, typed: &str) {
-        if typed.is_empty() {
-            print!("{}", parameters::show(&self.dials));
-            return;
+    fn set(&mut self, typed: &str) -> Result<()> {
+        // As in Ollama.
+        let typed = typed.strip_prefix("parameter ").unwrap_or(typed).trim();
+        match typed.split_once(char::is_whitespace).unwrap_or((typed, "")) {
+            ("", _) => print!("{}", parameters::show(&self.dials)),
+            ("system", text) => self.system(text.trim())?,
+            ("verbose", state) => self.set_verbose(if state.is_empty() { "on" } else { state }),
+            ("quiet", "") => self.set_verbose("off"),
+            ("nothink", "") => self.set_parameter("think off"),
+            _ => self.set_parameter(typed),
         }
+        Ok(())
+    }
+
+    fn set_parameter(&mut self, typed: &str) {
         match parameters::set(&mut self.dials, typed) {
             Ok(said) => self.app.dim(&said),
             Err(error) => eprintln!("error: {error}"),
@@ -91,8 +102,8 @@ impl Talk<'_> {
                 println!("{}", screen::harmless(self.app, system));
             }
             "parameters" => print!("{}", parameters::show(&self.dials)),
-            "prompt" => self.show_prompt(None),
-            "pack" | "" => self.show_pack(),
+            "prompt" | "template" => self.show_prompt(None),
+            "pack" | "info" | "" => self.show_pack(),
             other => eprintln!("error: /show {other}: it shows {}", SUBJECTS.join(", ")),
         }
         Ok(())
@@ -239,20 +250,14 @@ impl Talk<'_> {
         Ok(())
     }
 
-    fn read_file(&mut self, path: &str) -> Result<()> {
-        let text = std::fs::read(path).with_context(|| path.to_owned());
-        let text = text.and_then(|bytes| {
-            String::from_utf8(bytes).map_err(|e| {
-                let at = e.utf8_error().valid_up_to();
-                anyhow::anyhow!("{path}: not valid UTF-8 at byte {at}")
-            })
-        });
-        match text {
-            Ok(text) if text.trim().is_empty() => eprintln!("error: /read {path}: it is empty"),
-            Ok(text) => self.say(text.trim_end().to_owned())?,
-            Err(error) => eprintln!("error: /read: {error:#}"),
+    fn read_files(&mut self, typed: &str) -> Result<()> {
+        match files::message(typed) {
+            Ok(text) => self.say(text),
+            Err(error) => {
+                eprintln!("error: /read: {error:#}");
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     fn save(&mut self, name: &str) {
@@ -340,19 +345,57 @@ impl Talk<'_> {
     }
 
     fn set_verbose(&mut self, typed: &str) {
-        self.verbose = match typed {
-            "" => !self.verbose,
-            "on" => true,
-            "off" => false,
-            other => {
-                eprintln!("error: /verbose {other}: it is on or off");
-                return;
+        if let Some(state) = switched("verbose", typed, self.verbose) {
+            self.verbose = state;
+            let state = parameters::on_off(state);
+            self.app
+                .dim(&format!("the lines around answers are {state}"));
+        }
+    }
+
+    fn attribute(&mut self, typed: &str) {
+        let look = &mut self.dials.look;
+        let Some(state) = switched("attribution", typed, look.attribution) else {
+            return;
+        };
+        look.attribution = state;
+        let said = match (state, self.app.styled && !look.plain) {
+            (false, _) => "attribution is off",
+            (true, true) => {
+                "attribution is on: each word in the colour of the member that argued most for it"
+            }
+            (true, false) => {
+                "attribution is on: under an answer, in brackets, what each member argued most for"
             }
         };
-        let state = if self.verbose { "on" } else { "off" };
-        self.app
-            .dim(&format!("the lines around answers are {state}"));
+        self.app.dim(said);
     }
+}
+
+fn help(typed: &str) {
+    match typed {
+        "" => {
+            let size = terminal_size::terminal_size_of(std::io::stdout());
+            let columns = size.map_or(usize::MAX, |(width, _)| width.0.into());
+            print!("{}", table::help(columns));
+        }
+        word => match table::help_on(word) {
+            Ok(text) => print!("{text}"),
+            Err(error) => eprintln!("error: {error}"),
+        },
+    }
+}
+
+/// What a command that is on or off is now; alone it turns over. None if it is neither, of which is told.
+fn switched(name: &str, typed: &str, now: bool) -> Option<bool> {
+    if typed.is_empty() {
+        return Some(!now);
+    }
+    let state = parameters::truth(typed);
+    if state.is_none() {
+        eprintln!("error: /{name} {typed}: it is on or off");
+    }
+    state
 }
 
 /// RFC 4648.

@@ -26,7 +26,7 @@ fn put<T: FromStr>(place: &mut T, text: &str) -> Option<()> {
 }
 
 #[rustfmt::skip]
-const PARAMETERS: [Parameter; 11] = [
+const PARAMETERS: [Parameter; 12] = [
     Parameter { name: "temp", set: |d, v| put(&mut d.generation.sampling.temperature, v), get: |d| d.generation.sampling.temperature.to_string() },
     Parameter { name: "top-k", set: |d, v| put(&mut d.generation.sampling.top_k, v), get: |d| d.generation.sampling.top_k.to_string() },
     Parameter { name: "top-p", set: |d, v| put(&mut d.generation.sampling.top_p, v), get: |d| d.generation.sampling.top_p.to_string() },
@@ -36,17 +36,32 @@ const PARAMETERS: [Parameter; 11] = [
     Parameter { name: "seed", set: |d, v| put(&mut d.generation.sampling.seed, v), get: |d| d.generation.sampling.seed.to_string() },
     Parameter { name: "predict", set: set_limit, get: |d| d.generation.limit.map_or_else(|| "-1".into(), |n| n.to_string()) },
     Parameter { name: "stop", set: set_stop, get: |d| d.generation.stops.join(" ") },
-    Parameter { name: "plain", set: set_plain, get: |d| if d.look.plain { "on" } else { "off" }.into() },
+    Parameter { name: "plain", set: set_plain, get: |d| on_off(d.look.plain).into() },
     Parameter { name: "think", set: set_think, get: |d| name(d.look.think) },
+    Parameter { name: "attribution", set: set_attribution, get: |d| on_off(d.look.attribution).into() },
 ];
 
 fn set_plain(dials: &mut Dials, text: &str) -> Option<()> {
-    dials.look.plain = match text {
-        "on" => true,
-        "off" => false,
-        _ => return None,
-    };
+    dials.look.plain = truth(text)?;
     Some(())
+}
+
+fn set_attribution(dials: &mut Dials, text: &str) -> Option<()> {
+    dials.look.attribution = truth(text)?;
+    Some(())
+}
+
+/// `on` or `off`.
+pub fn truth(text: &str) -> Option<bool> {
+    match text {
+        "on" => Some(true),
+        "off" => Some(false),
+        _ => None,
+    }
+}
+
+pub fn on_off(truth: bool) -> &'static str {
+    if truth { "on" } else { "off" }
 }
 
 fn set_think(dials: &mut Dials, text: &str) -> Option<()> {
@@ -125,10 +140,12 @@ mod tests {
                 limit: None,
                 sampling: Params::default(),
                 stops: Vec::new(),
+                attribution: false,
             },
             look: Look {
                 plain: false,
                 think: Think::Show,
+                attribution: false,
             },
         };
         assert_eq!(set(&mut g, "temperature 0.5"), Ok("temp is 0.5".into()));
@@ -141,6 +158,10 @@ mod tests {
         assert_eq!(set(&mut g, "think fold"), Ok("think is fold".into()));
         assert_eq!(set(&mut g, "plain on"), Ok("plain is on".into()));
         assert!(g.look.plain && g.look.think == Think::Fold);
+        assert_eq!(
+            set(&mut g, "attribution on"),
+            Ok("attribution is on".into())
+        );
         let before = g.clone();
         for (typed, said) in [
             ("temp", ""),

@@ -16,6 +16,7 @@ pub enum Deed {
     Compare,
     Regenerate,
     Continue,
+    Attribution,
     Undo,
     Edit,
     Copy,
@@ -33,6 +34,7 @@ pub enum Deed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hint {
     Nothing,
+    Commands,
     Words(&'static [&'static str]),
     Methods,
     Members,
@@ -85,23 +87,24 @@ pub const SUBJECTS: [&str; 5] = ["pack", "weights", "system", "parameters", "pro
 /// All commands, in the order of the help.
 #[rustfmt::skip]
 pub const COMMANDS: &[Command] = &[
-    command(&["help", "?"], Nothing, "show this", Hint::Nothing, Deed::Help),
+    command(&["help", "?"], Maybe("COMMAND"), "show this; or what one command does", Hint::Commands, Deed::Help),
     command(&["exit", "bye", "quit"], Nothing, "leave (as does Ctrl-D)", Hint::Nothing, Deed::Exit),
     command(&["clear", "new"], Nothing, "begin a new conversation; the old one stays saved", Hint::Nothing, Deed::Clear),
-    command(&["system"], Maybe("TEXT"), "set the system prompt; without TEXT remove it", Hint::Nothing, Deed::System),
+    command(&["system", "system-prompt"], Maybe("TEXT"), "set the system prompt; without TEXT remove it", Hint::Nothing, Deed::System),
     command(&["set"], Maybe("PARAMETER VALUE"), "set how answers are drawn and shown; alone: show it", Hint::Parameters, Deed::Set),
-    command(&["show"], Maybe("SUBJECT"), "pack, weights, system, parameters or prompt [MEMBER]", Hint::Subjects, Deed::Show),
+    command(&["show", "info"], Maybe("SUBJECT"), "pack, weights, system, parameters or prompt [MEMBER]", Hint::Subjects, Deed::Show),
     command(&["weights"], Maybe("METHOD|NAME=W,…"), "how much each member counts and why; or another method", Hint::Methods, Deed::Weights),
     command(&["vocab"], Maybe("ALPHABET"), "the shared alphabet: auto, tokens, bytes or mined", Hint::Words(&["auto", "tokens", "bytes", "mined"]), Deed::Vocab),
     command(&["mix"], Maybe("log|linear"), "how distributions are combined", Hint::Words(&["log", "linear"]), Deed::Mix),
     command(&["members"], Maybe("on|off|only NAME"), "who speaks; silence a member, or all but one (`on` alone: all)", Hint::Members, Deed::Members),
     command(&["compare"], Nothing, "every member's own answer beside the fused one", Hint::Nothing, Deed::Compare),
-    command(&["regenerate", "retry"], Nothing, "another answer to the last message", Hint::Nothing, Deed::Regenerate),
+    command(&["attribution"], Maybe("on|off"), "colour each word by the member that argued most for it; without colours, marks under the answer", Hint::Words(&["on", "off"]), Deed::Attribution),
+    command(&["regenerate", "retry", "regen"], Nothing, "another answer to the last message", Hint::Nothing, Deed::Regenerate),
     command(&["continue"], Nothing, "go on with the last answer", Hint::Nothing, Deed::Continue),
     command(&["undo"], Nothing, "take the last message and its answer back", Hint::Nothing, Deed::Undo),
     command(&["edit"], Nothing, "write the next message in $EDITOR (as does Ctrl-O)", Hint::Nothing, Deed::Edit),
     command(&["copy"], Nothing, "copy the last answer, without what was thought before it, to the clipboard", Hint::Nothing, Deed::Copy),
-    command(&["read"], One("FILE"), "send a text file as a message", Hint::Files, Deed::Read),
+    command(&["read", "file", "glob", "upload"], One("FILE… [-- TEXT]"), "send text files as a message, with TEXT about them; * ? [] match names", Hint::Files, Deed::Read),
     command(&["save"], One("NAME"), "name this session", Hint::Nothing, Deed::Save),
     command(&["load"], One("NAME"), "go on with another session", Hint::Sessions, Deed::Load),
     command(&["sessions"], Nothing, "list the saved sessions", Hint::Nothing, Deed::Sessions),
@@ -168,29 +171,85 @@ fn unknown(word: &str) -> String {
     )
 }
 
-/// The text of `/help`.
-pub fn help() -> String {
-    let usage = |c: &Command| {
-        let names: Vec<String> = c.names.iter().map(|n| format!("/{n}")).collect();
-        match c.takes {
-            Takes::Nothing => names.join(" "),
-            Takes::Maybe(what) => format!("{} [{what}]", names.join(" ")),
-            Takes::One(what) => format!("{} {what}", names.join(" ")),
-        }
-    };
-    let lines: Vec<(String, &str)> = COMMANDS.iter().map(|c| (usage(c), c.help)).collect();
+/// The text of `/help`, for lines of so many columns.
+pub fn help(columns: usize) -> String {
+    let lines: Vec<(String, String)> = COMMANDS.iter().map(|c| (c.usage(), c.does())).collect();
     let width = lines.iter().map(|(u, _)| u.chars().count()).max();
     let width = width.unwrap_or(0);
-    let mut text: String = lines
-        .iter()
-        .map(|(usage, help)| format!("{usage:width$}  {help}\n"))
-        .collect();
-    text.push_str(KEYS);
+    let mut text = String::new();
+    for (usage, does) in lines {
+        // Beside the usage, or under it where there is no room for a few words.
+        if columns >= width + 30 {
+            let lines = wrapped(&does, columns - width - 2);
+            for (i, line) in lines.iter().enumerate() {
+                let usage = if i == 0 { usage.as_str() } else { "" };
+                text.push_str(&format!("{usage:width$}  {line}\n"));
+            }
+        } else {
+            text.push_str(&format!("{usage}\n"));
+            for line in wrapped(&does, columns.saturating_sub(4)) {
+                text.push_str(&format!("    {line}\n"));
+            }
+        }
+    }
+    text.push('\n');
+    for line in KEYS.lines().flat_map(|line| wrapped(line, columns)) {
+        text.push_str(&format!("{line}\n"));
+    }
     text
 }
 
-const KEYS: &str = r#"
-Several lines: open and close with """, end a line with \, or press Alt-Enter.
+/// Lines of at most so many characters, but for longer words.
+fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let last = lines.len() - 1;
+        let length = lines[last].chars().count();
+        if length > 0 && length + 1 + word.chars().count() > columns {
+            lines.push(word.to_owned());
+        } else {
+            let space = if length > 0 { " " } else { "" };
+            lines[last].push_str(space);
+            lines[last].push_str(word);
+        }
+    }
+    lines
+}
+
+/// The text of `/help COMMAND`, or of `/help keys`.
+///
+/// # Errors
+/// No such command, in one line.
+pub fn help_on(word: &str) -> Result<String, String> {
+    if word == "keys" || word == "shortcuts" {
+        return Ok(KEYS.to_owned());
+    }
+    let word = word.strip_prefix('/').unwrap_or(word);
+    let command = find(word).ok_or_else(|| unknown(word))?;
+    Ok(format!("{}\n  {}\n", command.usage(), command.does()))
+}
+
+impl Command {
+    fn usage(&self) -> String {
+        let name = self.names[0];
+        match self.takes {
+            Takes::Nothing => format!("/{name}"),
+            Takes::Maybe(what) => format!("/{name} [{what}]"),
+            Takes::One(what) => format!("/{name} {what}"),
+        }
+    }
+
+    /// Its help, and its other names.
+    fn does(&self) -> String {
+        let others: Vec<String> = self.names[1..].iter().map(|n| format!("/{n}")).collect();
+        match others.is_empty() {
+            true => self.help.to_owned(),
+            false => format!("{} (also {})", self.help, others.join(", ")),
+        }
+    }
+}
+
+const KEYS: &str = r#"Several lines: open and close with """, end a line with \, or press Alt-Enter.
 Ctrl-C stops an answer and keeps what was said; twice it leaves. Tab completes, Ctrl-R searches the history.
 "#;
 
@@ -205,10 +264,15 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), n);
-        let text = help();
-        for name in names {
-            assert!(text.contains(&format!("/{name}")), "{name}");
+        for columns in [20, 40, 100, usize::MAX] {
+            let text = help(columns);
+            for name in &names {
+                assert!(text.contains(&format!("/{name}")), "{name}");
+            }
+            let longest = text.lines().map(|line| line.chars().count()).max();
+            assert!(longest.unwrap() <= columns.max(32), "{text}");
         }
+        assert_eq!(help(usize::MAX).lines().count(), COMMANDS.len() + 3);
     }
 
     #[test]
@@ -221,6 +285,11 @@ mod tests {
         assert_eq!(Line::parse("/set  temp 0"), done(Deed::Set, "temp 0"));
         assert_eq!(Line::parse("/system a\nb"), done(Deed::System, "a\nb"));
         let error = |line: &str| Line::parse(line).unwrap_err();
+        assert_eq!(Line::parse("/? undo"), done(Deed::Help, "undo"));
+        let retry = "/regenerate\n  another answer to the last message (also /retry, /regen)\n";
+        assert_eq!(help_on("/regen"), Ok(retry.to_owned()));
+        assert!(help_on("shortcuts").is_ok_and(|keys| keys.contains("Ctrl-C")));
+        assert!(help_on("udno").is_err_and(|e| e.contains("did you mean /undo?")));
         assert!(error("/wieghts").contains("did you mean /weights?"));
         assert!(error("/undo 3").contains("takes no argument"));
         assert!(error("/load").contains("needs NAME"));

@@ -4,10 +4,11 @@ use super::parameters::Dials;
 use super::sessions::Keeper;
 use crate::app::App;
 use crate::cli::{ChatArgs, Overflow};
-use crate::command::screen::{self, View, Writer};
+use crate::command::screen::{self, View, Writer, attribution::legend};
 use crate::command::session::{Read, Session};
 use crate::settings::PackPlan;
 use anyhow::Result;
+use packllm::chat::attribution::Attribution;
 use packllm::chat::log::Entry;
 use packllm::chat::{Conversation, Gone, Message, Role, SpeakerError};
 use packllm::engine::{Answer, EngineError, Event, Finish, Fusion, Generation};
@@ -37,6 +38,20 @@ pub struct Turn {
     pub read: Read,
     pub answer: Answer,
     pub first_byte: Option<Duration>,
+}
+
+/// An answer that went to stdout.
+pub struct Streamed {
+    pub answer: Answer,
+    pub first_byte: Option<Duration>,
+    /// Where it is asked for.
+    pub attribution: Option<Attribution>,
+}
+
+fn join(first: Option<Attribution>, more: Option<Attribution>) -> Option<Attribution> {
+    let (mut first, more) = (first?, more?);
+    first.append(more);
+    Some(first)
 }
 
 impl<'a> Talk<'a> {
@@ -323,7 +338,8 @@ impl<'a> Talk<'a> {
         }
         self.show_weights_before();
         let mut opening = read.opening.clone();
-        let (mut answer, first_byte) = self.stream(&generation, start, begun, &opening)?;
+        let mut streamed = self.stream(&generation, start, begun, &opening)?;
+        let (mut answer, first_byte) = (streamed.answer, streamed.first_byte);
         loop {
             if !answer.text.is_empty() {
                 said.push_str(&std::mem::take(&mut opening));
@@ -346,7 +362,9 @@ impl<'a> Talk<'a> {
             if self.conversation.left() == before {
                 break;
             }
-            let more = self.stream(&generation, start, &begun, "")?.0;
+            let more = self.stream(&generation, start, &begun, "")?;
+            streamed.attribution = join(streamed.attribution, more.attribution);
+            let more = more.answer;
             answer = Answer {
                 tokens: answer.tokens + more.tokens,
                 time: answer.time + more.time,
@@ -354,6 +372,11 @@ impl<'a> Talk<'a> {
             };
         }
         println!();
+        if let Some(said) = &streamed.attribution {
+            let names = self.session.engine.names();
+            let (look, weights) = (self.dials.look, &answer.mean_weights);
+            self.app.dim(&legend(self.app, look, said, &names, weights));
+        }
         let full = answer.finish == Finish::Length && generation.limit.is_none();
         self.last = Some(Turn {
             read,
@@ -375,6 +398,7 @@ impl<'a> Talk<'a> {
         let mut generation = self.dials.generation.clone();
         generation.stops.extend(self.session.stops());
         generation.stops.extend(self.session.stop_of_silence());
+        generation.attribution = self.dials.look.attribution;
         generation
     }
 
@@ -384,24 +408,29 @@ impl<'a> Talk<'a> {
     }
 
     /// Generates to stdout what follows `begun`, which was shown already, and `opening`, which is shown before
-    /// it. Also says when the first byte came, counted from `start`.
+    /// it. The first byte's time is counted from `start`.
     pub fn stream(
         &mut self,
         generation: &Generation,
         start: Instant,
         begun: &str,
         opening: &str,
-    ) -> Result<(Answer, Option<Duration>)> {
+    ) -> Result<Streamed> {
         let view = View::new(self.app, self.dials.look, begun);
-        let mut writer = Writer::new(view, opening);
+        let members = self.session.engine.members().len();
+        let mut writer = Writer::new(view, opening).attributing(generation.attribution, members);
         let mut first = None;
-        let mut sink = |Event::Text(text): Event<'_>| {
+        let mut sink = |Event::Text(text, contributions): Event<'_>| {
             first.get_or_insert_with(|| start.elapsed());
-            writer.push(text);
+            writer.push(text, contributions);
         };
         let answer = self.session.engine.answer(generation, &mut sink);
-        writer.finish()?;
-        Ok((answer?, first))
+        let attribution = writer.finish()?;
+        Ok(Streamed {
+            answer: answer?,
+            first_byte: first,
+            attribution,
+        })
     }
 
     /// `weights smollm2 0.60 · gemma3 0.40 (sim; your message cost them 1.01 · 1.15 bits per byte)`

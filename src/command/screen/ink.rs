@@ -1,5 +1,8 @@
 //! Styled text for a terminal.
 
+use super::attribution::colour;
+use std::collections::VecDeque;
+
 /// How a stretch of text looks. Nothing of it is the text's own doing: see [`Ink`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Style {
@@ -10,6 +13,8 @@ pub struct Style {
     pub code: bool,
     /// Markup that its effect makes superfluous: not shown at all.
     pub hidden: bool,
+    /// The member that argued for it: its colour.
+    pub voice: Option<usize>,
 }
 
 impl Style {
@@ -19,6 +24,7 @@ impl Style {
         dim: false,
         code: false,
         hidden: false,
+        voice: None,
     };
     pub const BOLD: Style = Style {
         bold: true,
@@ -43,10 +49,14 @@ impl Style {
             (self.bold, ";1"),
             (self.dim, ";2"),
             (self.italic, ";3"),
-            (self.code, ";36"),
+            (self.code && self.voice.is_none(), ";36"),
         ];
         let on = on.iter().filter(|(on, _)| *on).map(|(_, code)| *code);
-        format!("\x1b[0{}m", on.collect::<String>())
+        let on: String = on.collect();
+        match self.voice {
+            Some(k) => format!("\x1b[0{on};{}m", colour(k)),
+            None => format!("\x1b[0{on}m"),
+        }
     }
 }
 
@@ -56,16 +66,47 @@ impl Style {
 pub struct Ink {
     text: String,
     style: Style,
+    /// Who argued for the next bytes, stretch by stretch; for those after them nobody.
+    voices: VecDeque<(usize, Option<usize>)>,
 }
 
 impl Ink {
+    /// Says who argued for the next `bytes` after those that it was said of already. Every byte comes in order,
+    /// [put](Ink::put) or [skipped](Ink::skip).
+    pub fn voice(&mut self, bytes: usize, voice: Option<usize>) {
+        if bytes > 0 {
+            self.voices.push_back((bytes, voice));
+        }
+    }
+
+    /// Bytes that are not shown.
+    pub fn skip(&mut self, bytes: usize) {
+        self.next(bytes);
+    }
+
+    /// Who argued for the first of the next bytes, which are thereby taken.
+    fn next(&mut self, mut bytes: usize) -> Option<usize> {
+        let voice = self.voices.front().and_then(|(_, voice)| *voice);
+        while let Some((left, _)) = self.voices.front_mut() {
+            if *left > bytes {
+                *left -= bytes;
+                break;
+            }
+            bytes -= *left;
+            self.voices.pop_front();
+        }
+        voice
+    }
+
     /// Writes text. Line feeds and tabs stay, carriage returns are left out, other control characters become
     /// U+FFFD. Lines end without a style.
     pub fn put(&mut self, text: &str, style: Style) {
         if style.hidden {
-            return;
+            return self.skip(text.len());
         }
         for char in text.chars() {
+            let voice = self.next(char.len_utf8());
+            let style = Style { voice, ..style };
             match char {
                 '\n' => self.wear(Style::PLAIN),
                 '\r' => continue,
@@ -74,6 +115,11 @@ impl Ink {
             let safe = !char.is_control() || char == '\n' || char == '\t';
             self.text.push(if safe { char } else { '\u{fffd}' });
         }
+    }
+
+    /// Forgets what was written.
+    pub fn forget(&mut self) {
+        (self.text, self.style) = (String::new(), Style::PLAIN);
     }
 
     /// Back to no style.
@@ -114,6 +160,23 @@ mod tests {
         ink.rest();
         ink.rest();
         assert_eq!(ink.take(), "\x1b[0m");
+    }
+
+    #[test]
+    fn voices_colour_the_bytes_they_were_said_of_whatever_the_style() {
+        let mut ink = Ink::default();
+        ink.voice(3, Some(0));
+        ink.voice(4, None);
+        ink.voice(3, Some(1));
+        ink.put("**", Style::HIDDEN);
+        ink.put("a", Style::BOLD);
+        ink.put("é", Style::BOLD);
+        ink.skip(2);
+        ink.put("b\r\nc", Style::CODE);
+        assert_eq!(
+            ink.take(),
+            "\x1b[0;1;33ma\x1b[0;1mé\x1b[0;35mb\x1b[0m\n\x1b[0;36mc"
+        );
     }
 
     #[test]

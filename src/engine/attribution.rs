@@ -1,0 +1,39 @@
+//! What members contributed to an answer, from symbols to the bytes that are reported.
+
+/// Contributions on their way: text is held back for stop strings and unfinished characters, and so are they.
+pub(super) struct Attributor {
+    members: usize,
+    /// Of the last symbol.
+    symbol: Vec<f64>,
+    /// Of the bytes that are not reported yet, one number a member.
+    held: Vec<f64>,
+}
+
+impl Attributor {
+    pub(super) fn new(members: usize) -> Self {
+        Self {
+            members,
+            symbol: Vec::new(),
+            held: Vec::new(),
+        }
+    }
+
+    /// Where the contributions to the next symbol are to be written.
+    pub(super) fn symbol(&mut self) -> &mut Vec<f64> {
+        &mut self.symbol
+    }
+
+    /// The symbol is said in so many bytes, which have equal parts in it.
+    pub(super) fn say(&mut self, bytes: usize) {
+        for _ in 0..bytes {
+            let parts = self.symbol.iter().map(|c| c / bytes as f64);
+            self.held.extend(parts);
+        }
+    }
+
+    /// Those of the first bytes that are held.
+    pub(super) fn release(&mut self, bytes: usize) -> Vec<f64> {
+        let released = (bytes * self.members).min(self.held.len());
+        self.held.drain(..released).collect()
+    }
+}
