@@ -6,6 +6,7 @@
 
 pub mod backend;
 pub mod chat;
+mod digest;
 pub mod engine;
 pub mod eval;
 mod lock;

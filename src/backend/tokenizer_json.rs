@@ -7,6 +7,7 @@
 
 use super::spelling::{END_NAMES, Spelling, byte_of};
 use super::{BackendError, Special, Token, TokenKind, Tokenize, Vocab, VocabBuilder};
+use crate::digest::hex;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -100,10 +101,7 @@ impl TokenizerJson {
         let vocab = vocabulary(&tokenizer, &json, false)?;
         let mut this = Self {
             vocab: Arc::new(vocab),
-            digest: Sha256::digest(bytes)
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
+            digest: hex(Sha256::new_with_prefix(bytes)),
             tokenizer: Mutex::new(tokenizer),
         };
         if this.puts_a_space_in_front() {

@@ -154,8 +154,6 @@ pub(super) struct Chain {
     alphabet: Alphabet,
     view: View,
     vocab: Arc<Vocab>,
-    sorted: Arc<SortedVocab>,
-    budget: Budget,
     cover: Cover,
     head: PathId,
     keep_rows: bool,
@@ -180,13 +178,11 @@ impl Chain {
             rows,
             ..Scores::default()
         };
-        let cover = Cover::new(Arc::clone(&sorted), budget);
+        let cover = Cover::new(sorted, budget);
         Self {
             alphabet,
             view,
             vocab,
-            sorted,
-            budget,
             cover,
             head: PathId::START,
             keep_rows,
@@ -198,7 +194,7 @@ impl Chain {
     /// stretches before, so that a message scores the same whether it is read alone or along with those.
     pub fn begin(&mut self, logits: &[f32], before: Option<u8>) -> Result<(), BackendError> {
         self.head = PathId::START;
-        self.cover = Cover::new(Arc::clone(&self.sorted), self.budget);
+        self.cover.unlearn();
         self.cover.begin(SeqId::MAX, logits, before)?;
         drop(self.cover.take_released());
         Ok(())

@@ -3,6 +3,7 @@
 //! Lines are checked one by one, so that a fault is named by file and line. Other keys of an object are
 //! ignored, and so are lines of nothing but white space.
 
+use crate::digest::hex;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -107,10 +108,7 @@ impl Task {
             file: file.to_owned(),
             questions: Vec::new(),
             faults: Vec::new(),
-            digest: Sha256::digest(bytes)
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
+            digest: hex(Sha256::new_with_prefix(bytes)),
         };
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         for (line, text) in (1..).zip(bytes.split(|&b| b == b'\n')) {

@@ -4,6 +4,7 @@
 //! it, `<file>.part.json` holds the entity tag under which one source served it, so that the server refuses to
 //! continue a file that has changed; where there is none, the final hash decides.
 
+use crate::digest::hex;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -200,12 +201,4 @@ fn hash(
             Err(error) => return Err(io_error("read", path)(error)),
         }
     }
-}
-
-fn hex(hasher: Sha256) -> String {
-    hasher
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }

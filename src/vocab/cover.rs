@@ -159,6 +159,11 @@ impl Cover {
         Ok(())
     }
 
+    /// Forgets what the prior has learnt.
+    pub fn unlearn(&mut self) {
+        self.prior = Prior::default();
+    }
+
     /// Forgets all paths and releases their sequences.
     pub fn end(&mut self) {
         self.dead.append(&mut self.heads);

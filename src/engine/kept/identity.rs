@@ -1,6 +1,7 @@
 //! Whose a kept prompt is: the models, and all settings that shape the KV cache or the scores.
 
 use crate::backend::llama::{self, LoadOptions};
+use crate::digest::hex;
 use crate::engine::{Engine, Wish};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -122,11 +123,7 @@ pub fn fingerprint(path: &Path) -> std::io::Result<String> {
             + u64::try_from(u128::from(rest) * u128::from(i) / u128::from(SAMPLES)).unwrap_or(rest);
         hash(end.saturating_sub(SAMPLE).max(HEAD), SAMPLE.min(rest))?;
     }
-    Ok(hasher
-        .finalize()
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect())
+    Ok(hex(hasher))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 //!
 //! Numbers are little endian.
 
+use crate::digest::hex;
 use sha2::{Digest, Sha256};
 
 use super::{Map, NOTHING};
@@ -72,9 +73,8 @@ impl Map {
         let both = Sha256::new()
             .chain_update(VERSION.to_le_bytes())
             .chain_update(reference.0)
-            .chain_update(member.0)
-            .finalize();
-        both.iter().map(|byte| format!("{byte:02x}")).collect()
+            .chain_update(member.0);
+        hex(both)
     }
 
     /// The map between two vocabularies as bytes.
