@@ -310,7 +310,8 @@ pub struct LookArgs {
     /// Show Markdown as it is written, without styles
     #[arg(long, env = "PACKLLM_PLAIN")]
     pub plain: bool,
-    /// What a model thinks before it answers (`<think>`): show it, fold it to a line with its length, or off
+    /// What a model thinks before it answers (`<think>`): show it, fold it to a line with its length, or off: templates
+    /// are asked to let it answer at once, and what it thinks all the same is hidden
     #[arg(
         long,
         value_name = "HOW",

@@ -13,5 +13,6 @@ mod lock;
 pub mod mix;
 pub mod pack;
 pub mod sample;
+mod vector;
 pub mod vocab;
 pub mod weight;

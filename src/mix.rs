@@ -32,6 +32,8 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+use crate::vector;
+
 pub use alphabet::{Alphabet, END, SYMBOLS};
 use end::which_end;
 pub(crate) use end::{Split, pool_end, votes};
@@ -194,17 +196,13 @@ impl Mixer {
     /// # Errors
     /// Lists of different lengths, weights that are not weights, a weighted member that is absent, NaN. `out` is
     /// then unspecified.
-    pub fn mix<R, F>(
+    pub fn mix<R: AsRef<[f64]>>(
         &mut self,
         rows: &[R],
         lambda: &[f64],
         can_end: &[bool],
         out: &mut [f64],
-    ) -> Result<(), MixError>
-    where
-        R: AsRef<[F]>,
-        F: Copy + Into<f64>,
-    {
+    ) -> Result<(), MixError> {
         let total = self.check(rows, lambda, can_end, out.len())?;
         self.split(rows);
         let Mixer {
@@ -245,11 +243,7 @@ impl Mixer {
     }
 
     /// End or go on, member by member.
-    fn split<R, F>(&mut self, rows: &[R])
-    where
-        R: AsRef<[F]>,
-        F: Copy + Into<f64>,
-    {
+    fn split<R: AsRef<[f64]>>(&mut self, rows: &[R]) {
         let alphabet = &self.alphabet;
         self.splits.clear();
         self.splits.extend(rows.iter().map(|row| {
@@ -263,16 +257,13 @@ impl Mixer {
     }
 
     /// Checks shapes and weights; gives Σ λ.
-    fn check<R, F>(
+    fn check<R: AsRef<[f64]>>(
         &self,
         rows: &[R],
         lambda: &[f64],
         can_end: &[bool],
         out: usize,
-    ) -> Result<f64, MixError>
-    where
-        R: AsRef<[F]>,
-    {
+    ) -> Result<f64, MixError> {
         if lambda.len() != rows.len() || can_end.len() != rows.len() {
             return Err(MixError::Members {
                 rows: rows.len(),
@@ -310,8 +301,8 @@ impl Mixer {
 
 /// Part 2 for log mixing: `ln q(s)`, END at −∞. `go_on` is ln(1 − q(END)). Gives the normaliser, relative to
 /// the largest entry; it is not a positive number if a row is not a distribution.
-fn go_on_log<'a, F: Copy + Into<f64> + 'a>(
-    members: impl Iterator<Item = (f64, &'a [F], Split)>,
+fn go_on_log<'a>(
+    members: impl Iterator<Item = (f64, &'a [f64], Split)>,
     bottom: f64,
     go_on: f64,
     alphabet: &Alphabet,
@@ -323,32 +314,33 @@ fn go_on_log<'a, F: Copy + Into<f64> + 'a>(
             let ln_p = weight * alphabet.ln_uniform();
             out.iter_mut().for_each(|q| *q += ln_p);
         } else {
-            for (q, &ln_p) in out.iter_mut().zip(row) {
-                *q += weight * lift(ln_p.into() - split.go_on, bottom);
-            }
+            vector::add_lifted(out, row, weight, split.go_on, bottom);
         }
     }
     for &end in alphabet.ends() {
         out[end] = f64::NEG_INFINITY;
     }
-    let top = out.iter().fold(f64::NEG_INFINITY, |top, &q| top.max(q));
-    let z: f64 = out.iter().map(|&q| (q - top).exp()).sum();
+    let top = vector::maximum(out);
+    let z = vector::sum_of_exponentials(out, top);
     let shift = go_on - top - z.ln();
     out.iter_mut().for_each(|q| *q += shift);
     z
 }
 
 /// Part 2 for linear mixing; as [`go_on_log`].
-fn go_on_linear<'a, F: Copy + Into<f64> + 'a>(
-    members: impl Iterator<Item = (f64, &'a [F], Split)>,
+fn go_on_linear<'a>(
+    members: impl Iterator<Item = (f64, &'a [f64], Split)>,
     go_on: f64,
     alphabet: &Alphabet,
     out: &mut [f64],
 ) -> f64 {
     out.fill(0.0);
     for (weight, row, split) in members {
-        for (q, &ln_p) in out.iter_mut().zip(row) {
-            *q += weight * split.condition(ln_p.into(), alphabet).exp();
+        if split.go_on == f64::NEG_INFINITY {
+            let p = weight * alphabet.ln_uniform().exp();
+            out.iter_mut().for_each(|q| *q += p);
+        } else {
+            vector::add_exponentials(out, row, weight, split.go_on);
         }
     }
     for &end in alphabet.ends() {
@@ -360,12 +352,8 @@ fn go_on_linear<'a, F: Copy + Into<f64> + 'a>(
 }
 
 /// Which member a failed mixture is to be blamed on.
-fn blame<R, F>(rows: &[R]) -> MixError
-where
-    R: AsRef<[F]>,
-    F: Copy + Into<f64>,
-{
-    let has_nan = |row: &R| row.as_ref().iter().any(|&x| x.into().is_nan());
+fn blame<R: AsRef<[f64]>>(rows: &[R]) -> MixError {
+    let has_nan = |row: &R| row.as_ref().iter().any(|x| x.is_nan());
     match rows.iter().position(has_nan) {
         Some(member) => MixError::NotANumber { member },
         None => MixError::NotADistribution,

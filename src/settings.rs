@@ -495,8 +495,8 @@ pub fn read_prompt(typed: &crate::cli::PromptArgs) -> Result<Option<String>> {
             let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
             Ok(Some(text_of(bytes, &path.display().to_string())?))
         }
-        (None, None) if !std::io::stdin().is_terminal() => Ok(Some(from_stdin()?)),
-        (None, None) => Ok(None),
+        (None, None) if std::io::stdin().is_terminal() => Ok(None),
+        (None, None) => Ok(Some(from_stdin()?)),
     }
 }
 

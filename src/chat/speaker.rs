@@ -136,6 +136,13 @@ impl Speakers {
         })
     }
 
+    /// Tells all templates whether models may think before they answer, see [`Template::ask_to_think`].
+    pub fn ask_to_think(&mut self, asked: bool) {
+        for speaker in &mut self.speakers {
+            speaker.template.ask_to_think(asked);
+        }
+    }
+
     /// Members without a template of their own.
     #[must_use]
     pub fn plain(&self) -> Vec<&str> {

@@ -3,8 +3,9 @@
 //! A GGUF file carries its template as Jinja source, written for Python's `jinja2` as the Hugging Face
 //! libraries set it up: `trim_blocks`, `lstrip_blocks`, no autoescape, loop controls, the functions
 //! `raise_exception` and `strftime_now`, a `tojson` that does not escape HTML, and the variables `messages`,
-//! `add_generation_prompt`, `bos_token`, `eos_token`, `tools` and `documents` (both none). A member that has
-//! no template speaks the plain one, see [`Template::plain`].
+//! `add_generation_prompt`, `bos_token`, `eos_token`, `tools` and `documents` (both none); on request also
+//! `enable_thinking` and `thinking`, see [`Template::ask_to_think`]. A member that has no template speaks the plain
+//! one, see [`Template::plain`].
 
 mod guard;
 mod python;
@@ -85,6 +86,8 @@ pub struct Template {
     engine: Option<Environment<'static>>,
     bos: String,
     eos: String,
+    /// What [`Template::ask_to_think`] was told.
+    thinks: bool,
 }
 
 /// What [`Template::arrange`] settled on.
@@ -120,6 +123,7 @@ impl Template {
             engine: Some(engine),
             bos: bos.to_owned(),
             eos: eos.to_owned(),
+            thinks: true,
         })
     }
 
@@ -149,7 +153,15 @@ impl Template {
             engine: None,
             bos: String::new(),
             eos: String::new(),
+            thinks: true,
         }
+    }
+
+    /// Whether the model may think before it answers, where its template leaves that open: if not, the variables
+    /// `enable_thinking` (Qwen 3, SmolLM3, GLM) and `thinking` (DeepSeek 3.1, Granite) are false. Otherwise, as at first,
+    /// neither is defined, and the template does what it does by itself.
+    pub fn ask_to_think(&mut self, asked: bool) {
+        self.thinks = asked;
     }
 
     /// Whether this is [`Template::plain`].
@@ -270,6 +282,10 @@ impl Template {
                 .iter()
                 .map(|turn| message_value(&turn.message))
                 .collect();
+            let thinking = match self.thinks {
+                true => Value::UNDEFINED,
+                false => Value::from(false),
+            };
             let context = minijinja::context! {
                 messages,
                 add_generation_prompt,
@@ -277,6 +293,8 @@ impl Template {
                 eos_token => self.eos.as_str(),
                 tools => Value::from(()),
                 documents => Value::from(()),
+                enable_thinking => thinking.clone(),
+                thinking,
             };
             engine
                 .get_template(NAME)

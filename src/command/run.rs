@@ -20,7 +20,7 @@ pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
         return usage("no prompt: give -p TEXT, -f FILE, or text on stdin");
     };
     if prompt.trim().is_empty() && !args.prompt.raw {
-        return usage("the prompt is empty");
+        return usage("the prompt is empty: give -p TEXT, -f FILE, or text on stdin");
     }
     let plan = settings::plan(app, &args.pack, &args.fusion)?;
     let prompt_cache = settings::prompt_cache(&args.prompt_cache, &plan.fusion, args.prompt.raw)?;
@@ -29,6 +29,11 @@ pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
         session.use_prompt_cache(path, &plan);
     }
     session.engine.draft_with(settings::drafter(args.draft));
+    let look = Look {
+        plain: args.look.plain || args.prompt.raw,
+        ..args.look.into()
+    };
+    session.ask_to_think(look.lets_think());
     generation.stops.extend(session.stops());
     let wish = session.engine.wish_for(&plan.fusion.method);
     let read = app.disposable(|| {
@@ -39,10 +44,6 @@ pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
         let messages: Vec<Message> = system.chain([Message::user(prompt.as_str())]).collect();
         session.read_chat(&messages, 0, wish)
     })?;
-    let look = Look {
-        plain: args.look.plain || args.prompt.raw,
-        ..args.look.into()
-    };
     generation.attribution = look.attribution;
     let names = session.engine.names();
     let writer = |json: bool| {

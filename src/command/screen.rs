@@ -27,6 +27,13 @@ pub struct Look {
     pub attribution: bool,
 }
 
+impl Look {
+    /// Whether models may think before they answer, see `Template::ask_to_think`.
+    pub fn lets_think(self) -> bool {
+        self.think != Think::Off
+    }
+}
+
 impl From<LookArgs> for Look {
     fn from(args: LookArgs) -> Self {
         let LookArgs {

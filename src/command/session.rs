@@ -162,6 +162,11 @@ impl<'a> Session<'a> {
         Ok(session)
     }
 
+    /// Whether models may think before they answer, where their templates leave that open.
+    pub fn ask_to_think(&mut self, asked: bool) {
+        self.speakers.ask_to_think(asked);
+    }
+
     /// Takes the first prompt from a file as far as that goes, or keeps it there.
     pub fn use_prompt_cache(&mut self, path: PathBuf, plan: &PackPlan) {
         self.prompt_cache = Some(PromptCache::new(path, plan));

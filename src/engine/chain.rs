@@ -8,6 +8,7 @@
 use super::prompt::Place;
 use super::view::View;
 use crate::backend::{BackendError, SeqId, Token, Vocab};
+use crate::sample::{Candidate, likeliest};
 use crate::vocab::Alphabet;
 use crate::vocab::cover::{Budget, Cover, PathId};
 use crate::vocab::sorted::SortedVocab;
@@ -158,6 +159,9 @@ pub(super) struct Chain {
     head: PathId,
     keep_rows: bool,
     pub scores: Scores,
+    // Scratch of the alphabet of tokens: ln p of all, and the likeliest.
+    ln_p: Vec<f64>,
+    listed: Vec<Candidate>,
 }
 
 impl Chain {
@@ -187,6 +191,8 @@ impl Chain {
             head: PathId::START,
             keep_rows,
             scores,
+            ln_p: Vec::new(),
+            listed: Vec::new(),
         }
     }
 
@@ -235,20 +241,16 @@ impl Chain {
         place: Place,
         logits: &[f32],
     ) -> Result<(), BackendError> {
-        let ln_p = self.view.ln_p(logits)?;
-        let own = ln_p[token as usize];
+        self.view.ln_p(logits, &mut self.ln_p)?;
+        let own = self.ln_p[token as usize];
         self.scores.tokens.push(place);
         self.scores.nats.push(-own as f32);
         self.scores.symbols.push(token);
         self.scores.places.push(place);
         if let ScoredRows::Sparse(rows) = &mut self.scores.rows {
-            let mut order: Vec<u32> = (0..ln_p.len() as u32).collect();
-            let n = LISTED.min(order.len().saturating_sub(1));
-            order.select_nth_unstable_by(n, |&a, &b| ln_p[b as usize].total_cmp(&ln_p[a as usize]));
-            let top: Vec<(u32, f32)> = order[..n]
-                .iter()
-                .map(|&t| (t, ln_p[t as usize] as f32))
-                .collect();
+            likeliest(&self.ln_p, LISTED, |_| true, &mut self.listed);
+            let top = self.listed.iter();
+            let top: Vec<(u32, f32)> = top.map(|c| (c.symbol as u32, c.ln_q as f32)).collect();
             let remainder = 1.0 - top.iter().map(|&(_, l)| f64::from(l).exp()).sum::<f64>();
             rows.push(&top, (token, own as f32), remainder.max(0.0));
         }
@@ -287,24 +289,4 @@ pub(super) fn push_scored(
     if let (true, ScoredRows::Dense(rows)) = (keep_rows, &mut scores.rows) {
         rows.extend(predicted.iter().map(|&p| -nats(p)));
     }
-}
-
-/// ln p over a vocabulary of `size` tokens, of which `spoken`, each once with its logit, take part; −∞ for
-/// the others.
-pub(super) fn log_softmax(
-    size: usize,
-    spoken: impl Iterator<Item = (Token, f32)> + Clone,
-) -> Result<Vec<f64>, BackendError> {
-    let logits = || spoken.clone().map(|(_, logit)| logit);
-    let max = logits().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = logits().map(|logit| f64::from(logit - max).exp()).sum();
-    if !(sum.is_finite() && max.is_finite()) {
-        return Err(BackendError::NotANumber);
-    }
-    let ln_sum = f64::from(max) + sum.ln();
-    let mut ln_p = vec![f64::NEG_INFINITY; size];
-    for (token, logit) in spoken {
-        ln_p[token as usize] = f64::from(logit) - ln_sum;
-    }
-    Ok(ln_p)
 }

@@ -97,8 +97,8 @@ impl Seat {
         Self {
             branches: Branches::new(member.limits().sequences),
             cover: Cover::new(Arc::clone(&sorted), budget),
+            view: View::new(None, member.vocab(), &sorted),
             member,
-            view: View::new(None, &sorted),
             sorted,
             alphabet: Alphabet::Bytes,
             budget,
@@ -128,7 +128,7 @@ impl Seat {
 
     /// Sees the alphabet of tokens through a map, or as its own vocabulary, and forgets everything.
     pub fn look(&mut self, through: Option<Lens>) -> Result<(), BackendError> {
-        self.view = View::new(through, &self.sorted);
+        self.view = View::new(through, self.member.vocab(), &self.sorted);
         self.clear()
     }
 
@@ -383,18 +383,18 @@ impl Seat {
     }
 
     /// ln p of every next symbol, into `row`.
-    pub fn predict(&self, row: &mut Vec<f64>) -> Result<(), BackendError> {
-        row.clear();
+    pub fn predict(&mut self, row: &mut Vec<f64>) -> Result<(), BackendError> {
         match self.alphabet {
             Alphabet::Bytes => {
+                row.clear();
                 row.reserve(SYMBOLS);
                 row.extend(self.cover.predicted().iter().map(|p| p.ln()));
+                Ok(())
             }
             Alphabet::Tokens | Alphabet::Mined => {
-                row.extend(self.view.ln_p(self.member.logits(self.row)?)?);
+                self.view.ln_p(self.member.logits(self.row)?, row)
             }
         }
-        Ok(())
     }
 
     /// The answer grows by `symbol`.

@@ -1,9 +1,9 @@
 //! A member's side of an alphabet of tokens: which of its tokens stands for a shared one, and what its
 //! logits say about the shared vocabulary.
 
-use super::chain::log_softmax;
 use super::prompt::{Reading, Stretch};
 use crate::backend::{BackendError, Token, TokenKind, Vocab};
+use crate::vector::{maximum, sum_of_exponentials};
 use crate::vocab::mined::Map;
 use crate::vocab::sorted::SortedVocab;
 use std::sync::Arc;
@@ -17,9 +17,20 @@ pub(super) struct Lens {
 
 /// See the module.
 #[derive(Debug, Clone)]
-pub(super) enum View {
+pub(super) struct View {
+    kind: Kind,
+    /// Scratch: the logits of the shared vocabulary, −∞ where there are none.
+    logits: Vec<f32>,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
     /// The shared vocabulary is the member's own.
-    Own(Arc<SortedVocab>),
+    Own {
+        sorted: Arc<SortedVocab>,
+        /// Tokens that are neither text nor an end.
+        control: Vec<Token>,
+    },
     /// It is another's, and the member's logits are gathered through a map.
     Mapped {
         lens: Lens,
@@ -30,51 +41,74 @@ pub(super) enum View {
 
 impl View {
     /// Through a lens, or of the member's own vocabulary.
-    pub fn new(lens: Option<Lens>, own: &Arc<SortedVocab>) -> Self {
-        let Some(lens) = lens else {
-            return View::Own(Arc::clone(own));
+    pub fn new(lens: Option<Lens>, vocab: &Vocab, sorted: &Arc<SortedVocab>) -> Self {
+        let is_control = |vocab: &Vocab, t: Token| vocab.kind(t) == TokenKind::Control;
+        let kind = match lens {
+            None => Kind::Own {
+                sorted: Arc::clone(sorted),
+                control: (0..vocab.len() as Token)
+                    .filter(|&t| is_control(vocab, t))
+                    .collect(),
+            },
+            Some(lens) => Kind::Mapped {
+                gathered: (0..lens.reference.len() as Token)
+                    .filter(|&shared| !is_control(&lens.reference, shared))
+                    .filter_map(|shared| Some((shared, lens.map.token(shared)?)))
+                    .collect(),
+                lens,
+            },
         };
-        let gathered = (0..lens.reference.len() as Token)
-            .filter(|&shared| lens.reference.kind(shared) != TokenKind::Control)
-            .filter_map(|shared| Some((shared, lens.map.token(shared)?)))
-            .collect();
-        View::Mapped { lens, gathered }
+        let logits = Vec::new();
+        Self { kind, logits }
     }
 
     /// The member's token for a shared one.
     pub fn token(&self, shared: Token) -> Option<Token> {
-        match self {
-            View::Own(_) => Some(shared),
-            View::Mapped { lens, .. } => lens.map.token(shared),
+        match &self.kind {
+            Kind::Own { .. } => Some(shared),
+            Kind::Mapped { lens, .. } => lens.map.token(shared),
         }
     }
 
     /// Bytes that a shared text token spells.
     pub fn piece_len(&self, shared: Token) -> usize {
-        match self {
-            View::Own(sorted) => sorted.piece_len(shared),
-            View::Mapped { lens, .. } => lens.reference.piece(shared).len(),
+        match &self.kind {
+            Kind::Own { sorted, .. } => sorted.piece_len(shared),
+            Kind::Mapped { lens, .. } => lens.reference.piece(shared).len(),
         }
     }
 
-    /// ln p of every shared token: soft-max over text and end tokens, −∞ for control tokens and what
-    /// the map does not reach.
+    /// Writes ln p of every shared token into `ln_p`: soft-max over text and end tokens, −∞ for control tokens and
+    /// what the map does not reach.
     ///
     /// Through a map logits are gathered first, as published, so that a token of the member that
     /// stands for several shared ones counts for each, and one that stands for none does not count.
-    pub fn ln_p(&self, logits: &[f32]) -> Result<Vec<f64>, BackendError> {
-        match self {
-            View::Own(sorted) => {
-                let spoken = sorted.tokens().iter().chain(sorted.ends());
-                log_softmax(logits.len(), spoken.map(|&t| (t, logits[t as usize])))
+    pub fn ln_p(&mut self, logits: &[f32], ln_p: &mut Vec<f64>) -> Result<(), BackendError> {
+        let Self { kind, logits: seen } = self;
+        seen.clear();
+        match kind {
+            Kind::Own { control, .. } => {
+                seen.extend_from_slice(logits);
+                for &mut token in control {
+                    seen[token as usize] = f32::NEG_INFINITY;
+                }
             }
-            View::Mapped { lens, gathered } => {
-                let spoken = gathered
-                    .iter()
-                    .map(|&(shared, own)| (shared, logits[own as usize]));
-                log_softmax(lens.reference.len(), spoken)
+            Kind::Mapped { lens, gathered } => {
+                seen.resize(lens.reference.len(), f32::NEG_INFINITY);
+                for &mut (shared, own) in gathered {
+                    seen[shared as usize] = logits[own as usize];
+                }
             }
         }
+        let max = maximum(seen);
+        let sum = sum_of_exponentials(seen, max);
+        if !(sum.is_finite() && max.is_finite()) {
+            return Err(BackendError::NotANumber);
+        }
+        let ln_sum = f64::from(max) + sum.ln();
+        ln_p.clear();
+        ln_p.extend(seen.iter().map(|&logit| f64::from(logit) - ln_sum));
+        Ok(())
     }
 
     /// What this member reads where the reference reads `reading`: the mapped tokens one to one, less

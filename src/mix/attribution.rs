@@ -16,7 +16,7 @@ impl Mixer {
     ///
     /// # Errors
     /// As [`Mixer::mix`].
-    pub fn contributions<R, F>(
+    pub fn contributions<R: AsRef<[f64]>>(
         &mut self,
         rows: &[R],
         lambda: &[f64],
@@ -24,11 +24,7 @@ impl Mixer {
         mixed: &[f64],
         symbol: usize,
         out: &mut Vec<f64>,
-    ) -> Result<(), MixError>
-    where
-        R: AsRef<[F]>,
-        F: Copy + Into<f64>,
-    {
+    ) -> Result<(), MixError> {
         let total = self.check(rows, lambda, can_end, mixed.len())?;
         self.split(rows);
         let present = |k: usize| !rows[k].as_ref().is_empty();
@@ -71,27 +67,19 @@ struct Without<'a, R> {
     alphabet: &'a Alphabet,
 }
 
-impl<R> Without<'_, R> {
+impl<R: AsRef<[f64]>> Without<'_, R> {
     fn weighted(&self) -> impl Iterator<Item = (usize, f64)> {
         let weights = self.others.iter().copied().enumerate();
         weights.filter(|(_, weight)| *weight > 0.0)
     }
 
     /// `ln p_k(s | not END)`.
-    fn conditional<F>(&self, k: usize, s: usize) -> f64
-    where
-        R: AsRef<[F]>,
-        F: Copy + Into<f64>,
-    {
-        self.splits[k].condition(self.rows[k].as_ref()[s].into(), self.alphabet)
+    fn conditional(&self, k: usize, s: usize) -> f64 {
+        self.splits[k].condition(self.rows[k].as_ref()[s], self.alphabet)
     }
 
     /// `ln q₋ₖ(s | not END)`; −∞ if there is no other.
-    fn linear<F>(&self, symbol: usize) -> f64
-    where
-        R: AsRef<[F]>,
-        F: Copy + Into<f64>,
-    {
+    fn linear(&self, symbol: usize) -> f64 {
         let total: f64 = self.others.iter().sum();
         let terms = self
             .weighted()
@@ -101,11 +89,7 @@ impl<R> Without<'_, R> {
 
     /// As [`Without::linear`]. With the weights summing to 1, `ln q` is `Σ λ_j ln p_j` and a constant: taking
     /// `λ_k ln p_k` away and dividing by `1 − λ_k` leaves the others, up to a constant that normalising removes.
-    fn log<F>(&self, symbol: usize, mixed: &[f64], weight: f64, ln_floor: f64) -> f64
-    where
-        R: AsRef<[F]>,
-        F: Copy + Into<f64>,
-    {
+    fn log(&self, symbol: usize, mixed: &[f64], weight: f64, ln_floor: f64) -> f64 {
         let mut others = self.weighted();
         match (others.next(), others.next()) {
             (None, _) => return f64::NEG_INFINITY,
@@ -116,8 +100,8 @@ impl<R> Without<'_, R> {
         let uniform = self.splits[self.member].go_on == f64::NEG_INFINITY;
         let bottom = if uniform { f64::NEG_INFINITY } else { ln_floor };
         let (split, row) = (self.splits[self.member], self.rows[self.member].as_ref());
-        let rest = |q: f64, p: F| {
-            let own = lift(split.condition(p.into(), self.alphabet), bottom);
+        let rest = |q: f64, p: f64| {
+            let own = lift(split.condition(p, self.alphabet), bottom);
             (q - weight * own) / (1.0 - weight)
         };
         // Relative to the symbol, which was drawn and so is none of the unlikeliest.

@@ -111,8 +111,8 @@ pub(crate) fn pool_end(
 }
 
 /// Part 3: shares `end` = ln q(END) out among the END symbols, equally if no voter gives any of them mass.
-pub(super) fn which_end<'a, F: Copy + Into<f64> + 'a>(
-    voters: impl Iterator<Item = (f64, &'a [F], Split)>,
+pub(super) fn which_end<'a>(
+    voters: impl Iterator<Item = (f64, &'a [f64], Split)>,
     end: f64,
     alphabet: &Alphabet,
     out: &mut [f64],
@@ -125,7 +125,7 @@ pub(super) fn which_end<'a, F: Copy + Into<f64> + 'a>(
     ends.iter().for_each(|&s| out[s] = 0.0);
     for (share, row, split) in voters.filter(|(_, _, split)| split.end > f64::NEG_INFINITY) {
         for &s in ends {
-            out[s] += share * (row[s].into() - split.end).exp();
+            out[s] += share * (row[s] - split.end).exp();
         }
     }
     let total: f64 = ends.iter().map(|&s| out[s]).sum();

@@ -209,7 +209,10 @@ pub(super) fn io_error(
 
 /// The one of `known` that `name` was probably meant to be, if any is close.
 pub fn nearest<S: AsRef<str>>(name: &str, known: impl IntoIterator<Item = S>) -> Option<String> {
-    let limit = (name.chars().count() / 3).max(2);
+    let limit = match name.chars().count() {
+        0..=3 => 1,
+        letters => (letters / 3).max(2),
+    };
     known
         .into_iter()
         .map(|candidate| {

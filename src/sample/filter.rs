@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 
 /// A symbol and its ln-probability, finite.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Candidate {
+pub(crate) struct Candidate {
     pub symbol: usize,
     pub ln_q: f64,
 }
@@ -19,19 +19,42 @@ impl Candidate {
     }
 }
 
-/// The likeliest symbol, the lowest of equals.
-pub(super) fn likeliest(candidates: &[Candidate]) -> Option<usize> {
-    candidates
-        .iter()
-        .min_by(|a, b| Candidate::order(a, b))
-        .map(|best| best.symbol)
-}
-
-/// Keeps the k likeliest; 0 keeps all.
-pub(super) fn top_k(candidates: &mut Vec<Candidate>, k: usize) {
-    if k > 0 && k < candidates.len() {
-        candidates.select_nth_unstable_by(k, Candidate::order);
-        candidates.truncate(k);
+/// The `n` likeliest symbols that `allowed` does not refuse, in no order. `log_q` has ln-probabilities; what is not finite is
+/// impossible.
+pub(crate) fn likeliest(
+    log_q: &[f64],
+    n: usize,
+    allowed: impl Fn(usize) -> bool,
+    found: &mut Vec<Candidate>,
+) {
+    const CHUNK: usize = 64;
+    found.clear();
+    let Some(last) = n.checked_sub(1) else {
+        return;
+    };
+    let shrink = |found: &mut Vec<Candidate>| {
+        found.select_nth_unstable_by(last, Candidate::order);
+        found.truncate(n);
+    };
+    // The least of the n best so far: an equal one further on comes after it.
+    let mut least = f64::NEG_INFINITY;
+    for (chunk, first) in log_q.chunks(CHUNK).zip((0..).step_by(CHUNK)) {
+        // Nearly all chunks have nothing above it. Without a branch, this vectorises.
+        if !chunk.iter().fold(false, |any, &ln_q| any | (ln_q > least)) {
+            continue;
+        }
+        for (symbol, &ln_q) in (first..).zip(chunk) {
+            if ln_q > least && ln_q.is_finite() && allowed(symbol) {
+                found.push(Candidate { symbol, ln_q });
+            }
+        }
+        if found.len() >= n.saturating_mul(2).max(n.saturating_add(CHUNK)) {
+            shrink(found);
+            least = found[last].ln_q;
+        }
+    }
+    if found.len() > n {
+        shrink(found);
     }
 }
 
@@ -90,4 +113,30 @@ pub(super) fn draw(candidates: &mut [Candidate], temperature: f64, unit: f64) ->
         }
     }
     last
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_likeliest_are_the_first_of_all_in_order(
+            steps in prop::collection::vec(prop::sample::select(vec![-3.0, -2.0, -1.0, 0.0, f64::NEG_INFINITY, f64::NAN]), 0..900),
+            slope in 0..40usize, n in 0..70usize, refused in 0..9usize,
+        ) {
+            // Some ascend, so that what was found has to leave again.
+            let log_q: Vec<f64> = steps.iter().enumerate().map(|(i, step)| step + (i * slope / 100) as f64).collect();
+            let allowed = |symbol: usize| symbol % 9 != refused;
+            let possible = (0..log_q.len()).filter(|&s| log_q[s].is_finite() && allowed(s));
+            let mut expected: Vec<Candidate> = possible.map(|symbol| Candidate { symbol, ln_q: log_q[symbol] }).collect();
+            expected.sort_by(Candidate::order);
+            expected.truncate(n);
+            let mut found = Vec::new();
+            likeliest(&log_q, n, allowed, &mut found);
+            found.sort_by(Candidate::order);
+            prop_assert_eq!(found, expected);
+        }
+    }
 }

@@ -16,7 +16,7 @@ use rand_pcg::Pcg64;
 use rand_pcg::rand_core::{Rng, SeedableRng};
 use thiserror::Error;
 
-use filter::Candidate;
+pub(crate) use filter::{Candidate, likeliest};
 pub use penalty::MIN_REPEAT;
 use penalty::Penalty;
 pub use stop::{Fed, StopError, StopStrings};
@@ -148,7 +148,7 @@ impl Sampler {
         self.penalty.accept(symbol);
     }
 
-    /// Picks a symbol by its ln-probabilities, which need not be normalised; `allowed` is asked once a symbol.
+    /// Picks a symbol by its ln-probabilities, which need not be normalised; `allowed` is asked once a symbol at most.
     /// None if no allowed symbol is possible.
     ///
     /// Penalties are applied to `log_q` in place. Entries that are not finite are impossible. Nothing is
@@ -156,16 +156,17 @@ impl Sampler {
     pub fn pick(&mut self, log_q: &mut [f64], allowed: impl Fn(usize) -> bool) -> Option<usize> {
         self.penalty.apply(log_q);
         let candidates = &mut self.candidates;
-        candidates.clear();
-        let possible = log_q.iter().enumerate();
-        let possible = possible.filter(|(symbol, ln_q)| ln_q.is_finite() && allowed(*symbol));
-        candidates.extend(possible.map(|(symbol, &ln_q)| Candidate { symbol, ln_q }));
-
         let params = &self.params;
         if params.temperature <= 0.0 {
-            return filter::likeliest(candidates);
+            likeliest(log_q, 1, allowed, candidates);
+            return candidates.first().map(|best| best.symbol);
         }
-        filter::top_k(candidates, params.top_k);
+        let kept = if params.top_k == 0 {
+            log_q.len()
+        } else {
+            params.top_k
+        };
+        likeliest(log_q, kept, allowed, candidates);
         filter::top_p(candidates, params.top_p);
         filter::min_p(candidates, params.min_p);
         filter::draw(candidates, params.temperature, unit(&mut self.rng))

@@ -9,6 +9,7 @@
 use super::sorted::{Cursor, SortedVocab};
 use super::{END, Row};
 use crate::backend::{BackendError, Token};
+use crate::vector::{exponentials, maximum};
 
 /// Precision of the exponentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,90 +148,6 @@ fn masked_max(vocab: &SortedVocab, logits: &[f32]) -> f32 {
     text.chain(ends).fold(f32::NEG_INFINITY, f32::max)
 }
 
-/// The maximum in independent lanes; NaN if any element is. Compiled for the vector instructions at
-/// hand, chosen at run time.
-fn maximum(values: &[f32]) -> f32 {
-    pulp::Arch::new().dispatch(Maximum(values))
-}
-
-struct Maximum<'a>(&'a [f32]);
-
-impl pulp::WithSimd for Maximum<'_> {
-    type Output = f32;
-
-    #[inline(always)]
-    fn with_simd<S: pulp::Simd>(self, _: S) -> f32 {
-        const LANES: usize = 32;
-        let mut max = [f32::NEG_INFINITY; LANES];
-        // Stays 0 unless there is a NaN.
-        let mut zero = [0.0f32; LANES];
-        let chunks = self.0.chunks_exact(LANES);
-        let rest = chunks.remainder();
-        for chunk in chunks {
-            for i in 0..LANES {
-                max[i] = if chunk[i] > max[i] { chunk[i] } else { max[i] };
-                zero[i] += if chunk[i].is_nan() { f32::NAN } else { 0.0 };
-            }
-        }
-        // Apart from the lanes, which a loop over fewer of them would put into memory.
-        let rest_max = rest.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        if zero.iter().sum::<f32>().is_nan() || rest.iter().any(|v| v.is_nan()) {
-            return f32::NAN;
-        }
-        max.iter().copied().fold(rest_max, f32::max)
-    }
-}
-
-/// `out[i] = exp(logits[i] − max)`, compiled like [`maximum`].
-fn exponentials(logits: &[f32], max: f32, out: &mut [f32]) {
-    pulp::Arch::new().dispatch(Exponentials { logits, max, out });
-}
-
-/// A closure would not do: it stays a function of its own, without the vector instructions.
-struct Exponentials<'a> {
-    logits: &'a [f32],
-    max: f32,
-    out: &'a mut [f32],
-}
-
-impl pulp::WithSimd for Exponentials<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: pulp::Simd>(self, _: S) {
-        for (w, &z) in self.out.iter_mut().zip(self.logits) {
-            *w = exp_nonpositive(z - self.max);
-        }
-    }
-}
-
-/// exp(x) for x ≤ 0 in f32, relative error under 2e-7, 0 below −87: 2^n·exp(r) with |r| ≤ ln 2 / 2
-/// and a polynomial (Cephes' `expf` coefficients). Branch-free, so that it vectorises.
-#[inline(always)]
-fn exp_nonpositive(x: f32) -> f32 {
-    const LOG2_E: f32 = std::f32::consts::LOG2_E;
-    // ln 2 in two parts, so that n·ln 2 is subtracted without rounding.
-    const LN2_HI: f32 = 0.693_359_4;
-    const LN2_LO: f32 = -2.121_944_4e-4;
-    // Adding and subtracting 1.5·2^23 rounds to an integer.
-    const ROUND: f32 = 12_582_912.0;
-    let clamped = if x < -87.0 { -87.0 } else { x };
-    let rounded = clamped * LOG2_E + ROUND;
-    let n = rounded - ROUND;
-    let r = (clamped - n * LN2_HI) - n * LN2_LO;
-    let mut p = 1.987_569_1e-4;
-    p = p * r + 1.398_199_9e-3;
-    p = p * r + 8.333_452e-3;
-    p = p * r + 4.166_579_6e-2;
-    p = p * r + 1.666_666_5e-1;
-    p = p * r + 0.5;
-    let y = p * (r * r) + r + 1.0;
-    // The low bits of `rounded` are n in two's complement; n is in −126..=0, so that n + 127 is a valid
-    // exponent, and the shift drops the rest. (`as i32` saturates, which does not vectorise.)
-    let scaled = y * f32::from_bits(rounded.to_bits().wrapping_add(127) << 23);
-    if x < -87.0 { 0.0 } else { scaled }
-}
-
 /// Sums of the weights by first byte. Four interleaved accumulators, because consecutive ids often
 /// share a byte and would wait for each other.
 fn sums_by_first_byte<T: Copy + Into<f64>>(weights: &[T], bytes: &[u16]) -> Row {
@@ -270,35 +187,4 @@ fn gathered_sum<T: Copy + Into<f64>>(weights: &[T], tokens: &[Token]) -> f64 {
         }
     }
     lanes.iter().sum::<f64>() + rest
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_fast_exponential_is_close_to_the_exact_one() {
-        let mut worst = 0.0f64;
-        for i in 0..870_000 {
-            let x = -(i as f32) * 1e-4;
-            let exact = f64::from(x).exp();
-            worst = worst.max((f64::from(exp_nonpositive(x)) - exact).abs() / exact);
-        }
-        assert!(worst < 2e-7, "relative error {worst:e}");
-        assert_eq!(exp_nonpositive(-88.0), 0.0);
-        assert_eq!(exp_nonpositive(f32::NEG_INFINITY), 0.0);
-        assert_eq!(exp_nonpositive(0.0), 1.0);
-    }
-
-    #[test]
-    fn a_maximum_with_nan_is_nan() {
-        let mut v = vec![1.0f32; 100];
-        v[37] = 5.0;
-        assert_eq!(maximum(&v), 5.0);
-        v[99] = f32::NAN;
-        assert!(maximum(&v).is_nan());
-        v[99] = 0.0;
-        v[8] = f32::NAN;
-        assert!(maximum(&v).is_nan());
-    }
 }

@@ -57,6 +57,10 @@ fn dense(member: &MemberEvidence) -> &[f32] {
     }
 }
 
+fn in_f64(row: &[f32]) -> Vec<f64> {
+    row.iter().map(|&ln_p| f64::from(ln_p)).collect()
+}
+
 /// The mixture's loss in bits per byte by way of the mixer of generation.
 fn plain_loss(evidence: &Evidence, lambda: &[f64], mix: Mix) -> f64 {
     let mut mixer = Mixer::new(mix, FLOOR, evidence.alphabet.clone()).unwrap();
@@ -64,8 +68,8 @@ fn plain_loss(evidence: &Evidence, lambda: &[f64], mix: Mix) -> f64 {
     let mut out = vec![0.0; SIZE];
     let mut loss = 0.0;
     for (i, &x) in evidence.symbols.iter().enumerate() {
-        let row = |m| &dense(m)[i * SIZE..(i + 1) * SIZE];
-        let rows: Vec<&[f32]> = evidence.members.iter().map(row).collect();
+        let row = |m| in_f64(&dense(m)[i * SIZE..(i + 1) * SIZE]);
+        let rows: Vec<Vec<f64>> = evidence.members.iter().map(row).collect();
         mixer.mix(&rows, lambda, &can_end, &mut out).unwrap();
         loss -= out[x as usize];
     }

@@ -130,6 +130,36 @@ fn a_thought_that_a_template_opens_is_a_whole_one_for_all_members() {
 }
 
 #[test]
+fn a_model_that_may_not_think_is_told_so_by_its_template() {
+    let user = User::new();
+    // As Qwen 3 has it.
+    let skips = "assistant\\n' }}{% if enable_thinking is defined and enable_thinking is false %}\
+                 {{ '<think>\\n\\n</think>\\n\\n' }}{% endif %}";
+    let template = CHATML.replace("assistant\\n' }}", skips);
+    assert_ne!(template, CHATML);
+    let model = user.saying(&template, &["Yes"]);
+    let chat = ["chat", "-m", &model, "--temp", "0"];
+    let input =
+        b"Hi\n/show prompt\n/set nothink\n/show prompt\nHi\n/set think fold\n/show prompt\n";
+    let done = user.run_with(&chat, input);
+    assert_eq!(done.code, 0, "{}", done.err);
+    let opened = |text: &str| {
+        let empty = text.matches("assistant\n<think>\n\n</think>\n\n");
+        (text.matches("assistant\n").count(), empty.count())
+    };
+    // What was said before is not said again in another way.
+    let shown: Vec<_> = done.out.split("── ").skip(1).map(opened).collect();
+    assert_eq!(shown, [(2, 0), (2, 1), (3, 0)], "{}", done.out);
+    let run = ["run", "-m", &model, "-p", "Hi", "--temp", "0", "--json"];
+    let tokens = |more: &[&str]| {
+        let document = user.json(&[&run[..], more].concat());
+        assert_eq!(document["text"], "Yes");
+        document["members"][0]["prompt_tokens"].as_u64().unwrap()
+    };
+    assert!(tokens(&["--think", "off"]) > tokens(&["--think", "fold"]));
+}
+
+#[test]
 fn an_answer_goes_on_inside_its_thought_or_after_it() {
     let user = User::new();
     let model = user.saying(&opening(), &["Hm.", "\n</think>\n", "Yes"]);

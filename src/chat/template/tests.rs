@@ -127,6 +127,18 @@ fn python_and_hugging_face_conventions() {
 }
 
 #[test]
+fn a_template_is_asked_not_to_let_the_model_think() {
+    let source = "{{ enable_thinking is defined }}{{ thinking is defined }}{{ enable_thinking }}{{ thinking }}";
+    let mut asked = template(source);
+    let said = |template: &Template| template.render(&[], true, now()).unwrap().text;
+    assert_eq!(said(&asked), "FalseFalse");
+    asked.ask_to_think(false);
+    assert_eq!(said(&asked), "TrueTrueFalseFalse");
+    asked.ask_to_think(true);
+    assert_eq!(said(&asked), "FalseFalse");
+}
+
+#[test]
 fn errors_tell_the_line() {
     let error = eval("a\nb\n{% if %}").unwrap_err();
     assert!(

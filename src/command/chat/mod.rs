@@ -48,6 +48,7 @@ pub fn run(app: &App, args: &ChatArgs) -> Result<ExitCode> {
         generation,
         look: args.look.into(),
     };
+    session.ask_to_think(dials.look.lets_think());
     let mut talk = Talk::new(app, session, &plan, dials, conversation, keeper);
     talk.overflow = args.overflow;
     let mut input = Input::new(app, keep, words);

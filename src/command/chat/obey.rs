@@ -85,7 +85,10 @@ impl Talk<'_> {
 
     fn set_parameter(&mut self, typed: &str) {
         match parameters::set(&mut self.dials, typed) {
-            Ok(said) => self.app.dim(&said),
+            Ok(said) => {
+                self.session.ask_to_think(self.dials.look.lets_think());
+                self.app.dim(&said);
+            }
             Err(error) => eprintln!("error: {error}"),
         }
     }
