@@ -8,13 +8,22 @@ const DEFAULTS: [&str; 5] = ["AVX", "AVX2", "FMA", "F16C", "BMI2"];
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     let x86 = std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86_64");
+    // It picks the code for the processor at hand when it starts.
+    let portable = std::env::var_os("CARGO_FEATURE_PORTABLE").is_some();
+    if portable && std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os != "windows") {
+        let origin = match std::env::var("CARGO_CFG_TARGET_VENDOR").as_deref() {
+            Ok("apple") => "@loader_path",
+            _ => "$ORIGIN",
+        };
+        println!("cargo:rustc-link-arg-bins=-Wl,-rpath,{origin}");
+    }
     let mut needs = Vec::new();
     for name in DEFAULTS {
         let variable = format!("GGML_{name}");
         println!("cargo:rerun-if-env-changed={variable}");
         let off = std::env::var(variable)
             .is_ok_and(|v| ["OFF", "0", "FALSE", "NO"].contains(&v.to_uppercase().as_str()));
-        if x86 && !off {
+        if x86 && !off && !portable {
             needs.push(name);
         }
     }

@@ -320,9 +320,10 @@ fn prior(manifest: &Manifest) -> Result<Vec<f64>> {
     Ok(prior)
 }
 
-/// Threads of each member. Members evaluate at the same time, and more threads than cores spin
-/// against each other, so the cores are divided; the largest files get what is left over.
-fn divide_threads(asked: Option<u32>, manifest: &Manifest, files: &[PathBuf]) -> Vec<u32> {
+/// Threads of each member, for small batches and for wide ones. Members evaluate at the same time, and more threads
+/// than cores hinder each other, so the cores are divided; the largest files get what is left over. Wide batches,
+/// of prompts, get all: whoever has read its prompt leaves them to the others.
+fn divide_threads(asked: Option<u32>, manifest: &Manifest, files: &[PathBuf]) -> Vec<[u32; 2]> {
     let cores = u32::try_from(num_cpus::get_physical()).unwrap_or(1);
     let total = asked.unwrap_or(cores) as usize;
     let size = |path: &Path| std::fs::metadata(path).map_or(0, |m| m.len());
@@ -330,12 +331,12 @@ fn divide_threads(asked: Option<u32>, manifest: &Manifest, files: &[PathBuf]) ->
     by_size.sort_by_key(|&k| std::cmp::Reverse(size(&files[k])));
     let each = (total / files.len()).max(1);
     let left = total.saturating_sub(each * files.len());
-    let mut threads = vec![each as u32; files.len()];
+    let mut threads = vec![[each as u32, total as u32]; files.len()];
     for &k in by_size.iter().cycle().take(left) {
-        threads[k] += 1;
+        threads[k][0] += 1;
     }
     for (threads, member) in threads.iter_mut().zip(&manifest.members) {
-        *threads = member.threads.unwrap_or(*threads);
+        *threads = member.threads.map_or(*threads, |own| [own; 2]);
     }
     threads
 }
@@ -356,7 +357,7 @@ fn load_options(
     typed: &PackArgs,
     member: &pack::Member,
     path: &Path,
-    threads: u32,
+    [threads, threads_batch]: [u32; 2],
     fusion: &Fusion,
 ) -> Result<LoadOptions> {
     let device = member
@@ -382,6 +383,7 @@ fn load_options(
         outputs: OUTPUTS.min(typed.batch_size),
         sequences: sequences as u32,
         threads,
+        threads_batch,
         flash_attention: match typed.flash_attn {
             FlashAttention::Auto => None,
             FlashAttention::On => Some(true),

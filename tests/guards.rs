@@ -37,6 +37,7 @@ fn options(path: &Path) -> LoadOptions {
         outputs: LIMITS.outputs,
         sequences: LIMITS.sequences,
         threads: 1,
+        threads_batch: 1,
         flash_attention: None,
         cache: (CacheType::F16, CacheType::F16),
         offload: Offload::default(),

@@ -1,10 +1,15 @@
-//! A member on llama.cpp: the only file with `unsafe`.
+//! A member on llama.cpp: with [`library`] the only place with `unsafe`.
 //!
 //! The model comes from `llama-cpp-2`; the context is a thin one of our own over
 //! `llama-cpp-sys-2`, for what the safe crate lacks: the abort callback, `n_outputs_max` (without it
 //! the compute buffer holds a row of logits per batch token) and tensor splits. Every call that
 //! could abort the process is checked by the [`Ledger`] first.
 #![allow(unsafe_code)]
+
+mod library;
+
+pub use library::{cpu_features, init, threads_give_way};
+use library::{has_cpu_code, take_log};
 
 use super::gguf::Header;
 use super::offload::Offload;
@@ -15,12 +20,11 @@ use super::{
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::token::LlamaToken;
 use llama_cpp_sys_2 as sys;
-use std::cell::RefCell;
-use std::ffi::{CStr, CString, c_char, c_void};
+use std::ffi::{CString, c_void};
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, Once};
+use std::sync::{Arc, Mutex};
 
 /// Element type of the KV cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -72,8 +76,10 @@ pub struct LoadOptions {
     pub outputs: u32,
     /// KV sequences.
     pub sequences: u32,
-    /// Threads for single tokens and for batches.
+    /// Threads for single tokens and small batches.
     pub threads: u32,
+    /// Threads for batches of at least [`WIDE`] tokens, where [threads give way](threads_give_way).
+    pub threads_batch: u32,
     /// Flash attention: None lets llama.cpp decide.
     pub flash_attention: Option<bool>,
     /// Element types of the K and V caches.
@@ -90,6 +96,10 @@ pub const VERSION: &str = "llama-cpp-sys-2 0.1.161";
 /// Context length when none is asked for: tokens.
 pub const DEFAULT_CONTEXT: u32 = 4096;
 
+/// Tokens from which on a batch gets [`LoadOptions::threads_batch`]: members wait for each other at every
+/// token of an answer, but a prompt may as well be read by the cores of those that have read theirs.
+pub const WIDE: usize = 16;
+
 /// See the module.
 pub struct LlamaMember {
     // Dropped in this order: the context refers to the model, and reads the watch while evaluating.
@@ -100,6 +110,8 @@ pub struct LlamaMember {
     description: Description,
     ledger: Ledger,
     batch: BatchBuffers,
+    /// For small and for wide batches.
+    threads: [u32; 2],
 }
 
 /// Owns a `llama_context`.
@@ -151,54 +163,6 @@ impl BatchBuffers {
     }
 }
 
-/// Initialises llama.cpp once for the process and captures its log instead of printing it.
-pub fn init() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        // SAFETY: called once, before any other function of the library; the callback is a plain
-        // function that lives as long as the program.
-        unsafe {
-            sys::llama_log_set(Some(capture_log), std::ptr::null_mut());
-            sys::llama_backend_init();
-        }
-    });
-}
-
-thread_local! {
-    /// Warnings and errors that llama.cpp logged on this thread since the last [`take_log`].
-    static LOG: RefCell<String> = const { RefCell::new(String::new()) };
-}
-
-/// Longest log kept: bytes.
-const MAX_LOG: usize = 4096;
-
-unsafe extern "C" fn capture_log(level: sys::ggml_log_level, text: *const c_char, _: *mut c_void) {
-    if text.is_null() || !matches!(level, sys::GGML_LOG_LEVEL_WARN | sys::GGML_LOG_LEVEL_ERROR) {
-        return;
-    }
-    // SAFETY: llama.cpp passes a NUL-terminated string that lives during the call.
-    let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
-    // A log line during thread teardown has no buffer any more: let it go.
-    let _ = LOG.try_with(|log| {
-        if let Ok(mut log) = log.try_borrow_mut()
-            && log.len() + text.len() <= MAX_LOG
-        {
-            log.push_str(&text);
-        }
-    });
-}
-
-/// What llama.cpp logged on this thread, in one line.
-fn take_log() -> String {
-    let log = LOG.with(|log| log.take());
-    let lines: Vec<&str> = log
-        .lines()
-        .map(str::trim)
-        .filter(|l| !l.is_empty())
-        .collect();
-    lines.join("; ")
-}
-
 /// Answers false, which stops the load, once the watch's flag is raised. Touches atomics only:
 /// nothing here may panic across the C++ frames.
 unsafe extern "C" fn on_load_progress(progress: f32, watch: *mut c_void) -> bool {
@@ -226,6 +190,11 @@ impl LlamaMember {
     /// [`BackendError::Cancelled`].
     pub fn load(options: &LoadOptions) -> Result<Self, BackendError> {
         init();
+        if !has_cpu_code() {
+            let reason = "llama.cpp has no code for this processor".to_owned();
+            let hint = "the folder `backends` and the libraries belong beside the program: keep them together";
+            return Err(load_error(&options.path, reason, Some(hint.into())));
+        }
         let header = check_header(&options.path)?;
         let model = load_model(options)?;
         let fail = |reason: String| load_error(&options.path, reason, None);
@@ -250,6 +219,7 @@ impl LlamaMember {
             vocab,
             description,
             batch: BatchBuffers::default(),
+            threads: [options.threads, threads_batch(options)],
         })
     }
 
@@ -270,6 +240,15 @@ impl LlamaMember {
         for entry in batch {
             self.cut(entry.seq, self.ledger.len(entry.seq));
         }
+    }
+}
+
+/// How many threads wide batches get.
+#[must_use]
+pub fn threads_batch(options: &LoadOptions) -> u32 {
+    match threads_give_way() {
+        true => options.threads_batch.max(options.threads),
+        false => options.threads,
     }
 }
 
@@ -412,7 +391,7 @@ fn make_context(
     params.n_outputs_max = options.outputs.max(options.sequences);
     params.n_outputs_max_per_seq = params.n_outputs_max;
     params.n_threads = options.threads as i32;
-    params.n_threads_batch = options.threads as i32;
+    params.n_threads_batch = options.threads as i32; // changes with the batch
     params.type_k = options.cache.0.ggml();
     params.type_v = options.cache.1.ggml();
     params.flash_attn_type = match options.flash_attention {
@@ -536,6 +515,10 @@ impl Member for LlamaMember {
             return Err(BackendError::Cancelled);
         }
         drop(take_log());
+        let [small, wide] = self.threads.map(|n| n as i32);
+        let of_batch = if batch.len() < WIDE { small } else { wide };
+        // SAFETY: the context is alive.
+        unsafe { sys::llama_set_n_threads(self.context.0.as_ptr(), small, of_batch) };
         let raw_batch = self.batch.fill(batch);
         // SAFETY: the ledger has checked size, ids, sequences and positions; the batch's arrays
         // outlive the call.

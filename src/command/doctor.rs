@@ -142,7 +142,11 @@ fn write_machine(app: &App, machine: &Machine, disk: &Disk) -> io::Result<()> {
             format!("{name}{mark}")
         });
         let has: Vec<String> = has.collect();
-        line("", &format!("needed and present: {}", has.join(", ")))?;
+        let what = match cfg!(feature = "portable") {
+            true => "in use",
+            false => "needed and present",
+        };
+        line("", &format!("{what}: {}", has.join(", ")))?;
     }
     if let Some(total) = machine.memory_total {
         let free = machine.memory_available.map(memory);
@@ -233,9 +237,14 @@ fn write_member(out: &mut impl Write, member: &MemberFit) -> io::Result<()> {
     line(
         "runs",
         &format!(
-            "on {}, {}, context {} of {} tokens",
+            "on {}, {}{}, context {} of {} tokens",
             seat.placement,
             some(seat.threads as usize, "thread"),
+            if seat.threads_batch == seat.threads {
+                String::new()
+            } else {
+                format!(" ({} for prompts)", seat.threads_batch)
+            },
             seat.context,
             seat.summary.train_context
         ),

@@ -89,7 +89,7 @@ pub enum EngineError {
 impl EngineError {
     pub(super) fn of(member: &str, gone: Gone) -> Self {
         match gone {
-            Gone::Failed(BackendError::Cancelled) => EngineError::Cancelled,
+            Gone::Failed(BackendError::Cancelled) | Gone::Left => EngineError::Cancelled,
             Gone::Failed(source) => EngineError::Member {
                 member: member.to_owned(),
                 source,

@@ -252,7 +252,8 @@ impl Engine {
     }
 
     /// As [`Engine::read`]. While members evaluate, `progress` is told now and then how many of the
-    /// [new tokens](Prepared::new_tokens) each has read.
+    /// [new tokens](Prepared::new_tokens) each has read. If it is cancelled, members may be at work for a moment
+    /// longer, see [`Engine::settle`]: nothing is thrown away within a large matrix product.
     ///
     /// # Errors
     /// As [`Engine::read`].
@@ -265,8 +266,9 @@ impl Engine {
         let mut report = || {
             let read: Vec<usize> = self.workers.iter().map(Worker::tokens_read).collect();
             progress(&read);
+            !self.cancelled()
         };
-        let replies = self.some_watched(&everyone, |_| Command::Evaluate(wish), &mut report)?;
+        let replies = self.some_while(&everyone, |_| Command::Evaluate(wish), &mut report)?;
         for (scores, reply) in self.scores.iter_mut().zip(replies) {
             if let Reply::Scored(new) = reply {
                 scores.extend(new);
@@ -379,15 +381,15 @@ impl Engine {
         which: &[usize],
         command: impl FnMut(usize) -> Command,
     ) -> Result<Vec<Reply>, EngineError> {
-        self.some_watched(which, command, &mut || {})
+        self.some_while(which, command, &mut || true)
     }
 
-    /// As [`Engine::some`]; `meanwhile` is called now and then while an answer is waited for.
-    fn some_watched(
+    /// As [`Engine::some`], as long as the answers are `wanted`, which is asked now and then.
+    fn some_while(
         &self,
         which: &[usize],
         mut command: impl FnMut(usize) -> Command,
-        meanwhile: &mut dyn FnMut(),
+        wanted: &mut dyn FnMut() -> bool,
     ) -> Result<Vec<Reply>, EngineError> {
         let mut failure = None;
         let mut sent = Vec::with_capacity(which.len());
@@ -399,12 +401,18 @@ impl Engine {
         }
         let mut replies = Vec::with_capacity(sent.len());
         for k in sent {
-            match self.workers[k].receive(meanwhile) {
+            match self.workers[k].receive_while(wanted) {
                 Ok(reply) => replies.push(reply),
                 Err(gone) => failure = failure.or(Some(self.name_failure(k, gone))),
             }
         }
         failure.map_or(Ok(replies), Err)
+    }
+
+    /// Waits for members that still evaluate what was cancelled. Until then the flag has to stay raised, or they go
+    /// on to the end; whatever else they are told waits as well.
+    pub fn settle(&self) {
+        self.workers.iter().for_each(Worker::settle);
     }
 
     fn name_failure(&self, k: usize, gone: Gone) -> EngineError {

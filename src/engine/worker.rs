@@ -13,6 +13,7 @@ use crate::vocab::Alphabet;
 use crate::vocab::cover::Budget;
 use crate::vocab::sorted::SortedVocab;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
+use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread::JoinHandle;
@@ -100,11 +101,13 @@ pub(super) struct Worker {
     pub watch: Arc<Watch>,
     /// Tokens read of the prompt that is being evaluated.
     read: Arc<AtomicUsize>,
+    /// Whether an answer is still to come that nobody waits for any more.
+    owes: Cell<bool>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// How long an answer is waited for before looking at what was done so far.
-const TICK: Duration = Duration::from_millis(100);
+/// How long an answer is waited for before looking at what was done so far, and whether it is still wanted.
+const TICK: Duration = Duration::from_millis(20);
 
 /// How long a thread looks for a message, giving way to others, before it sleeps.
 const PATIENCE: Duration = Duration::from_micros(200);
@@ -147,6 +150,7 @@ impl Worker {
             loaded,
             watch,
             read,
+            owes: Cell::new(false),
             thread: Some(thread),
         })
     }
@@ -161,21 +165,37 @@ impl Worker {
     }
 
     pub fn send(&self, command: Command) -> Result<(), Gone> {
+        self.settle();
         let commands = self.commands.as_ref().ok_or(Gone::Died)?;
         commands.send(command).map_err(|_| Gone::Died)
     }
 
-    /// Waits for the answer; `meanwhile` is called now and then.
-    pub fn receive(&self, meanwhile: &mut dyn FnMut()) -> Result<Reply, Gone> {
+    /// Waits for the answer as long as it is `wanted`, which is asked now and then; one that comes later is thrown
+    /// away.
+    ///
+    /// # Errors
+    /// [`Gone::Left`] if it is not wanted any more.
+    pub fn receive_while(&self, wanted: &mut dyn FnMut() -> bool) -> Result<Reply, Gone> {
         if let Some(reply) = soon(&self.replies) {
             return reply.map_err(Gone::Failed);
         }
         loop {
             match self.replies.recv_timeout(TICK) {
                 Ok(reply) => return reply.map_err(Gone::Failed),
-                Err(RecvTimeoutError::Timeout) => meanwhile(),
+                Err(RecvTimeoutError::Timeout) if wanted() => {}
+                Err(RecvTimeoutError::Timeout) => {
+                    self.owes.set(true);
+                    return Err(Gone::Left);
+                }
                 Err(RecvTimeoutError::Disconnected) => return Err(Gone::Died),
             }
+        }
+    }
+
+    /// Waits for an answer that nobody else does.
+    pub fn settle(&self) {
+        if self.owes.take() {
+            drop(self.replies.recv());
         }
     }
 
@@ -190,6 +210,8 @@ impl Worker {
 pub(super) enum Gone {
     /// It answered with an error.
     Failed(BackendError),
+    /// Its answer was not waited for.
+    Left,
     /// Its thread ended: a bug.
     Died,
 }

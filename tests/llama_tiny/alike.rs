@@ -142,6 +142,7 @@ fn two_vocabularies_fuse_into_whole_characters_the_same_on_every_run_and_for_any
         let answer = |threads, temperature| {
             let with = |path: &Path| packllm::backend::llama::LoadOptions {
                 threads,
+                threads_batch: threads,
                 ..options(path.to_path_buf())
             };
             let mut engine = pack(vec![with(&spm), with(&bpe)]);

@@ -41,6 +41,7 @@ pub fn options(path: PathBuf) -> LoadOptions {
         outputs: 64,
         sequences: SEQUENCES,
         threads: 1,
+        threads_batch: 1,
         flash_attention: None,
         cache: (CacheType::F16, CacheType::F16),
         offload: Offload::default(),

@@ -31,7 +31,8 @@ fn a_pack_is_weighed_before_it_is_loaded() {
         &text,
         &[
             "pack ad-hoc: 2 members",
-            "on CPU, 3 threads, context 512 of 2048 tokens",
+            "on CPU, 3 threads",
+            "context 512 of 2048 tokens",
         ],
     );
     says(&text, &["KV cache", "together", "fits"]);
@@ -43,6 +44,9 @@ fn a_pack_is_weighed_before_it_is_loaded() {
         (&member["context"], &member["threads"]),
         (&512.into(), &3.into())
     );
+    // All of them, where waiting threads give way.
+    let for_prompts = member["threads_batch"].as_u64();
+    assert!(matches!(for_prompts, Some(3 | 6)), "{for_prompts:?}");
     let total = |k: usize| pack["members"][k]["host"]["total"].as_u64().unwrap();
     assert_eq!(
         pack["memories"][0]["needed"].as_u64(),

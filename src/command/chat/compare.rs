@@ -4,7 +4,6 @@ use super::talk::Talk;
 use anyhow::Result;
 use packllm::engine::{EngineError, Finish, Generation, Wish};
 use packllm::weight::Method;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 impl Talk<'_> {
@@ -31,7 +30,7 @@ impl Talk<'_> {
                 Ok(Finish::Cancelled) => break,
                 Ok(_) => {}
                 Err(error) => {
-                    result = self.take_trouble(error);
+                    result = self.tell(error, "interrupted");
                     break;
                 }
             }
@@ -58,16 +57,6 @@ impl Talk<'_> {
         let streamed = self.stream(&generation, Instant::now(), "", &read.opening)?;
         println!();
         Ok(streamed.answer.finish)
-    }
-
-    fn take_trouble(&self, error: anyhow::Error) -> Result<()> {
-        self.app.cancel.store(false, Ordering::Relaxed);
-        match error.downcast_ref::<EngineError>() {
-            Some(EngineError::Cancelled) => self.app.dim("interrupted"),
-            Some(EngineError::TooLong { .. }) => eprintln!("error: {error:#}"),
-            _ => return Err(error),
-        }
-        Ok(())
     }
 
     /// `/members`: who speaks. `on NAME`, `off NAME`, `only NAME`, `on` for all.
@@ -153,7 +142,7 @@ impl Talk<'_> {
         }
         if !self.conversation.context().is_empty() && anew {
             if let Err(error) = self.read("") {
-                return self.take_trouble(error);
+                return self.tell(error, "interrupted");
             }
         } else {
             self.session.engine.weigh()?;

@@ -39,18 +39,26 @@ impl Input {
         Input::Plain { prompt: stdin }
     }
 
-    /// The next message or command, several lines joined.
-    pub fn next(&mut self, app: &App) -> Result<Entered> {
-        let entered = match self {
-            Input::Editor(editor) => match editor.read()? {
-                Edited::Text(text) => Entered::Text(unfenced(&text)),
-                Edited::Interrupt => Entered::Interrupt,
-                Edited::End => Entered::End,
-            },
-            Input::Plain { prompt } => plain(app, *prompt)?,
-        };
-        app.cancel.store(false, Ordering::Relaxed);
-        Ok(entered)
+    /// The next message or command, several lines joined. What was interrupted before may take a moment to
+    /// `calm_down`; whoever types in the editor need not wait for it.
+    pub fn next(&mut self, app: &App, calm_down: &dyn Fn()) -> Result<Entered> {
+        match self {
+            Input::Editor(editor) => {
+                let edited = editor.read();
+                calm_down();
+                Ok(match edited? {
+                    Edited::Text(text) => Entered::Text(unfenced(&text)),
+                    Edited::Interrupt => Entered::Interrupt,
+                    Edited::End => Entered::End,
+                })
+            }
+            Input::Plain { prompt } => {
+                calm_down();
+                let entered = plain(app, *prompt);
+                calm_down();
+                entered
+            }
+        }
     }
 
     /// Opens `$EDITOR` on an empty text; what was written comes with the next line.

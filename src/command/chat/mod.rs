@@ -64,7 +64,7 @@ pub fn run(app: &App, args: &ChatArgs) -> Result<ExitCode> {
 fn converse(app: &App, talk: &mut Talk<'_>, input: &mut Input) -> Result<ExitCode> {
     let mut interrupted = false;
     loop {
-        let text = match input.next(app)? {
+        let text = match input.next(app, &|| talk.calm_down())? {
             Entered::End => return Ok(ExitCode::SUCCESS),
             Entered::Interrupt if interrupted => return Ok(ExitCode::from(INTERRUPTED)),
             Entered::Interrupt => {

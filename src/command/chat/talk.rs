@@ -132,6 +132,12 @@ impl<'a> Talk<'a> {
         }
     }
 
+    /// Waits until whatever was interrupted has stopped. From now on Ctrl-C counts anew.
+    pub fn calm_down(&self) {
+        self.session.engine.settle();
+        self.app.cancel.store(false, Ordering::Relaxed);
+    }
+
     /// Writes down what happened. A disk that fails is told of; the conversation goes on.
     pub fn note_down(&mut self, entry: &Entry) {
         let system = self.conversation.system().map(str::to_owned);
@@ -250,8 +256,7 @@ impl<'a> Talk<'a> {
     }
 
     /// Tells of what a user can cause; anything else ends the conversation.
-    fn tell(&self, error: anyhow::Error, interrupted: &str) -> Result<()> {
-        self.app.cancel.store(false, Ordering::Relaxed);
+    pub fn tell(&self, error: anyhow::Error, interrupted: &str) -> Result<()> {
         match error.downcast_ref::<EngineError>() {
             Some(EngineError::Cancelled) => self.app.dim(interrupted),
             Some(EngineError::TooLong { .. }) => {

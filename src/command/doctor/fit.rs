@@ -5,7 +5,7 @@ use crate::command::facts;
 use crate::report::Unusable;
 use crate::settings::{MemberPlan, PackPlan};
 use packllm::backend::gguf::{Footprint, Header, Plan, Summary, TensorType, Usage};
-use packllm::backend::llama::{CacheType, LoadOptions};
+use packllm::backend::llama::{self, CacheType, LoadOptions};
 use packllm::backend::offload::{Device, Offload, Placed};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
@@ -30,6 +30,8 @@ pub struct Seat {
     pub summary: Summary,
     pub context: u32,
     pub threads: u32,
+    /// For prompts.
+    pub threads_batch: u32,
     /// Where the weights live, for people.
     pub placement: String,
     pub footprint: Footprint,
@@ -123,6 +125,7 @@ impl MemberFit {
                 value["context"] = seat.context.into();
                 value["train_context"] = seat.summary.train_context.into();
                 value["threads"] = seat.threads.into();
+                value["threads_batch"] = seat.threads_batch.into();
                 value["placement"] = seat.placement.clone().into();
                 value["host"] = usage(&seat.footprint.host);
                 value["device"] = usage(&seat.footprint.device);
@@ -156,6 +159,7 @@ fn seat(member: &MemberPlan, machine: &Machine) -> Result<Seat, Unusable> {
         placement: load.offload.describe(layers),
         shares: shares(&load.offload, &placed, &machine.devices),
         threads: load.threads,
+        threads_batch: llama::threads_batch(load),
         context,
         summary,
     })

@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::cpu;
+use packllm::backend::llama;
 use packllm::backend::offload::{Device, compiled_backends, devices};
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -25,6 +26,15 @@ pub struct Machine {
     pub devices: Vec<Device>,
 }
 
+/// A portable build picks among several codes; what it says of the one in use holds.
+fn instructions() -> Vec<(&'static str, bool)> {
+    if !cfg!(feature = "portable") {
+        return cpu::features();
+    }
+    let in_use = llama::cpu_features().iter();
+    in_use.map(|name| (name.as_str(), true)).collect()
+}
+
 impl Machine {
     /// Looks.
     pub fn read() -> Self {
@@ -42,7 +52,7 @@ impl Machine {
                 .filter(|text| !text.is_empty()),
             physical_cores: num_cpus::get_physical(),
             logical_cores: num_cpus::get(),
-            instructions: cpu::features(),
+            instructions: instructions(),
             memory_total: host.and_then(|device| known(device.memory_total)),
             memory_available: available().or_else(|| {
                 // Elsewhere llama.cpp gives the total for what is free.

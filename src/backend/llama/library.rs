@@ -1,0 +1,105 @@
+//! llama.cpp as a library of this process: started once, its log captured, its code for the processor found.
+
+use llama_cpp_sys_2 as sys;
+use std::cell::RefCell;
+use std::ffi::{CStr, c_char, c_void};
+use std::sync::OnceLock;
+
+/// What llama.cpp says of its code for the CPU: instruction sets and libraries.
+static FEATURES: OnceLock<Vec<String>> = OnceLock::new();
+
+/// Initialises llama.cpp once for the process and captures its log instead of printing it.
+pub fn init() {
+    FEATURES.get_or_init(|| {
+        // SAFETY: called once, before any other function of the library; the callback is a plain
+        // function that lives as long as the program.
+        unsafe { sys::llama_log_set(Some(capture_log), std::ptr::null_mut()) };
+        #[cfg(feature = "portable")]
+        load_code_for_this_processor();
+        // SAFETY: as above.
+        unsafe { sys::llama_backend_init() };
+        read_features()
+    });
+}
+
+/// Loads the libraries that hold the code for processors: those in `backends` beside the program, else
+/// those of the build. llama.cpp takes the best one that this processor can run.
+#[cfg(feature = "portable")]
+fn load_code_for_this_processor() {
+    use std::path::PathBuf;
+    let beside = std::env::current_exe()
+        .ok()
+        .and_then(|exe| Some(exe.parent()?.join("backends")))
+        .filter(|folder| folder.is_dir());
+    let built = || sys::BACKENDS_DIR.map(PathBuf::from);
+    let folder = beside.or_else(built);
+    // The crate panics on other paths.
+    if let Some(folder) = folder.filter(|folder| folder.to_str().is_some()) {
+        llama_cpp_2::llama_backend::load_backends_from_path(&folder);
+    }
+}
+
+/// `CPU : SSE3 = 1 | AVX2 = 1 | OPENMP = 1 | ` → the names.
+fn read_features() -> Vec<String> {
+    // SAFETY: called once, before other threads use the library; the text is its own and NUL-terminated.
+    let text = unsafe { CStr::from_ptr(sys::llama_print_system_info()) };
+    let text = text.to_string_lossy();
+    let fields = text.split(['|', ':']);
+    let on = fields.filter_map(|field| field.trim().strip_suffix(" = 1"));
+    on.map(str::to_owned).collect()
+}
+
+/// Names of what the code for the CPU uses: instruction sets, and libraries such as `OPENMP`.
+#[must_use]
+pub fn cpu_features() -> &'static [String] {
+    init();
+    FEATURES.get().map_or(&[], Vec::as_slice)
+}
+
+/// Whether threads that wait for each other give way. Those of OpenMP do, where they are more than the cores;
+/// ggml's own spin, and then two members with all cores each would hardly move.
+#[must_use]
+pub fn threads_give_way() -> bool {
+    cpu_features().iter().any(|name| name == "OPENMP")
+}
+
+/// Whether there is any code for the CPU: a portable build may have lost its libraries.
+pub(super) fn has_cpu_code() -> bool {
+    // SAFETY: a plain function that returns a value.
+    !unsafe { sys::ggml_backend_dev_by_type(sys::GGML_BACKEND_DEVICE_TYPE_CPU) }.is_null()
+}
+
+thread_local! {
+    /// Warnings and errors that llama.cpp logged on this thread since the last [`take_log`].
+    static LOG: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Longest log kept: bytes.
+const MAX_LOG: usize = 4096;
+
+unsafe extern "C" fn capture_log(level: sys::ggml_log_level, text: *const c_char, _: *mut c_void) {
+    if text.is_null() || !matches!(level, sys::GGML_LOG_LEVEL_WARN | sys::GGML_LOG_LEVEL_ERROR) {
+        return;
+    }
+    // SAFETY: llama.cpp passes a NUL-terminated string that lives during the call.
+    let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
+    // A log line during thread teardown has no buffer any more: let it go.
+    let _ = LOG.try_with(|log| {
+        if let Ok(mut log) = log.try_borrow_mut()
+            && log.len() + text.len() <= MAX_LOG
+        {
+            log.push_str(&text);
+        }
+    });
+}
+
+/// What llama.cpp logged on this thread, in one line.
+pub(super) fn take_log() -> String {
+    let log = LOG.with(|log| log.take());
+    let lines: Vec<&str> = log
+        .lines()
+        .map(str::trim)
+        .filter(|l| !l.is_empty())
+        .collect();
+    lines.join("; ")
+}
