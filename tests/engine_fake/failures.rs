@@ -3,7 +3,8 @@
 use crate::rig::*;
 use packllm::backend::llama::Watch;
 use packllm::backend::{BackendError, Entry};
-use packllm::engine::{Engine, EngineError, Finish, Fusion, MemberSpec, Wish};
+use packllm::chat::speaker::plain_text;
+use packllm::engine::{Ending, Engine, EngineError, Finish, Fusion, MemberSpec, Wish};
 use packllm::vocab::Alphabet;
 use packllm::vocab::cover::Budget;
 use std::path::PathBuf;
@@ -305,4 +306,41 @@ fn a_cache_that_overflows_in_mid_answer_cuts_the_answer_and_keeps_it() {
             assert!(said.text.len() >= said.tokens && said.tokens > 0);
         }
     }
+}
+
+#[test]
+fn a_cancelled_reading_is_not_waited_for_and_the_next_one_is_whole() {
+    let fakes = || vec![Fake::new(NESTED, 1), Fake::new(LETTERS, 2)];
+    let want = ask(&mut pack(fakes(), Alphabet::Bytes), "abc ab", &greedy(12));
+    let cancel = Arc::new(AtomicBool::new(false));
+    let (let_go, gate) = channel::<()>();
+    let flag = Arc::clone(&cancel);
+    // Its first evaluation does not end before it is let go, like a large matrix product.
+    let hook = move |n: usize, _: &[Entry]| {
+        if n == 1 {
+            flag.store(true, Ordering::Relaxed);
+            gate.recv().unwrap();
+        }
+        Ok(())
+    };
+    let mut fakes = fakes();
+    let slow = fakes.pop().unwrap().with_hook(Box::new(hook));
+    fakes.push(slow);
+    let mut engine = try_load(specs(fakes), &cancel).unwrap();
+    set(
+        &mut engine,
+        Fusion {
+            alphabet: Some(Alphabet::Bytes),
+            ..uniform()
+        },
+    );
+    let prompts = plain_text("abc ab", 2, Ending::Continue);
+    engine.prepare(prompts).unwrap();
+    let read = engine.read(Wish::NOTHING);
+    assert!(matches!(read, Err(EngineError::Cancelled)), "{read:?}");
+    let_go.send(()).unwrap();
+    engine.settle();
+    cancel.store(false, Ordering::Relaxed);
+    let got = ask(&mut engine, "abc ab", &greedy(12));
+    assert_eq!((got.text, got.tokens), (want.text, want.tokens));
 }
