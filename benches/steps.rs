@@ -119,6 +119,37 @@ fn mixing(c: &mut Criterion) {
     group.finish();
 }
 
+/// An alphabet of tokens: what a token costs beside the members' own soft-max.
+fn tokens(c: &mut Criterion) {
+    let mut group = c.benchmark_group("tokens");
+    for size in VOCABULARIES {
+        let mut random = Random::new();
+        let rows: Vec<Vec<f64>> = (0..2)
+            .map(|_| {
+                let logits = random.logits(size);
+                let ln_sum = logits.iter().map(|&z| f64::from(z).exp()).sum::<f64>().ln();
+                logits.iter().map(|&z| f64::from(z) - ln_sum).collect()
+            })
+            .collect();
+        let alphabet = Alphabet::tokens(size, vec![size - 1]).unwrap();
+        let mut out = vec![0.0; size];
+        for mix in [Mix::Log, Mix::Linear] {
+            let mut mixer = Mixer::new(mix, 1e-10, alphabet.clone()).unwrap();
+            group.bench_function(
+                BenchmarkId::new(format!("mix {mix}, 2 members"), size),
+                |b| {
+                    b.iter(|| mixer.mix(&rows, &[0.5; 2], &[true; 2], &mut out).unwrap());
+                },
+            );
+        }
+        let mut sampler = Sampler::tokens(Params::default()).unwrap();
+        group.bench_function(BenchmarkId::new("sample", size), |b| {
+            b.iter(|| black_box(sampler.pick(&mut out, |_| true)));
+        });
+    }
+    group.finish();
+}
+
 fn weights(c: &mut Criterion) {
     const BYTES: usize = 8000;
     let mut random = Random::new();
@@ -168,5 +199,5 @@ fn sampling(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, cover, mixing, weights, sampling);
+criterion_group!(benches, cover, mixing, tokens, weights, sampling);
 criterion_main!(benches);

@@ -228,7 +228,7 @@ impl Mixer {
             Mix::Log => {
                 let alone = members().count() == 1;
                 let bottom = if alone { f64::NEG_INFINITY } else { ln_floor };
-                go_on_log(members(), bottom, pooled.go_on, alphabet, out)
+                go_on_log(members, bottom, pooled.go_on, alphabet, out)
             }
             Mix::Linear => go_on_linear(members(), pooled.go_on, alphabet, out),
         };
@@ -301,20 +301,24 @@ impl Mixer {
 
 /// Part 2 for log mixing: `ln q(s)`, END at −∞. `go_on` is ln(1 − q(END)). Gives the normaliser, relative to
 /// the largest entry; it is not a positive number if a row is not a distribution.
-fn go_on_log<'a>(
-    members: impl Iterator<Item = (f64, &'a [f64], Split)>,
+fn go_on_log<'a, I: Iterator<Item = (f64, &'a [f64], Split)>>(
+    members: impl Fn() -> I,
     bottom: f64,
     go_on: f64,
     alphabet: &Alphabet,
     out: &mut [f64],
 ) -> f64 {
-    out.fill(0.0);
-    for (weight, row, split) in members {
-        if split.go_on == f64::NEG_INFINITY {
-            let ln_p = weight * alphabet.ln_uniform();
-            out.iter_mut().for_each(|q| *q += ln_p);
-        } else {
-            vector::add_lifted(out, row, weight, split.go_on, bottom);
+    // Of a large alphabet, a part that the processor's cache holds at a time.
+    const PART: usize = 2048;
+    for (part, from) in out.chunks_mut(PART).zip((0..).step_by(PART)) {
+        part.fill(0.0);
+        for (weight, row, split) in members() {
+            if split.go_on == f64::NEG_INFINITY {
+                let ln_p = weight * alphabet.ln_uniform();
+                part.iter_mut().for_each(|q| *q += ln_p);
+            } else {
+                vector::add_lifted(part, &row[from..], weight, split.go_on, bottom);
+            }
         }
     }
     for &end in alphabet.ends() {

@@ -135,12 +135,17 @@ impl Dist {
 
 /// Largest logit among text and end tokens.
 fn masked_max(vocab: &SortedVocab, logits: &[f32]) -> f32 {
+    const CHUNK: usize = 64;
     let max = maximum(logits);
     // A control token on top is rare; only then is it worth looking who holds the maximum.
-    let holder_counts = |&(t, &z): &(usize, &f32)| {
-        z >= max && (vocab.first_bytes()[t] < 256 || vocab.ends().contains(&(t as Token)))
+    let counts = |t: usize| vocab.first_bytes()[t] < 256 || vocab.ends().contains(&(t as Token));
+    let holds = |(chunk, first): (&[f32], usize)| {
+        // Without a branch, this vectorises.
+        chunk.iter().fold(false, |any, &z| any | (z >= max))
+            && (first..).zip(chunk).any(|(t, &z)| z >= max && counts(t))
     };
-    if max.is_nan() || logits.iter().enumerate().any(|e| holder_counts(&e)) {
+    let mut chunks = logits.chunks(CHUNK).zip((0..).step_by(CHUNK));
+    if max.is_nan() || chunks.any(holds) {
         return max;
     }
     let ends = vocab.ends().iter().map(|&t| logits[t as usize]);
@@ -148,20 +153,20 @@ fn masked_max(vocab: &SortedVocab, logits: &[f32]) -> f32 {
     text.chain(ends).fold(f32::NEG_INFINITY, f32::max)
 }
 
-/// Sums of the weights by first byte. Four interleaved accumulators, because consecutive ids often
+/// Sums of the weights by first byte. Eight interleaved accumulators, because consecutive ids often
 /// share a byte and would wait for each other.
 fn sums_by_first_byte<T: Copy + Into<f64>>(weights: &[T], bytes: &[u16]) -> Row {
-    const WAYS: usize = 4;
+    const WAYS: usize = 8;
     let mut sums = [[0.0f64; END + 1]; WAYS];
-    let (weights_of_four, bytes_of_four) = (weights.chunks_exact(WAYS), bytes.chunks_exact(WAYS));
-    let rest = weights_of_four
+    let (weights_of_eight, bytes_of_eight) = (weights.chunks_exact(WAYS), bytes.chunks_exact(WAYS));
+    let rest = weights_of_eight
         .remainder()
         .iter()
-        .zip(bytes_of_four.remainder());
+        .zip(bytes_of_eight.remainder());
     for (w, b) in rest {
         sums[0][usize::from(*b).min(END)] += (*w).into();
     }
-    for (w, b) in weights_of_four.zip(bytes_of_four) {
+    for (w, b) in weights_of_eight.zip(bytes_of_eight) {
         for i in 0..WAYS {
             sums[i][usize::from(b[i]).min(END)] += w[i].into();
         }
