@@ -465,7 +465,19 @@ pub struct ManArgs {
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
     /// The shell
-    pub shell: clap_complete::Shell,
+    #[arg(required_unless_present = "names")]
+    pub shell: Option<clap_complete::Shell>,
+    /// Print names, for the scripts
+    #[arg(long, hide = true)]
+    pub names: Option<Names>,
+}
+
+/// What the shells complete that only the program knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Names {
+    Packs,
+    Models,
+    Sessions,
 }
 
 #[derive(Debug, Subcommand)]

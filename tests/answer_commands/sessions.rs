@@ -158,7 +158,47 @@ fn nothing_is_kept_where_that_is_asked_for() {
 fn shells_are_given_completions() {
     let user = User::new();
     for shell in ["bash", "zsh", "fish"] {
-        assert!(user.ok(&["completions", shell]).contains("packllm"));
+        let script = user.ok(&["completions", shell]);
+        for names in ["packs", "models", "sessions"] {
+            assert!(script.contains(names), "{shell} {names}");
+        }
     }
     user.misused(&["completions", "cmd"]);
+    user.misused(&["completions"]);
+}
+
+/// What bash offers for the last of these words.
+fn offered(user: &User, words: &[&str]) -> String {
+    const TAB: &str = r#"source <(packllm completions bash)
+        COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=()
+        _packllm packllm "${@: -1}" "${@: -2:1}"; printf '%s\n' "${COMPREPLY[@]}""#;
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_packllm"));
+    let path = std::env::var("PATH").unwrap();
+    let path = format!("{}:{path}", program.parent().unwrap().display());
+    let args = [&["-c", TAB, "bash"], words].concat();
+    let done = user.command_of("bash", &args).env("PATH", path).output();
+    let done = done.unwrap();
+    assert!(done.status.success(), "{done:?}");
+    String::from_utf8(done.stdout).unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn bash_completes_names_of_packs_and_sessions() {
+    let user = User::new();
+    assert_eq!(
+        offered(&user, &["packllm", "chat", "--pack", "star"]),
+        "starter\n"
+    );
+    let pack = pack(&user);
+    let named = [&SHORT[..], &["--session", "moon-talk"]].concat();
+    user.run_with(&line("chat", &pack, &named), b"The moon\n");
+    assert_eq!(
+        offered(&user, &["packllm", "chat", "--session", "moo"]),
+        "moon-talk\n"
+    );
+    assert_eq!(
+        offered(&user, &["packllm", "chat", "--think", "f"]),
+        "fold\n"
+    );
 }

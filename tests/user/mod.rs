@@ -35,7 +35,12 @@ impl User {
 
     /// The program with this user's folders and nothing else of the environment that it listens to.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_packllm"));
+        self.command_of(env!("CARGO_BIN_EXE_packllm"), args)
+    }
+
+    /// Another program in the user's surroundings.
+    pub fn command_of(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
             let heard = ["PACKLLM_", "HF_", "HUGGINGFACE_", "XDG_", "OLLAMA_"];

@@ -6,7 +6,7 @@ mod files;
 mod input;
 mod obey;
 mod parameters;
-mod sessions;
+pub mod sessions;
 mod table;
 mod talk;
 
