@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use packllm::backend::llama::LlamaMember;
 use packllm::backend::{Member, Vocab};
-use packllm::engine::{Engine, EngineError, MemberSpec};
+use packllm::engine::{Engine, EngineError, Foresight, MemberSpec};
 use packllm::pack::{KeptMap, Store};
 use packllm::vocab::mined::Map;
 use std::io::IsTerminal;
@@ -102,15 +102,21 @@ impl App {
         }
     }
 
-    /// Loads a pack with a progress bar on a terminal.
-    pub fn load(&self, plan: &PackPlan) -> Result<Engine> {
+    /// Loads a pack with a progress bar on a terminal. `foresee` says what a member, by number, may read meanwhile.
+    pub fn load(
+        &self,
+        plan: &PackPlan,
+        foresee: &dyn Fn(usize) -> Option<Foresight>,
+    ) -> Result<Engine> {
         let specs = plan
             .members
             .iter()
-            .map(|member| {
+            .enumerate()
+            .map(|(k, member)| {
                 let options = member.load.clone();
                 MemberSpec {
                     name: member.name.clone(),
+                    foresight: foresee(k),
                     loader: Box::new(move |watch| {
                         let options = packllm::backend::llama::LoadOptions {
                             watch: Arc::clone(watch),

@@ -17,7 +17,6 @@ use packllm::vocab::cover::Budget;
 use packllm::weight::Method;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 
 mod config;
 mod layers;
@@ -411,7 +410,7 @@ fn load_options(
         },
         watch: Arc::new(Watch {
             cancel: Arc::clone(&app.cancel),
-            progress: AtomicU32::new(0),
+            ..Watch::default()
         }),
     })
 }

@@ -318,6 +318,7 @@ fn weights_that_are_not_numbers_are_found_at_the_first_prediction() {
         let spec = MemberSpec {
             name: "torn".into(),
             loader,
+            foresight: None,
         };
         let mut engine = Engine::load(vec![spec], Arc::default(), &mut |_| {}).unwrap();
         let fusion = packllm::engine::Fusion {

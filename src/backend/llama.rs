@@ -58,6 +58,8 @@ pub struct Watch {
     pub cancel: Arc<AtomicBool>,
     /// Progress of the load: thousandths.
     pub progress: AtomicU32,
+    /// Raised once the other members have loaded as well: before, their loads need a core each.
+    pub complete: AtomicBool,
 }
 
 /// How a model is loaded and its context made.
@@ -516,7 +518,8 @@ impl Member for LlamaMember {
         }
         drop(take_log());
         let [small, wide] = self.threads.map(|n| n as i32);
-        let of_batch = if batch.len() < WIDE { small } else { wide };
+        let is_wide = batch.len() >= WIDE && self.watch.complete.load(Ordering::Relaxed);
+        let of_batch = if is_wide { wide } else { small };
         // SAFETY: the context is alive.
         unsafe { sys::llama_set_n_threads(self.context.0.as_ptr(), small, of_batch) };
         let raw_batch = self.batch.fill(batch);

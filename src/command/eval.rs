@@ -38,7 +38,7 @@ pub fn run(app: &App, args: &EvalArgs) -> Result<ExitCode> {
     let mut judge = plan::judge(args, &pack)?;
     let settings = plan::record(args, &pack, &judge, &exams)?;
     let (mut output, decided) = Output::open(args, &settings)?;
-    let mut engine = app.load(&pack)?;
+    let mut engine = app.load(&pack, &|_| None)?;
     let can_end = engine.members().iter().map(MemberInfo::has_end).collect();
     engine.configure(pack.fusion.clone(), can_end)?;
     if let Some(reference) = &pack.reference {

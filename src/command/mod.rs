@@ -8,6 +8,7 @@ mod config;
 mod doctor;
 mod eval;
 mod facts;
+mod foresee;
 mod man;
 mod models;
 mod pack;

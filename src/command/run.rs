@@ -1,5 +1,6 @@
 //! `packllm run`: one answer, streamed.
 
+use super::foresee::{First, foresee};
 use super::screen::{Look, View, Writer, attribution::legend};
 use super::session::{Read, Session};
 use crate::app::{App, leave};
@@ -13,6 +14,7 @@ use packllm::engine::{Answer, Ending, Event, Finish};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
     let mut generation = settings::generation(&args.sample)?;
@@ -24,15 +26,26 @@ pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
     }
     let plan = settings::plan(app, &args.pack, &args.fusion)?;
     let prompt_cache = settings::prompt_cache(&args.prompt_cache, &plan.fusion, args.prompt.raw)?;
-    let mut session = Session::open(app, &plan, args.prompt.raw)?;
-    if let Some(path) = prompt_cache {
-        session.use_prompt_cache(path, &plan);
-    }
-    session.engine.draft_with(settings::drafter(args.draft));
     let look = Look {
         plain: args.look.plain || args.prompt.raw,
         ..args.look.into()
     };
+    let system = args.prompt.system_prompt.iter().map(Message::system);
+    let messages: Vec<Message> = system.chain([Message::user(prompt.as_str())]).collect();
+    let first = Arc::new(match args.prompt.raw {
+        true => First::Text(prompt.clone()),
+        false => First::Chat {
+            messages: messages.clone(),
+            may_think: look.lets_think(),
+        },
+    });
+    let cached = prompt_cache.is_some();
+    let ahead = |k| (!cached).then(|| foresee(&plan, &first, k)).flatten();
+    let mut session = Session::open_with(app, &plan, args.prompt.raw, &ahead)?;
+    if let Some(path) = prompt_cache {
+        session.use_prompt_cache(path, &plan);
+    }
+    session.engine.draft_with(settings::drafter(args.draft));
     session.ask_to_think(look.lets_think());
     generation.stops.extend(session.stops());
     let wish = session.engine.wish_for(&plan.fusion.method);
@@ -40,8 +53,6 @@ pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
         if args.prompt.raw {
             return session.read_text(&prompt, Ending::Continue, wish);
         }
-        let system = args.prompt.system_prompt.iter().map(Message::system);
-        let messages: Vec<Message> = system.chain([Message::user(prompt.as_str())]).collect();
         session.read_chat(&messages, 0, wish)
     })?;
     generation.attribution = look.attribution;

@@ -9,7 +9,7 @@ use packllm::backend::tokenizer_json::TokenizerJson;
 use packllm::chat::Message;
 use packllm::chat::speaker::{self, Reading, Speakers};
 use packllm::engine::{
-    Ending, Engine, EngineError, Fusion, MemberInfo, Prepared, Prompt, Wish, lowest,
+    Ending, Engine, EngineError, Foresight, Fusion, MemberInfo, Prepared, Prompt, Wish, lowest,
 };
 use packllm::vocab::mined::Map;
 use packllm::vocab::{Alphabet, identical};
@@ -127,8 +127,18 @@ impl Read {
 impl<'a> Session<'a> {
     /// Loads the pack and says what a user should know of it. `raw`: no templates.
     pub fn open(app: &'a App, plan: &PackPlan, raw: bool) -> Result<Self> {
+        Self::open_with(app, plan, raw, &|_| None)
+    }
+
+    /// As [`Session::open`]; members that have loaded read what they will be asked for first, while others load.
+    pub fn open_with(
+        app: &'a App,
+        plan: &PackPlan,
+        raw: bool,
+        foresee: &dyn Fn(usize) -> Option<Foresight>,
+    ) -> Result<Self> {
         let start = Instant::now();
-        let mut engine = app.load(plan)?;
+        let mut engine = app.load(plan, foresee)?;
         let given: Vec<Option<String>> = plan
             .members
             .iter()

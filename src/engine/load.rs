@@ -1,12 +1,13 @@
 //! Loading a pack: all members at the same time.
 
-use super::worker::{Loaded, Loader, Worker};
+use super::foresight::Foresight;
+use super::worker::{Loader, Worker};
 use super::{Engine, EngineError, Fusion, Scores};
 use crate::backend::llama::Watch;
 use crate::backend::{Description, Limits, Vocab};
 use crate::vocab::Alphabet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// A member to load.
@@ -15,6 +16,8 @@ pub struct MemberSpec {
     pub name: String,
     /// How it is loaded.
     pub loader: Loader,
+    /// What it may read while others still load.
+    pub foresight: Option<Foresight>,
 }
 
 /// A loaded member.
@@ -62,13 +65,13 @@ impl Engine {
         for spec in specs {
             let watch = Arc::new(Watch {
                 cancel: Arc::clone(&cancel),
-                progress: AtomicU32::new(0),
+                ..Watch::default()
             });
-            let worker = Worker::start(&spec.name, spec.loader, watch)
-                .map_err(|e| EngineError::Thread(spec.name.clone(), e))?;
+            let name = spec.name.clone();
+            let worker = Worker::start(spec, watch).map_err(|e| EngineError::Thread(name, e))?;
             workers.push(worker);
         }
-        let mut loaded: Vec<Option<Loaded>> = workers.iter().map(|_| None).collect();
+        let mut loaded: Vec<Option<MemberInfo>> = workers.iter().map(|_| None).collect();
         while loaded.iter().any(Option::is_none) {
             // Only the first is waited for: the others are looked at in passing, so that one that has
             // failed is noticed however long the first takes.
@@ -86,7 +89,7 @@ impl Engine {
                     None => {}
                 }
             }
-            let done = |(w, l): (&Worker, &Option<Loaded>)| {
+            let done = |(w, l): (&Worker, &Option<MemberInfo>)| {
                 if l.is_some() {
                     1000
                 } else {
@@ -95,17 +98,10 @@ impl Engine {
             };
             progress(&workers.iter().zip(&loaded).map(done).collect::<Vec<u32>>());
         }
-        let members: Vec<MemberInfo> = names
-            .into_iter()
-            .zip(loaded.into_iter().flatten())
-            .map(|(name, l)| MemberInfo {
-                name,
-                description: l.description,
-                limits: l.limits,
-                vocab: l.vocab,
-                load_time: l.load_time,
-            })
-            .collect();
+        for worker in &workers {
+            worker.watch.complete.store(true, Ordering::Relaxed);
+        }
+        let members: Vec<MemberInfo> = loaded.into_iter().flatten().collect();
         let n = members.len();
         let mut engine = Self {
             workers,
@@ -123,7 +119,11 @@ impl Engine {
             drafter: None,
             cancel,
         };
-        engine.configure(Fusion::default(), vec![true; n])?;
+        engine.fuse(Fusion::default(), vec![true; n])?;
+        // Seats begin with bytes, and may have read something ahead.
+        if engine.alphabet != Alphabet::Bytes {
+            engine.configure_seats()?;
+        }
         Ok(engine)
     }
 }

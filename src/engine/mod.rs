@@ -14,6 +14,7 @@ mod chain;
 mod draft;
 mod error;
 mod evidence;
+mod foresight;
 mod fusion;
 pub mod kept;
 mod load;
@@ -29,6 +30,7 @@ mod worker;
 pub use answer::{Answer, Event, Finish, Generation};
 pub use draft::{Drafted, Drafter, Lookup};
 pub use error::EngineError;
+pub use foresight::{Ahead, Foresight};
 pub use fusion::Fusion;
 pub use load::{MemberInfo, MemberSpec};
 pub use meter::{Operation, Spent};
@@ -136,6 +138,21 @@ impl Engine {
     /// # Errors
     /// [`EngineError::NotIdentical`] for the alphabet of tokens with different vocabularies.
     pub fn configure(&mut self, fusion: Fusion, can_end: Vec<bool>) -> Result<(), EngineError> {
+        self.fuse(fusion, can_end)?;
+        // A reference is chosen anew for every text.
+        if self.reference.take().is_some() {
+            self.all(|_| Command::Look(None))?;
+        }
+        self.configure_seats()
+    }
+
+    fn configure_seats(&self) -> Result<(), EngineError> {
+        self.all(|_| Command::Configure(self.alphabet, self.fusion.budget))?;
+        Ok(())
+    }
+
+    /// As [`Engine::configure`], without telling the members.
+    fn fuse(&mut self, fusion: Fusion, can_end: Vec<bool>) -> Result<(), EngineError> {
         let first = &self.members[0];
         let other = self
             .members
@@ -150,15 +167,9 @@ impl Engine {
                 return Err(EngineError::NotIdentical(names.0, names.1));
             }
         };
-        let budget = fusion.budget;
         self.can_end = can_end;
         self.find_enders();
         self.fusion = fusion;
-        // A reference is chosen anew for every text.
-        if self.reference.take().is_some() {
-            self.all(|_| Command::Look(None))?;
-        }
-        self.all(|_| Command::Configure(self.alphabet, budget))?;
         Ok(())
     }
 
@@ -302,20 +313,7 @@ impl Engine {
     /// The wish that a weighting method needs.
     #[must_use]
     pub fn wish_for(&self, method: &Method) -> Wish {
-        let one = self.members.len() == 1;
-        match method {
-            Method::Uniform | Method::Given(_) => Wish::NOTHING,
-            _ if one => Wish::NOTHING,
-            Method::Top1 | Method::Sim => Wish {
-                scores: true,
-                ..Wish::NOTHING
-            },
-            Method::Opt | Method::Exact | Method::Adaptive => Wish {
-                scores: true,
-                rows: true,
-                ..Wish::NOTHING
-            },
-        }
+        Wish::of(method, self.members.len())
     }
 
     /// Derives the weights from the evidence and uses them from now on.

@@ -11,6 +11,7 @@ use crate::backend::{BackendError, Entry, Member, TRUNK, Token, TokenKind};
 use crate::vocab::cover::{Budget, Cover};
 use crate::vocab::sorted::SortedVocab;
 use crate::vocab::{Alphabet, SYMBOLS};
+use crate::weight::Method;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -38,6 +39,22 @@ impl Wish {
         rows: false,
         full: false,
     };
+
+    /// What a weighting method needs in a pack of so many members.
+    #[must_use]
+    pub fn of(method: &Method, members: usize) -> Self {
+        let (scores, rows) = match method {
+            Method::Uniform | Method::Given(_) => (false, false),
+            _ if members == 1 => (false, false),
+            Method::Top1 | Method::Sim => (true, false),
+            Method::Opt | Method::Exact | Method::Adaptive => (true, true),
+        };
+        Wish {
+            scores,
+            rows,
+            full: false,
+        }
+    }
 
     /// How a text ends that is only measured: the whole cover needs room for forks beside it.
     #[must_use]

@@ -2,13 +2,15 @@
 
 use super::chain::Scores;
 use super::draft::Draft;
+use super::foresight::Foreseen;
 use super::kept::Kept;
+use super::load::{MemberInfo, MemberSpec};
 use super::meter::{Metered, Operation, Spent};
 use super::prompt::{Prompt, Reading, Start};
 use super::seat::{Continuations, Seat, Standing, Wish};
 use super::view::Lens;
 use crate::backend::llama::Watch;
-use crate::backend::{BackendError, Description, Limits, Member, Token, Vocab};
+use crate::backend::{BackendError, Member, Token};
 use crate::vocab::Alphabet;
 use crate::vocab::cover::Budget;
 use crate::vocab::sorted::SortedVocab;
@@ -85,19 +87,11 @@ pub(super) enum Reply {
     Spent(Spent),
 }
 
-/// What a member says of itself once loaded.
-pub(super) struct Loaded {
-    pub description: Description,
-    pub limits: Limits,
-    pub vocab: Arc<Vocab>,
-    pub load_time: Duration,
-}
-
 /// The coordinator's end of a member's thread.
 pub(super) struct Worker {
     commands: Option<Sender<Command>>,
     replies: Receiver<Result<Reply, BackendError>>,
-    loaded: Receiver<Result<Loaded, BackendError>>,
+    loaded: Receiver<Result<MemberInfo, BackendError>>,
     pub watch: Arc<Watch>,
     /// Tokens read of the prompt that is being evaluated.
     read: Arc<AtomicUsize>,
@@ -114,7 +108,12 @@ const PATIENCE: Duration = Duration::from_micros(200);
 
 impl Worker {
     /// Starts a thread that loads a member and then serves commands.
-    pub fn start(name: &str, loader: Loader, watch: Arc<Watch>) -> std::io::Result<Self> {
+    pub fn start(spec: MemberSpec, watch: Arc<Watch>) -> std::io::Result<Self> {
+        let MemberSpec {
+            name,
+            loader,
+            foresight,
+        } = spec;
         let (commands, inbox) = bounded(1);
         let (outbox, replies) = bounded(1);
         let (announce, loaded) = bounded(1);
@@ -129,15 +128,18 @@ impl Worker {
                     Ok(member) => {
                         let vocab = Arc::clone(member.vocab());
                         let sorted = Arc::new(SortedVocab::new(&vocab));
-                        let said = Loaded {
+                        let info = MemberInfo {
+                            name,
                             description: member.description().clone(),
                             limits: member.limits(),
                             vocab,
                             load_time: start.elapsed(),
                         };
-                        if announce.send(Ok(said)).is_ok() {
-                            let seat = Seat::new(Metered::new(member), sorted, read_by_thread);
-                            serve(seat, &inbox, &outbox);
+                        if announce.send(Ok(info.clone())).is_ok() {
+                            let mut seat = Seat::new(Metered::new(member), sorted, read_by_thread);
+                            let ahead = foresight.and_then(|foresee| foresee(&info));
+                            let foreseen = ahead.and_then(|a| Foreseen::read(&mut seat, a));
+                            serve(seat, foreseen, &inbox, &outbox);
                         }
                     }
                     // Nobody listens if another member failed first.
@@ -156,7 +158,7 @@ impl Worker {
     }
 
     /// Waits a while for the load. None: not yet.
-    pub fn wait_loaded(&self, timeout: Duration) -> Option<Result<Loaded, Gone>> {
+    pub fn wait_loaded(&self, timeout: Duration) -> Option<Result<MemberInfo, Gone>> {
         match self.loaded.recv_timeout(timeout) {
             Ok(result) => Some(result.map_err(Gone::Failed)),
             Err(RecvTimeoutError::Timeout) => None,
@@ -239,17 +241,32 @@ fn soon<T>(channel: &Receiver<T>) -> Option<T> {
     }
 }
 
-fn serve(mut seat: Seat, inbox: &Receiver<Command>, outbox: &Sender<Result<Reply, BackendError>>) {
+fn serve(
+    mut seat: Seat,
+    mut foreseen: Option<Foreseen>,
+    inbox: &Receiver<Command>,
+    outbox: &Sender<Result<Reply, BackendError>>,
+) {
     while let Some(command) = soon(inbox).or_else(|| inbox.recv().ok()) {
         seat.member.mark_step();
-        let reply = obey(&mut seat, command);
+        let known = foreseen.as_mut().and_then(|f| f.answer(&command));
+        let reply = match (known, foreseen.take()) {
+            (Some(reply), known) => {
+                foreseen = known.filter(|_| !matches!(reply, Reply::Scored(_)));
+                Ok(reply)
+            }
+            (None, Some(wrong)) => wrong
+                .forget(&mut seat)
+                .and_then(|()| obey(&mut seat, command)),
+            (None, None) => obey(&mut seat, command),
+        };
         if outbox.send(reply).is_err() {
             return;
         }
     }
 }
 
-fn prepared(reading: &Reading) -> Reply {
+pub(super) fn prepared(reading: &Reading) -> Reply {
     Reply::Prepared {
         tokens: reading.total,
         new_tokens: reading.tokens().count(),

@@ -24,6 +24,7 @@ fn failing(name: &str) -> MemberSpec {
     MemberSpec {
         name: name.into(),
         loader: Box::new(|_| Err(broken())),
+        foresight: None,
     }
 }
 
@@ -41,6 +42,7 @@ fn endless(name: &str) -> (MemberSpec, Receiver<()>) {
         MemberSpec {
             name: name.into(),
             loader,
+            foresight: None,
         },
         stops,
     )
@@ -95,6 +97,7 @@ fn a_load_that_panics_is_an_error_and_frees_the_others() {
             MemberSpec {
                 name: "mad".into(),
                 loader,
+                foresight: None,
             },
         ],
         &Arc::default(),

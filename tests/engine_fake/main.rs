@@ -10,6 +10,7 @@ mod conversation;
 mod drafts;
 mod evidence;
 mod failures;
+mod foresight;
 mod judging;
 mod kept;
 mod mined;

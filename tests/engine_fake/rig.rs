@@ -135,6 +135,7 @@ impl Fake {
         MemberSpec {
             name: name.into(),
             loader,
+            foresight: None,
         }
     }
 }

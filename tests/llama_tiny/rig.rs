@@ -58,6 +58,7 @@ pub fn member(model: &TinyModel) -> LlamaMember {
 pub fn pack(members: Vec<LoadOptions>) -> Engine {
     let spec = |(name, options): (char, LoadOptions)| MemberSpec {
         name: name.to_string(),
+        foresight: None,
         loader: Box::new(move |watch: &Arc<Watch>| {
             let options = LoadOptions {
                 watch: Arc::clone(watch),
