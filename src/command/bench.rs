@@ -86,11 +86,14 @@ fn read(engine: &mut Engine, prompt: &str, wish: Wish) -> Result<Duration> {
     Ok(start.elapsed())
 }
 
-/// Time from nothing loaded to the first piece of an answer, of an engine that took `opening` to load. The
-/// prompt is a question's length whatever is measured else, as in a short `run`.
+/// What a short `run` is asked, for the time to its first byte.
+const QUESTION: &str = "Explain in two sentences why the sky is blue.";
+
+/// Time from nothing loaded to the first piece of an answer to [`QUESTION`], of an engine that took `opening` to
+/// load.
 fn first_byte(engine: &mut Engine, opening: Duration, wish: Wish) -> Result<Duration> {
     let start = Instant::now();
-    read(engine, PROMPT, wish)?;
+    read(engine, QUESTION, wish)?;
     let mut first = None;
     engine.answer(&generation(1), &mut |_| {
         first.get_or_insert_with(|| start.elapsed());

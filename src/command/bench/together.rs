@@ -1,12 +1,14 @@
 //! The pack, against replays of its own batches.
 
-use super::{drafting, first_byte, generation, median, read, resident};
+use super::{QUESTION, drafting, first_byte, generation, median, read, resident};
 use crate::app::App;
 use crate::cli::BenchArgs;
+use crate::command::foresee::{First, foresee};
 use crate::command::session::Session;
 use crate::settings::PackPlan;
 use anyhow::{Context, Result};
 use packllm::engine::{Answer, Engine, Recording, Wish};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What the pack does.
@@ -45,7 +47,9 @@ struct Times {
 pub fn measure(app: &App, args: &BenchArgs, plan: &PackPlan, prompt: &str) -> Result<Together> {
     let before = resident();
     let start = Instant::now();
-    let mut session = Session::open(app, plan, true)?;
+    // As `run` does.
+    let first = Arc::new(First::Text(QUESTION.to_owned()));
+    let mut session = Session::open_with(app, plan, true, &|k| foresee(plan, &first, k))?;
     let opening = start.elapsed();
     let engine = &mut session.engine;
     let wish = engine.wish_for(&plan.fusion.method);
