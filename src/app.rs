@@ -143,7 +143,14 @@ impl App {
             bar.set_message(waiting.join(", "));
         };
         let cancel = Arc::clone(&self.cancel);
-        let engine = self.disposable(|| Ok(Engine::load(specs, cancel, &mut progress)?));
+        let engine = self.disposable(|| {
+            let engine = Engine::load(specs, cancel, &mut progress)?;
+            engine.catch_up(&mut |read| {
+                let most = read.iter().max().copied().unwrap_or_default();
+                bar.set_message(format!("reading the prompt, {most} tokens"));
+            })?;
+            Ok(engine)
+        });
         bar.finish_and_clear();
         engine
     }

@@ -126,8 +126,11 @@ fn fish(script: &str) -> String {
                 .is_some_and(|name| line.contains(&format!(" -l {name} ")))
         };
         match NAMED.iter().find(of) {
-            Some(&(_, names, true)) => format!("{line} -F -a \"({})\"\n", ask(names)),
-            Some(&(_, names, false)) => format!("{line} -f -a \"({})\"\n", ask(names)),
+            Some(&(_, names, files)) => {
+                let line = line.trim_end_matches(" -F");
+                let files = if files { "-F" } else { "-f" };
+                format!("{line} {files} -a \"({})\"\n", ask(names))
+            }
             None => format!("{line}\n"),
         }
     };

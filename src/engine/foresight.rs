@@ -73,6 +73,7 @@ impl Foreseen {
     /// The answer to a command, if it is the next of those foreseen.
     pub fn answer(&mut self, command: &Command) -> Option<Reply> {
         match command {
+            Command::Ready => Some(Reply::Done),
             Command::Configure(alphabet, budget) if !self.configured => {
                 let asked = (*alphabet, *budget);
                 self.configured = asked == (self.ahead.alphabet, self.ahead.budget);

@@ -1,7 +1,7 @@
 //! Loading a pack: all members at the same time.
 
 use super::foresight::Foresight;
-use super::worker::{Loader, Worker};
+use super::worker::{Command, Loader, Worker};
 use super::{Engine, EngineError, Fusion, Scores};
 use crate::backend::llama::Watch;
 use crate::backend::{Description, Limits, Vocab};
@@ -125,6 +125,18 @@ impl Engine {
             engine.configure_seats()?;
         }
         Ok(engine)
+    }
+}
+
+impl Engine {
+    /// Waits for what members [read ahead](MemberSpec::foresight). `progress` is told now and then how many tokens each
+    /// has read.
+    ///
+    /// # Errors
+    /// From a member; [`EngineError::Cancelled`].
+    pub fn catch_up(&self, progress: &mut dyn FnMut(&[usize])) -> Result<(), EngineError> {
+        self.all_watched(|_| Command::Ready, progress)?;
+        Ok(())
     }
 }
 

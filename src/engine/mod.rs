@@ -273,13 +273,7 @@ impl Engine {
         wish: Wish,
         progress: &mut dyn FnMut(&[usize]),
     ) -> Result<(), EngineError> {
-        let everyone: Vec<usize> = (0..self.workers.len()).collect();
-        let mut report = || {
-            let read: Vec<usize> = self.workers.iter().map(Worker::tokens_read).collect();
-            progress(&read);
-            !self.cancelled()
-        };
-        let replies = self.some_while(&everyone, |_| Command::Evaluate(wish), &mut report)?;
+        let replies = self.all_watched(|_| Command::Evaluate(wish), progress)?;
         for (scores, reply) in self.scores.iter_mut().zip(replies) {
             if let Reply::Scored(new) = reply {
                 scores.extend(new);
@@ -370,6 +364,21 @@ impl Engine {
     fn all(&self, command: impl FnMut(usize) -> Command) -> Result<Vec<Reply>, EngineError> {
         let everyone: Vec<usize> = (0..self.workers.len()).collect();
         self.some(&everyone, command)
+    }
+
+    /// As [`Engine::all`], until it is cancelled; `progress` is told now and then how many tokens each has read.
+    fn all_watched(
+        &self,
+        command: impl FnMut(usize) -> Command,
+        progress: &mut dyn FnMut(&[usize]),
+    ) -> Result<Vec<Reply>, EngineError> {
+        let everyone: Vec<usize> = (0..self.workers.len()).collect();
+        let mut report = || {
+            let read: Vec<usize> = self.workers.iter().map(Worker::tokens_read).collect();
+            progress(&read);
+            !self.cancelled()
+        };
+        self.some_while(&everyone, command, &mut report)
     }
 
     /// Sends a command to some members, then takes all their answers in order, also after a failure:

@@ -26,6 +26,8 @@ pub type Loader = Box<dyn FnOnce(&Arc<Watch>) -> Result<Box<dyn Member>, Backend
 
 /// What a worker is told to do. Each is answered by one [`Reply`] or an error.
 pub(super) enum Command {
+    /// Answer as soon as nothing else is under way.
+    Ready,
     Configure(Alphabet, Budget),
     /// Tokenise a prompt: → `Prepared`.
     Prepare(Prompt),
@@ -276,6 +278,7 @@ pub(super) fn prepared(reading: &Reading) -> Reply {
 
 fn obey(seat: &mut Seat, command: Command) -> Result<Reply, BackendError> {
     Ok(match command {
+        Command::Ready => Reply::Done,
         Command::Configure(alphabet, budget) => {
             seat.configure(alphabet, budget)?;
             Reply::Done

@@ -43,6 +43,7 @@ fn pair(read: &[Option<Ahead>; 2]) -> (Vec<MemberSpec>, Arc<AtomicUsize>) {
 fn begin(read: &[Option<Ahead>; 2], fusion: &Fusion) -> (Engine, Arc<AtomicUsize>) {
     let (specs, evaluated) = pair(read);
     let mut engine = try_load(specs, &Arc::default()).unwrap();
+    engine.catch_up(&mut |_| {}).unwrap();
     set(&mut engine, fusion.clone());
     (engine, evaluated)
 }

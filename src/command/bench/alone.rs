@@ -23,14 +23,13 @@ pub struct Alone {
 }
 
 pub fn measure(app: &App, args: &BenchArgs, plan: &PackPlan, prompt: &str) -> Result<Vec<Alone>> {
-    let threads = plan.members.iter().map(|m| m.load.threads).sum();
     let members = plan.members.iter().map(|member| {
         let before = resident();
         let mut one = PackPlan {
             members: vec![member.clone()],
             ..plan.clone()
         };
-        one.members[0].load.threads = threads;
+        one.members[0].load.threads = member.load.threads_batch;
         one.fusion.method = Method::Uniform;
         one.fusion.alphabet = None;
         let start = Instant::now();

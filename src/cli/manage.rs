@@ -1,0 +1,136 @@
+//! Arguments of the commands around packs, models and the program itself.
+
+use super::{ChatArgs, FusionArgs, PackArgs};
+use clap::{Args, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Flags are those of `packllm chat`: it shows what chat would take with them."
+)]
+pub struct ConfigArgs {
+    #[command(subcommand)]
+    pub action: Option<ConfigCommand>,
+    #[command(flatten)]
+    pub chat: ChatArgs,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum ConfigCommand {
+    /// Print where the config file is, or would be
+    Path,
+    /// Write a config file with every key in it, commented out
+    Init,
+}
+
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// The page of this command, as `models pull` [default: the page of packllm itself]
+    #[arg(value_name = "COMMAND")]
+    pub command: Vec<String>,
+    /// Write all pages into a folder
+    #[arg(short, long, value_name = "DIR", conflicts_with = "command")]
+    pub output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(required_unless_present = "names")]
+    pub shell: Option<clap_complete::Shell>,
+    /// Print names, for the scripts
+    #[arg(long, hide = true)]
+    pub names: Option<Names>,
+}
+
+/// What the shells complete that only the program knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Names {
+    Packs,
+    Models,
+    Sessions,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PackCommand {
+    /// List the packs: your own and the shipped ones
+    List {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a pack's manifest
+    Show {
+        /// Name or manifest file
+        pack: String,
+    },
+    /// Make a pack of GGUF files or models in the store, with the sha256 of each
+    New {
+        /// Name of the new pack
+        name: String,
+        /// A GGUF file, or its name in the store; repeat
+        #[arg(short, long, required = true)]
+        model: Vec<PathBuf>,
+        /// Replace a pack of that name, or hide a shipped one
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Check a manifest and its files: present, unharmed, usable together
+    Check {
+        /// Name or manifest file
+        pack: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ModelsCommand {
+    /// List the models in the store
+    List {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Download the models of a pack; a stopped download goes on the next time
+    Pull {
+        /// Name or manifest file of the pack [default: starter] [env: PACKLLM_PACK=]
+        pack: Option<String>,
+        /// Accept licences that restrict use without being asked; needed where there is no terminal
+        #[arg(short, long)]
+        yes: bool,
+        /// Never use the network: only check what is there
+        #[arg(long, env = "PACKLLM_OFFLINE")]
+        offline: bool,
+    },
+    /// Use GGUF files where they are: the caches of Hugging Face, Ollama and LM Studio, or a path
+    Import {
+        /// Files, folders, or numbers and names of the list; without any, the caches are searched and listed
+        #[arg(value_name = "PATH|NUMBER|NAME")]
+        paths: Vec<PathBuf>,
+        /// Import everything found in the caches
+        #[arg(long, conflicts_with = "paths")]
+        all: bool,
+        /// Name in the store, for a single file
+        #[arg(long, value_name = "FILE", requires = "paths")]
+        name: Option<String>,
+    },
+    /// Remove a model from the store (an imported file itself stays)
+    Remove {
+        /// Its file name in the store
+        model: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    pub pack: PackArgs,
+    #[command(flatten)]
+    pub fusion: FusionArgs,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
