@@ -56,15 +56,22 @@ fn script(shell: Shell) -> Result<String> {
     Ok(with_names(&script))
 }
 
-/// The command that lists names, quiet about what fails.
-fn ask(names: Names) -> String {
-    let name = names.to_possible_value();
-    let name = name.as_ref().map_or("", |name| name.get_name());
-    format!("packllm completions --names {name} 2>/dev/null")
+fn name_of(names: Names) -> String {
+    let value = names.to_possible_value();
+    value.map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
 /// There, a case for every flag fills the reply with files.
 fn bash(script: &str) -> String {
+    // Not by `compgen -W`, which would expand what a name holds.
+    const FUNCTION: &str = r#"_packllm_names() {
+    local name
+    while IFS= read -r name; do
+        [[ $name == "$2"* ]] && COMPREPLY+=("$(printf %q "$name")")
+    done < <(packllm completions --names "$1" 2>/dev/null)
+}
+
+"#;
     let mut flag = None;
     let line = |line: &str| {
         let own = line.trim();
@@ -74,17 +81,18 @@ fn bash(script: &str) -> String {
         match flag {
             Some(&(_, names, files)) if own.starts_with("COMPREPLY=($(compgen -f") => {
                 let files = if files {
-                    r#"$(compgen -f -- "${cur}") "#
+                    r#"$(compgen -f -- "${cur}")"#
                 } else {
                     ""
                 };
-                let ask = ask(names);
-                format!("COMPREPLY=({files}$(compgen -W \"$({ask})\" -- \"${{cur}}\"))\n")
+                let names = name_of(names);
+                format!("COMPREPLY=({files}); _packllm_names {names} \"${{cur}}\"\n")
             }
             _ => format!("{line}\n"),
         }
     };
-    script.lines().map(line).collect()
+    let script: String = script.lines().map(line).collect();
+    format!("{FUNCTION}{script}")
 }
 
 /// There, the action stands at the end of a flag's line: `'--pack=[help]:NAME:_default' \`.
@@ -108,8 +116,7 @@ _packllm_names() {
         else {
             return format!("{line}\n");
         };
-        let name = names.to_possible_value();
-        let name = name.as_ref().map_or("", |name| name.get_name());
+        let name = name_of(names);
         let files = if files { " files" } else { "" };
         // A space first: called with these words alone.
         format!("{head}: _packllm_names {name}{files}' \\\n")
@@ -129,7 +136,9 @@ fn fish(script: &str) -> String {
             Some(&(_, names, files)) => {
                 let line = line.trim_end_matches(" -F");
                 let files = if files { "-F" } else { "-f" };
-                format!("{line} {files} -a \"({})\"\n", ask(names))
+                let names = name_of(names);
+                let ask = format!("packllm completions --names {names} 2>/dev/null");
+                format!("{line} {files} -a \"({ask})\"\n")
             }
             None => format!("{line}\n"),
         }

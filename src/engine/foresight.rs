@@ -38,6 +38,10 @@ pub(super) struct Foreseen {
     scores: Scores,
 }
 
+/// Longest prompt that is read ahead: tokens. One that takes long may be wrong for another member, which is to be told
+/// before; and next to it a second of loading is little.
+const MAX_TOKENS: usize = 512;
+
 impl Foreseen {
     /// Reads ahead. Whatever goes wrong will go wrong again, and be told, when it is asked for.
     pub fn read(seat: &mut Seat, ahead: Ahead) -> Option<Self> {
@@ -55,9 +59,10 @@ impl Foreseen {
 
     fn try_read(seat: &mut Seat, ahead: Ahead) -> Result<Option<Self>, BackendError> {
         seat.configure(ahead.alphabet, ahead.budget)?;
-        let context = seat.member.limits().context as usize;
+        // What leaves no room for an answer is refused later.
+        let room = seat.member.limits().context as usize / 2;
         let reading = seat.prepare(&ahead.prompt)?;
-        if reading.total == 0 || reading.total >= context {
+        if !(1..=room.min(MAX_TOKENS)).contains(&reading.total) {
             return Ok(None);
         }
         let prepared = Some(prepared(reading));

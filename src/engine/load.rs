@@ -133,7 +133,7 @@ impl Engine {
     /// has read.
     ///
     /// # Errors
-    /// From a member; [`EngineError::Cancelled`].
+    /// [`EngineError::Cancelled`]. What else went wrong is told when the prompt is asked for.
     pub fn catch_up(&self, progress: &mut dyn FnMut(&[usize])) -> Result<(), EngineError> {
         self.all_watched(|_| Command::Ready, progress)?;
         Ok(())

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::OnceLock;
 
-/// What llama.cpp says of its code for the CPU: instruction sets and libraries.
+/// What llama.cpp says of its code: instruction sets of the CPU, and libraries.
 static FEATURES: OnceLock<Vec<String>> = OnceLock::new();
 
 /// Initialises llama.cpp once for the process and captures its log instead of printing it.
@@ -29,6 +29,7 @@ fn load_code_for_this_processor() {
     use std::path::PathBuf;
     let beside = std::env::current_exe()
         .ok()
+        .and_then(|exe| exe.canonicalize().ok())
         .and_then(|exe| Some(exe.parent()?.join("backends")))
         .filter(|folder| folder.is_dir());
     let built = || sys::BACKENDS_DIR.map(PathBuf::from);
@@ -49,7 +50,8 @@ fn read_features() -> Vec<String> {
     on.map(str::to_owned).collect()
 }
 
-/// Names of what the code for the CPU uses: instruction sets, and libraries such as `OPENMP`.
+/// Names of what llama.cpp's code uses: instruction sets of the CPU, libraries such as `OPENMP`, and what other
+/// backends of the build say of theirs.
 #[must_use]
 pub fn cpu_features() -> &'static [String] {
     init();

@@ -219,7 +219,10 @@ impl Talk<'_> {
     }
 
     fn edit(&mut self, input: &Input) -> Result<()> {
-        match input.compose(self.app) {
+        let composed = input.compose(self.app);
+        // A Ctrl-C was the editor's.
+        self.calm_down();
+        match composed {
             Ok(Some(text)) if text.trim().is_empty() => self.app.dim("nothing was written"),
             Ok(Some(text)) => {
                 println!("{}", screen::harmless(self.app, text.trim_end()));
