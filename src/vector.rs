@@ -149,7 +149,7 @@ impl pulp::WithSimd for Exponentials<'_> {
     }
 }
 
-/// Σ exp(values[i] − max), where no value is above `max`; added up in f64.
+/// `Σ exp(values[i] − max)`, where no value is above `max`; added up in f64.
 pub(crate) fn sum_of_exponentials<T: Real>(values: &[T], max: T) -> f64 {
     pulp::Arch::new().dispatch(SumOfExponentials { values, max })
 }

@@ -1,4 +1,4 @@
-//! A member on llama.cpp: with [`library`] the only place with `unsafe`.
+//! A member on llama.cpp: with `library` the only place with `unsafe`.
 //!
 //! The model comes from `llama-cpp-2`; the context is a thin one of our own over
 //! `llama-cpp-sys-2`, for what the safe crate lacks: the abort callback, `n_outputs_max` (without it

@@ -105,11 +105,14 @@ pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
 
 /// The dim line after an answer.
 pub fn statistics(session: &Session<'_>, read: &Read, answer: &Answer, seed: u64) -> String {
+    let time = match session.engine.read_ahead() {
+        true => "while loading".to_owned(),
+        false => format!("{:.1} s", read.time.as_secs_f64()),
+    };
     format!(
-        "{} · prompt {} {:.1} s · answer {} tok {:.1} tok/s · {} · seed {seed}",
+        "{} · prompt {} {time} · answer {} tok {:.1} tok/s · {} · seed {seed}",
         session.weights_line(),
         read.tokens_line(),
-        read.time.as_secs_f64(),
         answer.tokens,
         per_second(answer),
         answer.finish.name(),

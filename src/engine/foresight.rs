@@ -88,7 +88,7 @@ impl Foreseen {
                 self.prepared.take()
             }
             Command::Evaluate(wish) if self.prepared.is_none() && *wish == self.ahead.wish => {
-                Some(Reply::Scored(std::mem::take(&mut self.scores)))
+                Some(Reply::Foreseen(std::mem::take(&mut self.scores)))
             }
             _ => None,
         }

@@ -72,6 +72,7 @@ pub struct Engine {
     /// What the last prompt says, for drafts.
     prompt_text: Vec<u8>,
     drafter: Option<Box<dyn Drafter>>,
+    read_ahead: bool,
     cancel: Arc<AtomicBool>,
 }
 
@@ -274,12 +275,20 @@ impl Engine {
         progress: &mut dyn FnMut(&[usize]),
     ) -> Result<(), EngineError> {
         let replies = self.all_watched(|_| Command::Evaluate(wish), progress)?;
+        let foreseen = |reply: &Reply| matches!(reply, Reply::Foreseen(_));
+        self.read_ahead = replies.iter().all(foreseen);
         for (scores, reply) in self.scores.iter_mut().zip(replies) {
-            if let Reply::Scored(new) = reply {
+            if let Reply::Scored(new) | Reply::Foreseen(new) = reply {
                 scores.extend(new);
             }
         }
         Ok(())
+    }
+
+    /// Whether all members had read the last prompt when it was asked for, see [`MemberSpec::foresight`].
+    #[must_use]
+    pub fn read_ahead(&self) -> bool {
+        self.read_ahead
     }
 
     /// Scores one member on a prompt of its own, which leaves its cache empty.

@@ -79,6 +79,8 @@ pub(super) enum Reply {
     },
     Shown(Reading),
     Scored(Scores),
+    /// As `Scored`, of a prompt that was read ahead.
+    Foreseen(Scores),
     Continued(Continuations),
     /// Or the first byte without a token.
     Spelt(Result<Vec<Vec<Token>>, u8>),
@@ -254,7 +256,7 @@ fn serve(
         let known = foreseen.as_mut().and_then(|f| f.answer(&command));
         let reply = match (known, foreseen.take()) {
             (Some(reply), known) => {
-                foreseen = known.filter(|_| !matches!(reply, Reply::Scored(_)));
+                foreseen = known.filter(|_| !matches!(reply, Reply::Foreseen(_)));
                 Ok(reply)
             }
             (None, Some(wrong)) => wrong

@@ -100,9 +100,17 @@ fn what_was_foreseen_is_read_once() {
     let tokens_of = |case: &[Option<Ahead>; 2]| {
         let (mut engine, evaluated) = begin(case, &fusion);
         read(&mut engine, TEXT);
-        evaluated.load(Ordering::Relaxed)
+        let ahead = engine.read_ahead();
+        read(&mut engine, "abc abc");
+        assert!(!engine.read_ahead());
+        (evaluated.load(Ordering::Relaxed), ahead)
     };
-    let plain = tokens_of(&[None, None]);
-    assert_eq!(tokens_of(&[Some(ahead(TEXT)), None]), plain);
-    assert!(tokens_of(&[Some(ahead("c a")), None]) > plain);
+    let (plain, _) = tokens_of(&[None, None]);
+    assert_eq!(tokens_of(&[Some(ahead(TEXT)), None]), (plain, false));
+    assert_eq!(
+        tokens_of(&[Some(ahead(TEXT)), Some(ahead(TEXT))]),
+        (plain, true)
+    );
+    let (wasted, read) = tokens_of(&[Some(ahead("c a")), None]);
+    assert!(wasted > plain && !read);
 }
