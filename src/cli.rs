@@ -147,6 +147,12 @@ pub enum Overflow {
     Stop,
 }
 
+/// A value as it is typed.
+pub fn typed(value: impl ValueEnum) -> String {
+    let shown = value.to_possible_value();
+    shown.map_or_else(String::new, |v| v.get_name().to_owned())
+}
+
 /// llama.cpp's short flags of several letters, which clap cannot express.
 const LONG_FORMS: [(&str, &str); 10] = [
     ("-ub", "--ubatch-size"),

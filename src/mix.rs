@@ -33,6 +33,7 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use crate::vector;
+pub(crate) use crate::vector::lift;
 
 pub use alphabet::{Alphabet, END, SYMBOLS};
 use end::which_end;
@@ -149,11 +150,6 @@ pub(crate) fn ln_floor(floor: f64) -> Result<f64, MixError> {
     } else {
         Err(MixError::Floor(floor))
     }
-}
-
-/// `max(x, bottom)`, except that NaN stays NaN (`f64::max` would hide it).
-pub(crate) fn lift(x: f64, bottom: f64) -> f64 {
-    if x < bottom { bottom } else { x }
 }
 
 /// Mixes one step after another over the same alphabet, without allocating after the first.

@@ -91,9 +91,6 @@ impl Real for f64 {
     }
 }
 
-/// Independent partial results: several vectors' worth, so that one operation need not wait for the last.
-const LANES: usize = 32;
-
 /// The maximum; NaN if any element is, −∞ of none.
 pub(crate) fn maximum<T: Real>(values: &[T]) -> T {
     pulp::Arch::new().dispatch(Maximum(values))
@@ -107,6 +104,8 @@ impl<T: Real> pulp::WithSimd for Maximum<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) -> T {
+        // Independent partial results, several vectors' worth: one operation need not wait for the last.
+        const LANES: usize = 32;
         let mut max = [T::NEG_INFINITY; LANES];
         let mut any_nan = [false; LANES];
         let chunks = self.0.chunks_exact(LANES);
@@ -178,7 +177,13 @@ impl<T: Real> pulp::WithSimd for SumOfExponentials<'_, T> {
     }
 }
 
-/// `sums[i] += weight · max(values[i] − shift, bottom)`; NaN stays NaN.
+/// `max(x, bottom)`, except that NaN stays NaN (`f64::max` would hide it).
+#[inline(always)]
+pub(crate) fn lift(x: f64, bottom: f64) -> f64 {
+    if x < bottom { bottom } else { x }
+}
+
+/// `sums[i] += weight · lift(values[i] − shift, bottom)`.
 pub(crate) fn add_lifted(sums: &mut [f64], values: &[f64], weight: f64, shift: f64, bottom: f64) {
     pulp::Arch::new().dispatch(AddLifted {
         sums,
@@ -203,13 +208,7 @@ impl pulp::WithSimd for AddLifted<'_> {
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
         for (sum, &value) in self.sums.iter_mut().zip(self.values) {
-            let shifted = value - self.shift;
-            let lifted = if shifted < self.bottom {
-                self.bottom
-            } else {
-                shifted
-            };
-            *sum += self.weight * lifted;
+            *sum += self.weight * lift(value - self.shift, self.bottom);
         }
     }
 }

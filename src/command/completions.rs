@@ -3,10 +3,10 @@
 //! The script is clap's; what it knows no values for asks the program itself for names when Tab is pressed.
 
 use crate::app::App;
-use crate::cli::{Cli, CompletionsArgs, Names};
+use crate::cli::{Cli, CompletionsArgs, Names, typed};
 use crate::command::chat::sessions;
 use anyhow::{Context, Result, anyhow};
-use clap::{CommandFactory, ValueEnum};
+use clap::CommandFactory;
 use clap_complete::Shell;
 use std::io::Write;
 use std::process::ExitCode;
@@ -56,11 +56,6 @@ fn script(shell: Shell) -> Result<String> {
     Ok(with_names(&script))
 }
 
-fn name_of(names: Names) -> String {
-    let value = names.to_possible_value();
-    value.map_or_else(String::new, |value| value.get_name().to_owned())
-}
-
 /// There, a case for every flag fills the reply with files.
 fn bash(script: &str) -> String {
     // Not by `compgen -W`, which would expand what a name holds.
@@ -85,7 +80,7 @@ fn bash(script: &str) -> String {
                 } else {
                     ""
                 };
-                let names = name_of(names);
+                let names = typed(names);
                 format!("COMPREPLY=({files}); _packllm_names {names} \"${{cur}}\"\n")
             }
             _ => format!("{line}\n"),
@@ -116,7 +111,7 @@ _packllm_names() {
         else {
             return format!("{line}\n");
         };
-        let name = name_of(names);
+        let name = typed(names);
         let files = if files { " files" } else { "" };
         // A space first: called with these words alone.
         format!("{head}: _packllm_names {name}{files}' \\\n")
@@ -136,7 +131,7 @@ fn fish(script: &str) -> String {
             Some(&(_, names, files)) => {
                 let line = line.trim_end_matches(" -F");
                 let files = if files { "-F" } else { "-f" };
-                let names = name_of(names);
+                let names = typed(names);
                 let ask = format!("packllm completions --names {names} 2>/dev/null");
                 format!("{line} {files} -a \"({ask})\"\n")
             }

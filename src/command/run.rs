@@ -30,15 +30,7 @@ pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
         plain: args.look.plain || args.prompt.raw,
         ..args.look.into()
     };
-    let system = args.prompt.system_prompt.iter().map(Message::system);
-    let messages: Vec<Message> = system.chain([Message::user(prompt.as_str())]).collect();
-    let first = Arc::new(match args.prompt.raw {
-        true => First::Text(prompt.clone()),
-        false => First::Chat {
-            messages: messages.clone(),
-            may_think: look.lets_think(),
-        },
-    });
+    let first = Arc::new(first(args, &prompt, look.lets_think()));
     let cached = prompt_cache.is_some();
     let ahead = |k| (!cached).then(|| foresee(&plan, &first, k)).flatten();
     let mut session = Session::open_with(app, &plan, args.prompt.raw, &ahead)?;
@@ -49,11 +41,9 @@ pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
     session.ask_to_think(look.lets_think());
     generation.stops.extend(session.stops());
     let wish = session.engine.wish_for(&plan.fusion.method);
-    let read = app.disposable(|| {
-        if args.prompt.raw {
-            return session.read_text(&prompt, Ending::Continue, wish);
-        }
-        session.read_chat(&messages, 0, wish)
+    let read = app.disposable(|| match &*first {
+        First::Text(text) => session.read_text(text, Ending::Continue, wish),
+        First::Chat { messages, .. } => session.read_chat(messages, 0, wish),
     })?;
     generation.attribution = look.attribution;
     let names = session.engine.names();
@@ -101,6 +91,18 @@ pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
         leave(INTERRUPTED);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the members read.
+fn first(args: &RunArgs, prompt: &str, may_think: bool) -> First {
+    if args.prompt.raw {
+        return First::Text(prompt.to_owned());
+    }
+    let system = args.prompt.system_prompt.iter().map(Message::system);
+    First::Chat {
+        messages: system.chain([Message::user(prompt)]).collect(),
+        may_think,
+    }
 }
 
 /// The dim line after an answer.

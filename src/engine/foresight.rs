@@ -45,16 +45,12 @@ const MAX_TOKENS: usize = 512;
 impl Foreseen {
     /// Reads ahead. Whatever goes wrong will go wrong again, and be told, when it is asked for.
     pub fn read(seat: &mut Seat, ahead: Ahead) -> Option<Self> {
-        let read = Self::try_read(seat, ahead);
-        // A seat that cannot be emptied says so with the next command as well.
-        let unread = !matches!(read, Ok(Some(_)));
-        if unread
-            && (seat.clear().is_err()
-                || seat.configure(Alphabet::Bytes, Budget::default()).is_err())
-        {
-            return None;
+        if let Ok(Some(foreseen)) = Self::try_read(seat, ahead) {
+            return Some(foreseen);
         }
-        read.ok().flatten()
+        // A seat that cannot be emptied says so with the next command as well.
+        drop(seat.begin_again());
+        None
     }
 
     fn try_read(seat: &mut Seat, ahead: Ahead) -> Result<Option<Self>, BackendError> {
@@ -96,9 +92,9 @@ impl Foreseen {
 
     /// Something else is wanted: the seat is as if it had read nothing, and knows what it was told meanwhile.
     pub fn forget(self, seat: &mut Seat) -> Result<(), BackendError> {
-        seat.clear()?;
-        if !self.configured {
-            seat.configure(Alphabet::Bytes, Budget::default())?;
+        match self.configured {
+            true => seat.clear()?,
+            false => seat.begin_again()?,
         }
         if self.prepared.is_none() {
             seat.prepare(&self.ahead.prompt)?;

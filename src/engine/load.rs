@@ -62,14 +62,13 @@ impl Engine {
         }
         let names: Vec<String> = specs.iter().map(|s| s.name.clone()).collect();
         let mut workers = Vec::new();
-        for spec in specs {
+        for (spec, name) in specs.into_iter().zip(&names) {
             let watch = Arc::new(Watch {
                 cancel: Arc::clone(&cancel),
                 ..Watch::default()
             });
-            let name = spec.name.clone();
-            let worker = Worker::start(spec, watch).map_err(|e| EngineError::Thread(name, e))?;
-            workers.push(worker);
+            let worker = Worker::start(spec, watch);
+            workers.push(worker.map_err(|e| EngineError::Thread(name.clone(), e))?);
         }
         let mut loaded: Vec<Option<MemberInfo>> = workers.iter().map(|_| None).collect();
         while loaded.iter().any(Option::is_none) {
@@ -127,9 +126,7 @@ impl Engine {
         }
         Ok(engine)
     }
-}
 
-impl Engine {
     /// Waits for what members [read ahead](MemberSpec::foresight). `progress` is told now and then how many tokens each
     /// has read.
     ///

@@ -143,6 +143,12 @@ impl Seat {
         Ok(())
     }
 
+    /// Is as it was at first: nothing read, by bytes, with the default budget.
+    pub fn begin_again(&mut self) -> Result<(), BackendError> {
+        self.clear()?;
+        self.configure(Alphabet::Bytes, Budget::default())
+    }
+
     /// Sees the alphabet of tokens through a map, or as its own vocabulary, and forgets everything.
     pub fn look(&mut self, through: Option<Lens>) -> Result<(), BackendError> {
         self.view = View::new(through, self.member.vocab(), &self.sorted);

@@ -16,14 +16,24 @@ pub(super) struct Lens {
 }
 
 /// See the module.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct View {
-    kind: Kind,
+    kind: Arc<Kind>,
     /// Scratch: the logits of the shared vocabulary, −∞ where there are none.
     logits: Vec<f32>,
 }
 
-#[derive(Debug, Clone)]
+/// Without the scratch.
+impl Clone for View {
+    fn clone(&self) -> Self {
+        Self {
+            kind: Arc::clone(&self.kind),
+            logits: Vec::new(),
+        }
+    }
+}
+
+#[derive(Debug)]
 enum Kind {
     /// The shared vocabulary is the member's own.
     Own {
@@ -58,13 +68,15 @@ impl View {
                 lens,
             },
         };
-        let logits = Vec::new();
-        Self { kind, logits }
+        Self {
+            kind: Arc::new(kind),
+            logits: Vec::new(),
+        }
     }
 
     /// The member's token for a shared one.
     pub fn token(&self, shared: Token) -> Option<Token> {
-        match &self.kind {
+        match &*self.kind {
             Kind::Own { .. } => Some(shared),
             Kind::Mapped { lens, .. } => lens.map.token(shared),
         }
@@ -72,7 +84,7 @@ impl View {
 
     /// Bytes that a shared text token spells.
     pub fn piece_len(&self, shared: Token) -> usize {
-        match &self.kind {
+        match &*self.kind {
             Kind::Own { sorted, .. } => sorted.piece_len(shared),
             Kind::Mapped { lens, .. } => lens.reference.piece(shared).len(),
         }
@@ -86,16 +98,16 @@ impl View {
     pub fn ln_p(&mut self, logits: &[f32], ln_p: &mut Vec<f64>) -> Result<(), BackendError> {
         let Self { kind, logits: seen } = self;
         seen.clear();
-        match kind {
+        match &**kind {
             Kind::Own { control, .. } => {
                 seen.extend_from_slice(logits);
-                for &mut token in control {
+                for &token in control {
                     seen[token as usize] = f32::NEG_INFINITY;
                 }
             }
             Kind::Mapped { lens, gathered } => {
                 seen.resize(lens.reference.len(), f32::NEG_INFINITY);
-                for &mut (shared, own) in gathered {
+                for &(shared, own) in gathered {
                     seen[shared as usize] = logits[own as usize];
                 }
             }

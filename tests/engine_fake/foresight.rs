@@ -24,6 +24,14 @@ fn ahead(text: &str) -> Ahead {
     }
 }
 
+fn exact() -> Fusion {
+    Fusion {
+        alphabet: Some(Alphabet::Bytes),
+        method: Method::Exact,
+        ..Fusion::default()
+    }
+}
+
 /// Two members that read ahead, and a count of the tokens that the first is asked to evaluate.
 fn pair(read: &[Option<Ahead>; 2]) -> (Vec<MemberSpec>, Arc<AtomicUsize>) {
     let evaluated = Arc::new(AtomicUsize::new(0));
@@ -50,11 +58,7 @@ fn begin(read: &[Option<Ahead>; 2], fusion: &Fusion) -> (Engine, Arc<AtomicUsize
 
 #[test]
 fn answers_and_weights_are_the_same_whatever_was_foreseen() {
-    let exact = Fusion {
-        alphabet: Some(Alphabet::Bytes),
-        method: Method::Exact,
-        ..Fusion::default()
-    };
+    let exact = exact();
     let uniform = Fusion {
         method: Method::Uniform,
         ..exact.clone()
@@ -92,11 +96,7 @@ fn answers_and_weights_are_the_same_whatever_was_foreseen() {
 
 #[test]
 fn what_was_foreseen_is_read_once() {
-    let fusion = Fusion {
-        alphabet: Some(Alphabet::Bytes),
-        method: Method::Exact,
-        ..Fusion::default()
-    };
+    let fusion = exact();
     let tokens_of = |case: &[Option<Ahead>; 2]| {
         let (mut engine, evaluated) = begin(case, &fusion);
         read(&mut engine, TEXT);

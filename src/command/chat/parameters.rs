@@ -1,6 +1,6 @@
 //! `/set`: how answers are drawn and shown, under the names of the flags.
 
-use crate::cli::Think;
+use crate::cli::{Think, typed};
 use crate::command::screen::Look;
 use clap::ValueEnum;
 use packllm::engine::Generation;
@@ -37,7 +37,7 @@ const PARAMETERS: [Parameter; 12] = [
     Parameter { name: "predict", set: set_limit, get: |d| d.generation.limit.map_or_else(|| "-1".into(), |n| n.to_string()) },
     Parameter { name: "stop", set: set_stop, get: |d| d.generation.stops.join(" ") },
     Parameter { name: "plain", set: set_plain, get: |d| on_off(d.look.plain).into() },
-    Parameter { name: "think", set: set_think, get: |d| name(d.look.think) },
+    Parameter { name: "think", set: set_think, get: |d| typed(d.look.think) },
     Parameter { name: "attribution", set: set_attribution, get: |d| on_off(d.look.attribution).into() },
 ];
 
@@ -67,12 +67,6 @@ pub fn on_off(truth: bool) -> &'static str {
 fn set_think(dials: &mut Dials, text: &str) -> Option<()> {
     dials.look.think = Think::from_str(text, false).ok()?;
     Some(())
-}
-
-/// As it is typed.
-fn name(value: impl ValueEnum) -> String {
-    let shown = value.to_possible_value();
-    shown.map_or_else(String::new, |v| v.get_name().to_owned())
 }
 
 fn set_limit(dials: &mut Dials, text: &str) -> Option<()> {
