@@ -43,11 +43,13 @@ fn plain(
         })
         .collect();
     let two_way = |&k: &usize| vec![mass(&p[k], alphabet.ends()), mass(&p[k], &others)];
-    let end = if voters.is_empty() {
-        0.0
+    // END and its complement, which a subtraction from 1 would lose where END is all but certain.
+    let pooled = if voters.is_empty() {
+        vec![0.0, 1.0]
     } else {
-        combine(&shares, &voters.iter().map(two_way).collect::<Vec<_>>())[0]
+        combine(&shares, &voters.iter().map(two_way).collect::<Vec<_>>())
     };
+    let (end, onward) = (pooled[0], pooled[1]);
     let conditional = |p: &Vec<f64>| -> Vec<f64> {
         let z = mass(p, &others);
         let uniform = 1.0 / others.len() as f64;
@@ -60,7 +62,7 @@ fn plain(
 
     let mut q = vec![0.0; alphabet.size()];
     for (&s, p) in others.iter().zip(go_on) {
-        q[s] = (1.0 - end) * p;
+        q[s] = onward * p;
     }
     for &s in alphabet.ends() {
         let part = |(&k, share): (&usize, &f64)| share * p[k][s] / mass(&p[k], alphabet.ends());
