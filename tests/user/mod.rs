@@ -6,7 +6,7 @@
 use crate::tiny::TinyModel;
 use serde_json::Value;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -144,10 +144,14 @@ pub fn text(path: &Path) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// Waits until something was said on stdout.
+/// Waits until something was said on stdout, and reads one character of it: a whole one, so that what is left of the output
+/// is text still.
 pub fn wait_for_output(child: &mut Child) {
     let out = child.stdout.as_mut().unwrap();
-    out.read_exact(&mut [0]).unwrap();
+    let mut first = [0];
+    out.read_exact(&mut first).unwrap();
+    let others = first[0].leading_ones().saturating_sub(1);
+    io::copy(&mut out.take(u64::from(others)), &mut io::sink()).unwrap();
 }
 
 /// Ctrl-C.
