@@ -176,7 +176,7 @@ impl Seat {
             }
             (Alphabet::Bytes, Some(_)) => {
                 let last = self.trunk.tokens.last();
-                let before = last.and_then(|&token| self.sorted_last_byte(token));
+                let before = last.and_then(|&token| self.last_byte(token));
                 chain.begin(first, before)?;
             }
         }
