@@ -1,0 +1,107 @@
+//! What is asked, and how it is answered.
+
+use super::{Usage, usage};
+use crate::cli::{DraftArgs, DraftName, PromptArgs, PromptCacheArgs, SampleArgs};
+use anyhow::{Context, Result, bail};
+use packllm::engine::{Drafter, Fusion, Generation, Lookup};
+use packllm::sample::Params;
+use packllm::vocab::Alphabet;
+use std::path::PathBuf;
+
+/// How an answer is drawn. A missing seed is drawn here, so that it can be shown.
+pub fn generation(typed: &SampleArgs) -> Result<Generation> {
+    let sampling = Params {
+        temperature: typed.temp,
+        top_k: typed.top_k,
+        top_p: typed.top_p,
+        min_p: typed.min_p,
+        repeat_penalty: typed.repeat_penalty,
+        repeat_last_n: usize::try_from(typed.repeat_last_n).unwrap_or(1 << 20),
+        seed: typed.seed.unwrap_or_else(random_seed),
+    };
+    sampling.validate().map_err(|e| Usage(e.to_string()))?;
+    if typed.stop.iter().any(String::is_empty) {
+        return usage("--stop: a stop string is empty");
+    }
+    if typed.predict < -1 {
+        return usage(format!(
+            "--predict {}: it is a number of tokens, or -1",
+            typed.predict
+        ));
+    }
+    Ok(Generation {
+        limit: usize::try_from(typed.predict).ok(),
+        sampling,
+        stops: typed.stop.clone(),
+        attribution: false,
+    })
+}
+
+/// Who drafts answers; None: nobody.
+pub fn drafter(typed: DraftArgs) -> Option<Box<dyn Drafter>> {
+    match typed.draft {
+        DraftName::Auto => Some(Box::new(Lookup::new())),
+        DraftName::Off => None,
+    }
+}
+
+/// Short enough to be typed again.
+fn random_seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::time::SystemTime::now()) % 1_000_000_000
+}
+
+/// Reads the prompt; None if none was given and stdin is a terminal.
+pub fn read_prompt(typed: &PromptArgs) -> Result<Option<String>> {
+    use std::io::{IsTerminal, Read};
+    let from_stdin = || -> Result<String> {
+        let mut bytes = Vec::new();
+        std::io::stdin().read_to_end(&mut bytes).context("stdin")?;
+        text_of(bytes, "stdin")
+    };
+    match (&typed.prompt, &typed.file) {
+        (Some(text), _) if text == "-" => Ok(Some(from_stdin()?)),
+        (Some(text), _) => Ok(Some(text.clone())),
+        (None, Some(path)) => {
+            let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+            Ok(Some(text_of(bytes, &path.display().to_string())?))
+        }
+        (None, None) if std::io::stdin().is_terminal() => Ok(None),
+        (None, None) => Ok(Some(from_stdin()?)),
+    }
+}
+
+fn text_of(bytes: Vec<u8>, name: &str) -> Result<String> {
+    match String::from_utf8(bytes) {
+        Ok(mut text) => {
+            if text.ends_with('\n') {
+                text.pop();
+                if text.ends_with('\r') {
+                    text.pop();
+                }
+            }
+            Ok(text)
+        }
+        Err(e) => bail!(
+            "{name}: not valid UTF-8 at byte {}",
+            e.utf8_error().valid_up_to()
+        ),
+    }
+}
+
+/// The file of `--prompt-cache`, where it can be used.
+pub fn prompt_cache(
+    typed: &PromptCacheArgs,
+    fusion: &Fusion,
+    raw: bool,
+) -> Result<Option<PathBuf>> {
+    let refuse = |why: &str| usage(format!("--prompt-cache {why}"));
+    match &typed.prompt_cache {
+        None => Ok(None),
+        Some(_) if raw => refuse("keeps whole messages, and with --raw there are none"),
+        Some(_) if fusion.alphabet == Some(Alphabet::Mined) => {
+            refuse("and --vocab mined do not go together: the published mode keeps no prompt")
+        }
+        Some(path) => Ok(Some(path.clone())),
+    }
+}
