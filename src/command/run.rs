@@ -1,7 +1,7 @@
 //! `packllm run`: one answer, streamed.
 
 use super::foresee::{First, foresee};
-use super::screen::{Look, View, Writer, attribution::legend};
+use super::screen::{Look, attribution::legend};
 use super::session::{Read, Session};
 use crate::app::{App, leave};
 use crate::cli::RunArgs;
@@ -10,11 +10,12 @@ use crate::settings::{self, usage};
 use anyhow::Result;
 use packllm::chat::Message;
 use packllm::chat::attribution::Attribution;
-use packllm::engine::{Answer, Ending, Event, Finish};
+use packllm::engine::{Answer, Ending, Finish};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Instant;
 
 pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
     let mut generation = settings::generation(&args.sample)?;
@@ -47,20 +48,13 @@ pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
     })?;
     generation.attribution = look.attribution;
     let names = session.engine.names();
-    let writer = |json: bool| {
-        let view = View::new(app, look, "");
-        let writer = Writer::new(view, &read.opening);
-        (!json).then(|| writer.attributing(look.attribution, names.len()))
+    let start = Instant::now();
+    let streamed = if args.json {
+        session.gather(&generation, start)?
+    } else {
+        session.stream(&generation, look, start, "", &read.opening)?
     };
-    let mut writer = writer(args.json);
-    let mut said = Attribution::new(names.len());
-    let mut sink = |Event::Text(text, contributions): Event<'_>| match &mut writer {
-        Some(writer) => writer.push(text, contributions),
-        None => said.push(text, contributions),
-    };
-    let answer = session.engine.answer(&generation, &mut sink);
-    let shown = writer.map(Writer::finish).transpose()?.flatten();
-    let mut answer = answer?;
+    let (mut answer, said) = (streamed.answer, streamed.attribution);
     if !answer.text.is_empty() {
         answer.text.insert_str(0, &read.opening);
     }
@@ -68,16 +62,15 @@ pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
     if args.json {
         let seed = generation.sampling.seed;
         let mut document = document(&session, &plan.fusion, &prompt, &read, &answer, seed);
-        if look.attribution {
-            said.finish();
-            document["attribution"] = attributed(&said, &names, &answer.mean_weights);
+        if let Some(said) = &said {
+            document["attribution"] = attributed(said, &names, &answer.mean_weights);
         }
         writeln!(out, "{document}")?;
     } else {
         writeln!(out)?;
     }
     out.flush()?;
-    if let Some(said) = shown {
+    if let Some(said) = said.filter(|_| !args.json) {
         app.dim(&legend(app, look, &said, &names, &answer.mean_weights));
     }
     app.dim(&statistics(

@@ -54,7 +54,13 @@ impl Talk<'_> {
             attribution: false,
             ..self.generation()
         };
-        let streamed = self.stream(&generation, Instant::now(), "", &read.opening)?;
+        let streamed = self.session.stream(
+            &generation,
+            self.dials.look,
+            Instant::now(),
+            "",
+            &read.opening,
+        )?;
         println!();
         Ok(streamed.answer.finish)
     }

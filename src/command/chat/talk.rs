@@ -4,16 +4,18 @@ use super::parameters::Dials;
 use super::sessions::Keeper;
 use crate::app::App;
 use crate::cli::{ChatArgs, Overflow};
-use crate::command::screen::{self, View, Writer, attribution::legend};
+use crate::command::screen;
 use crate::command::session::{Read, Session};
 use crate::settings::PackPlan;
 use anyhow::Result;
-use packllm::chat::attribution::Attribution;
 use packllm::chat::log::Entry;
-use packllm::chat::{Conversation, Gone, Message, Role, SpeakerError};
-use packllm::engine::{Answer, EngineError, Event, Finish, Fusion, Generation};
+use packllm::chat::{Conversation, Gone, Role, SpeakerError};
+use packllm::engine::{Answer, EngineError, Fusion};
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+mod figures;
+mod turn;
 
 /// A conversation under way.
 pub struct Talk<'a> {
@@ -38,20 +40,6 @@ pub struct Turn {
     pub read: Read,
     pub answer: Answer,
     pub first_byte: Option<Duration>,
-}
-
-/// An answer that went to stdout.
-pub struct Streamed {
-    pub answer: Answer,
-    pub first_byte: Option<Duration>,
-    /// Where it is asked for.
-    pub attribution: Option<Attribution>,
-}
-
-fn join(first: Option<Attribution>, more: Option<Attribution>) -> Option<Attribution> {
-    let (mut first, more) = (first?, more?);
-    first.append(more);
-    Some(first)
 }
 
 impl<'a> Talk<'a> {
@@ -209,52 +197,6 @@ impl<'a> Talk<'a> {
         Ok(())
     }
 
-    /// Answers the last message, which is new if it is `fresh`; `begun` is what was said of the answer already.
-    /// A failure or an interrupted prompt takes a new message back, and the conversation goes on.
-    fn respond(&mut self, begun: &str, fresh: bool) -> Result<()> {
-        match self.turn(begun, fresh) {
-            Ok(text) => self.take_answer(text, begun, fresh),
-            Err(error) => {
-                let read = self.conversation.read();
-                self.session
-                    .engine
-                    .forget_messages(&(read..usize::MAX >> 33));
-                if !begun.is_empty() {
-                    self.conversation.answer(begun);
-                    self.conversation.mark_read();
-                } else if fresh {
-                    // It was not written down yet, or is to be forgotten there as well.
-                    if let Some((_, gone)) = self.conversation.undo() {
-                        self.forget(&gone);
-                        self.keep_standing();
-                    }
-                }
-                self.tell(error, "interrupted while reading: the message was not sent")
-            }
-        }
-    }
-
-    fn take_answer(&mut self, text: String, begun: &str, fresh: bool) -> Result<()> {
-        let whole = format!("{begun}{text}");
-        if whole.is_empty()
-            && self
-                .last
-                .as_ref()
-                .is_some_and(|t| t.answer.finish == Finish::Cancelled)
-        {
-            self.app
-                .dim("nothing was said yet: /regenerate answers the message");
-            return Ok(());
-        }
-        if !fresh {
-            self.keep_standing();
-        }
-        self.conversation.answer(whole.as_str());
-        self.conversation.mark_read();
-        self.note_down(&Entry::Message(Message::assistant(whole)));
-        Ok(())
-    }
-
     /// Tells of what a user can cause; anything else ends the conversation.
     pub fn tell(&self, error: anyhow::Error, interrupted: &str) -> Result<()> {
         match error.downcast_ref::<EngineError>() {
@@ -333,170 +275,8 @@ impl<'a> Talk<'a> {
         self.session.measure(&alone.context(), begun).is_ok()
     }
 
-    fn turn(&mut self, begun: &str, fresh: bool) -> Result<String> {
-        let start = Instant::now();
-        let mut generation = self.generation();
-        let mut said = String::new();
-        let read = self.read(begun)?;
-        if fresh && let Some(message) = self.conversation.messages().last().cloned() {
-            self.note_down(&Entry::Message(message));
-        }
-        self.show_weights_before();
-        let mut opening = read.opening.clone();
-        let mut streamed = self.stream(&generation, start, begun, &opening)?;
-        let (mut answer, first_byte) = (streamed.answer, streamed.first_byte);
-        loop {
-            if !answer.text.is_empty() {
-                said.push_str(&std::mem::take(&mut opening));
-            }
-            said.push_str(&answer.text);
-            let spent = generation.limit.map(|n| n.saturating_sub(answer.tokens));
-            let full = answer.finish == Finish::Length && spent != Some(0);
-            if !full || self.overflow == Overflow::Stop || answer.text.is_empty() {
-                break;
-            }
-            // The answer met the end of the context: it goes on where older turns can leave.
-            let before = self.conversation.left();
-            let begun = format!("{begun}{said}");
-            if self.conversation.clone().drop_oldest().is_none() || !self.fits_alone(&begun) {
-                break;
-            }
-            generation.limit = spent;
-            println!();
-            self.read(&begun)?;
-            if self.conversation.left() == before {
-                break;
-            }
-            let more = self.stream(&generation, start, &begun, "")?;
-            streamed.attribution = join(streamed.attribution, more.attribution);
-            let more = more.answer;
-            answer = Answer {
-                tokens: answer.tokens + more.tokens,
-                time: answer.time + more.time,
-                ..more
-            };
-        }
-        println!();
-        if let Some(said) = &streamed.attribution {
-            let names = self.session.engine.names();
-            let (look, weights) = (self.dials.look, &answer.mean_weights);
-            self.app.dim(&legend(self.app, look, said, &names, weights));
-        }
-        let full = answer.finish == Finish::Length && generation.limit.is_none();
-        self.last = Some(Turn {
-            read,
-            answer,
-            first_byte,
-        });
-        if self.verbose {
-            self.app.dim(&self.figures());
-        }
-        if full {
-            self.app.dim("the context is full: /clear starts anew");
-        }
-        self.session.write_prompt_cache();
-        Ok(said)
-    }
-
-    /// What is drawn with now.
-    pub fn generation(&self) -> Generation {
-        let mut generation = self.dials.generation.clone();
-        generation.stops.extend(self.session.stops());
-        generation.stops.extend(self.session.stop_of_silence());
-        generation.attribution = self.dials.look.attribution;
-        generation
-    }
-
     /// An answer as it is written to stdout.
     pub fn shown(&self, text: &str) -> String {
         screen::shown(self.app, self.dials.look, text)
-    }
-
-    /// Generates to stdout what follows `begun`, which was shown already, and `opening`, which is shown before
-    /// it. The first byte's time is counted from `start`.
-    pub fn stream(
-        &mut self,
-        generation: &Generation,
-        start: Instant,
-        begun: &str,
-        opening: &str,
-    ) -> Result<Streamed> {
-        let view = View::new(self.app, self.dials.look, begun);
-        let members = self.session.engine.members().len();
-        let mut writer = Writer::new(view, opening).attributing(generation.attribution, members);
-        let mut first = None;
-        let mut sink = |Event::Text(text, contributions): Event<'_>| {
-            first.get_or_insert_with(|| start.elapsed());
-            writer.push(text, contributions);
-        };
-        let answer = self.session.engine.answer(generation, &mut sink);
-        let attribution = writer.finish()?;
-        Ok(Streamed {
-            answer: answer?,
-            first_byte: first,
-            attribution,
-        })
-    }
-
-    /// `weights smollm2 0.60 · gemma3 0.40 (sim; your message cost them 1.01 · 1.15 bits per byte)`
-    fn show_weights_before(&self) {
-        let engine = &self.session.engine;
-        if !self.verbose || engine.members().len() < 2 {
-            return;
-        }
-        let message = self.conversation.context().len() - 1;
-        let bits = engine.bits_per_byte_of(message).map(|bits| {
-            let bits: Vec<String> = bits.iter().map(|b| format!("{b:.2}")).collect();
-            format!(
-                "; your message cost them {} bits per byte",
-                bits.join(" · ")
-            )
-        });
-        let method = &self.fusion.method;
-        let line = self.session.weights_line();
-        let bits = bits.unwrap_or_default();
-        self.app.dim(&format!("weights {line} ({method}{bits})"));
-    }
-
-    /// The line at the end of a turn.
-    fn figures(&self) -> String {
-        let Some(turn) = &self.last else {
-            return String::new();
-        };
-        let (read, answer) = (&turn.read, &turn.answer);
-        let prompt = read.new_tokens.iter().max().copied().unwrap_or(0);
-        let rate = |n: usize, time: Duration| n as f64 / time.as_secs_f64().max(1e-9);
-        let first = turn.first_byte.map_or_else(String::new, |t| {
-            format!("first byte {:.1} s · ", t.as_secs_f64())
-        });
-        let (used, of) = self.fullest();
-        format!(
-            "prompt {} {:.0} tok/s · answer {} tok {:.1} tok/s · {first}context {used}/{of} · {}",
-            read.tokens_line(),
-            rate(prompt, read.time),
-            answer.tokens,
-            rate(answer.tokens, answer.time),
-            answer.finish.name(),
-        )
-    }
-
-    /// Tokens in each member's context after the last answer, and how many it holds.
-    pub fn gauges(&self) -> Vec<(usize, usize)> {
-        let engine = &self.session.engine;
-        let said = self.last.as_ref().map(|t| &t.answer.member_tokens);
-        let used = engine.prompt_tokens().iter().enumerate();
-        used.map(|(k, &prompt)| {
-            let said = said.map_or(0, |s| s[k]);
-            (prompt + said, engine.members()[k].limits.context as usize)
-        })
-        .collect()
-    }
-
-    /// The gauge of the member that is closest to its end.
-    fn fullest(&self) -> (usize, usize) {
-        let share = |&(used, of): &(usize, usize)| used as f64 / of.max(1) as f64;
-        let gauges = self.gauges().into_iter();
-        let fullest = gauges.max_by(|a, b| share(a).total_cmp(&share(b)));
-        fullest.unwrap_or_default()
     }
 }

@@ -1,0 +1,68 @@
+//! The lines around an answer.
+
+use super::Talk;
+use std::time::Duration;
+
+impl Talk<'_> {
+    /// `weights smollm2 0.60 · gemma3 0.40 (sim; your message cost them 1.01 · 1.15 bits per byte)`
+    pub(super) fn show_weights_before(&self) {
+        let engine = &self.session.engine;
+        if !self.verbose || engine.members().len() < 2 {
+            return;
+        }
+        let message = self.conversation.context().len() - 1;
+        let bits = engine.bits_per_byte_of(message).map(|bits| {
+            let bits: Vec<String> = bits.iter().map(|b| format!("{b:.2}")).collect();
+            format!(
+                "; your message cost them {} bits per byte",
+                bits.join(" · ")
+            )
+        });
+        let method = &self.fusion.method;
+        let line = self.session.weights_line();
+        let bits = bits.unwrap_or_default();
+        self.app.dim(&format!("weights {line} ({method}{bits})"));
+    }
+
+    /// The line at the end of a turn.
+    pub(super) fn figures(&self) -> String {
+        let Some(turn) = &self.last else {
+            return String::new();
+        };
+        let (read, answer) = (&turn.read, &turn.answer);
+        let prompt = read.new_tokens.iter().max().copied().unwrap_or(0);
+        let rate = |n: usize, time: Duration| n as f64 / time.as_secs_f64().max(1e-9);
+        let first = turn.first_byte.map_or_else(String::new, |t| {
+            format!("first byte {:.1} s · ", t.as_secs_f64())
+        });
+        let (used, of) = self.fullest();
+        format!(
+            "prompt {} {:.0} tok/s · answer {} tok {:.1} tok/s · {first}context {used}/{of} · {}",
+            read.tokens_line(),
+            rate(prompt, read.time),
+            answer.tokens,
+            rate(answer.tokens, answer.time),
+            answer.finish.name(),
+        )
+    }
+
+    /// Tokens in each member's context after the last answer, and how many it holds.
+    pub fn gauges(&self) -> Vec<(usize, usize)> {
+        let engine = &self.session.engine;
+        let said = self.last.as_ref().map(|t| &t.answer.member_tokens);
+        let used = engine.prompt_tokens().iter().enumerate();
+        used.map(|(k, &prompt)| {
+            let said = said.map_or(0, |s| s[k]);
+            (prompt + said, engine.members()[k].limits.context as usize)
+        })
+        .collect()
+    }
+
+    /// The gauge of the member that is closest to its end.
+    fn fullest(&self) -> (usize, usize) {
+        let share = |&(used, of): &(usize, usize)| used as f64 / of.max(1) as f64;
+        let gauges = self.gauges().into_iter();
+        let fullest = gauges.max_by(|a, b| share(a).total_cmp(&share(b)));
+        fullest.unwrap_or_default()
+    }
+}
