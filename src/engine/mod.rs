@@ -14,6 +14,7 @@ mod chain;
 mod draft;
 mod error;
 mod evidence;
+mod exchange;
 mod foresight;
 mod fusion;
 pub mod kept;
@@ -21,6 +22,7 @@ mod load;
 mod meter;
 mod mined;
 mod prompt;
+mod reading;
 mod replay;
 mod seat;
 mod silence;
@@ -36,6 +38,7 @@ pub use load::{MemberInfo, MemberSpec};
 pub use meter::{Operation, Spent};
 pub use mined::{Maps, lowest};
 pub use prompt::{Ending, Place, Prompt, Segment, Start};
+pub use reading::Prepared;
 pub use replay::Recording;
 pub use seat::{Standing, Wish};
 pub use worker::Loader;
@@ -48,7 +51,7 @@ use chain::Scores;
 use mined::Reference;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use worker::{Command, Gone, Reply, Worker};
+use worker::{Command, Reply, Worker};
 
 /// A pack at work.
 pub struct Engine {
@@ -74,17 +77,6 @@ pub struct Engine {
     drafter: Option<Box<dyn Drafter>>,
     read_ahead: bool,
     cancel: Arc<AtomicBool>,
-}
-
-/// What [`Engine::prepare`] found.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Prepared {
-    /// Tokens of the whole prompt, member by member.
-    pub tokens: Vec<usize>,
-    /// Tokens that have to be evaluated, member by member.
-    pub new_tokens: Vec<usize>,
-    /// Bytes that a member has no token for and will not see, member by member.
-    pub lost: Vec<Vec<u8>>,
 }
 
 impl Engine {
@@ -198,121 +190,6 @@ impl Engine {
         Ok(())
     }
 
-    /// Tokenises one prompt a member and checks that each fits its member's context. Nothing is
-    /// evaluated.
-    ///
-    /// # Errors
-    /// [`EngineError::TooLong`], which says by how much; [`EngineError::Empty`].
-    pub fn prepare(&mut self, prompts: Vec<Prompt>) -> Result<Prepared, EngineError> {
-        let closed = prompts.iter().all(|p| p.ending == Ending::Closed);
-        self.prompt_text.clear();
-        let said = prompts.first().into_iter().flat_map(|p| &p.segments);
-        said.for_each(|s| self.prompt_text.extend_from_slice(s.text.as_bytes()));
-        let replies = match self.alphabet {
-            Alphabet::Mined => self.prepare_mined(prompts)?,
-            Alphabet::Tokens | Alphabet::Bytes => self.prepare_each(prompts)?,
-        };
-        let prepared = self.take_prepared(replies, closed)?;
-        self.prompt_tokens.clone_from(&prepared.tokens);
-        Ok(prepared)
-    }
-
-    /// What the members say of their prompts, if all fit. A `closed` prompt may fill the context.
-    fn take_prepared(&self, replies: Vec<Reply>, closed: bool) -> Result<Prepared, EngineError> {
-        let mut prepared = Prepared::default();
-        for (k, reply) in replies.into_iter().enumerate() {
-            let Reply::Prepared {
-                tokens,
-                new_tokens,
-                lost,
-            } = reply
-            else {
-                continue;
-            };
-            let info = &self.members[k];
-            if tokens == 0 {
-                return Err(EngineError::Empty {
-                    member: info.name.clone(),
-                });
-            }
-            let reserve = if closed {
-                0
-            } else {
-                reserve(info.limits.context)
-            };
-            check_room(info, tokens, reserve)?;
-            prepared.tokens.push(tokens);
-            prepared.new_tokens.push(new_tokens);
-            prepared.lost.push(lost);
-        }
-        Ok(prepared)
-    }
-
-    /// Every member tokenises a prompt of its own.
-    fn prepare_each(&self, prompts: Vec<Prompt>) -> Result<Vec<Reply>, EngineError> {
-        let mut prompts: Vec<Option<Prompt>> = prompts.into_iter().map(Some).collect();
-        self.all(|k| Command::Prepare(prompts[k].take().unwrap_or_default()))
-    }
-
-    /// Evaluates the prepared prompts, all members at the same time, and adds what they predicted for
-    /// the scored bytes to the evidence.
-    ///
-    /// # Errors
-    /// From a member; [`EngineError::Cancelled`].
-    pub fn read(&mut self, wish: Wish) -> Result<(), EngineError> {
-        self.read_watched(wish, &mut |_| {})
-    }
-
-    /// As [`Engine::read`]. While members evaluate, `progress` is told now and then how many of the
-    /// [new tokens](Prepared::new_tokens) each has read. If it is cancelled, members may be at work for a moment
-    /// longer, see [`Engine::settle`]: nothing is thrown away within a large matrix product.
-    ///
-    /// # Errors
-    /// As [`Engine::read`].
-    pub fn read_watched(
-        &mut self,
-        wish: Wish,
-        progress: &mut dyn FnMut(&[usize]),
-    ) -> Result<(), EngineError> {
-        let replies = self.all_watched(|_| Command::Evaluate(wish), progress)?;
-        let foreseen = |reply: &Reply| matches!(reply, Reply::Foreseen(_));
-        self.read_ahead = replies.iter().all(foreseen);
-        for (scores, reply) in self.scores.iter_mut().zip(replies) {
-            if let Reply::Scored(new) | Reply::Foreseen(new) = reply {
-                scores.extend(new);
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether all members had read the last prompt when it was asked for, see [`MemberSpec::foresight`].
-    #[must_use]
-    pub fn read_ahead(&self) -> bool {
-        self.read_ahead
-    }
-
-    /// Scores one member on a prompt of its own, which leaves its cache empty.
-    ///
-    /// # Errors
-    /// As [`Engine::prepare`] and [`Engine::read`].
-    pub fn read_apart(&mut self, k: usize, prompt: Prompt, wish: Wish) -> Result<(), EngineError> {
-        let mut prompt = Some(prompt);
-        let info = &self.members[k];
-        let prepared = self.some(&[k], |_| {
-            Command::Prepare(prompt.take().unwrap_or_default())
-        })?;
-        if let Some(Reply::Prepared { tokens, .. }) = prepared.first() {
-            check_room(info, *tokens, 0)?;
-        }
-        for reply in self.some(&[k], |_| Command::Evaluate(wish))? {
-            if let Reply::Scored(new) = reply {
-                self.scores[k].extend(new);
-            }
-        }
-        self.some(&[k], |_| Command::Clear)?;
-        Ok(())
-    }
-
     /// The wish that a weighting method needs.
     #[must_use]
     pub fn wish_for(&self, method: &Method) -> Wish {
@@ -369,72 +246,6 @@ impl Engine {
         self.lambda[k] > 0.0 || ender_of_last_resort
     }
 
-    /// Sends a command to every member, then takes every answer in order.
-    fn all(&self, command: impl FnMut(usize) -> Command) -> Result<Vec<Reply>, EngineError> {
-        let everyone: Vec<usize> = (0..self.workers.len()).collect();
-        self.some(&everyone, command)
-    }
-
-    /// As [`Engine::all`], until it is cancelled; `progress` is told now and then how many tokens each has read.
-    fn all_watched(
-        &self,
-        command: impl FnMut(usize) -> Command,
-        progress: &mut dyn FnMut(&[usize]),
-    ) -> Result<Vec<Reply>, EngineError> {
-        let everyone: Vec<usize> = (0..self.workers.len()).collect();
-        let mut report = || {
-            let read: Vec<usize> = self.workers.iter().map(Worker::tokens_read).collect();
-            progress(&read);
-            !self.cancelled()
-        };
-        self.some_while(&everyone, command, &mut report)
-    }
-
-    /// Sends a command to some members, then takes all their answers in order, also after a failure:
-    /// an answer left behind would be taken for the next one.
-    fn some(
-        &self,
-        which: &[usize],
-        command: impl FnMut(usize) -> Command,
-    ) -> Result<Vec<Reply>, EngineError> {
-        self.some_while(which, command, &mut || true)
-    }
-
-    /// As [`Engine::some`], as long as the answers are `wanted`, which is asked now and then.
-    fn some_while(
-        &self,
-        which: &[usize],
-        mut command: impl FnMut(usize) -> Command,
-        wanted: &mut dyn FnMut() -> bool,
-    ) -> Result<Vec<Reply>, EngineError> {
-        let mut failure = None;
-        let mut sent = Vec::with_capacity(which.len());
-        for &k in which {
-            match self.workers[k].send(command(k)) {
-                Ok(()) => sent.push(k),
-                Err(gone) => failure = failure.or(Some(self.name_failure(k, gone))),
-            }
-        }
-        let mut replies = Vec::with_capacity(sent.len());
-        for k in sent {
-            match self.workers[k].receive_while(wanted) {
-                Ok(reply) => replies.push(reply),
-                Err(gone) => failure = failure.or(Some(self.name_failure(k, gone))),
-            }
-        }
-        failure.map_or(Ok(replies), Err)
-    }
-
-    /// Waits for members that still evaluate what was cancelled. Until then the flag has to stay raised, or they go
-    /// on to the end; whatever else they are told waits as well.
-    pub fn settle(&self) {
-        self.workers.iter().for_each(Worker::settle);
-    }
-
-    fn name_failure(&self, k: usize, gone: Gone) -> EngineError {
-        EngineError::of(&self.members[k].name, gone)
-    }
-
     /// The flag that stops loads and evaluations when raised.
     #[must_use]
     pub fn cancel_flag(&self) -> &Arc<AtomicBool> {
@@ -460,24 +271,4 @@ impl Engine {
         };
         Ok(replies.into_iter().map(spent).collect())
     }
-}
-
-/// Whether a prompt fits a member whose context keeps `reserve` tokens free.
-fn check_room(info: &MemberInfo, tokens: usize, reserve: u32) -> Result<(), EngineError> {
-    let context = info.limits.context;
-    let room = (context - reserve) as usize;
-    if tokens <= room {
-        return Ok(());
-    }
-    Err(EngineError::TooLong {
-        member: info.name.clone(),
-        tokens,
-        room,
-        context,
-    })
-}
-
-/// Tokens of context that a prompt leaves free: room for an answer to begin and for forks.
-fn reserve(context: u32) -> u32 {
-    (context / 8).min(64)
 }
