@@ -55,11 +55,11 @@ impl App {
                 leave(INTERRUPTED);
             }
             if no_loss.load(Ordering::Relaxed) {
-                eprintln!("\ninterrupted");
+                tell!("\ninterrupted");
                 leave(INTERRUPTED);
             }
             if waiting.load(Ordering::Relaxed) {
-                eprint!("\n(once more, or Ctrl-D, to leave)\n>>> ");
+                crate::say::aside(format_args!("\n(once more, or Ctrl-D, to leave)\n>>> "));
             }
         })
         .context("Ctrl-C cannot be caught")?;
@@ -96,9 +96,9 @@ impl App {
     /// A line on stderr, dimmed on a terminal.
     pub fn dim(&self, line: &str) {
         if self.colour {
-            eprintln!("\x1b[2m{line}\x1b[0m");
+            tell!("\x1b[2m{line}\x1b[0m");
         } else {
-            eprintln!("{line}");
+            tell!("{line}");
         }
     }
 

@@ -1,5 +1,8 @@
 //! The program: parse, settle, run, map to an exit code.
-#![deny(unsafe_code)]
+#![deny(unsafe_code, clippy::print_stdout, clippy::print_stderr)]
+
+#[macro_use]
+mod say;
 
 mod app;
 mod cli;
@@ -15,7 +18,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     if let Err(missing) = cpu::check() {
-        eprintln!("error: {missing}");
+        tell!("error: {missing}");
         return ExitCode::from(1);
     }
     run().unwrap_or_else(|error| report::failure(&error))

@@ -25,7 +25,7 @@ pub fn failure(error: &anyhow::Error) -> ExitCode {
         return ExitCode::from(1);
     }
     if is_cancelled(error) {
-        eprintln!("interrupted");
+        tell!("interrupted");
         return ExitCode::from(INTERRUPTED);
     }
     tell(error);
@@ -34,9 +34,9 @@ pub fn failure(error: &anyhow::Error) -> ExitCode {
 
 /// Prints the error, and what can be done about it.
 pub fn tell(error: &anyhow::Error) {
-    eprintln!("error: {}", message(error));
+    tell!("error: {}", message(error));
     if let Some(hint) = hint(error) {
-        eprintln!("hint: {hint}");
+        tell!("hint: {hint}");
     }
 }
 

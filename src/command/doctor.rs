@@ -75,7 +75,7 @@ fn conclude(fit: &Fit) -> Result<ExitCode> {
     let short = fit.memories.iter().filter(|one| one.fits() == Some(false));
     for one in short {
         let has = one.free.or(one.total).unwrap_or(0);
-        eprintln!(
+        tell!(
             "warning: {} is too small by {}: use a smaller -c, fewer members or smaller quantisations",
             one.name,
             memory(one.needed.saturating_sub(has))

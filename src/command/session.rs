@@ -17,6 +17,7 @@ mod reference;
 mod stream;
 
 pub use reference::{maps_to, refer_to};
+pub use stream::Streamed;
 
 /// Evaluates what was prepared, under a bar that names it.
 pub fn read_showing(

@@ -14,9 +14,10 @@ pub fn run(app: &App) -> Result<ExitCode> {
     }
     let listed = app.store.list()?.into_iter().filter(|one| one.present);
     let models: Vec<String> = listed.map(|one| one.model.file).collect();
-    eprintln!("packllm runs several small language models as one.\n");
-    eprint!("{}", next(&ready, &models, app.default_pack.as_deref()));
-    eprintln!("\nAll commands: packllm --help");
+    tell!("packllm runs several small language models as one.\n");
+    let text = next(&ready, &models, app.default_pack.as_deref());
+    tell!("{}", text.trim_end());
+    tell!("\nAll commands: packllm --help");
     Ok(ExitCode::from(2))
 }
 

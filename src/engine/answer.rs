@@ -85,6 +85,34 @@ pub struct Answer {
     pub drafted: Drafted,
 }
 
+impl Answer {
+    /// Takes what was said after it, by the same members, for a part of it.
+    pub fn append(&mut self, more: Answer) {
+        let mean = |a: f64, n: usize, b: f64, m: usize| {
+            (a * n as f64 + b * m as f64) / (n + m).max(1) as f64
+        };
+        let (bytes, steps) = (self.text.len(), self.steps);
+        self.skipped_mass = mean(self.skipped_mass, bytes, more.skipped_mass, more.text.len());
+        for (weight, later) in self.mean_weights.iter_mut().zip(more.mean_weights) {
+            *weight = mean(*weight, steps, later, more.steps);
+        }
+        for (tokens, later) in self.member_tokens.iter_mut().zip(more.member_tokens) {
+            *tokens += later;
+        }
+        for (spent, later) in self.spent.iter_mut().zip(more.spent) {
+            *spent = *spent + later;
+        }
+        self.text.push_str(&more.text);
+        self.finish = more.finish;
+        self.tokens += more.tokens;
+        self.time += more.time;
+        self.mix_time += more.mix_time;
+        self.steps += more.steps;
+        self.drafted.proposed += more.drafted.proposed;
+        self.drafted.accepted += more.drafted.accepted;
+    }
+}
+
 impl Engine {
     /// Generates after the prompts that were [read](Engine::read), with the weights of
     /// [`Engine::weigh`]. `sink` is given the text as it is made. What was said stays in the members'

@@ -35,6 +35,14 @@ impl Engine {
             .for_each(|scores| scores.forget_messages(&gone));
     }
 
+    /// As [`Engine::forget_messages`], for the message numbered `first` and all after it.
+    pub fn forget_messages_from(&mut self, first: usize) {
+        let gone = first as u32..u32::MAX;
+        self.scores
+            .iter_mut()
+            .for_each(|scores| scores.forget_messages(&gone));
+    }
+
     /// What each member lost on one message, in bits per byte of what all of them saw; None if nothing of it
     /// was scored.
     #[must_use]

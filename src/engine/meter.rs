@@ -15,6 +15,18 @@ pub struct Spent {
     pub time: Duration,
 }
 
+impl std::ops::Add for Spent {
+    type Output = Spent;
+
+    fn add(self, later: Spent) -> Spent {
+        Spent {
+            tokens: self.tokens + later.tokens,
+            decodes: self.decodes + later.decodes,
+            time: self.time + later.time,
+        }
+    }
+}
+
 impl std::ops::Sub for Spent {
     type Output = Spent;
 

@@ -12,18 +12,18 @@ impl Talk<'_> {
         let mut asked = self.conversation.clone();
         let fused = asked.open_answer().map(|(text, _)| text);
         if !asked.waits() {
-            eprintln!("error: there is nothing to answer yet");
+            tell!("error: there is nothing to answer yet");
             return Ok(());
         }
         if let Some(fused) = fused {
             let shown = self.shown(&fused);
-            println!("── fused: {}\n{shown}", self.session.weights_line());
+            say!("── fused: {}\n{shown}", self.session.weights_line())?;
         }
         let silent = self.session.engine.silent().to_vec();
         let names = self.session.engine.names();
         let mut result = Ok(());
         for (k, name) in names.iter().enumerate() {
-            println!("── {name} alone");
+            say!("── {name} alone")?;
             let alone = (0..names.len()).map(|j| j != k).collect();
             let answered = self.answer_alone(alone, &asked.context());
             match answered {
@@ -61,7 +61,7 @@ impl Talk<'_> {
             "",
             &read.opening,
         )?;
-        println!();
+        say!("")?;
         Ok(streamed.answer.finish)
     }
 
@@ -81,27 +81,26 @@ impl Talk<'_> {
             ("on" | "off" | "only", None) => {
                 let nearest = packllm::pack::nearest(name, &names);
                 let hint = nearest.map_or_else(String::new, |n| format!(", did you mean {n}?"));
-                eprintln!("error: /members {verb}: no member is named `{name}`{hint}");
+                tell!("error: /members {verb}: no member is named `{name}`{hint}");
                 return Ok(());
             }
             _ => {
-                eprintln!("error: /members {verb}: it is on, off or only, and a member's name");
+                tell!("error: /members {verb}: it is on, off or only, and a member's name");
                 return Ok(());
             }
         }
         match self.session.engine.silence(silent) {
             Err(error @ EngineError::AllSilent) => {
-                eprintln!("error: /members: {error}");
+                tell!("error: /members: {error}");
                 return Ok(());
             }
             done => done?,
         }
         self.session.engine.weigh()?;
-        self.show_members();
-        Ok(())
+        self.show_members()
     }
 
-    fn show_members(&self) {
+    fn show_members(&self) -> Result<()> {
         let engine = &self.session.engine;
         for (k, member) in engine.members().iter().enumerate() {
             let state = match (engine.silent()[k], engine.lambda()[k]) {
@@ -110,8 +109,9 @@ impl Talk<'_> {
                 (false, weight) => format!("weight {weight:.3}"),
             };
             let facts = &member.description;
-            println!("  {:30} {state:28} {}", member.name, facts.architecture);
+            say!("  {:30} {state:28} {}", member.name, facts.architecture)?;
         }
+        Ok(())
     }
 
     /// `/weights METHOD`: derives them in another way from now on.
@@ -120,7 +120,7 @@ impl Talk<'_> {
         let method = match Method::parse(typed, &names) {
             Ok(method) => method,
             Err(error) => {
-                eprintln!(
+                tell!(
                     "error: /weights: {}",
                     error.to_string().replace("--weights: ", "")
                 );
@@ -160,37 +160,38 @@ impl Talk<'_> {
     pub fn show_weights(&self) -> Result<()> {
         let engine = &self.session.engine;
         let evidence = engine.evidence()?;
-        println!(
+        say!(
             "weights by {} on {} bytes of what you wrote:",
-            self.fusion.method, evidence.bytes
-        );
+            self.fusion.method,
+            evidence.bytes
+        )?;
         for (k, member) in engine.members().iter().enumerate() {
             let weight = engine.lambda()[k];
             if evidence.is_empty() || evidence.members[k].nats.is_empty() {
-                println!("  {:30} {weight:.3}", member.name);
+                say!("  {:30} {weight:.3}", member.name)?;
             } else {
                 let bits = evidence.bits_per_byte(k);
-                println!("  {:30} {weight:.3}   {bits:.3} bits per byte", member.name);
+                say!("  {:30} {weight:.3}   {bits:.3} bits per byte", member.name)?;
             }
         }
-        self.show_course();
-        Ok(())
+        self.show_course()
     }
 
     /// The weights turn by turn, if there was more than one.
-    fn show_course(&self) {
+    fn show_course(&self) -> Result<()> {
         let turns = self.turns();
         let course = self.course.iter().filter(|(turn, _)| *turn <= turns);
         let course: Vec<&(usize, Vec<f64>)> = course.collect();
         if course.len() < 2 {
-            return;
+            return Ok(());
         }
-        println!("their course, turn by turn:");
+        say!("their course, turn by turn:")?;
         for (turn, lambda) in course {
             let names = self.session.engine.names();
             let weights = names.iter().zip(lambda);
             let weights: Vec<String> = weights.map(|(n, w)| format!("{n} {w:.3}")).collect();
-            println!("  {turn:4}  {}", weights.join("  "));
+            say!("  {turn:4}  {}", weights.join("  "))?;
         }
+        Ok(())
     }
 }

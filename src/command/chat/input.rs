@@ -96,7 +96,10 @@ fn plain(app: &App, prompt: bool) -> Result<Entered> {
     let mut bytes = Vec::new();
     loop {
         if prompt {
-            eprint!("{}", if bytes.is_empty() { ">>> " } else { "... " });
+            crate::say::aside(format_args!(
+                "{}",
+                if bytes.is_empty() { ">>> " } else { "... " }
+            ));
             std::io::stderr().flush()?;
         }
         let before = bytes.len();
@@ -106,7 +109,7 @@ fn plain(app: &App, prompt: bool) -> Result<Entered> {
         let ended = read.context("stdin")? == 0;
         if ended && before == 0 {
             if prompt {
-                eprintln!();
+                tell!("");
             }
             return Ok(Entered::End);
         }
@@ -114,7 +117,7 @@ fn plain(app: &App, prompt: bool) -> Result<Entered> {
             let at = String::from_utf8_lossy(&bytes)
                 .find('\u{fffd}')
                 .unwrap_or(0);
-            eprintln!("error: the line is not valid UTF-8 at byte {at}: it was not sent");
+            tell!("error: the line is not valid UTF-8 at byte {at}: it was not sent");
             return Ok(Entered::Text(String::new()));
         };
         let line = text.trim_end_matches(['\r', '\n']);

@@ -80,7 +80,7 @@ fn converse(app: &App, talk: &mut Talk<'_>, input: &mut Input) -> Result<ExitCod
             Ok(Line::Say(text)) => talk.say(text)?,
             Ok(Line::Do(table::Deed::Exit, _)) => return Ok(ExitCode::SUCCESS),
             Ok(Line::Do(deed, rest)) => talk.obey(deed, &rest, input)?,
-            Err(error) => eprintln!("error: {error}"),
+            Err(error) => tell!("error: {error}"),
         }
     }
 }

@@ -19,7 +19,7 @@ impl Talk<'_> {
     /// Does what a command asks for. What a user got wrong is told, and the conversation goes on.
     pub fn obey(&mut self, deed: Deed, rest: &str, input: &Input) -> Result<()> {
         match deed {
-            Deed::Help => help(rest),
+            Deed::Help => help(rest)?,
             Deed::Exit => {}
             Deed::Clear => self.clear()?,
             Deed::System => self.system(rest)?,
@@ -39,10 +39,10 @@ impl Talk<'_> {
             Deed::Read => self.read_files(rest)?,
             Deed::Save => self.save(rest),
             Deed::Load => self.load_named(rest)?,
-            Deed::Sessions => print!("{}", sessions::list(self.keeper.folder())),
+            Deed::Sessions => say!("{}", sessions::list(self.keeper.folder()).trim_end())?,
             Deed::Export => self.export(rest),
-            Deed::Stats => self.stats(),
-            Deed::Context => self.show_context(),
+            Deed::Stats => self.stats()?,
+            Deed::Context => self.show_context()?,
             Deed::Verbose => self.set_verbose(rest),
             Deed::Attribution => self.attribute(rest),
         }
@@ -73,7 +73,7 @@ impl Talk<'_> {
         // As in Ollama.
         let typed = typed.strip_prefix("parameter ").unwrap_or(typed).trim();
         match typed.split_once(char::is_whitespace).unwrap_or((typed, "")) {
-            ("", _) => print!("{}", parameters::show(&self.dials)),
+            ("", _) => say!("{}", parameters::show(&self.dials).trim_end())?,
             ("system", text) => self.system(text.trim())?,
             ("verbose", state) => self.set_verbose(if state.is_empty() { "on" } else { state }),
             ("quiet", "") => self.set_verbose("off"),
@@ -89,59 +89,59 @@ impl Talk<'_> {
                 self.session.ask_to_think(self.dials.look.lets_think());
                 self.app.dim(&said);
             }
-            Err(error) => eprintln!("error: {error}"),
+            Err(error) => tell!("error: {error}"),
         }
     }
 
     fn show(&mut self, typed: &str) -> Result<()> {
         if let Some(member) = typed.strip_prefix("prompt ") {
-            self.show_prompt(Some(member.trim()));
-            return Ok(());
+            return self.show_prompt(Some(member.trim()));
         }
         match typed {
             "weights" => self.show_weights()?,
             "system" => {
                 let system = self.conversation.system().unwrap_or("(none)");
-                println!("{}", screen::harmless(self.app, system));
+                say!("{}", screen::harmless(self.app, system))?;
             }
-            "parameters" => print!("{}", parameters::show(&self.dials)),
-            "prompt" | "template" => self.show_prompt(None),
-            "pack" | "info" | "" => self.show_pack(),
-            other => eprintln!("error: /show {other}: it shows {}", SUBJECTS.join(", ")),
+            "parameters" => say!("{}", parameters::show(&self.dials).trim_end())?,
+            "prompt" | "template" => self.show_prompt(None)?,
+            "pack" | "info" | "" => self.show_pack()?,
+            other => tell!("error: /show {other}: it shows {}", SUBJECTS.join(", ")),
         }
         Ok(())
     }
 
-    fn show_pack(&self) {
+    fn show_pack(&self) -> Result<()> {
         let engine = &self.session.engine;
         let fusion = engine.fusion();
-        println!(
+        say!(
             "pack {} · vocab {} · mix {} · weights {}",
             self.plan.manifest.name,
             engine.alphabet().name(),
             fusion.mix,
             fusion.method
-        );
+        )?;
         for (member, plan) in engine.members().iter().zip(&self.plan.members) {
             let context = member.limits.context;
-            println!(
+            say!(
                 "  {:30} {:10} context {context:6} {}",
                 member.name,
                 member.description.architecture,
                 plan.path.display()
-            );
+            )?;
         }
+        Ok(())
     }
 
     /// The conversation as every member reads it, or just as the one named does.
-    fn show_prompt(&self, only: Option<&str>) {
+    fn show_prompt(&self, only: Option<&str>) -> Result<()> {
         let names = self.session.engine.names();
         if let Some(name) = only.filter(|name| !names.iter().any(|n| n == name)) {
             let nearest = packllm::pack::nearest(name, &names);
             let hint = nearest.map_or_else(String::new, |n| format!(", did you mean {n}?"));
             let names = names.join(", ");
-            eprintln!("error: /show prompt: there is no member {name}{hint} (there are {names})");
-            return;
+            tell!("error: /show prompt: there is no member {name}{hint} (there are {names})");
+            return Ok(());
         }
         let context = self.conversation.context();
         for (k, name) in names.iter().enumerate() {
@@ -149,17 +149,18 @@ impl Talk<'_> {
                 continue;
             }
             match self.session.rendered(k, &context) {
-                Ok(text) if only.is_some() => println!("{}", screen::harmless(self.app, &text)),
-                Ok(text) => println!("── {name}\n{}", screen::harmless(self.app, &text)),
+                Ok(text) if only.is_some() => say!("{}", screen::harmless(self.app, &text))?,
+                Ok(text) => say!("── {name}\n{}", screen::harmless(self.app, &text))?,
                 Err(error) => crate::report::tell(&error),
             }
         }
+        Ok(())
     }
 
     fn vocab(&mut self, name: &str) -> Result<()> {
         let alphabet = match name {
             "" => {
-                println!("{}", self.session.engine.alphabet().name());
+                say!("{}", self.session.engine.alphabet().name())?;
                 return Ok(());
             }
             "auto" => None,
@@ -167,14 +168,14 @@ impl Talk<'_> {
             "bytes" => Some(Alphabet::Bytes),
             "mined" => Some(Alphabet::Mined),
             other => {
-                eprintln!("error: /vocab {other}: it is auto, tokens, bytes or mined");
+                tell!("error: /vocab {other}: it is auto, tokens, bytes or mined");
                 return Ok(());
             }
         };
         let tokens_alone = Some(Alphabet::Tokens) == self.plan.fusion.alphabet
             || Some(Alphabet::Mined) == self.plan.fusion.alphabet;
         if tokens_alone && alphabet != self.plan.fusion.alphabet {
-            eprintln!(
+            tell!(
                 "error: /vocab {name}: the pack was loaded for tokens; start with --vocab {name}"
             );
             return Ok(());
@@ -184,7 +185,7 @@ impl Talk<'_> {
             ..self.fusion.clone()
         };
         if let Err(error) = self.session.fuse_by(wanted.clone()) {
-            eprintln!("error: /vocab {name}: {error:#}");
+            tell!("error: /vocab {name}: {error:#}");
             return Ok(());
         }
         self.fusion = wanted;
@@ -194,13 +195,13 @@ impl Talk<'_> {
 
     fn mix(&mut self, name: &str) -> Result<()> {
         if name.is_empty() {
-            println!("{}", self.fusion.mix);
+            say!("{}", self.fusion.mix)?;
             return Ok(());
         }
         match name.parse() {
             Ok(mix) => self.fusion.mix = mix,
             Err(error) => {
-                eprintln!("error: /mix {name}: {error}");
+                tell!("error: /mix {name}: {error}");
                 return Ok(());
             }
         }
@@ -213,7 +214,7 @@ impl Talk<'_> {
             let n = self.conversation.messages().len();
             self.app.dim(&format!("taken back; {n} messages stand"));
         } else {
-            eprintln!("error: there is nothing to take back");
+            tell!("error: there is nothing to take back");
         }
         Ok(())
     }
@@ -225,11 +226,11 @@ impl Talk<'_> {
         match composed {
             Ok(Some(text)) if text.trim().is_empty() => self.app.dim("nothing was written"),
             Ok(Some(text)) => {
-                println!("{}", screen::harmless(self.app, text.trim_end()));
+                say!("{}", screen::harmless(self.app, text.trim_end()))?;
                 self.say(text.trim_end().to_owned())?;
             }
-            Ok(None) => eprintln!("error: /edit needs a terminal"),
-            Err(error) => eprintln!("error: /edit: {error:#}"),
+            Ok(None) => tell!("error: /edit needs a terminal"),
+            Err(error) => tell!("error: /edit: {error:#}"),
         }
         Ok(())
     }
@@ -238,15 +239,15 @@ impl Talk<'_> {
     fn copy(&mut self) -> Result<()> {
         let text = self.conversation.last_answer().map(thought::answer);
         let Some(text) = text.filter(|t| !t.is_empty()) else {
-            eprintln!("error: there is no answer to copy");
+            tell!("error: there is no answer to copy");
             return Ok(());
         };
         let mut out = std::io::stdout();
         if !out.is_terminal() {
-            eprintln!("error: /copy needs a terminal");
+            tell!("error: /copy needs a terminal");
         } else if text.len() > CLIPBOARD {
             let n = text.len();
-            eprintln!("error: {n} bytes are more than terminals take ({CLIPBOARD}): /export FILE");
+            tell!("error: {n} bytes are more than terminals take ({CLIPBOARD}): /export FILE");
         } else {
             write!(out, "\x1b]52;c;{}\x07", base64(text.as_bytes()))?;
             out.flush()?;
@@ -260,7 +261,7 @@ impl Talk<'_> {
         match files::message(typed) {
             Ok(text) => self.say(text),
             Err(error) => {
-                eprintln!("error: /read: {error:#}");
+                tell!("error: /read: {error:#}");
                 Ok(())
             }
         }
@@ -268,7 +269,7 @@ impl Talk<'_> {
 
     fn save(&mut self, name: &str) {
         if self.keeper.name().is_none() {
-            eprintln!(
+            tell!(
                 "error: /save: nothing is kept, for --no-history was given; /export FILE writes it"
             );
             return;
@@ -277,7 +278,7 @@ impl Talk<'_> {
             Ok(()) => self.app.dim(&format!(
                 "saved as {name}, also from now on: `packllm chat --session {name}` goes on with it"
             )),
-            Err(error) => eprintln!("error: /save: {error:#}"),
+            Err(error) => tell!("error: /save: {error:#}"),
         }
     }
 
@@ -286,7 +287,7 @@ impl Talk<'_> {
             let names = sessions::names(self.keeper.folder());
             let nearest = packllm::pack::nearest(name, &names);
             let hint = nearest.map_or_else(String::new, |n| format!(", did you mean {n}?"));
-            eprintln!("error: /load: there is no session {name}{hint} (/sessions lists them)");
+            tell!("error: /load: there is no session {name}{hint} (/sessions lists them)");
             return Ok(());
         }
         if self.keeper.name() == Some(name) {
@@ -295,7 +296,7 @@ impl Talk<'_> {
         }
         match self.load(name, None) {
             Err(error) if error.is::<packllm::chat::log::LogError>() => {
-                eprintln!("error: /load: {error:#}");
+                tell!("error: /load: {error:#}");
                 Ok(())
             }
             other => other,
@@ -306,48 +307,50 @@ impl Talk<'_> {
         let talk = &self.conversation;
         match sessions::export(Path::new(path), talk.system(), talk.messages()) {
             Ok(()) => self.app.dim(&format!("written to {path}")),
-            Err(error) => eprintln!("error: /export: {error:#}"),
+            Err(error) => tell!("error: /export: {error:#}"),
         }
     }
 
-    fn stats(&self) {
+    fn stats(&self) -> Result<()> {
         let Some(turn) = &self.last else {
-            eprintln!("error: /stats: there is no answer yet");
-            return;
+            tell!("error: /stats: there is no answer yet");
+            return Ok(());
         };
         let members = self.session.engine.members().iter();
         for (k, member) in members.enumerate() {
-            let spent = &turn.answer.spent[k];
-            println!(
+            let spent = &turn.said.answer.spent[k];
+            say!(
                 "  {:30} read {} tok · answer {} tok · {} evaluations · {:.0} ms",
                 member.name,
                 turn.read.new_tokens[k],
-                turn.answer.member_tokens[k],
+                turn.said.answer.member_tokens[k],
                 spent.tokens,
                 spent.time.as_secs_f64() * 1e3
-            );
+            )?;
         }
-        println!(
+        say!(
             "  mixing {:.1} ms · {} steps · skipped mass {:.4} · seed {}",
-            turn.answer.mix_time.as_secs_f64() * 1e3,
-            turn.answer.steps,
-            turn.answer.skipped_mass,
+            turn.said.answer.mix_time.as_secs_f64() * 1e3,
+            turn.said.answer.steps,
+            turn.said.answer.skipped_mass,
             self.dials.generation.sampling.seed
-        );
+        )?;
+        Ok(())
     }
 
-    fn show_context(&self) {
+    fn show_context(&self) -> Result<()> {
         const WIDTH: usize = 30;
         let gauges = self.gauges();
         for (member, (used, of)) in self.session.engine.members().iter().zip(gauges) {
             let filled = (used * WIDTH / of.max(1)).min(WIDTH);
             let bar = format!("{}{}", "#".repeat(filled), "-".repeat(WIDTH - filled));
-            println!("  {:30} [{bar}] {used}/{of}", member.name);
+            say!("  {:30} [{bar}] {used}/{of}", member.name)?;
         }
         let left = self.conversation.left();
         let users = self.conversation.messages().iter();
         let turns = users.filter(|m| m.role == Role::User).count();
-        println!("  {turns} turns, {left} messages out of the context");
+        say!("  {turns} turns, {left} messages out of the context")?;
+        Ok(())
     }
 
     fn set_verbose(&mut self, typed: &str) {
@@ -378,18 +381,19 @@ impl Talk<'_> {
     }
 }
 
-fn help(typed: &str) {
+fn help(typed: &str) -> Result<()> {
     match typed {
         "" => {
             let size = terminal_size::terminal_size_of(std::io::stdout());
             let columns = size.map_or(usize::MAX, |(width, _)| width.0.into());
-            print!("{}", table::help(columns));
+            say!("{}", table::help(columns).trim_end())?;
         }
         word => match table::help_on(word) {
-            Ok(text) => print!("{text}"),
-            Err(error) => eprintln!("error: {error}"),
+            Ok(text) => say!("{}", text.trim_end())?,
+            Err(error) => tell!("error: {error}"),
         },
     }
+    Ok(())
 }
 
 /// What a command that is on or off is now; alone it turns over. None if it is neither, of which is told.
@@ -399,7 +403,7 @@ fn switched(name: &str, typed: &str, now: bool) -> Option<bool> {
     }
     let state = parameters::truth(typed);
     if state.is_none() {
-        eprintln!("error: /{name} {typed}: it is on or off");
+        tell!("error: /{name} {typed}: it is on or off");
     }
     state
 }

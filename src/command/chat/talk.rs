@@ -5,14 +5,13 @@ use super::sessions::Keeper;
 use crate::app::App;
 use crate::cli::{ChatArgs, Overflow};
 use crate::command::screen;
-use crate::command::session::{Read, Session};
+use crate::command::session::{Read, Session, Streamed};
 use crate::settings::PackPlan;
 use anyhow::Result;
 use packllm::chat::log::Entry;
 use packllm::chat::{Conversation, Gone, Role, SpeakerError};
-use packllm::engine::{Answer, EngineError, Fusion};
+use packllm::engine::{EngineError, Fusion};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 mod figures;
 mod turn;
@@ -38,8 +37,7 @@ pub struct Talk<'a> {
 /// What an answer took.
 pub struct Turn {
     pub read: Read,
-    pub answer: Answer,
-    pub first_byte: Option<Duration>,
+    pub said: Streamed,
 }
 
 impl<'a> Talk<'a> {
@@ -94,15 +92,16 @@ impl<'a> Talk<'a> {
         self.conversation = kept.conversation;
         self.session.engine.clear()?;
         self.last = None;
+        self.course.clear();
         notes
             .iter()
             .for_each(|n| self.app.dim(&format!("note: {n}")));
         let messages = self.conversation.messages();
         for message in messages {
             if message.role == Role::User {
-                println!(">>> {}", screen::harmless(self.app, &message.content));
+                say!(">>> {}", screen::harmless(self.app, &message.content))?;
             } else {
-                println!("{}", self.shown(&message.content));
+                say!("{}", self.shown(&message.content))?;
             }
         }
         self.app
@@ -130,7 +129,7 @@ impl<'a> Talk<'a> {
     pub fn note_down(&mut self, entry: &Entry) {
         let system = self.conversation.system().map(str::to_owned);
         if let Err(error) = self.keeper.write(system.as_deref(), entry) {
-            eprintln!("error: the session is not saved: {error:#}");
+            tell!("error: the session is not saved: {error:#}");
         }
     }
 
@@ -177,7 +176,7 @@ impl<'a> Talk<'a> {
     pub fn again(&mut self, go_on: bool) -> Result<()> {
         let opened = self.conversation.open_answer();
         if opened.is_none() && !self.conversation.waits() {
-            eprintln!("error: there is no answer yet");
+            tell!("error: there is no answer yet");
             return Ok(());
         }
         let (old, gone) = opened.unwrap_or_default();
@@ -202,7 +201,7 @@ impl<'a> Talk<'a> {
         match error.downcast_ref::<EngineError>() {
             Some(EngineError::Cancelled) => self.app.dim(interrupted),
             Some(EngineError::TooLong { .. }) => {
-                eprintln!("error: {error:#}: /undo takes the last turn back, /clear starts anew");
+                tell!("error: {error:#}: /undo takes the last turn back, /clear starts anew");
             }
             // A template may refuse one conversation and take the next.
             _ if error.is::<SpeakerError>() => crate::report::tell(&error),

@@ -13,6 +13,20 @@ pub struct Streamed {
     pub first_byte: Option<Duration>,
     /// Where it is asked for.
     pub attribution: Option<Attribution>,
+    /// Tokens by which each member spells what came after the last prompt: the last part of the answer, if it was
+    /// made in several.
+    pub tail: Vec<usize>,
+}
+
+impl Streamed {
+    /// The answer went on after a prompt that ended with what was said of it.
+    pub fn append(&mut self, more: Streamed) {
+        self.answer.append(more.answer);
+        self.tail = more.tail;
+        if let (Some(first), Some(more)) = (&mut self.attribution, more.attribution) {
+            first.append(more);
+        }
+    }
 }
 
 impl Session<'_> {
@@ -36,8 +50,10 @@ impl Session<'_> {
         };
         let answer = self.engine.answer(generation, &mut sink);
         let attribution = writer.finish()?;
+        let answer = answer?;
         Ok(Streamed {
-            answer: answer?,
+            tail: answer.member_tokens.clone(),
+            answer,
             first_byte,
             attribution,
         })
@@ -59,6 +75,7 @@ impl Session<'_> {
             attribution.finish();
         }
         Ok(Streamed {
+            tail: answer.member_tokens.clone(),
             answer,
             first_byte,
             attribution,

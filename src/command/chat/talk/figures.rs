@@ -29,10 +29,10 @@ impl Talk<'_> {
         let Some(turn) = &self.last else {
             return String::new();
         };
-        let (read, answer) = (&turn.read, &turn.answer);
+        let (read, answer) = (&turn.read, &turn.said.answer);
         let prompt = read.new_tokens.iter().max().copied().unwrap_or(0);
         let rate = |n: usize, time: Duration| n as f64 / time.as_secs_f64().max(1e-9);
-        let first = turn.first_byte.map_or_else(String::new, |t| {
+        let first = turn.said.first_byte.map_or_else(String::new, |t| {
             format!("first byte {:.1} s · ", t.as_secs_f64())
         });
         let (used, of) = self.fullest();
@@ -49,7 +49,7 @@ impl Talk<'_> {
     /// Tokens in each member's context after the last answer, and how many it holds.
     pub fn gauges(&self) -> Vec<(usize, usize)> {
         let engine = &self.session.engine;
-        let said = self.last.as_ref().map(|t| &t.answer.member_tokens);
+        let said = self.last.as_ref().map(|t| &t.said.tail);
         let used = engine.prompt_tokens().iter().enumerate();
         used.map(|(k, &prompt)| {
             let said = said.map_or(0, |s| s[k]);

@@ -3,118 +3,129 @@
 use super::{Talk, Turn};
 use crate::cli::Overflow;
 use crate::command::screen::attribution::legend;
+use crate::command::session::{Read, Streamed};
 use anyhow::Result;
 use packllm::chat::Message;
-use packllm::chat::attribution::Attribution;
 use packllm::chat::log::Entry;
-use packllm::engine::{Answer, Finish, Generation};
+use packllm::engine::{Finish, Generation};
 use std::time::Instant;
 
 impl Talk<'_> {
     /// Answers the last message, which is new if it is `fresh`; `begun` is what was said of the answer already.
-    /// A failure or an interrupted prompt takes a new message back, and the conversation goes on.
+    /// Where a new message cannot be read it is taken back, and the conversation goes on. What was said is kept,
+    /// whatever comes after it; if an answer ends the program, the session keeps the message.
     pub(super) fn respond(&mut self, begun: &str, fresh: bool) -> Result<()> {
-        match self.turn(begun, fresh) {
-            Ok(text) => self.take_answer(text, begun, fresh),
-            Err(error) => {
-                let read = self.conversation.read();
-                self.session
-                    .engine
-                    .forget_messages(&(read..usize::MAX >> 33));
-                if !begun.is_empty() {
-                    self.conversation.answer(begun);
-                    self.conversation.mark_read();
-                } else if fresh {
-                    // It was not written down yet, or is to be forgotten there as well.
-                    if let Some((_, gone)) = self.conversation.undo() {
-                        self.forget(&gone);
-                        self.keep_standing();
-                    }
-                }
-                self.tell(error, "interrupted while reading: the message was not sent")
-            }
+        let start = Instant::now();
+        let read = match self.read(begun) {
+            Ok(read) => read,
+            Err(error) => return self.not_read(error, begun, fresh),
+        };
+        if fresh {
+            self.note_message_down();
+        }
+        self.show_weights_before();
+        let generation = self.generation();
+        let look = self.dials.look;
+        let mut said = self
+            .session
+            .stream(&generation, look, start, begun, &read.opening)?;
+        if !said.answer.text.is_empty() {
+            said.answer.text.insert_str(0, &read.opening);
+        }
+        let gone_on = self.go_on(generation.clone(), start, begun, &mut said);
+        let text = format!("{begun}{}", said.answer.text);
+        let nothing = text.is_empty() && said.answer.finish == Finish::Cancelled;
+        let shown = self.end_turn(read, said, generation.limit);
+        if nothing {
+            self.app
+                .dim("nothing was said yet: /regenerate answers the message");
+        } else {
+            self.take_answer(text, fresh);
+        }
+        match gone_on {
+            Err(error) => self.tell(error, "interrupted: the answer ends here"),
+            Ok(()) => shown,
         }
     }
 
-    fn take_answer(&mut self, text: String, begun: &str, fresh: bool) -> Result<()> {
-        let whole = format!("{begun}{text}");
-        if whole.is_empty()
-            && self
-                .last
-                .as_ref()
-                .is_some_and(|t| t.answer.finish == Finish::Cancelled)
-        {
-            self.app
-                .dim("nothing was said yet: /regenerate answers the message");
-            return Ok(());
+    fn not_read(&mut self, error: anyhow::Error, begun: &str, fresh: bool) -> Result<()> {
+        let read = self.conversation.read();
+        self.session.engine.forget_messages_from(read);
+        let told = self.tell(error, "interrupted while reading: the message was not sent");
+        if !begun.is_empty() {
+            self.conversation.answer(begun);
+            self.conversation.mark_read();
+        } else if fresh && told.is_ok() {
+            if let Some((_, gone)) = self.conversation.undo() {
+                self.forget(&gone);
+            }
+        } else if fresh {
+            self.note_message_down();
         }
+        told
+    }
+
+    fn note_message_down(&mut self) {
+        if let Some(message) = self.conversation.messages().last().cloned() {
+            self.note_down(&Entry::Message(message));
+        }
+    }
+
+    fn take_answer(&mut self, text: String, fresh: bool) {
         if !fresh {
             self.keep_standing();
         }
-        self.conversation.answer(whole.as_str());
+        self.conversation.answer(text.as_str());
         self.conversation.mark_read();
-        self.note_down(&Entry::Message(Message::assistant(whole)));
-        Ok(())
+        self.note_down(&Entry::Message(Message::assistant(text)));
     }
 
-    fn turn(&mut self, begun: &str, fresh: bool) -> Result<String> {
-        let start = Instant::now();
-        let mut generation = self.generation();
-        let look = self.dials.look;
-        let mut said = String::new();
-        let read = self.read(begun)?;
-        if fresh && let Some(message) = self.conversation.messages().last().cloned() {
-            self.note_down(&Entry::Message(message));
-        }
-        self.show_weights_before();
-        let mut opening = read.opening.clone();
-        let mut streamed = self
-            .session
-            .stream(&generation, look, start, begun, &opening)?;
-        let (mut answer, first_byte) = (streamed.answer, streamed.first_byte);
-        loop {
-            if !answer.text.is_empty() {
-                said.push_str(&std::mem::take(&mut opening));
-            }
-            said.push_str(&answer.text);
-            let spent = generation.limit.map(|n| n.saturating_sub(answer.tokens));
-            let full = answer.finish == Finish::Length && spent != Some(0);
-            if !full || self.overflow == Overflow::Stop || answer.text.is_empty() {
+    /// Where the answer met the end of the context, the oldest turns leave, and it goes on.
+    fn go_on(
+        &mut self,
+        mut generation: Generation,
+        start: Instant,
+        begun: &str,
+        said: &mut Streamed,
+    ) -> Result<()> {
+        let limit = generation.limit;
+        let mut grows = !said.answer.text.is_empty();
+        while grows && said.answer.finish == Finish::Length && self.overflow == Overflow::Drop {
+            generation.limit = limit.map(|n| n.saturating_sub(said.answer.tokens));
+            let begun = format!("{begun}{}", said.answer.text);
+            let room = self.conversation.clone().drop_oldest().is_some();
+            if generation.limit == Some(0) || !room || !self.fits_alone(&begun) {
                 break;
             }
-            // The answer met the end of the context: it goes on where older turns can leave.
+            if self.app.terminal {
+                // The notes of what leaves begin a line.
+                say!("")?;
+            }
             let before = self.conversation.left();
-            let begun = format!("{begun}{said}");
-            if self.conversation.clone().drop_oldest().is_none() || !self.fits_alone(&begun) {
-                break;
-            }
-            generation.limit = spent;
-            println!();
             self.read(&begun)?;
             if self.conversation.left() == before {
                 break;
             }
+            let look = self.dials.look;
             let more = self.session.stream(&generation, look, start, &begun, "")?;
-            streamed.attribution = join(streamed.attribution, more.attribution);
-            let more = more.answer;
-            answer = Answer {
-                tokens: answer.tokens + more.tokens,
-                time: answer.time + more.time,
-                ..more
-            };
+            grows = !more.answer.text.is_empty();
+            said.append(more);
         }
-        println!();
-        if let Some(said) = &streamed.attribution {
+        Ok(())
+    }
+
+    /// Ends the line of an answer, and says what it took. `limit`: of its tokens.
+    fn end_turn(&mut self, read: Read, said: Streamed, limit: Option<usize>) -> Result<()> {
+        let ended = say!("");
+        if let Some(attribution) = &said.attribution {
             let names = self.session.engine.names();
+            let weights = &said.answer.mean_weights;
+            let look = self.dials.look;
             self.app
-                .dim(&legend(self.app, look, said, &names, &answer.mean_weights));
+                .dim(&legend(self.app, look, attribution, &names, weights));
         }
-        let full = answer.finish == Finish::Length && generation.limit.is_none();
-        self.last = Some(Turn {
-            read,
-            answer,
-            first_byte,
-        });
+        let full = said.answer.finish == Finish::Length && limit.is_none();
+        self.last = Some(Turn { read, said });
         if self.verbose {
             self.app.dim(&self.figures());
         }
@@ -122,7 +133,7 @@ impl Talk<'_> {
             self.app.dim("the context is full: /clear starts anew");
         }
         self.session.write_prompt_cache();
-        Ok(said)
+        Ok(ended?)
     }
 
     /// What is drawn with now.
@@ -133,10 +144,4 @@ impl Talk<'_> {
         generation.attribution = self.dials.look.attribution;
         generation
     }
-}
-
-fn join(first: Option<Attribution>, more: Option<Attribution>) -> Option<Attribution> {
-    let (mut first, more) = (first?, more?);
-    first.append(more);
-    Some(first)
 }
