@@ -96,7 +96,8 @@ pub(crate) fn maximum<T: Real>(values: &[T]) -> T {
     pulp::Arch::new().dispatch(Maximum(values))
 }
 
-// Structs instead of closures: a closure stays a function of its own, without the vector instructions.
+// Structs instead of closures: as a closure, even one that is always inlined, `add_lifted` took 1.6 times as long
+// (`cargo bench`, mix/log).
 struct Maximum<'a, T>(&'a [T]);
 
 impl<T: Real> pulp::WithSimd for Maximum<'_, T> {

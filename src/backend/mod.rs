@@ -187,6 +187,9 @@ pub enum BackendError {
         /// Size of the context: tokens.
         context: u32,
     },
+    /// All KV sequences are in use.
+    #[error("no free sequence for another head")]
+    NoSequence,
     /// The cancel flag was raised.
     #[error("cancelled")]
     Cancelled,

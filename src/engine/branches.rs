@@ -80,9 +80,7 @@ impl Branches {
         if self.free.is_empty() {
             self.forget(member)?;
         }
-        self.free
-            .pop()
-            .ok_or_else(|| BackendError::Refused("no free sequence for another head".into()))
+        self.free.pop().ok_or(BackendError::NoSequence)
     }
 
     fn release(&mut self, cover: &mut Cover, member: &mut dyn Member) -> Result<(), BackendError> {

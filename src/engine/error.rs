@@ -107,9 +107,9 @@ impl EngineError {
                 ..
             } => hint.clone(),
             EngineError::Member {
-                source: BackendError::Refused(why),
+                source: BackendError::NoSequence,
                 ..
-            } if why.contains("no free sequence") => Some(
+            } => Some(
                 "the exact cover (--epsilon 0) needs more heads than there are; use a small \
                       --epsilon such as 0.001"
                     .into(),

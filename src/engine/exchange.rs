@@ -2,6 +2,7 @@
 
 use super::worker::{Command, Gone, Reply, Worker};
 use super::{Engine, EngineError};
+use crate::backend::BackendError;
 
 impl Engine {
     /// Sends a command to every member, then takes every answer in order.
@@ -50,14 +51,14 @@ impl Engine {
         for &k in which {
             match self.workers[k].send(command(k)) {
                 Ok(()) => sent.push(k),
-                Err(gone) => failure = failure.or(Some(self.name_failure(k, gone))),
+                Err(gone) => failure = graver(failure, self.name_failure(k, gone)),
             }
         }
         let mut replies = Vec::with_capacity(sent.len());
         for k in sent {
             match self.workers[k].receive_while(wanted) {
                 Ok(reply) => replies.push(reply),
-                Err(gone) => failure = failure.or(Some(self.name_failure(k, gone))),
+                Err(gone) => failure = graver(failure, self.name_failure(k, gone)),
             }
         }
         failure.map_or(Ok(replies), Err)
@@ -71,5 +72,22 @@ impl Engine {
 
     fn name_failure(&self, k: usize, gone: Gone) -> EngineError {
         EngineError::of(&self.members[k].name, gone)
+    }
+}
+
+/// Of several failures the one that has to be told; the first of equals. A cancelled member has nothing to say, and
+/// a full context ends an answer well, so neither may hide what broke another.
+fn graver(first: Option<EngineError>, other: EngineError) -> Option<EngineError> {
+    let gravity = |error: &EngineError| match error {
+        EngineError::Cancelled => 0,
+        EngineError::Member {
+            source: BackendError::ContextFull { .. },
+            ..
+        } => 1,
+        _ => 2,
+    };
+    match first {
+        Some(first) if gravity(&first) >= gravity(&other) => Some(first),
+        _ => Some(other),
     }
 }

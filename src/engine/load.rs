@@ -67,8 +67,13 @@ impl Engine {
                 cancel: Arc::clone(&cancel),
                 ..Watch::default()
             });
-            let worker = Worker::start(spec, watch);
-            workers.push(worker.map_err(|e| EngineError::Thread(name.clone(), e))?);
+            match Worker::start(spec, watch) {
+                Ok(worker) => workers.push(worker),
+                Err(error) => {
+                    let error = EngineError::Thread(name.clone(), error);
+                    return Err(stop_loading(workers, &cancel, error));
+                }
+            }
         }
         let mut loaded: Vec<Option<MemberInfo>> = workers.iter().map(|_| None).collect();
         while loaded.iter().any(Option::is_none) {

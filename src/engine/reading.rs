@@ -1,5 +1,6 @@
 //! Prompts: tokenised by every member, and read by all at the same time.
 
+use super::branches::prefetch::reserve;
 use super::prompt::{Ending, Prompt};
 use super::seat::Wish;
 use super::worker::{Command, Reply};
@@ -151,9 +152,4 @@ fn check_room(info: &MemberInfo, tokens: usize, reserve: u32) -> Result<(), Engi
         room,
         context,
     })
-}
-
-/// Tokens of context that a prompt leaves free: room for an answer to begin and for forks.
-fn reserve(context: u32) -> u32 {
-    (context / 8).min(64)
 }

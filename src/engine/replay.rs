@@ -72,6 +72,8 @@ impl Engine {
     /// # Errors
     /// From a member.
     pub fn replay(&mut self, recording: &Recording) -> Result<Duration, EngineError> {
+        // They wait for each other, so all have to be there.
+        self.all(|_| Command::Ready)?;
         let barrier = Arc::new(Barrier::new(self.workers.len()));
         let start = Instant::now();
         self.all(|k| {

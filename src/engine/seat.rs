@@ -47,8 +47,8 @@ pub(super) struct Seat {
     recalled: Scores,
     /// Whether the next prompt is to be kept, the trunk's state at its last mark, and what was kept.
     keeps: bool,
-    state: Option<Vec<u8>>,
-    kept: Option<Kept>,
+    state: Option<Result<Vec<u8>, BackendError>>,
+    kept: Option<Result<Kept, BackendError>>,
     reading: Option<Reading>,
     /// Tokens of the prompt read so far, for whoever waits.
     read: Arc<AtomicUsize>,
@@ -152,9 +152,9 @@ impl Seat {
         (self.keeps, self.kept) = (true, None);
     }
 
-    /// The prompt that was kept.
-    pub fn take_kept(&mut self) -> Option<Kept> {
-        self.kept.take()
+    /// The prompt that was kept, or why it could not be.
+    pub fn take_kept(&mut self) -> Result<Option<Kept>, BackendError> {
+        self.kept.take().transpose()
     }
 
     /// Takes a kept prompt for the trunk, in place of what was read and said.

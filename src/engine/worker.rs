@@ -335,7 +335,7 @@ fn obey(seat: &mut Seat, command: Command) -> Result<Reply, BackendError> {
             seat.keep_next();
             Reply::Done
         }
-        Command::TakeKept => Reply::Kept(seat.take_kept().map(Box::new)),
+        Command::TakeKept => Reply::Kept(seat.take_kept()?.map(Box::new)),
         Command::Restore(kept) => {
             seat.restore(*kept)?;
             Reply::Done

@@ -242,7 +242,7 @@ impl Branches {
     }
 }
 
-/// Cells of a context that drafts leave free for answers and their forks.
+/// Cells of a context that prompts leave free for an answer to begin, and drafts for forks.
 pub(in crate::engine) fn reserve(context: u32) -> u32 {
     (context / 8).min(64)
 }

@@ -50,10 +50,13 @@ impl Identity {
             Ok(Kin {
                 name: member.name.clone(),
                 model: fingerprint(&load.path)?,
-                // The context decides how some models scale positions; batches and devices, how sums round.
+                // The context decides how some models scale positions; batches, devices and, in long prompts,
+                // threads, how sums round.
                 settings: format!(
-                    "context {context}, cache {k:?} {v:?}, flash attention {:?}, batch {} {} {}, {} ({:?})",
+                    "context {context}, cache {k:?} {v:?}, flash attention {:?}, threads {} {}, batch {} {} {}, {} ({:?})",
                     load.flash_attention,
+                    load.threads,
+                    load.threads_batch,
                     load.batch,
                     load.ubatch,
                     load.outputs,

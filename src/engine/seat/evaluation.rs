@@ -78,7 +78,7 @@ impl Seat {
         let plan = Plan::new(&reading, &self.view, &self.sorted, self.alphabet, wish);
         let mut chain = self.chain(wish);
         if self.keeps && plan.marks() == 0 {
-            self.state = Some(self.member.save()?);
+            self.state = Some(self.member.save());
         }
         for mark in self.run(&plan, &mut chain)? {
             marks.push(Mark {
@@ -102,15 +102,18 @@ impl Seat {
         Ok(scores)
     }
 
-    /// Keeps the prompt up to its last mark; `grown`: that is more than was restored.
+    /// Keeps the prompt up to its last mark; `grown`: that is more than was restored. A state that could not be saved
+    /// harms nothing but that.
     fn keep(&mut self, marks: Vec<Mark>, scores: &Scores, grown: bool) {
         let state = self.state.take();
-        self.kept = marks.last().copied().zip(state).map(|(last, state)| Kept {
-            tokens: self.trunk.tokens[..last.len].to_vec(),
-            scores: scores.begun(last.symbols, last.tokens),
-            marks,
-            state,
-            grown,
+        self.kept = marks.last().copied().zip(state).map(|(last, state)| {
+            Ok(Kept {
+                tokens: self.trunk.tokens[..last.len].to_vec(),
+                scores: scores.begun(last.symbols, last.tokens),
+                marks,
+                state: state?,
+                grown,
+            })
         });
     }
 
@@ -158,7 +161,7 @@ impl Seat {
                     tokens: chain.scores.tokens.len(),
                 });
                 if self.keeps && marks.len() == plan.marks() {
-                    self.state = Some(self.member.save()?);
+                    self.state = Some(self.member.save());
                 }
             }
             self.row = next - first - 1;
