@@ -18,10 +18,16 @@ const SMOLLM2: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
 const GEMMA: &str = "gemma-3-270m-q4_k_m.gguf";
 
 fn packllm(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_packllm"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_packllm"));
+    for (name, _) in std::env::vars_os() {
+        // What a user has set up must not decide what is measured.
+        if name.to_string_lossy().starts_with("PACKLLM_") {
+            command.env_remove(name);
+        }
+    }
+    command
         .args(args)
         .env("PACKLLM_HOME", home())
-        .env_remove("PACKLLM_PACK")
         .stdin(std::process::Stdio::null())
         .output()
         .unwrap()

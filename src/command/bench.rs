@@ -14,10 +14,9 @@ use crate::app::App;
 use crate::cli::BenchArgs;
 use crate::settings;
 use anyhow::{Context, Result};
-use packllm::engine::{Engine, Generation, Wish};
+use packllm::engine::{Answer, Engine, Generation, Wish};
 use packllm::sample::Params;
 use packllm::vocab::Alphabet;
-use packllm::weight::Method;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -47,9 +46,6 @@ pub fn run(app: &App, args: &BenchArgs) -> Result<ExitCode> {
     let members = alone::measure(app, args, &plan, &prompt)?;
     // A dropped member would be missing from the replay.
     plan.fusion.drop = 0.0;
-    if matches!(plan.fusion.method, Method::Top1) {
-        return settings::usage("--weights top1 leaves one member: there is nothing to fuse");
-    }
     let pack = together::measure(app, args, &plan, &prompt)?;
     let mut out = std::io::stdout().lock();
     if args.json {
@@ -100,6 +96,10 @@ fn first_byte(engine: &mut Engine, opening: Duration, wish: Wish) -> Result<Dura
     })?;
     engine.clear()?;
     Ok(opening + first.unwrap_or_else(|| start.elapsed()))
+}
+
+fn tokens_per_second(answer: &Answer) -> f64 {
+    answer.tokens as f64 / answer.time.as_secs_f64().max(1e-9)
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

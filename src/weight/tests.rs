@@ -94,7 +94,8 @@ fn plain_opt(evidence: &Evidence, mix: Mix) -> Vec<f64> {
             let mut trial: Vec<f64> = lambda.iter().map(|w| w * share).collect();
             trial[next] = 1.0 - share;
             let loss = plain_loss(evidence, &trial, mix);
-            if loss < best.0 - 1e-9 {
+            // What `opt` takes for rounding, in bits.
+            if loss < best.0 - 1e-12 / std::f64::consts::LN_2 {
                 best = (loss, trial);
             }
         }

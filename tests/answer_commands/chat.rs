@@ -4,6 +4,7 @@ use super::{line, pack};
 use crate::tiny::TinyModel;
 use crate::user::{Done, User, interrupt, says, text, wait_for_output};
 use std::io::Write;
+use std::process::Stdio;
 
 const SHORT: [&str; 4] = ["--temp", "0", "-n", "8"];
 
@@ -86,7 +87,7 @@ fn bad_lines_are_refused_and_the_conversation_goes_on() {
 fn an_interrupt_stops_the_answer_and_keeps_the_conversation() {
     let user = User::new();
     let model = user.endless();
-    let mut child = user.piped(&["chat", "-m", &model, "-c", "100000"]);
+    let mut child = user.piped(&["chat", "-m", &model, "-c", "100000", "--temp", "0"]);
     let mut input = child.stdin.take().unwrap();
     input.write_all(b"Go on\n").unwrap();
     wait_for_output(&mut child);
@@ -260,4 +261,50 @@ fn files_are_read_together_and_settings_go_by_other_names_too() {
         ],
     );
     assert!(!done.err.contains(" · context "), "{}", done.err);
+}
+
+#[test]
+fn a_reader_that_leaves_or_a_full_disk_is_no_panic() {
+    let user = User::new();
+    let pack = pack(&user);
+    let args = line("chat", &pack, &["--temp", "0", "-n", "4"]);
+    for typed in ["/help\n", "/show pack\n", "/weights\n", "The moon\n"] {
+        let start = |out: Stdio| {
+            let mut child = user.command(&args);
+            child.stdin(Stdio::piped()).stdout(out);
+            let mut child = child.stderr(Stdio::piped()).spawn().unwrap();
+            // It may be gone before it is told anything.
+            let _ = child.stdin.take().unwrap().write_all(typed.as_bytes());
+            Done::of(child.wait_with_output().unwrap())
+        };
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let done = start(writer.into());
+        assert_eq!(done.code, 1, "{typed}: {}", done.err);
+        assert!(!done.err.contains("error"), "{typed}: {}", done.err);
+        if cfg!(target_os = "linux") {
+            let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+            let done = start(full.unwrap().into());
+            assert_eq!(done.code, 1, "{typed}: {}", done.err);
+            says(&done.err, &["error: ", "No space left"]);
+        }
+    }
+    // Nobody reads what is said on stderr: the answer is given all the same.
+    let mut child = user.command(&args);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    child
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(writer);
+    let mut child = child.spawn().unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(b"The moon\n")
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(!output.stdout.is_empty());
 }

@@ -6,6 +6,7 @@
 mod attribution;
 mod bad_files;
 mod bad_input;
+mod bench;
 mod chat;
 mod config;
 mod look;

@@ -15,6 +15,8 @@ pub struct Terminal {
     keys: Box<dyn Write + Send>,
     shown: Receiver<Vec<u8>>,
     seen: String,
+    /// The beginning of a character of which the rest is still to come.
+    begun: Vec<u8>,
     _pty: Box<dyn portable_pty::MasterPty + Send>,
 }
 
@@ -55,6 +57,7 @@ impl Terminal {
             keys,
             shown,
             seen: String::new(),
+            begun: Vec::new(),
             _pty: pty.master,
         }
     }
@@ -78,17 +81,28 @@ impl Terminal {
             }
             let left = until.saturating_duration_since(Instant::now());
             match self.shown.recv_timeout(left) {
-                Ok(bytes) => self.seen.push_str(&String::from_utf8_lossy(&bytes)),
+                Ok(bytes) => self.take(&bytes),
                 Err(_) => panic!("no {text:?} in: {:?}", self.seen),
             }
         }
+    }
+
+    /// What was shown, of which a character may come in parts.
+    fn take(&mut self, bytes: &[u8]) {
+        self.begun.extend_from_slice(bytes);
+        let whole = match std::str::from_utf8(&self.begun) {
+            Err(error) if error.error_len().is_none() => error.valid_up_to(),
+            _ => self.begun.len(),
+        };
+        let whole: Vec<u8> = self.begun.drain(..whole).collect();
+        self.seen.push_str(&String::from_utf8_lossy(&whole));
     }
 
     pub fn code(&mut self) -> u32 {
         let until = Instant::now() + PATIENCE;
         loop {
             while let Ok(bytes) = self.shown.try_recv() {
-                self.seen.push_str(&String::from_utf8_lossy(&bytes));
+                self.take(&bytes);
             }
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.exit_code();

@@ -1,6 +1,7 @@
 //! Bits per byte on held-out text.
 
 use super::{line, pack};
+use crate::pty::Terminal;
 use crate::user::{User, says};
 use serde_json::Value;
 use std::fs;
@@ -283,22 +284,15 @@ fn wrong_flags_are_named() {
     says(&user.fails(&tokens), &["--vocab tokens", "differ"]);
 }
 
-#[cfg(unix)]
 #[test]
 fn ctrl_c_stops_a_long_reading() {
-    use std::process::Command;
-    use std::time::Duration;
     let user = User::new();
     let pack = pack(&user);
     write(&user, "a.txt", TEXT.repeat(8));
     let files = vec!["a.txt"; 2000];
-    let child = user.piped(&line("score", &pack, &files));
-    std::thread::sleep(Duration::from_secs(2));
-    let sent = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status();
-    assert!(sent.unwrap().success());
-    let done = crate::user::Done::of(child.wait_with_output().unwrap());
-    assert_eq!((done.code, done.out.as_str()), (130, ""), "{}", done.err);
-    says(&done.err, &["interrupted"]);
+    let mut terminal = Terminal::new(&user, &line("score", &pack, &files), &[]);
+    terminal.waits_for("reading a.txt");
+    terminal.types("\x03");
+    terminal.waits_for("interrupted");
+    assert_eq!(terminal.code(), 130);
 }

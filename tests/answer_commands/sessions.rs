@@ -80,7 +80,17 @@ fn a_session_of_another_pack_says_so_and_goes_on() {
 fn a_kill_in_the_middle_of_an_answer_loses_that_answer_alone() {
     let user = User::new();
     let model = user.endless();
-    let args = ["chat", "-m", &model, "-c", "100000", "--session", "tea"];
+    let args = [
+        "chat",
+        "-m",
+        &model,
+        "-c",
+        "100000",
+        "--temp",
+        "0",
+        "--session",
+        "tea",
+    ];
     let mut child = user.piped(&args);
     let mut input = child.stdin.take().unwrap();
     input.write_all(b"Go on\n").unwrap();

@@ -3,7 +3,6 @@
 use super::pty::Terminal;
 use super::{line, pack};
 use crate::user::User;
-use std::time::{Duration, Instant};
 
 #[test]
 fn keys_edit_complete_and_leave() {
@@ -40,15 +39,15 @@ fn ctrl_c_stops_an_answer_then_hints_then_leaves() {
     let user = User::new();
     let model = user.endless();
     // Two, so that the line of weights tells when the prompt is read.
-    let args = ["chat", "-m", &model, "-m", &model, "-c", "100000"];
+    let args = [
+        "chat", "-m", &model, "-m", &model, "-c", "100000", "--temp", "0",
+    ];
     let mut terminal = Terminal::new(&user, &args, &[]);
     terminal.waits_for(">>> ");
     terminal.types("Go on\r");
     terminal.waits_for("weights ");
-    let start = Instant::now();
     terminal.types("\x03");
     terminal.waits_for("cancelled");
-    assert!(start.elapsed() < Duration::from_secs(10));
     terminal.waits_for(">>> ");
     terminal.types("\x03");
     terminal.waits_for("once more");

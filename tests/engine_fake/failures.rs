@@ -173,6 +173,32 @@ fn a_failed_evaluation_names_the_member() {
 }
 
 #[test]
+fn of_failures_at_once_the_gravest_is_told() {
+    let milder = [
+        BackendError::ContextFull { context: 8 },
+        BackendError::Cancelled,
+    ];
+    for mild in milder {
+        for order in [[0, 1], [1, 0]] {
+            let errors = [
+                mild.clone(),
+                BackendError::Decode {
+                    code: -3,
+                    log: "broken".into(),
+                },
+            ];
+            let fakes = order.map(|i: usize| {
+                let error = errors[i].clone();
+                Fake::new(LETTERS, 1).with_hook(Box::new(move |_, _: &[Entry]| Err(error.clone())))
+            });
+            let mut engine = load(fakes.into());
+            let error = attempt(&mut engine).unwrap_err();
+            assert!(error.to_string().ends_with("code -3: broken"), "{error}");
+        }
+    }
+}
+
+#[test]
 fn what_is_not_a_number_names_the_member() {
     for nan_at in 1..6 {
         let second = || {

@@ -149,3 +149,26 @@ fn a_prompt_in_which_nothing_is_to_be_scored_is_not_kept() {
     engine.read(EVERYTHING).unwrap();
     assert!(engine.take_kept().unwrap().is_none());
 }
+
+#[test]
+fn a_state_that_cannot_be_saved_harms_nothing_else() {
+    let mut second = Fake::new(LETTERS, 2);
+    second.saves = false;
+    let mut engine_of_two = load(vec![Fake::new(NESTED, 1), second]);
+    set(
+        &mut engine_of_two,
+        Fusion {
+            alphabet: Some(Alphabet::Bytes),
+            method: Method::Exact,
+            ..Fusion::default()
+        },
+    );
+    engine_of_two.keep_next().unwrap();
+    let messages = [SYSTEM, "ab ca"];
+    let asked = ask(&mut engine_of_two, &messages);
+    assert_eq!(asked, ask(&mut engine(Alphabet::Bytes), &messages));
+    let error = engine_of_two.take_kept().unwrap_err();
+    assert!(matches!(&error, EngineError::Member { member, .. } if member == "b"));
+    // It is told once.
+    assert!(engine_of_two.take_kept().unwrap().is_none());
+}

@@ -69,6 +69,8 @@ pub struct Fake {
     pub options: FakeOptions,
     pub hook: Option<Hook>,
     pub dropped: Option<Sender<()>>,
+    /// Whether its state can be saved.
+    pub saves: bool,
 }
 
 impl Fake {
@@ -87,6 +89,7 @@ impl Fake {
             options,
             hook: None,
             dropped: None,
+            saves: true,
         }
     }
 
@@ -126,6 +129,7 @@ impl Fake {
             decodes: 0,
             hook: self.hook,
             dropped: self.dropped,
+            saves: self.saves,
         })
     }
 
@@ -146,6 +150,7 @@ struct Hooked {
     decodes: usize,
     hook: Option<Hook>,
     dropped: Option<Sender<()>>,
+    saves: bool,
 }
 
 impl Drop for Hooked {
@@ -198,7 +203,10 @@ impl Member for Hooked {
     }
 
     fn save(&mut self) -> Result<Vec<u8>, BackendError> {
-        self.fake.save()
+        match self.saves {
+            true => self.fake.save(),
+            false => Err(BackendError::Refused("a state that cannot be saved".into())),
+        }
     }
 
     fn restore(&mut self, state: &[u8], len: u32) -> Result<(), BackendError> {

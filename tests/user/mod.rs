@@ -102,7 +102,8 @@ impl User {
         done.err
     }
 
-    /// A member that never ends, so that an answer lasts until it is stopped.
+    /// A member that never ends, so that an answer lasts until it is stopped. Drawn by chance it may say anything,
+    /// also what moves a cursor: ask it with `--temp 0`.
     pub fn endless(&self) -> String {
         let model = TinyModel::bpe(3).with_end_bias(-30.0).with_context(200_000);
         text(&model.write(self.path("files/endless.gguf")))

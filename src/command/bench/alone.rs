@@ -1,6 +1,6 @@
 //! Every member by itself, one after the other, each with the threads of the whole pack.
 
-use super::{first_byte, generation, read, resident};
+use super::{first_byte, generation, read, resident, tokens_per_second};
 use crate::app::App;
 use crate::cli::BenchArgs;
 use crate::command::session::Session;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// What one member does alone.
 pub struct Alone {
     pub name: String,
-    /// Tokens a second, by the model's own time.
+    /// Tokens a second, by the clock on the wall, as the pack's.
     pub prompt_per_second: f64,
     pub decode_per_second: f64,
     pub load_time: Duration,
@@ -53,13 +53,8 @@ pub fn measure(app: &App, args: &BenchArgs, plan: &PackPlan, prompt: &str) -> Re
 }
 
 fn rates(engine: &mut Engine, prompt: &str, tokens: usize) -> Result<(f64, f64)> {
-    let before = engine.spent()?;
-    read(engine, prompt, Wish::NOTHING)?;
-    let read = engine.spent()?[0] - before[0];
+    let reading = read(engine, prompt, Wish::NOTHING)?;
+    let read = engine.prompt_tokens()[0] as f64 / reading.as_secs_f64().max(1e-9);
     let answer = engine.answer(&generation(tokens), &mut |_| {})?;
-    let rate = |tokens: usize, time: Duration| tokens as f64 / time.as_secs_f64().max(1e-9);
-    Ok((
-        rate(read.tokens, read.time),
-        rate(answer.spent[0].tokens, answer.spent[0].time),
-    ))
+    Ok((read, tokens_per_second(&answer)))
 }

@@ -37,7 +37,7 @@ pub fn write_table(out: &mut impl Write, members: &[Alone], pack: &Together) -> 
         out,
         "\npack: {:.1} tok/s, prompt {:.0} ms, first byte {:.0} ms, memory {} MB, mixing {:.0} µs a step, {} \
          evaluations for {} tokens",
-        tokens_per_second(answer),
+        pack.tokens_per_second,
         milliseconds(pack.prompt_time),
         milliseconds(pack.first_byte),
         megabytes(pack.rss),
@@ -54,10 +54,6 @@ pub fn write_table(out: &mut impl Write, members: &[Alone], pack: &Together) -> 
         writeln!(out, "{drafting}")?;
     }
     Ok(())
-}
-
-fn tokens_per_second(answer: &Answer) -> f64 {
-    answer.tokens as f64 / answer.time.as_secs_f64().max(1e-9)
 }
 
 fn mix_us(answer: &Answer) -> f64 {
@@ -82,7 +78,7 @@ pub fn document(members: &[Alone], pack: &Together) -> Value {
     json!({
         "members": members,
         "pack": {
-            "decode_tokens_per_second": tokens_per_second(answer),
+            "decode_tokens_per_second": pack.tokens_per_second,
             "prompt_ms": milliseconds(pack.prompt_time),
             "first_byte_ms": milliseconds(pack.first_byte),
             "rss_bytes": pack.rss,

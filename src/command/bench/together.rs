@@ -1,20 +1,24 @@
 //! The pack, against replays of its own batches.
 
-use super::{QUESTION, drafting, first_byte, generation, median, read, resident};
+use super::{
+    QUESTION, drafting, first_byte, generation, median, read, resident, tokens_per_second,
+};
 use crate::app::App;
 use crate::cli::BenchArgs;
 use crate::command::foresee::{First, foresee};
 use crate::command::session::Session;
 use crate::settings::PackPlan;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use packllm::engine::{Answer, Engine, Recording, Wish};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What the pack does.
+/// What the pack does; rates, times and overheads are medians over the pairs.
 pub struct Together {
     /// The last of the fused answers.
     pub answer: Answer,
+    /// Of the answers.
+    pub tokens_per_second: f64,
     /// Time of the prompt, scored.
     pub prompt_time: Duration,
     /// From nothing loaded to the first piece of an answer.
@@ -60,7 +64,7 @@ pub fn measure(app: &App, args: &BenchArgs, plan: &PackPlan, prompt: &str) -> Re
         "measuring {bar:30} {pos}/{len} pairs, {eta} left",
     );
     let mut ratios: [Vec<f64>; 4] = Default::default();
-    let mut last = None;
+    let (mut rates, mut prompts, mut last) = (Vec::new(), Vec::new(), None);
     for pair in 0..args.pairs {
         // A machine that warms up or slows down would favour whoever comes second: they take turns.
         let ahead = if pair % 2 == 0 {
@@ -76,17 +80,19 @@ pub fn measure(app: &App, args: &BenchArgs, plan: &PackPlan, prompt: &str) -> Re
         ratios[1].push(ratio(own.prompt, other.prompt));
         ratios[2].push(ratio(own.given, other.given));
         ratios[3].push(ratio(own.answer, other.answer));
-        last = Some((answer, own.prompt));
+        rates.push(tokens_per_second(&answer));
+        prompts.push(own.prompt.as_secs_f64());
+        last = Some(answer);
         bar.inc(1);
     }
     bar.finish_and_clear();
     let [overhead, prompt_overhead, given_overhead, decode_overhead] =
         ratios.map(|r| median(r) - 1.0);
-    let (answer, prompt_time) = last.context("--pairs is at least 1")?;
     let tokens = tapes.prompt.tokens().into_iter();
     Ok(Together {
-        answer,
-        prompt_time,
+        answer: last.context("--pairs is at least 1")?,
+        tokens_per_second: median(rates),
+        prompt_time: Duration::from_secs_f64(median(prompts)),
         first_byte,
         overhead,
         prompt_overhead,
@@ -111,6 +117,15 @@ fn record(engine: &mut Engine, args: &BenchArgs, prompt: &str, wish: Wish) -> Re
     engine.start_recording()?;
     read(engine, prompt, wish)?;
     let scored = engine.stop_recording()?;
+    let mut weights = engine.members().iter().zip(engine.lambda());
+    if let Some((silent, _)) = weights.find(|(_, weight)| **weight == 0.0) {
+        bail!(
+            "--weights {} gives {} no weight on this prompt, and what takes no part cannot be compared: try \
+             --weights uniform",
+            engine.fusion().method,
+            silent.name
+        );
+    }
     engine.continue_recording()?;
     engine.answer(&generation(args.predict), &mut |_| {})?;
     Ok(Tapes {

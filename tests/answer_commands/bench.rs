@@ -1,0 +1,70 @@
+//! The benchmark: what it prints, never how fast anything is.
+
+use super::{line, pack};
+use crate::user::{User, says};
+use serde_json::Value;
+
+const SHORT: [&str; 4] = ["-n", "4", "--pairs", "2"];
+
+fn numbers(value: &Value, keys: &[&str]) {
+    for key in keys {
+        let number = value[key].as_f64();
+        assert!(number.is_some_and(f64::is_finite), "{key}: {value}");
+    }
+}
+
+#[test]
+fn the_document_has_every_field() {
+    let user = User::new();
+    let pack = pack(&user);
+    let rest = [&SHORT[..], &["--draft", "auto", "--json"]].concat();
+    let document = user.json(&line("bench", &pack, &rest));
+    let members = document["members"].as_array().unwrap();
+    assert_eq!(members.len(), 2);
+    for member in members {
+        let rates = ["prompt_tokens_per_second", "decode_tokens_per_second"];
+        numbers(
+            member,
+            &[&rates[..], &["load_ms", "first_byte_ms"]].concat(),
+        );
+    }
+    let together = &document["pack"];
+    numbers(
+        together,
+        &[
+            "decode_tokens_per_second",
+            "prompt_ms",
+            "first_byte_ms",
+            "mix_us_per_step",
+            "overhead",
+            "prompt_overhead",
+            "given_prompt_overhead",
+            "decode_overhead",
+        ],
+    );
+    // At most one more than asked for: the last may be half said.
+    let tokens = together["completion_tokens"].as_u64().unwrap();
+    assert!((1..=5).contains(&tokens), "{together}");
+    for kind in ["repeating", "prose"] {
+        let gain = &together["drafting"][kind];
+        numbers(gain, &["ratio", "proposed", "accepted"]);
+    }
+    // The replay evaluates what the answer did, and the prompt.
+    for k in 0..2 {
+        let replayed = together["replayed_tokens"][k].as_u64().unwrap();
+        assert!(replayed > together["evaluations"][k].as_u64().unwrap());
+    }
+}
+
+#[test]
+fn what_cannot_be_compared_is_refused() {
+    let user = User::new();
+    let pack = pack(&user);
+    let alone = [&SHORT[..], &["--weights", "top1"]].concat();
+    let error = user.fails(&line("bench", &pack, &alone));
+    says(&error, &["--weights top1 gives", "no weight"]);
+    let error = user.misused(&line("bench", &pack, &["--pairs", "0"]));
+    says(&error, &["--pairs"]);
+    let table = user.ok(&line("bench", &pack, &SHORT));
+    says(&table, &["member", "pack: ", "overhead over a replay"]);
+}
