@@ -212,6 +212,7 @@ pub fn config_path() -> Result<PathBuf> {
 /// Ends the program without freeing anything or waiting for any thread: the system does that faster. Whoever calls
 /// it has flushed what was written.
 pub fn leave(code: u8) -> ! {
+    crate::guard::let_go();
     #[cfg(unix)]
     signal_hook::low_level::exit(code.into());
     #[cfg(not(unix))]

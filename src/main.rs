@@ -8,6 +8,7 @@ mod app;
 mod cli;
 mod command;
 mod cpu;
+mod guard;
 mod report;
 mod settings;
 

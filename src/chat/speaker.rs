@@ -160,28 +160,19 @@ impl Speakers {
             .collect()
     }
 
-    /// What begins the next turn in the plain template, where members without a template of their own are
-    /// among the `speaking`: it ends an answer when nobody else can.
+    /// Texts that end an answer besides END: every member's end markers spelled out and, where members without a
+    /// template of their own are among the `speaking`, what begins another turn for them: they know no other end.
     #[must_use]
-    pub fn next_turn(&self, speaking: &[bool]) -> Option<String> {
-        let of = |(s, &speaks): (&Speaker, &bool)| s.template.stop().filter(|_| speaks);
-        let mut stops = self.speakers.iter().zip(speaking).filter_map(of);
-        stops.next().map(str::to_owned)
-    }
-
-    /// Texts that end an answer besides END: every member's end markers spelled out and, for a pack in
-    /// which nobody can end a turn, the plain template's next turn.
-    #[must_use]
-    pub fn stops(&self, members: &[MemberInfo]) -> Vec<String> {
+    pub fn stops(&self, members: &[MemberInfo], speaking: &[bool]) -> Vec<String> {
         let mut stops = end_markers(members);
-        if !self.can_end(members).contains(&true) {
-            stops.extend(
-                self.speakers
-                    .iter()
-                    .find_map(|s| s.template.stop())
-                    .map(str::to_owned),
-            );
-        }
+        let mut speakers = self
+            .speakers
+            .iter()
+            .zip(speaking)
+            .filter(|(_, speaks)| **speaks);
+        let plain = speakers.find(|(s, _)| s.template.is_plain());
+        let turns = plain.into_iter().flat_map(|(s, _)| s.template.stops());
+        stops.extend(turns.map(|&stop| stop.to_owned()));
         stops
     }
 

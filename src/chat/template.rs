@@ -169,9 +169,12 @@ impl Template {
         self.engine.is_none()
     }
 
-    /// The text that ends an answer where no token does: `"\nUser:"` for the plain template.
-    pub fn stop(&self) -> Option<&'static str> {
-        self.is_plain().then_some("\nUser:")
+    /// The texts that end an answer where no token does: in the plain template, what begins another turn.
+    pub fn stops(&self) -> &'static [&'static str] {
+        match self.is_plain() {
+            true => &["\n\nUser:", "\nUser:", "\n\nAssistant:", "\nAssistant:"],
+            false => &[],
+        }
     }
 
     /// The text of the begin token, as given to [`Template::new`].

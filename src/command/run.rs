@@ -54,6 +54,7 @@ pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
     } else {
         session.stream(&generation, look, start, "", &read.opening)?
     };
+    streamed.shown?;
     let (mut answer, said) = (streamed.answer, streamed.attribution);
     if !answer.text.is_empty() {
         answer.text.insert_str(0, &read.opening);

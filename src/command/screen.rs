@@ -231,8 +231,8 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// The answer ends. Returns who argued for what of it.
-    pub fn finish(mut self) -> Result<Option<Attribution>> {
+    /// The answer ends. Returns who argued for what of it, and whether all of it could be written.
+    pub fn finish(mut self) -> (Option<Attribution>, Result<()>) {
         if let Some((attribution, _)) = &mut self.attribution {
             attribution.finish();
         }
@@ -242,8 +242,8 @@ impl<'a> Writer<'a> {
         };
         rest.push_str(&self.view.finish());
         self.write(&rest);
-        self.result.context("stdout")?;
-        Ok(self.attribution.map(|(attribution, _)| attribution))
+        let attribution = self.attribution.map(|(attribution, _)| attribution);
+        (attribution, self.result.context("stdout"))
     }
 
     fn colours_pieces(&self) -> bool {

@@ -162,7 +162,7 @@ impl<'a> Session<'a> {
                 "no member has an end token: the text ends by -n, --stop or a full context".into(),
             );
         } else if nobody_ends {
-            self.note("no member can end a turn: it ends where the next `User:` would begin, or by -n or --stop".into());
+            self.note("no member has a token that ends a turn: it ends where the next `User:` or `Assistant:` would begin, or by -n or --stop".into());
         }
     }
 
@@ -174,24 +174,18 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The stop strings that the pack brings along.
+    /// The stop strings that those who speak bring along.
     pub fn stops(&self) -> Vec<String> {
-        if self.raw {
-            speaker::end_markers(self.engine.members())
-        } else {
-            self.speakers.stops(self.engine.members())
+        let members = self.engine.members();
+        match self.raw {
+            true => speaker::end_markers(members),
+            false => self.speakers.stops(members, &self.speaking()),
         }
     }
 
-    /// Text that ends an answer besides, where those who can end a turn by their template are silent.
-    pub fn stop_of_silence(&self) -> Option<String> {
-        let silent = self.engine.silent();
-        let speaking: Vec<bool> = silent.iter().map(|&silent| !silent).collect();
-        let ends = speaking.iter().zip(&self.can_end);
-        if ends.into_iter().any(|(&speaks, &ends)| speaks && ends) {
-            return None;
-        }
-        self.speakers.next_turn(&speaking)
+    fn speaking(&self) -> Vec<bool> {
+        let silent = self.engine.silent().iter();
+        silent.map(|&silent| !silent).collect()
     }
 
     /// Reads a conversation of which the messages from number `new` on are new evidence.
@@ -252,9 +246,7 @@ impl<'a> Session<'a> {
     fn reading(&self, messages: &[Message], new: usize, begun: &str) -> Result<(Reading, String)> {
         let now = chrono::Local::now().naive_local();
         let mut reading = self.speakers.read(messages, new, now)?;
-        let silent = self.engine.silent().iter();
-        let speaking: Vec<bool> = silent.map(|&silent| !silent).collect();
-        let opening = reading.go_on(begun, messages.len(), &speaking);
+        let opening = reading.go_on(begun, messages.len(), &self.speaking());
         Ok((reading, opening))
     }
 

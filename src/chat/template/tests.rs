@@ -40,8 +40,8 @@ fn the_plain_template_is_a_transcript() {
         "Be brief.\n\nUser:\nHi\n\nAssistant:\n Hello!\n\nUser:\n1+1?\n\nAssistant:\n"
     );
     assert!(plain.is_plain());
-    assert_eq!(plain.stop(), Some("\nUser:"));
-    assert_eq!(template(CHATML).stop(), None);
+    assert!(plain.stops().contains(&"\n\nUser:"));
+    assert!(template(CHATML).stops().is_empty());
     assert_eq!(plain.render(&[], true, now()).unwrap().text, "Assistant:\n");
 }
 

@@ -19,6 +19,7 @@ impl Talk<'_> {
             let shown = self.shown(&fused);
             say!("── fused: {}\n{shown}", self.session.weights_line())?;
         }
+        let _guarded = self.guard.hold();
         let silent = self.session.engine.silent().to_vec();
         let names = self.session.engine.names();
         let mut result = Ok(());
@@ -61,6 +62,7 @@ impl Talk<'_> {
             "",
             &read.opening,
         )?;
+        streamed.shown?;
         say!("")?;
         Ok(streamed.answer.finish)
     }

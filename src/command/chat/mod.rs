@@ -49,7 +49,7 @@ pub fn run(app: &App, args: &ChatArgs) -> Result<ExitCode> {
         look: args.look.into(),
     };
     session.ask_to_think(dials.look.lets_think());
-    let mut talk = Talk::new(app, session, &plan, dials, conversation, keeper);
+    let mut talk = Talk::new(app, session, &plan, dials, conversation, keeper)?;
     talk.overflow = args.overflow;
     let mut input = Input::new(app, keep, words);
     if !matches!(input, Input::Plain { prompt: false }) {
@@ -81,6 +81,9 @@ fn converse(app: &App, talk: &mut Talk<'_>, input: &mut Input) -> Result<ExitCod
             Ok(Line::Do(table::Deed::Exit, _)) => return Ok(ExitCode::SUCCESS),
             Ok(Line::Do(deed, rest)) => talk.obey(deed, &rest, input)?,
             Err(error) => tell!("error: {error}"),
+        }
+        if let Some(code) = talk.guard.told_to_end() {
+            return Ok(code);
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::app::App;
 use crate::cli::{ChatArgs, Overflow};
 use crate::command::screen;
 use crate::command::session::{Read, Session, Streamed};
+use crate::guard::Guard;
 use crate::settings::PackPlan;
 use anyhow::Result;
 use packllm::chat::log::Entry;
@@ -30,6 +31,7 @@ pub struct Talk<'a> {
     /// Whether the lines around an answer are shown.
     pub verbose: bool,
     pub last: Option<Turn>,
+    pub guard: Guard,
     /// The weights of each turn: its number, and one weight a member.
     pub course: Vec<(usize, Vec<f64>)>,
 }
@@ -48,8 +50,8 @@ impl<'a> Talk<'a> {
         dials: Dials,
         conversation: Conversation,
         keeper: Keeper,
-    ) -> Self {
-        Self {
+    ) -> Result<Self> {
+        Ok(Self {
             app,
             session,
             plan: plan.clone(),
@@ -60,8 +62,9 @@ impl<'a> Talk<'a> {
             overflow: Overflow::Drop,
             verbose: true,
             last: None,
+            guard: Guard::new(&app.cancel)?,
             course: Vec::new(),
-        }
+        })
     }
 
     /// Goes on where the arguments say.

@@ -16,13 +16,15 @@ pub struct Streamed {
     /// Tokens by which each member spells what came after the last prompt: the last part of the answer, if it was
     /// made in several.
     pub tail: Vec<usize>,
+    /// Whether all of it could be written: a terminal may close, a disk fill up. What was said is there all the same.
+    pub shown: Result<()>,
 }
 
 impl Streamed {
     /// The answer went on after a prompt that ended with what was said of it.
     pub fn append(&mut self, more: Streamed) {
         self.answer.append(more.answer);
-        self.tail = more.tail;
+        (self.tail, self.shown) = (more.tail, more.shown);
         if let (Some(first), Some(more)) = (&mut self.attribution, more.attribution) {
             first.append(more);
         }
@@ -49,13 +51,14 @@ impl Session<'_> {
             writer.push(text, contributions);
         };
         let answer = self.engine.answer(generation, &mut sink);
-        let attribution = writer.finish()?;
+        let (attribution, shown) = writer.finish();
         let answer = answer?;
         Ok(Streamed {
             tail: answer.member_tokens.clone(),
             answer,
             first_byte,
             attribution,
+            shown,
         })
     }
 
@@ -79,6 +82,7 @@ impl Session<'_> {
             answer,
             first_byte,
             attribution,
+            shown: Ok(()),
         })
     }
 }

@@ -15,6 +15,7 @@ impl Talk<'_> {
     /// Where a new message cannot be read it is taken back, and the conversation goes on. What was said is kept,
     /// whatever comes after it; if an answer ends the program, the session keeps the message.
     pub(super) fn respond(&mut self, begun: &str, fresh: bool) -> Result<()> {
+        let _guarded = self.guard.hold();
         let start = Instant::now();
         let read = match self.read(begun) {
             Ok(read) => read,
@@ -55,7 +56,7 @@ impl Talk<'_> {
         if !begun.is_empty() {
             self.conversation.answer(begun);
             self.conversation.mark_read();
-        } else if fresh && told.is_ok() {
+        } else if fresh && told.is_ok() && self.guard.told_to_end().is_none() {
             if let Some((_, gone)) = self.conversation.undo() {
                 self.forget(&gone);
             }
@@ -90,7 +91,8 @@ impl Talk<'_> {
     ) -> Result<()> {
         let limit = generation.limit;
         let mut grows = !said.answer.text.is_empty();
-        while grows && said.answer.finish == Finish::Length && self.overflow == Overflow::Drop {
+        let drops = self.overflow == Overflow::Drop;
+        while drops && grows && said.answer.finish == Finish::Length && said.shown.is_ok() {
             generation.limit = limit.map(|n| n.saturating_sub(said.answer.tokens));
             let begun = format!("{begun}{}", said.answer.text);
             let room = self.conversation.clone().drop_oldest().is_some();
@@ -115,7 +117,8 @@ impl Talk<'_> {
     }
 
     /// Ends the line of an answer, and says what it took. `limit`: of its tokens.
-    fn end_turn(&mut self, read: Read, said: Streamed, limit: Option<usize>) -> Result<()> {
+    fn end_turn(&mut self, read: Read, mut said: Streamed, limit: Option<usize>) -> Result<()> {
+        std::mem::replace(&mut said.shown, Ok(()))?;
         let ended = say!("");
         if let Some(attribution) = &said.attribution {
             let names = self.session.engine.names();
@@ -140,7 +143,6 @@ impl Talk<'_> {
     pub fn generation(&self) -> Generation {
         let mut generation = self.dials.generation.clone();
         generation.stops.extend(self.session.stops());
-        generation.stops.extend(self.session.stop_of_silence());
         generation.attribution = self.dials.look.attribution;
         generation
     }
