@@ -46,7 +46,7 @@ pub fn drafter(typed: DraftArgs) -> Option<Box<dyn Drafter>> {
 }
 
 /// Short enough to be typed again.
-fn random_seed() -> u64 {
+pub fn random_seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::time::SystemTime::now()) % 1_000_000_000
 }

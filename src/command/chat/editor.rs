@@ -1,42 +1,47 @@
-//! The line editor: keys, history, completion.
+//! The line editor: keys, history, what is pasted.
 
-use super::table::{self, COMMANDS, Hint, SUBJECTS};
 use crate::app::App;
 use anyhow::{Context, Result};
+use completion::Words;
+use menu::Choices;
 use reedline::{
-    ColumnarMenu, Completer, EditCommand, Emacs, FileBackedHistory, KeyCode, KeyModifiers,
-    MenuBuilder, Prompt, PromptEditMode, PromptHistorySearch, PromptHistorySearchStatus, Reedline,
-    ReedlineEvent, ReedlineMenu, Signal, Span, Suggestion, ValidationResult, Validator,
-    default_emacs_keybindings,
+    ColumnarMenu, EditCommand, EditMode, Emacs, FileBackedHistory, Highlighter, KeyCode,
+    KeyModifiers, MenuBuilder, Prompt, PromptEditMode, PromptHistorySearch,
+    PromptHistorySearchStatus, Reedline, ReedlineEvent, ReedlineMenu, ReedlineRawEvent, Signal,
+    StyledText, ValidationResult, Validator, default_emacs_keybindings,
 };
 use std::borrow::Cow;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+pub mod completion;
+mod compose;
+mod menu;
+
+pub use compose::compose;
 
 /// Lines of history that are kept.
 const HISTORY: usize = 2000;
 
+const ARROWS: &str = ">>> ";
+
 /// What came from the editor.
 pub enum Edited {
     Text(String),
+    /// Ctrl-C at an empty prompt.
     Interrupt,
+    /// Ctrl-C, which takes back what was typed.
+    Dropped,
     End,
 }
 
 /// A line editor on the terminal.
 pub struct Editor {
     line: Reedline,
-}
-
-/// What arguments are completed from.
-#[derive(Debug, Clone, Default)]
-pub struct Words {
-    pub members: Vec<String>,
-    pub methods: Vec<String>,
-    pub parameters: Vec<String>,
-    /// Where sessions are kept.
-    pub sessions: PathBuf,
+    /// Whether anything is typed.
+    typed: Arc<AtomicBool>,
+    state: PathBuf,
 }
 
 impl Editor {
@@ -46,43 +51,129 @@ impl Editor {
         let control = KeyModifiers::CONTROL;
         let newline = ReedlineEvent::Edit(vec![EditCommand::InsertNewline]);
         keys.add_binding(KeyModifiers::ALT, KeyCode::Enter, newline);
-        keys.add_binding(control, KeyCode::Char('o'), ReedlineEvent::OpenEditor);
+        for (key, deed) in [('o', EDIT), ('z', SUSPEND)] {
+            let deed = ReedlineEvent::ExecuteHostCommand(deed.into());
+            keys.add_binding(control, KeyCode::Char(key), deed);
+        }
         let complete = vec![
             ReedlineEvent::Menu("completion".into()),
             ReedlineEvent::MenuNext,
         ];
         let complete = ReedlineEvent::UntilFound(complete);
         keys.add_binding(KeyModifiers::NONE, KeyCode::Tab, complete);
-        let menu = Box::new(ColumnarMenu::default().with_name("completion"));
+        let menu = ColumnarMenu::default()
+            .with_name("completion")
+            .with_marker(ARROWS);
+        let typed = Arc::new(AtomicBool::new(false));
         let mut line = Reedline::create()
-            .with_edit_mode(Box::new(Emacs::new(keys)))
-            .with_completer(Box::new(Words::clone(&words)))
+            .with_edit_mode(Box::new(Keys(Emacs::new(keys))))
+            .with_completer(Box::new(words))
             .with_quick_completions(true)
             .with_partial_completions(true)
-            .with_menu(ReedlineMenu::EngineCompleter(menu))
+            .with_menu(ReedlineMenu::EngineCompleter(Box::new(Choices(menu))))
             .with_validator(Box::new(Blocks))
+            .with_highlighter(Box::new(Unchanged(Arc::clone(&typed))))
             .with_ansi_colors(app.colour)
             .use_bracketed_paste(true);
-        // In the user's own folder: elsewhere another user could lay a link there.
-        if std::fs::create_dir_all(&app.state).is_ok() {
-            let draft = draft(&app.state);
-            line = line.with_buffer_editor(editor(draft.as_os_str()), draft);
-        }
         if history {
             match kept_history(&app.state.join("history")) {
                 Ok(kept) => line = line.with_history(Box::new(kept)),
                 Err(error) => app.dim(&format!("note: no history is kept: {error:#}")),
             }
         }
-        Self { line }
+        Self {
+            line,
+            typed,
+            state: app.state.clone(),
+        }
     }
 
     pub fn read(&mut self) -> Result<Edited> {
-        Ok(match self.line.read_line(&Arrows).context("terminal")? {
-            Signal::Success(text) => Edited::Text(text),
-            Signal::CtrlC => Edited::Interrupt,
-            _ => Edited::End,
-        })
+        loop {
+            return Ok(match self.line.read_line(&Arrows).context("terminal")? {
+                Signal::Success(text) => {
+                    // On disk at once: a window may be closed at any time. Where that fails the line is still said.
+                    let _ = self.line.sync_history();
+                    Edited::Text(text)
+                }
+                Signal::CtrlC if self.typed.load(Ordering::Relaxed) => Edited::Dropped,
+                Signal::CtrlC => Edited::Interrupt,
+                Signal::HostCommand(deed) if deed == EDIT => {
+                    self.edit();
+                    continue;
+                }
+                Signal::HostCommand(_) => {
+                    suspend();
+                    continue;
+                }
+                _ => Edited::End,
+            });
+        }
+    }
+
+    /// What is typed goes on in the user's own editor, and comes back.
+    fn edit(&mut self) {
+        match compose(&self.state, self.line.current_buffer_contents()) {
+            Ok(text) => {
+                let text = harmless(text.trim_end());
+                let insert = EditCommand::InsertString(text);
+                self.line.run_edit_commands(&[EditCommand::Clear, insert]);
+            }
+            // Below what is typed, which stays.
+            Err(error) => tell!("\nerror: {error:#}"),
+        }
+    }
+}
+
+/// Deeds that keys ask for.
+const EDIT: &str = "edit";
+const SUSPEND: &str = "suspend";
+
+/// Ctrl-Z: as the terminal does where it is not in raw mode.
+fn suspend() {
+    #[cfg(unix)]
+    let _ = signal_hook::low_level::raise(signal_hook::consts::SIGTSTP);
+}
+
+/// Emacs' keys.
+struct Keys(Emacs);
+
+impl EditMode for Keys {
+    fn parse_event(&mut self, event: ReedlineRawEvent) -> ReedlineEvent {
+        match self.0.parse_event(event) {
+            ReedlineEvent::Edit(commands) => {
+                let harmless = commands.into_iter().map(|command| match command {
+                    EditCommand::InsertString(pasted) => {
+                        EditCommand::InsertString(harmless(&pasted))
+                    }
+                    other => other,
+                });
+                ReedlineEvent::Edit(harmless.collect())
+            }
+            other => other,
+        }
+    }
+
+    fn edit_mode(&self) -> PromptEditMode {
+        self.0.edit_mode()
+    }
+}
+
+/// What is pasted may hold codes for the terminal; they are shown for what they are.
+fn harmless(text: &str) -> String {
+    let control = |c: char| c.is_control() && c != '\n' && c != '\t';
+    text.replace(control, "\u{fffd}")
+}
+
+/// Shows what is typed in the terminal's own colour, and knows whether anything is.
+struct Unchanged(Arc<AtomicBool>);
+
+impl Highlighter for Unchanged {
+    fn highlight(&self, line: &str, _: usize) -> StyledText {
+        self.0.store(!line.is_empty(), Ordering::Relaxed);
+        let mut text = StyledText::new();
+        text.push((Default::default(), line.to_owned()));
+        text
     }
 }
 
@@ -98,45 +189,6 @@ fn kept_history(path: &Path) -> Result<FileBackedHistory> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path).with_context(context)?;
     FileBackedHistory::with_file(HISTORY, path.to_owned()).with_context(context)
-}
-
-/// The file of a text that is edited.
-fn draft(state: &Path) -> PathBuf {
-    state.join(format!("draft-{}.md", std::process::id()))
-}
-
-/// `$VISUAL`, `$EDITOR` or vi, on a file.
-fn editor(file: &std::ffi::OsStr) -> Command {
-    let set = |name| std::env::var(name).ok().filter(|v| !v.trim().is_empty());
-    let typed = set("VISUAL").or_else(|| set("EDITOR"));
-    let typed = typed.unwrap_or_else(|| "vi".into());
-    let mut words = typed.split_whitespace().map(OsString::from);
-    let mut command = Command::new(words.next().unwrap_or_else(|| "vi".into()));
-    command.args(words).arg(file);
-    command
-}
-
-/// Lets the user write a text in the editor.
-pub fn compose(state: &Path) -> Result<String> {
-    std::fs::create_dir_all(state).with_context(|| state.display().to_string())?;
-    let draft = draft(state);
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let context = || draft.display().to_string();
-    options.open(&draft).with_context(context)?;
-    let mut command = editor(draft.as_os_str());
-    let name = command.get_program().to_string_lossy().into_owned();
-    let status = command
-        .status()
-        .with_context(|| format!("{name} ($EDITOR)"));
-    let text = std::fs::read_to_string(&draft).with_context(context);
-    std::fs::remove_file(&draft).with_context(context)?;
-    if !status?.success() {
-        anyhow::bail!("{name} ($EDITOR) failed: nothing was sent");
-    }
-    text
 }
 
 /// Goes on to another line inside a block.
@@ -165,7 +217,7 @@ impl Prompt for Arrows {
     }
 
     fn render_prompt_indicator(&self, _: PromptEditMode) -> Cow<'_, str> {
-        Cow::Borrowed(">>> ")
+        Cow::Borrowed(ARROWS)
     }
 
     fn render_prompt_multiline_indicator(&self) -> Cow<'_, str> {
@@ -178,105 +230,5 @@ impl Prompt for Arrows {
             PromptHistorySearchStatus::Failing => "failing ",
         };
         Cow::Owned(format!("({failing}history: {}) ", s.term))
-    }
-}
-
-impl Words {
-    /// Completions of the last word of `line`: where it begins, and what it may become.
-    fn of(&self, line: &str) -> (usize, Vec<String>) {
-        let begins = |from: usize, words: Vec<String>| {
-            let typed = &line[from..];
-            let mut words = words;
-            words.retain(|w| w.starts_with(typed));
-            (from, words)
-        };
-        let Some((command, _)) = line.split_once(' ') else {
-            let names = COMMANDS.iter().flat_map(|c| c.names.iter());
-            let names = names.filter(|_| line.starts_with('/'));
-            return begins(0, names.map(|n| format!("/{n}")).collect());
-        };
-        let Some(command) = command.strip_prefix('/').and_then(table::find) else {
-            return (0, Vec::new());
-        };
-        let from = line.rfind([' ', ',']).map_or(0, |i| i + 1);
-        match command.hint {
-            Hint::Nothing => (from, Vec::new()),
-            Hint::Commands => {
-                let names = COMMANDS.iter().flat_map(|c| c.names.iter());
-                begins(from, names.map(|n| (*n).to_owned()).collect())
-            }
-            Hint::Words(words) => begins(from, words.iter().map(|w| (*w).to_owned()).collect()),
-            Hint::Methods => {
-                let named = self.members.iter().map(|m| format!("{m}="));
-                begins(from, self.methods.iter().cloned().chain(named).collect())
-            }
-            Hint::Members if line.matches(' ').count() < 2 => {
-                begins(from, ["on", "off", "only"].map(str::to_owned).to_vec())
-            }
-            Hint::Subjects if line.matches(' ').count() < 2 => {
-                begins(from, SUBJECTS.map(str::to_owned).to_vec())
-            }
-            Hint::Subjects if !line.starts_with("/show prompt ") => (from, Vec::new()),
-            Hint::Members | Hint::Subjects => begins(from, self.members.clone()),
-            Hint::Parameters => begins(from, self.parameters.clone()),
-            Hint::Sessions => begins(from, super::sessions::names(&self.sessions)),
-            Hint::Files => begins(from, files(&line[from..])),
-        }
-    }
-}
-
-/// Files whose path begins so; folders end in a slash.
-fn files(typed: &str) -> Vec<String> {
-    let (folder, _) = typed
-        .rfind('/')
-        .map_or(("", typed), |i| typed.split_at(i + 1));
-    let Ok(entries) = std::fs::read_dir(if folder.is_empty() { "." } else { folder }) else {
-        return Vec::new();
-    };
-    let named = entries.flatten().filter_map(|entry| {
-        let name = entry.file_name().into_string().ok()?;
-        let slash = if entry.path().is_dir() { "/" } else { "" };
-        Some(format!("{folder}{name}{slash}"))
-    });
-    let mut names: Vec<String> = named.collect();
-    names.sort();
-    names
-}
-
-impl Completer for Words {
-    fn complete(&mut self, line: &str, pos: usize) -> Vec<Suggestion> {
-        let (from, words) = self.of(&line[..pos]);
-        let suggestion = |value: String| Suggestion {
-            append_whitespace: !value.ends_with(['/', '=']),
-            value,
-            span: Span::new(from, pos),
-            ..Suggestion::default()
-        };
-        words.into_iter().map(suggestion).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn commands_and_their_arguments_are_completed() {
-        let words = Words {
-            members: vec!["ann".into(), "bob".into()],
-            methods: vec!["sim".into(), "adaptive".into()],
-            ..Words::default()
-        };
-        let of = |line: &str| words.of(line);
-        assert_eq!(of("/mem"), (0, vec!["/members".into()]));
-        assert_eq!(of("/help exp"), (6, vec!["export".into()]));
-        assert_eq!(of("/members o").1, ["on", "off", "only"]);
-        assert_eq!(of("/members off b"), (13, vec!["bob".into()]));
-        assert_eq!(of("/show pr").1, ["prompt"]);
-        assert_eq!(of("/show prompt b"), (13, vec!["bob".into()]));
-        assert!(of("/show pack b").1.is_empty());
-        assert_eq!(of("/weights a").1, ["adaptive", "ann="]);
-        assert_eq!(of("/weights ann=1,b"), (15, vec!["bob=".into()]));
-        assert!(of("/nothing x").1.is_empty() && of("me").1.is_empty());
     }
 }

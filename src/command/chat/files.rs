@@ -63,7 +63,7 @@ fn paths(typed: &str) -> Result<Vec<PathBuf>> {
 }
 
 /// `~/` stands for the home folder.
-fn at_home(typed: &str) -> PathBuf {
+pub fn at_home(typed: &str) -> PathBuf {
     let under = typed.strip_prefix("~/").zip(dirs::home_dir());
     under.map_or_else(|| typed.into(), |(rest, home)| home.join(rest))
 }

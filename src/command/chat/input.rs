@@ -12,9 +12,14 @@ const FENCE: &str = "\"\"\"";
 /// What came in.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Entered {
+    /// A line, or several: a command or a message.
     Text(String),
+    /// A block between `"""`, which is a message whatever it begins with.
+    Block(String),
     /// Ctrl-C at an empty prompt.
     Interrupt,
+    /// Ctrl-C, which takes back what was typed.
+    Dropped,
     /// The end of the input.
     End,
 }
@@ -30,7 +35,7 @@ pub enum Input {
 
 impl Input {
     /// The editor where both ends are a terminal that can move its cursor.
-    pub fn new(app: &App, history: bool, words: super::editor::Words) -> Self {
+    pub fn new(app: &App, history: bool, words: super::editor::completion::Words) -> Self {
         let stdin = std::io::stdin().is_terminal();
         let dumb = std::env::var_os("TERM").is_some_and(|t| t == "dumb");
         if stdin && std::io::stderr().is_terminal() && std::io::stdout().is_terminal() && !dumb {
@@ -47,7 +52,8 @@ impl Input {
                 let edited = editor.read();
                 calm_down();
                 Ok(match edited? {
-                    Edited::Text(text) => Entered::Text(unfenced(&text)),
+                    Edited::Text(text) => entered(&text),
+                    Edited::Dropped => Entered::Dropped,
                     Edited::Interrupt => Entered::Interrupt,
                     Edited::End => Entered::End,
                 })
@@ -64,29 +70,40 @@ impl Input {
     /// Opens `$EDITOR` on an empty text; what was written comes with the next line.
     pub fn compose(&self, app: &App) -> Result<Option<String>> {
         match self {
-            Input::Editor(_) => super::editor::compose(&app.state).map(Some),
+            Input::Editor(_) => super::editor::compose(&app.state, "").map(Some),
             Input::Plain { .. } => Ok(None),
         }
     }
 }
 
+/// Where a block opens: at the beginning, or as what a command is given (`/set system """`).
+fn fence(text: &str) -> Option<usize> {
+    let at = text.find(FENCE)?;
+    let before = text[..at].trim_start();
+    let given = before.starts_with('/') && before.ends_with(' ') && !before.contains('\n');
+    let opens = before.is_empty() || given && before.split_whitespace().count() < 3;
+    opens.then_some(at)
+}
+
 /// Whether a text goes on in the next line.
 pub fn goes_on(text: &str) -> bool {
-    if let Some(inner) = text.trim_start().strip_prefix(FENCE) {
-        return !inner.trim_end().ends_with(FENCE);
+    match fence(text) {
+        Some(at) => !text[at + FENCE.len()..].trim_end().ends_with(FENCE),
+        None => text.ends_with('\\'),
     }
-    text.ends_with('\\')
 }
 
 /// A text without what held its lines together.
-pub fn unfenced(text: &str) -> String {
-    let trimmed = text.trim();
-    let inner = trimmed
-        .strip_prefix(FENCE)
-        .map(|t| t.strip_suffix(FENCE).unwrap_or(t));
-    match inner {
-        Some(inner) => inner.trim_matches(['\r', '\n']).to_owned(),
-        None => text.replace("\\\r\n", "\n").replace("\\\n", "\n"),
+fn entered(text: &str) -> Entered {
+    let Some(at) = fence(text) else {
+        return Entered::Text(text.replace("\\\r\n", "\n").replace("\\\n", "\n"));
+    };
+    let inner = text[at + FENCE.len()..].trim_end();
+    let inner = inner.strip_suffix(FENCE).unwrap_or(inner);
+    let inner = inner.trim_matches(['\r', '\n']);
+    match text[..at].trim_start() {
+        "" => Entered::Block(inner.to_owned()),
+        command => Entered::Text(format!("{command}{inner}")),
     }
 }
 
@@ -122,7 +139,7 @@ fn plain(app: &App, prompt: bool) -> Result<Entered> {
         };
         let line = text.trim_end_matches(['\r', '\n']);
         if ended || !goes_on(line) {
-            return Ok(Entered::Text(unfenced(line)));
+            return Ok(entered(line));
         }
     }
 }
@@ -141,6 +158,10 @@ mod tests {
             ("\"\"\"one\ntwo\"\"\"", false),
             ("\"\"\"one\"\"\"  ", false),
             ("say \"\"\"", false),
+            ("/set system \"\"\"", true),
+            ("/system \"\"\"Be\nbrief.\"\"\"", false),
+            ("/read a.md -- what is \"\"\"", false),
+            ("/x\n \"\"\"", false),
         ] {
             assert_eq!(goes_on(text), on, "{text:?}");
         }
@@ -148,9 +169,13 @@ mod tests {
 
     #[test]
     fn what_holds_lines_together_is_no_part_of_them() {
-        assert_eq!(unfenced("\"\"\"\none\n two\n\"\"\""), "one\n two");
-        assert_eq!(unfenced("\"\"\"one\"\"\""), "one");
-        assert_eq!(unfenced("one\\\ntwo"), "one\ntwo");
-        assert_eq!(unfenced("a \\ b"), "a \\ b");
+        let block = |text: &str| Entered::Block(text.to_owned());
+        let text = |text: &str| Entered::Text(text.to_owned());
+        assert_eq!(entered("\"\"\"\n one\n two\n\"\"\""), block(" one\n two"));
+        assert_eq!(entered(" \"\"\"/one\"\"\""), block("/one"));
+        assert_eq!(entered("one\\\ntwo"), text("one\ntwo"));
+        assert_eq!(entered("a \\ b"), text("a \\ b"));
+        let typed = "/set system \"\"\"\nBe\nbrief.\n\"\"\"";
+        assert_eq!(entered(typed), text("/set system Be\nbrief."));
     }
 }

@@ -34,10 +34,9 @@ pub fn run(app: &App, args: &ChatArgs) -> Result<ExitCode> {
     session.engine.draft_with(settings::drafter(args.draft));
     let names = session.engine.names();
     let folder = app.state.join("sessions");
-    let words = editor::Words {
+    let words = editor::completion::Words {
         members: names.clone(),
         methods: Method::named().map(|(name, _)| name.to_owned()).collect(),
-        parameters: parameters::names().map(str::to_owned).collect(),
         sessions: folder.clone(),
     };
     // Who asks for a session wants it kept, whatever the config file says of the history.
@@ -64,18 +63,24 @@ pub fn run(app: &App, args: &ChatArgs) -> Result<ExitCode> {
 fn converse(app: &App, talk: &mut Talk<'_>, input: &mut Input) -> Result<ExitCode> {
     let mut interrupted = false;
     loop {
-        let text = match input.next(app, &|| talk.calm_down())? {
+        let line = match input.next(app, &|| talk.calm_down())? {
             Entered::End => return Ok(ExitCode::SUCCESS),
+            Entered::Dropped => {
+                interrupted = false;
+                continue;
+            }
             Entered::Interrupt if interrupted => return Ok(ExitCode::from(INTERRUPTED)),
             Entered::Interrupt => {
                 app.dim("(once more, or Ctrl-D, to leave)");
                 interrupted = true;
                 continue;
             }
-            Entered::Text(text) => text,
+            Entered::Text(text) => Line::parse(&text),
+            Entered::Block(text) if text.trim().is_empty() => Ok(Line::Nothing),
+            Entered::Block(text) => Ok(Line::Say(text)),
         };
         interrupted = false;
-        match Line::parse(&text) {
+        match line {
             Ok(Line::Nothing) => {}
             Ok(Line::Say(text)) => talk.say(text)?,
             Ok(Line::Do(table::Deed::Exit, _)) => return Ok(ExitCode::SUCCESS),

@@ -10,7 +10,6 @@ use packllm::chat::{Role, thought};
 use packllm::engine::Fusion;
 use packllm::vocab::Alphabet;
 use std::io::{IsTerminal, Write};
-use std::path::Path;
 
 /// Most bytes that terminals take by OSC 52.
 const CLIPBOARD: usize = 74_000;
@@ -52,21 +51,36 @@ impl Talk<'_> {
     fn clear(&mut self) -> Result<()> {
         self.session.engine.clear()?;
         self.conversation.clear();
+        let before = self.keeper.kept_name().map(str::to_owned);
         self.keeper.begin();
         self.last = None;
-        self.app
-            .dim("the conversation is forgotten; a new one begins");
+        let before = before.map_or_else(String::new, |name| {
+            format!("; the one before is kept as {name}")
+        });
+        self.app.dim(&format!("a new conversation begins{before}"));
         Ok(())
     }
 
     fn system(&mut self, text: &str) -> Result<()> {
-        self.set_system(Some(text.to_owned()))?;
-        let said = match self.conversation.system() {
-            Some(_) => "the system prompt is set; all is read anew with the next message",
-            None => "there is no system prompt",
+        let said = match text {
+            "" => return self.show_system(),
+            "none" if self.conversation.system().is_none() => "there is no system prompt",
+            "none" => {
+                self.set_system(None)?;
+                "the system prompt is removed; all is read anew with the next message"
+            }
+            text => {
+                self.set_system(Some(text.to_owned()))?;
+                "the system prompt is set; all is read anew with the next message"
+            }
         };
         self.app.dim(said);
         Ok(())
+    }
+
+    fn show_system(&self) -> Result<()> {
+        let system = self.conversation.system().unwrap_or("(none)");
+        Ok(say!("{}", screen::harmless(self.app, system))?)
     }
 
     fn set(&mut self, typed: &str) -> Result<()> {
@@ -99,10 +113,7 @@ impl Talk<'_> {
         }
         match typed {
             "weights" => self.show_weights()?,
-            "system" => {
-                let system = self.conversation.system().unwrap_or("(none)");
-                say!("{}", screen::harmless(self.app, system))?;
-            }
+            "system" => self.show_system()?,
             "parameters" => say!("{}", parameters::show(&self.dials).trim_end())?,
             "prompt" | "template" => self.show_prompt(None)?,
             "pack" | "info" | "" => self.show_pack()?,
@@ -274,9 +285,15 @@ impl Talk<'_> {
             );
             return;
         }
+        let begun = self.keeper.kept_name().is_some();
+        let typed = shell_words::quote(name);
+        let when = match begun {
+            true => "saved, and kept from now on,",
+            false => "what is said from now on is kept",
+        };
         match self.keeper.rename(name) {
             Ok(()) => self.app.dim(&format!(
-                "saved as {name}, also from now on: `packllm chat --session {name}` goes on with it"
+                "{when} as {name}: `packllm chat --session {typed}` goes on with it"
             )),
             Err(error) => tell!("error: /save: {error:#}"),
         }
@@ -305,8 +322,13 @@ impl Talk<'_> {
 
     fn export(&self, path: &str) {
         let talk = &self.conversation;
-        match sessions::export(Path::new(path), talk.system(), talk.messages()) {
-            Ok(()) => self.app.dim(&format!("written to {path}")),
+        if talk.messages().is_empty() {
+            tell!("error: /export: nothing was said yet");
+            return;
+        }
+        let path = files::at_home(path);
+        match sessions::export(&path, talk.system(), talk.messages()) {
+            Ok(()) => self.app.dim(&format!("written to {}", path.display())),
             Err(error) => tell!("error: /export: {error:#}"),
         }
     }

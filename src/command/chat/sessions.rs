@@ -29,27 +29,26 @@ pub fn names(folder: &Path) -> Vec<String> {
 /// The file of a session's name.
 pub fn path(folder: &Path, name: &str) -> Result<PathBuf> {
     let plain = |c: char| c.is_alphanumeric() || "._- ".contains(c);
-    if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
-        anyhow::bail!("session name `{name}`: use letters, digits, and - _ . inside it");
+    if name.is_empty() || name.starts_with(['.', '-']) || !name.chars().all(plain) {
+        anyhow::bail!("session name `{name}`: use letters, digits, spaces, and - _ . inside it");
     }
     Ok(folder.join(format!("{name}.{EXTENSION}")))
 }
 
-/// A table of the sessions: name, turns, pack, how it began.
+/// A table of the sessions: name, messages, pack, how it began; the newest last, where it is seen. None of nothing.
 pub fn list(folder: &Path) -> String {
     let mut text = String::new();
-    for name in names(folder) {
+    for name in names(folder).into_iter().rev() {
         let line = match path(folder, &name).and_then(|p| Ok(read(&p)?)) {
+            Ok(kept) if kept.conversation.messages().is_empty() => continue,
             Ok(kept) => {
                 let messages = kept.conversation.messages();
                 let first = messages.first().map_or("", |m| m.content.as_str());
-                let first: String = first
-                    .lines()
-                    .next()
-                    .unwrap_or("")
-                    .chars()
-                    .take(40)
-                    .collect();
+                let line = first.lines().next().unwrap_or("");
+                let mut first: String = line.chars().take(40).collect();
+                if first.len() < line.len() {
+                    first.push('…');
+                }
                 let first = printable(&first);
                 let pack = printable(&kept.header.pack);
                 format!(
@@ -97,6 +96,11 @@ impl Keeper {
     /// The session's name, if it is kept.
     pub fn name(&self) -> Option<&str> {
         self.on.then_some(self.name.as_str())
+    }
+
+    /// The session's name, if something of it is on disk.
+    pub fn kept_name(&self) -> Option<&str> {
+        self.log.is_some().then_some(self.name.as_str())
     }
 
     /// Ends the session that is kept and begins another under a new name.
@@ -213,6 +217,12 @@ pub fn export(path: &Path, system: Option<&str>, messages: &[Message]) -> Result
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     let context = || path.display().to_string();
-    let mut file = options.open(path).with_context(context)?;
+    let mut file = match options.open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => anyhow::bail!(
+            "{}: it is there already: take another name, or remove it",
+            path.display()
+        ),
+        opened => opened.with_context(context)?,
+    };
     std::io::Write::write_all(&mut file, text.as_bytes()).with_context(context)
 }

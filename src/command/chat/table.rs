@@ -89,9 +89,9 @@ pub const SUBJECTS: [&str; 5] = ["pack", "weights", "system", "parameters", "pro
 pub const COMMANDS: &[Command] = &[
     command(&["help", "?"], Maybe("COMMAND"), "show this; or what one command does", Hint::Commands, Deed::Help),
     command(&["exit", "bye", "quit"], Nothing, "leave (as does Ctrl-D)", Hint::Nothing, Deed::Exit),
-    command(&["clear", "new"], Nothing, "begin a new conversation; the old one stays saved", Hint::Nothing, Deed::Clear),
-    command(&["system", "system-prompt"], Maybe("TEXT"), "set the system prompt; without TEXT remove it", Hint::Nothing, Deed::System),
-    command(&["set"], Maybe("PARAMETER VALUE"), "set how answers are drawn and shown; alone: show it", Hint::Parameters, Deed::Set),
+    command(&["clear", "new"], Nothing, "begin a new conversation; the one before stays saved", Hint::Nothing, Deed::Clear),
+    command(&["system", "system-prompt"], Maybe("TEXT"), "set the system prompt; alone: show it; `none` removes it", Hint::Nothing, Deed::System),
+    command(&["set"], Maybe("PARAMETER VALUE"), "set how answers are drawn and shown: temp 0.5, think fold, …; alone: show all", Hint::Parameters, Deed::Set),
     command(&["show", "info"], Maybe("SUBJECT"), "pack, weights, system, parameters or prompt [MEMBER]", Hint::Subjects, Deed::Show),
     command(&["weights"], Maybe("METHOD|NAME=W,…"), "how much each member counts and why; or another method", Hint::Methods, Deed::Weights),
     command(&["vocab"], Maybe("ALPHABET"), "the shared alphabet: auto, tokens, bytes or mined", Hint::Words(&["auto", "tokens", "bytes", "mined"]), Deed::Vocab),
@@ -134,17 +134,19 @@ impl Line {
         if text.is_empty() {
             return Ok(Line::Nothing);
         }
-        // `//` says a text that begins with a slash.
-        if let Some(said) = text.strip_prefix('/').filter(|t| t.starts_with('/')) {
-            return Ok(Line::Say(said.to_owned()));
-        }
         let Some(typed) = text.strip_prefix('/') else {
             return Ok(Line::Say(text.to_owned()));
         };
         let (word, rest) = typed.split_once(char::is_whitespace).unwrap_or((typed, ""));
         let rest = rest.trim();
         let Some(command) = find(word) else {
-            return Err(unknown(word));
+            return match typed.strip_prefix('/') {
+                // Several lines that begin with no command are no mistyped one, but a comment, say.
+                _ if text.contains('\n') => Ok(Line::Say(text.to_owned())),
+                // `//` says a line that begins with a slash.
+                Some(_) => Ok(Line::Say(typed.to_owned())),
+                None => Err(unknown(word)),
+            };
         };
         let name = command.names[0];
         match command.takes {
@@ -164,7 +166,12 @@ pub fn find(word: &str) -> Option<&'static Command> {
 
 fn unknown(word: &str) -> String {
     let names = COMMANDS.iter().flat_map(|c| c.names.iter().copied());
-    let nearest = packllm::pack::nearest(word, names);
+    let lower = word.to_lowercase();
+    let begun = |name: &&str| !lower.is_empty() && name.starts_with(&lower);
+    let meant = names.clone().find(begun);
+    let words = names.filter(|name| name.len() > 1);
+    let nearest = meant.map(str::to_owned);
+    let nearest = nearest.or_else(|| packllm::pack::nearest(&lower, words));
     let hint = nearest.map_or_else(String::new, |n| format!(", did you mean /{n}?"));
     format!(
         "unknown command /{word}{hint} (/help lists them; //… says a text that begins with a slash)"
@@ -291,6 +298,12 @@ mod tests {
         assert!(help_on("shortcuts").is_ok_and(|keys| keys.contains("Ctrl-C")));
         assert!(help_on("udno").is_err_and(|e| e.contains("did you mean /undo?")));
         assert!(error("/wieghts").contains("did you mean /weights?"));
+        assert!(error("/wei").contains("did you mean /weights?"));
+        assert!(error("/EXIT").contains("did you mean /exit?"));
+        assert!(!error("/*").contains("mean") && !error("/").contains("mean"));
+        for text in ["/* a comment */\nint x;", "// a comment\nint x;"] {
+            assert_eq!(Line::parse(text), Ok(Line::Say(text.into())));
+        }
         assert!(error("/undo 3").contains("takes no argument"));
         assert!(error("/load").contains("needs NAME"));
     }
