@@ -5,7 +5,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use packllm::backend::llama::LlamaMember;
 use packllm::backend::{Member, Vocab};
 use packllm::engine::{Engine, EngineError, Foresight, MemberSpec};
-use packllm::pack::{KeptMap, Store};
+use packllm::pack::{KeptMap, Manifest, Store};
 use packllm::vocab::mined::Map;
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -91,6 +91,17 @@ impl App {
         };
         self.disposable.store(false, Ordering::Relaxed);
         done
+    }
+
+    /// Names of the packs whose models are all there.
+    pub fn ready_packs(&self) -> Result<Vec<String>> {
+        let there = |manifest: &Manifest| {
+            let mut members = manifest.members.iter();
+            members.all(|member| self.store.resolve(manifest, member).is_ok())
+        };
+        let packs = self.store.packs()?.into_iter();
+        let ready = packs.filter(|pack| pack.manifest.as_ref().is_ok_and(there));
+        Ok(ready.map(|pack| pack.name).collect())
     }
 
     /// A line on stderr, dimmed on a terminal.

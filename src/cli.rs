@@ -31,6 +31,11 @@ pub struct Cli {
     pub command: Option<Command>,
 }
 
+const CHAT_HELP: &str = "\
+In the conversation: /help lists its commands (/set, /weights, /members, /compare, /undo, /save, …), \"\"\" opens and closes
+several lines, Ctrl-O opens $EDITOR, Ctrl-C stops an answer, Ctrl-D leaves. Sessions and the history of lines are kept in
+packllm's state folder (`packllm config` shows it) unless --no-history is given.";
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Talk with a pack
@@ -100,7 +105,11 @@ pub struct RunArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = CHAT_HELP)]
 pub struct ChatArgs {
+    /// A pack by name or manifest file, as by --pack [default: that of the session]
+    #[arg(value_name = "PACK", conflicts_with_all = ["pack", "model"])]
+    pub name: Option<String>,
     /// System prompt (-sys)
     #[arg(
         long,

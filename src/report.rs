@@ -41,7 +41,7 @@ pub fn tell(error: &anyhow::Error) {
 }
 
 /// The error with its causes, each told once: many a message ends with its cause already.
-fn message(error: &anyhow::Error) -> String {
+pub fn message(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
         if !text.contains(&cause) {

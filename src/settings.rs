@@ -115,9 +115,15 @@ fn manifest_alone(app: &App, pack: &PackArgs) -> Result<Manifest> {
     }
     match pack.pack.as_ref().or(app.default_pack.as_ref()) {
         Some(name) => Ok(app.store.pack(name)?),
-        None => usage(
-            "no pack was named: use --pack starter (after `packllm models pull starter`), or -m A.gguf -m B.gguf",
-        ),
+        None => match app.ready_packs().unwrap_or_default().as_slice() {
+            [] => usage(
+                "no pack was named: use --pack starter (after `packllm models pull starter`), or -m A.gguf -m B.gguf",
+            ),
+            ready => usage(format!(
+                "no pack was named: use --pack NAME (ready: {}), or -m A.gguf -m B.gguf",
+                ready.join(", ")
+            )),
+        },
     }
 }
 

@@ -7,7 +7,7 @@
 use super::{Conversation, Message};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// The version of the format.
@@ -70,6 +70,9 @@ pub enum LogError {
     /// It is open elsewhere.
     #[error("{}: another packllm has this session open", .0.display())]
     Busy(PathBuf),
+    /// A session is to begin, and there is one of that name.
+    #[error("{}: there is a session of this name by now: /save NAME gives this one another", .0.display())]
+    Taken(PathBuf),
     /// It holds something else.
     #[error("{}:{line}: not a line of a session: {reason}", path.display())]
     Line {
@@ -113,11 +116,16 @@ impl Log {
     /// Makes a new file, readable by the user alone.
     ///
     /// # Errors
-    /// [`LogError::Io`], also if there is such a file.
+    /// [`LogError::Taken`] if there is such a file.
     pub fn create(path: &Path, header: &Header) -> Result<Self, LogError> {
         let mut options = OpenOptions::new();
         options.append(true).create_new(true);
-        let mut log = Self::open(path, &mut options)?;
+        let mut log = match Self::open(path, &mut options) {
+            Err(LogError::Io { source, .. }) if source.kind() == ErrorKind::AlreadyExists => {
+                return Err(LogError::Taken(path.to_owned()));
+            }
+            opened => opened?,
+        };
         log.write(&Entry::Session(header.clone()))?;
         Ok(log)
     }

@@ -2,16 +2,10 @@
 
 use crate::app::App;
 use anyhow::Result;
-use packllm::pack::Manifest;
 use std::process::ExitCode;
 
 pub fn run(app: &App) -> Result<ExitCode> {
-    let mut ready = Vec::new();
-    for pack in app.store.packs()? {
-        if pack.manifest.is_ok_and(|manifest| is_there(app, &manifest)) {
-            ready.push(pack.name);
-        }
-    }
+    let ready = app.ready_packs()?;
     let listed = app.store.list()?.into_iter().filter(|one| one.present);
     let models: Vec<String> = listed.map(|one| one.model.file).collect();
     tell!("packllm runs several small language models as one.\n");
@@ -19,11 +13,6 @@ pub fn run(app: &App) -> Result<ExitCode> {
     tell!("{}", text.trim_end());
     tell!("\nAll commands: packllm --help");
     Ok(ExitCode::from(2))
-}
-
-fn is_there(app: &App, manifest: &Manifest) -> bool {
-    let mut members = manifest.members.iter();
-    members.all(|member| app.store.resolve(manifest, member).is_ok())
 }
 
 /// What to do with the packs whose models are there and the models in the store.

@@ -42,7 +42,7 @@ fn commands_are_obeyed_and_unknown_ones_get_the_nearest() {
     let pack = pack(&user);
     let input = b"/? undo\n/help nothing\n/help\nThe moon\n/weights\n/wieghts\n/clear\n/exit\nnot reached\n";
     let done = user.run_with(&line("chat", &pack, &SHORT), input);
-    assert_eq!(done.code, 0, "{}", done.err);
+    assert_eq!(done.code, 1, "{}", done.err);
     says(
         &done.out,
         &[
@@ -57,7 +57,7 @@ fn commands_are_obeyed_and_unknown_ones_get_the_nearest() {
         &[
             "unknown command /nothing",
             "unknown command /wieghts, did you mean /weights?",
-            "forgotten",
+            "a new conversation begins; the one before is kept as",
         ],
     );
     assert_eq!(done.err.matches(" · context ").count(), 1);
@@ -71,13 +71,13 @@ fn bad_lines_are_refused_and_the_conversation_goes_on() {
     input.extend("the moon and the sea ".repeat(50_000).bytes());
     input.extend(b"\nThe moon\n");
     let done = user.run_with(&line("chat", &pack, &SHORT), &input);
-    assert_eq!(done.code, 0, "{}", done.err);
+    assert_eq!(done.code, 1, "{}", done.err);
     says(
         &done.err,
         &[
             "not valid UTF-8 at byte 0",
             "too long for bpe",
-            "/clear starts anew",
+            "hint: it is too long by itself: shorten it",
         ],
     );
     assert_eq!(done.err.matches(" · context ").count(), 1, "{}", done.err);
@@ -223,7 +223,7 @@ fn a_template_that_refuses_is_told_by_member_and_the_conversation_goes_on() {
         &args,
         b"The sun\nThe moon\n/system sun\n/show prompt moody\n/show prompt bpe\n",
     );
-    assert_eq!(done.code, 0, "{}", done.err);
+    assert_eq!(done.code, 1, "{}", done.err);
     let told = "moody: its chat template fails: the chat template (line 1) says: No sun!";
     assert_eq!(done.err.matches(told).count(), 2, "{}", done.err);
     says(
@@ -307,4 +307,56 @@ fn a_reader_that_leaves_or_a_full_disk_is_no_panic() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     assert!(!output.stdout.is_empty());
+}
+
+#[test]
+fn a_block_is_text_or_what_a_command_is_given() {
+    let user = User::new();
+    let pack = pack(&user);
+    let input = b"/set system \"\"\"\nYou are the moon.\n Be kind.\"\"\"\n/show system\n\
+                  \"\"\"\n/system is text\n  here\n\"\"\"\n/show prompt bpe\n/system none\n/system\n";
+    let done = user.run_with(&line("chat", &pack, &SHORT), input);
+    assert_eq!(done.code, 0, "{}", done.err);
+    says(
+        &done.out,
+        &[
+            "You are the moon.\n Be kind.\n",
+            "/system is text\n  here",
+            "(none)",
+        ],
+    );
+    assert_eq!(
+        done.err.matches(" \u{b7} context ").count(),
+        1,
+        "{}",
+        done.err
+    );
+}
+
+#[test]
+fn a_pack_is_named_by_itself_or_by_the_session_that_goes_on() {
+    let user = User::new();
+    let (bpe, spm) = user.models();
+    user.ok(&["pack", "new", "mine", "-m", &bpe, "-m", &spm]);
+    let named = ["chat", "mine", "--session", "tea"];
+    let done = user.run_with(&[&named[..], &SHORT].concat(), b"The moon\n");
+    assert_eq!(done.code, 0, "{}", done.err);
+    for on in [&["--continue"][..], &["--session", "tea"]] {
+        let args = [&["chat"], on, &SHORT].concat();
+        let done = user.run_with(&args, b"/show pack\n");
+        assert_eq!(done.code, 0, "{}", done.err);
+        says(&done.out, &[">>> The moon", "pack mine"]);
+    }
+    says(
+        &user.misused(&["chat", "--session", "new"]),
+        &["no pack was named", "ready: mine"],
+    );
+    // Before anything is loaded.
+    for bad in ["a/b", ".x", "-y"] {
+        let session = format!("--session={bad}");
+        says(
+            &user.misused(&["chat", "mine", &session]),
+            &["session name"],
+        );
+    }
 }

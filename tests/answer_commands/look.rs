@@ -149,7 +149,7 @@ fn a_model_that_may_not_think_is_told_so_by_its_template() {
     };
     // What was said before is not said again in another way.
     let shown: Vec<_> = done.out.split("── ").skip(1).map(opened).collect();
-    assert_eq!(shown, [(2, 0), (2, 1), (3, 0)], "{}", done.out);
+    assert_eq!(shown, [(1, 0), (1, 1), (2, 0)], "{}", done.out);
     let run = ["run", "-m", &model, "-p", "Hi", "--temp", "0", "--json"];
     let tokens = |more: &[&str]| {
         let document = user.json(&[&run[..], more].concat());

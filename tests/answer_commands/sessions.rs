@@ -120,7 +120,7 @@ fn a_full_context_lets_the_oldest_turns_leave_or_stops() {
     let stopped = user.run_with(&line("chat", &pack, &args), input.as_bytes());
     says(
         &stopped.err,
-        &["too long for", "/undo takes the last turn back"],
+        &["too long for", "/undo takes the turn before back"],
     );
     assert!(!stopped.err.contains("leaves it"));
 }
@@ -151,7 +151,7 @@ fn a_conversation_is_exported_and_the_file_is_not_written_over() {
     let all: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(all[0]["content"], "The moon");
     assert!(user.path("a.md").exists());
-    says(&done.err, &["File exists", "the ending says"]);
+    says(&done.err, &["it is there already", "the ending says"]);
 }
 
 #[test]

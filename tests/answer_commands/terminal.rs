@@ -140,3 +140,81 @@ fn a_terminal_that_is_closed_ends_the_program() {
     assert!(kill.unwrap().success());
     assert_ne!(terminal.code(), 0);
 }
+
+#[test]
+fn what_is_typed_is_neither_lost_nor_counted_by_ctrl_c_and_a_missing_editor() {
+    let user = User::new();
+    let pack = pack(&user);
+    let args = line("chat", &pack, &["--temp", "0", "-n", "8"]);
+    let mut terminal = Terminal::new(&user, &args, &[("EDITOR", "/nowhere/editor")]);
+    terminal.waits_for(">>> ");
+    // Ctrl-C drops a line, as often as one likes, and hints only where there is none.
+    for typed in ["abc", "a second one"] {
+        terminal.types(typed);
+        terminal.waits_for(typed);
+        terminal.types("\x03");
+        let shown = terminal.waits_for(">>> ");
+        assert!(!shown.contains("once more"), "{shown:?}");
+    }
+    terminal.types("The moon\x0f");
+    terminal.waits_for("/nowhere/editor ($EDITOR)");
+    terminal.types(" and the sea\r");
+    terminal.waits_for("context");
+    terminal.waits_for(">>> ");
+    // Codes in what is pasted are shown, and reach no terminal. Several lines that begin with a slash are text.
+    terminal.types("\x1b[200~/* red \x1b[31m */\nint x;\x1b[201~\r");
+    let shown = terminal.waits_for("context");
+    assert!(!shown.contains("\x1b[31m"), "{shown:?}");
+    terminal.waits_for(">>> ");
+    terminal.types("/show prompt bpe\r");
+    terminal.waits_for("The moon and the sea");
+    terminal.waits_for("/* red \u{fffd}[31m */\r\nint x;");
+    terminal.waits_for(">>> ");
+    // Nothing completes, and nothing is shown.
+    terminal.types("/read /nowhere/\t");
+    terminal.types("\x03");
+    let shown = terminal.waits_for(">>> ");
+    assert!(!shown.contains("RECORDS"), "{shown:?}");
+    // What was typed is on disk before the program ends.
+    let history = std::fs::read_to_string(user.path("store/state/history")).unwrap();
+    assert!(history.contains("The moon and the sea"), "{history}");
+    terminal.child.kill().unwrap();
+}
+
+#[test]
+#[cfg(unix)]
+fn a_program_told_to_end_keeps_the_answer_so_far_and_one_at_rest_ends_at_once() {
+    let user = User::new();
+    let model = user.endless();
+    let args = [
+        "chat",
+        "-m",
+        &model,
+        "-c",
+        "100000",
+        "--temp",
+        "0",
+        "--session",
+        "tea",
+    ];
+    let told = |terminal: &Terminal, signal: &str| {
+        let id = terminal.child.process_id().unwrap().to_string();
+        let mut kill = std::process::Command::new("kill");
+        assert!(kill.args([signal, &id]).status().unwrap().success());
+    };
+    let mut terminal = Terminal::new(&user, &args, &[]);
+    terminal.waits_for(">>> ");
+    terminal.types("Go on\r");
+    // The line as it is typed, its end, and then the answer.
+    terminal.waits_for("\x1b[?2004l");
+    terminal.waits_for("e");
+    told(&terminal, "-TERM");
+    assert_eq!(terminal.code(), 128 + 15);
+    let kept = std::fs::read_to_string(user.path("store/state/sessions/tea.jsonl")).unwrap();
+    let last = kept.lines().last().unwrap();
+    assert!(last.contains("assistant"), "{kept}");
+    let mut terminal = Terminal::new(&user, &args[..7], &[]);
+    terminal.waits_for(">>> ");
+    told(&terminal, "-HUP");
+    assert_ne!(terminal.code(), 0);
+}

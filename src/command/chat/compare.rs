@@ -80,14 +80,20 @@ impl Talk<'_> {
             ("on", Some(k)) => silent[k] = false,
             ("off", Some(k)) => silent[k] = true,
             ("only", Some(k)) => silent = (0..names.len()).map(|j| j != k).collect(),
-            ("on" | "off" | "only", None) => {
+            ("on" | "off" | "only", None) if !name.is_empty() => {
                 let nearest = packllm::pack::nearest(name, &names);
                 let hint = nearest.map_or_else(String::new, |n| format!(", did you mean {n}?"));
-                tell!("error: /members {verb}: no member is named `{name}`{hint}");
+                let names = names.join(", ");
+                tell!(
+                    "error: /members {verb}: there is no member {name}{hint} (there are {names})"
+                );
                 return Ok(());
             }
             _ => {
-                tell!("error: /members {verb}: it is on, off or only, and a member's name");
+                let names = names.join(", ");
+                tell!(
+                    "error: /members {verb}: it is on, off or only, and a member's name: {names}"
+                );
                 return Ok(());
             }
         }

@@ -67,6 +67,11 @@ impl Input {
         }
     }
 
+    /// Whether somebody sees what becomes of a line.
+    pub fn is_watched(&self) -> bool {
+        !matches!(self, Input::Plain { prompt: false })
+    }
+
     /// Opens `$EDITOR` on an empty text; what was written comes with the next line.
     pub fn compose(&self, app: &App) -> Result<Option<String>> {
         match self {

@@ -12,20 +12,23 @@ mod talk;
 
 use super::session::Session;
 use crate::app::App;
-use crate::cli::ChatArgs;
+use crate::cli::{ChatArgs, PackArgs};
 use crate::report::INTERRUPTED;
 use crate::settings;
 use anyhow::Result;
 use input::{Entered, Input};
 use packllm::chat::Conversation;
+use packllm::chat::log::read;
 use packllm::weight::Method;
+use std::path::Path;
 use std::process::ExitCode;
 use table::Line;
 use talk::Talk;
 
 pub fn run(app: &App, args: &ChatArgs) -> Result<ExitCode> {
     let generation = settings::generation(&args.sample)?;
-    let plan = settings::plan(app, &args.pack, &args.fusion)?;
+    let folder = app.state.join("sessions");
+    let plan = settings::plan(app, &pack(app, args, &folder)?, &args.fusion)?;
     let prompt_cache = settings::prompt_cache(&args.prompt_cache, &plan.fusion, false)?;
     let mut session = Session::open(app, &plan, false)?;
     if let Some(path) = prompt_cache {
@@ -33,7 +36,6 @@ pub fn run(app: &App, args: &ChatArgs) -> Result<ExitCode> {
     }
     session.engine.draft_with(settings::drafter(args.draft));
     let names = session.engine.names();
-    let folder = app.state.join("sessions");
     let words = editor::completion::Words {
         members: names.clone(),
         methods: Method::named().map(|(name, _)| name.to_owned()).collect(),
@@ -59,12 +61,43 @@ pub fn run(app: &App, args: &ChatArgs) -> Result<ExitCode> {
     converse(app, &mut talk, &mut input)
 }
 
+/// Which pack is talked with: the one named, or that of the session that goes on. A session that cannot be read is
+/// told of before anything is loaded.
+fn pack(app: &App, args: &ChatArgs, folder: &Path) -> Result<PackArgs> {
+    let mut pack = args.pack.clone();
+    pack.pack = pack.pack.or_else(|| args.name.clone());
+    let goes_on = match &args.session {
+        Some(name) => Some(name.clone()),
+        None if args.last => sessions::names(folder).into_iter().next(),
+        None => None,
+    };
+    let Some(name) = goes_on else {
+        return Ok(pack);
+    };
+    let file = sessions::path(folder, &name).map_err(|e| settings::Usage(e.to_string()))?;
+    if file.exists() {
+        let its = read(&file)?.header.pack;
+        if pack.pack.is_none() && pack.model.is_empty() && app.store.pack(&its).is_ok() {
+            pack.pack = Some(its);
+        }
+    }
+    Ok(pack)
+}
+
+/// The user leaves. Whoever pipes messages in learns only so that one was not answered.
+fn left(talk: &Talk<'_>, input: &Input) -> ExitCode {
+    match talk.failed && !input.is_watched() {
+        true => ExitCode::from(1),
+        false => ExitCode::SUCCESS,
+    }
+}
+
 /// Takes line after line until the user leaves.
 fn converse(app: &App, talk: &mut Talk<'_>, input: &mut Input) -> Result<ExitCode> {
     let mut interrupted = false;
     loop {
         let line = match input.next(app, &|| talk.calm_down())? {
-            Entered::End => return Ok(ExitCode::SUCCESS),
+            Entered::End => return Ok(left(talk, input)),
             Entered::Dropped => {
                 interrupted = false;
                 continue;
@@ -83,9 +116,12 @@ fn converse(app: &App, talk: &mut Talk<'_>, input: &mut Input) -> Result<ExitCod
         match line {
             Ok(Line::Nothing) => {}
             Ok(Line::Say(text)) => talk.say(text)?,
-            Ok(Line::Do(table::Deed::Exit, _)) => return Ok(ExitCode::SUCCESS),
+            Ok(Line::Do(table::Deed::Exit, _)) => return Ok(left(talk, input)),
             Ok(Line::Do(deed, rest)) => talk.obey(deed, &rest, input)?,
-            Err(error) => tell!("error: {error}"),
+            Err(error) => {
+                tell!("error: {error}");
+                talk.failed = true;
+            }
         }
         if let Some(code) = talk.guard.told_to_end() {
             return Ok(code);

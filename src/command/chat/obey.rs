@@ -144,7 +144,7 @@ impl Talk<'_> {
         Ok(())
     }
 
-    /// The conversation as every member reads it, or just as the one named does.
+    /// The conversation as every member reads it before it answers, or just as the one named does.
     fn show_prompt(&self, only: Option<&str>) -> Result<()> {
         let names = self.session.engine.names();
         if let Some(name) = only.filter(|name| !names.iter().any(|n| n == name)) {
@@ -154,7 +154,10 @@ impl Talk<'_> {
             tell!("error: /show prompt: there is no member {name}{hint} (there are {names})");
             return Ok(());
         }
-        let context = self.conversation.context();
+        // The last answer followed from it.
+        let mut asked = self.conversation.clone();
+        asked.open_answer();
+        let context = asked.context();
         for (k, name) in names.iter().enumerate() {
             if only.is_some_and(|only| only != name) {
                 continue;
@@ -360,9 +363,18 @@ impl Talk<'_> {
         Ok(())
     }
 
-    fn show_context(&self) -> Result<()> {
+    fn show_context(&mut self) -> Result<()> {
         const WIDTH: usize = 30;
-        let gauges = self.gauges();
+        let mut asked = self.conversation.clone();
+        let said = asked
+            .open_answer()
+            .map(|(text, _)| text)
+            .unwrap_or_default();
+        let context = asked.context();
+        let gauges = match self.session.measure(&context, &said) {
+            Ok(tokens) if !context.is_empty() => self.of_contexts(tokens),
+            _ => self.gauges(),
+        };
         for (member, (used, of)) in self.session.engine.members().iter().zip(gauges) {
             let filled = (used * WIDTH / of.max(1)).min(WIDTH);
             let bar = format!("{}{}", "#".repeat(filled), "-".repeat(WIDTH - filled));
@@ -371,7 +383,8 @@ impl Talk<'_> {
         let left = self.conversation.left();
         let users = self.conversation.messages().iter();
         let turns = users.filter(|m| m.role == Role::User).count();
-        say!("  {turns} turns, {left} messages out of the context")?;
+        let s = if turns == 1 { "" } else { "s" };
+        say!("  {turns} turn{s}, {left} messages out of the context")?;
         Ok(())
     }
 

@@ -51,10 +51,9 @@ pub fn list(folder: &Path) -> String {
                 }
                 let first = printable(&first);
                 let pack = printable(&kept.header.pack);
-                format!(
-                    "{name:24} {:>4} messages  {pack:10} {first}",
-                    messages.len()
-                )
+                let n = messages.len();
+                let s = if n == 1 { " " } else { "s" };
+                format!("{name:24} {n:>4} message{s}  {pack:10} {first}")
             }
             Err(error) => format!("{name:24} unreadable: {error:#}"),
         };

@@ -92,7 +92,7 @@ pub const COMMANDS: &[Command] = &[
     command(&["clear", "new"], Nothing, "begin a new conversation; the one before stays saved", Hint::Nothing, Deed::Clear),
     command(&["system", "system-prompt"], Maybe("TEXT"), "set the system prompt; alone: show it; `none` removes it", Hint::Nothing, Deed::System),
     command(&["set"], Maybe("PARAMETER VALUE"), "set how answers are drawn and shown: temp 0.5, think fold, …; alone: show all", Hint::Parameters, Deed::Set),
-    command(&["show", "info"], Maybe("SUBJECT"), "pack, weights, system, parameters or prompt [MEMBER]", Hint::Subjects, Deed::Show),
+    command(&["show", "info"], Maybe("SUBJECT"), "pack, weights, system, parameters or prompt [MEMBER] (what is read before an answer)", Hint::Subjects, Deed::Show),
     command(&["weights"], Maybe("METHOD|NAME=W,…"), "how much each member counts and why; or another method", Hint::Methods, Deed::Weights),
     command(&["vocab"], Maybe("ALPHABET"), "the shared alphabet: auto, tokens, bytes or mined", Hint::Words(&["auto", "tokens", "bytes", "mined"]), Deed::Vocab),
     command(&["mix"], Maybe("log|linear"), "how distributions are combined", Hint::Words(&["log", "linear"]), Deed::Mix),

@@ -7,10 +7,11 @@ use crate::cli::{ChatArgs, Overflow};
 use crate::command::screen;
 use crate::command::session::{Read, Session, Streamed};
 use crate::guard::Guard;
+use crate::report::message;
 use crate::settings::PackPlan;
 use anyhow::Result;
 use packllm::chat::log::Entry;
-use packllm::chat::{Conversation, Gone, Role, SpeakerError};
+use packllm::chat::{Conversation, Gone, Message, Role, SpeakerError};
 use packllm::engine::{EngineError, Fusion};
 use std::sync::atomic::Ordering;
 
@@ -31,6 +32,8 @@ pub struct Talk<'a> {
     /// Whether the lines around an answer are shown.
     pub verbose: bool,
     pub last: Option<Turn>,
+    /// Whether a message was not answered, or a line not understood.
+    pub failed: bool,
     pub guard: Guard,
     /// The weights of each turn: its number, and one weight a member.
     pub course: Vec<(usize, Vec<f64>)>,
@@ -62,6 +65,7 @@ impl<'a> Talk<'a> {
             overflow: Overflow::Drop,
             verbose: true,
             last: None,
+            failed: false,
             guard: Guard::new(&app.cancel)?,
             course: Vec::new(),
         })
@@ -132,7 +136,7 @@ impl<'a> Talk<'a> {
     pub fn note_down(&mut self, entry: &Entry) {
         let system = self.conversation.system().map(str::to_owned);
         if let Err(error) = self.keeper.write(system.as_deref(), entry) {
-            tell!("error: the session is not saved: {error:#}");
+            tell!("error: the session is not saved: {}", message(&error));
         }
     }
 
@@ -200,17 +204,38 @@ impl<'a> Talk<'a> {
     }
 
     /// Tells of what a user can cause; anything else ends the conversation.
-    pub fn tell(&self, error: anyhow::Error, interrupted: &str) -> Result<()> {
+    pub fn tell(&mut self, error: anyhow::Error, interrupted: &str) -> Result<()> {
         match error.downcast_ref::<EngineError>() {
-            Some(EngineError::Cancelled) => self.app.dim(interrupted),
+            Some(EngineError::Cancelled) => {
+                self.app.dim(interrupted);
+                return Ok(());
+            }
             Some(EngineError::TooLong { .. }) => {
-                tell!("error: {error:#}: /undo takes the last turn back, /clear starts anew");
+                tell!("error: {error:#}");
+                tell!("hint: {}", self.what_makes_room());
             }
             // A template may refuse one conversation and take the next.
             _ if error.is::<SpeakerError>() => crate::report::tell(&error),
             _ => return Err(error),
         }
+        self.failed = true;
         Ok(())
+    }
+
+    /// What helps where the last message does not fit.
+    fn what_makes_room(&mut self) -> &'static str {
+        if self.fits_alone("") {
+            return "/undo takes the turn before back, /clear starts anew";
+        }
+        let message = self.conversation.messages().last().cloned();
+        let alone: Vec<Message> = message.into_iter().collect();
+        let fits = !alone.is_empty() && self.session.measure(&alone, "").is_ok();
+        match fits && self.conversation.system().is_some() {
+            true => {
+                "it does not fit beside the system prompt: /system sets a shorter one; or start with a larger -c"
+            }
+            false => "it is too long by itself: shorten it, or start with a larger -c",
+        }
     }
 
     /// Lets every member read the context and derives the weights.

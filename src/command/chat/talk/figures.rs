@@ -51,11 +51,15 @@ impl Talk<'_> {
         let engine = &self.session.engine;
         let said = self.last.as_ref().map(|t| &t.said.tail);
         let used = engine.prompt_tokens().iter().enumerate();
-        used.map(|(k, &prompt)| {
-            let said = said.map_or(0, |s| s[k]);
-            (prompt + said, engine.members()[k].limits.context as usize)
-        })
-        .collect()
+        let used = used.map(|(k, &prompt)| prompt + said.map_or(0, |s| s[k]));
+        self.of_contexts(used.collect())
+    }
+
+    /// Tokens, member by member, and how many each holds.
+    pub fn of_contexts(&self, used: Vec<usize>) -> Vec<(usize, usize)> {
+        let members = self.session.engine.members().iter();
+        let contexts = members.map(|m| m.limits.context as usize);
+        used.into_iter().zip(contexts).collect()
     }
 
     /// The gauge of the member that is closest to its end.
