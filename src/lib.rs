@@ -11,8 +11,11 @@ pub mod engine;
 pub mod eval;
 mod lock;
 pub mod mix;
+mod nearest;
 pub mod pack;
 pub mod sample;
 mod vector;
 pub mod vocab;
 pub mod weight;
+
+pub use nearest::nearest;

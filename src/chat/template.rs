@@ -65,7 +65,7 @@ impl TemplateError {
             }
             _ => {
                 "set chat_template (or chat_template_file) in the pack manifest to a template that works, \
-                 or run with --raw"
+                 or do without templates by `packllm run --raw`"
             }
         }
     }

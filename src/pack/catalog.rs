@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::error::{PackError, nearest};
+use super::error::PackError;
 use super::manifest::{Manifest, Origin, valid_name};
 use super::store::{Store, file_names, write_atomically};
+use crate::nearest;
 
 /// Name and text of every shipped manifest.
 const SHIPPED: [(&str, &str); 1] = [("starter", include_str!("../../models/starter.toml"))];

@@ -1,5 +1,6 @@
 //! What can go wrong with packs, with the facts that a message needs.
 
+use crate::nearest;
 use std::io;
 use std::path::PathBuf;
 
@@ -205,25 +206,6 @@ pub(super) fn io_error(
         path,
         source,
     }
-}
-
-/// The one of `known` that `name` was probably meant to be, if any is close.
-pub fn nearest<S: AsRef<str>>(name: &str, known: impl IntoIterator<Item = S>) -> Option<String> {
-    let limit = match name.chars().count() {
-        0..=3 => 1,
-        letters => (letters / 3).max(2),
-    };
-    known
-        .into_iter()
-        .map(|candidate| {
-            (
-                strsim::damerau_levenshtein(name, candidate.as_ref()),
-                candidate,
-            )
-        })
-        .filter(|(distance, _)| *distance <= limit)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate.as_ref().to_owned())
 }
 
 fn did_you_mean(nearest: Option<&str>) -> String {

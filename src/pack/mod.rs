@@ -25,7 +25,7 @@ mod source;
 mod store;
 
 pub use catalog::PackListing;
-pub use error::{PackError, SourceFailure, nearest};
+pub use error::{PackError, SourceFailure};
 pub use manifest::{Fusion, Licence, Manifest, Member, Origin};
 pub use maps::KeptMap;
 pub use pull::{Progress, PullOptions, Pulled, digest, pull, verify};

@@ -13,9 +13,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::error::{PackError, io_error, nearest};
+use super::error::{PackError, io_error};
 use super::manifest::{Manifest, Member, Origin};
 use super::part;
+use crate::nearest;
 
 /// The model store under one folder, which is made when something is first written.
 #[derive(Debug, Clone)]

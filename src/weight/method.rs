@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::nearest;
 use thiserror::Error;
 
 use super::normalise;
@@ -39,20 +40,24 @@ const NAMES: [(&str, Method); 6] = [
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum MethodError {
     /// No method of that name.
-    #[error("--weights: unknown method \"{text}\"; did you mean \"{nearest}\"?")]
+    #[error("--weights: unknown method \"{text}\"; {}", meant(nearest.as_deref(), known))]
     UnknownMethod {
         /// What was given.
         text: String,
-        /// The most similar name of a method.
-        nearest: String,
+        /// The name of a method that is like it.
+        nearest: Option<String>,
+        /// The names of all.
+        known: String,
     },
     /// No member of that name.
-    #[error("--weights: no member is named \"{text}\"; did you mean \"{nearest}\"?")]
+    #[error("--weights: no member is named \"{text}\"; {}", meant(nearest.as_deref(), known))]
     UnknownMember {
         /// What was given.
         text: String,
-        /// The most similar name of a member.
-        nearest: String,
+        /// The name of a member that is like it.
+        nearest: Option<String>,
+        /// The names of all.
+        known: String,
     },
     /// A member named twice.
     #[error("--weights: member \"{0}\" is given twice")]
@@ -71,6 +76,13 @@ pub enum MethodError {
     /// Weights that are all 0 (or add up to infinity).
     #[error("--weights: the weights must have a positive, finite sum")]
     Sum,
+}
+
+fn meant(nearest: Option<&str>, known: &str) -> String {
+    match nearest {
+        Some(name) => format!("did you mean \"{name}\"?"),
+        None => format!("there are {known}"),
+    }
 }
 
 impl Method {
@@ -93,6 +105,7 @@ impl Method {
             return Err(MethodError::UnknownMethod {
                 text: text.to_owned(),
                 nearest: nearest(text, NAMES.iter().map(|(name, _)| *name)),
+                known: NAMES.map(|(name, _)| name).join(", ") + ", and NAME=WEIGHT,…",
             });
         }
         let mut given: Vec<Option<f64>> = vec![None; names.len()];
@@ -103,7 +116,12 @@ impl Method {
             let (name, value) = (name.trim(), value.trim());
             let unknown = || MethodError::UnknownMember {
                 text: name.to_owned(),
-                nearest: nearest(name, names.iter().map(AsRef::as_ref)),
+                nearest: nearest(name, names),
+                known: names
+                    .iter()
+                    .map(AsRef::as_ref)
+                    .collect::<Vec<_>>()
+                    .join(", "),
             };
             let k = names
                 .iter()
@@ -141,31 +159,11 @@ impl fmt::Display for Method {
             let named = given.iter().filter(|(_, weight)| *weight > 0.0);
             for (i, (name, weight)) in named.enumerate() {
                 let comma = if i > 0 { "," } else { "" };
+                // For people: a third has no end.
+                let weight = (weight * 1e4).round() / 1e4;
                 write!(f, "{comma}{name}={weight}")?;
             }
         }
         Ok(())
     }
-}
-
-/// The name with the fewest edits from `text`, the first of equals; empty if there are none.
-fn nearest<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> String {
-    let name = names.min_by_key(|name| edits(text, name));
-    name.unwrap_or_default().to_owned()
-}
-
-/// Levenshtein distance in characters, ignoring case.
-fn edits(a: &str, b: &str) -> usize {
-    let (a, b) = (a.to_lowercase(), b.to_lowercase());
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
-        for (j, y) in b.chars().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row.last().copied().unwrap_or(0)
 }

@@ -81,7 +81,7 @@ impl Talk<'_> {
             ("off", Some(k)) => silent[k] = true,
             ("only", Some(k)) => silent = (0..names.len()).map(|j| j != k).collect(),
             ("on" | "off" | "only", None) if !name.is_empty() => {
-                let nearest = packllm::pack::nearest(name, &names);
+                let nearest = packllm::nearest(name, &names);
                 let hint = nearest.map_or_else(String::new, |n| format!(", did you mean {n}?"));
                 let names = names.join(", ");
                 tell!(

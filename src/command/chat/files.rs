@@ -34,20 +34,20 @@ pub fn message(typed: &str) -> Result<String> {
     Ok(texts.join("\n\n"))
 }
 
-/// The files that are meant: one whose name it is, spaces and all, or several separated by spaces, and patterns.
+/// The files that are meant: one whose name it is, spaces and all, or several words, and patterns.
 fn paths(typed: &str) -> Result<Vec<PathBuf>> {
     let whole = at_home(typed);
     if whole.exists() {
         return Ok(vec![whole]);
     }
     let mut paths = Vec::new();
-    for word in typed.split_whitespace() {
-        let path = at_home(word);
+    for word in words(typed) {
+        let path = at_home(&word);
         if path.exists() || !word.contains(['*', '?', '[']) {
             paths.push(path);
             continue;
         }
-        let matches = glob::glob(&path.to_string_lossy()).with_context(|| word.to_owned())?;
+        let matches = glob::glob(&path.to_string_lossy()).with_context(|| word.clone())?;
         let before = paths.len();
         for found in matches {
             let found = found?;
@@ -60,6 +60,15 @@ fn paths(typed: &str) -> Result<Vec<PathBuf>> {
         }
     }
     Ok(paths)
+}
+
+/// Separated by spaces; those within a name stand in quotes or after a backslash, as in a shell.
+fn words(typed: &str) -> Vec<String> {
+    let plain = || typed.split_whitespace().map(str::to_owned).collect();
+    match cfg!(windows) {
+        true => plain(),
+        false => shell_words::split(typed).unwrap_or_else(|_| plain()),
+    }
 }
 
 /// `~/` stands for the home folder.
@@ -111,6 +120,12 @@ mod tests {
         let both = format!("{a}:\n\none\n\n{b}:\n\ntwo");
         assert_eq!(message(&format!("{a} {b}")).unwrap(), both);
         assert_eq!(message(&at("*.md")).unwrap(), both);
+        let spaced = at("c d.txt").replace(' ', "\\ ");
+        let quoted = format!("'{}'", at("c d.txt"));
+        for typed in [format!("{spaced} {a}"), format!("{quoted} {a}")] {
+            let both = format!("{}:\n\nthree\n\n{a}:\n\none", at("c d.txt"));
+            assert_eq!(message(&typed).unwrap(), both);
+        }
         let asked = message(&format!("{a} -- What -- is it?")).unwrap();
         assert_eq!(asked, "one\n\nWhat -- is it?");
     }

@@ -148,7 +148,7 @@ impl Talk<'_> {
     fn show_prompt(&self, only: Option<&str>) -> Result<()> {
         let names = self.session.engine.names();
         if let Some(name) = only.filter(|name| !names.iter().any(|n| n == name)) {
-            let nearest = packllm::pack::nearest(name, &names);
+            let nearest = packllm::nearest(name, &names);
             let hint = nearest.map_or_else(String::new, |n| format!(", did you mean {n}?"));
             let names = names.join(", ");
             tell!("error: /show prompt: there is no member {name}{hint} (there are {names})");
@@ -305,7 +305,7 @@ impl Talk<'_> {
     fn load_named(&mut self, name: &str) -> Result<()> {
         if !self.keeper.exists(name) {
             let names = sessions::names(self.keeper.folder());
-            let nearest = packllm::pack::nearest(name, &names);
+            let nearest = packllm::nearest(name, &names);
             let hint = nearest.map_or_else(String::new, |n| format!(", did you mean {n}?"));
             tell!("error: /load: there is no session {name}{hint} (/sessions lists them)");
             return Ok(());

@@ -181,7 +181,7 @@ pub fn set(dials: &mut Dials, typed: &str) -> Result<String, String> {
         return Err(format!("/set {name}: {why}"));
     }
     let Some(parameter) = PARAMETERS.iter().find(|p| p.name == name) else {
-        let nearest = packllm::pack::nearest(name, names());
+        let nearest = packllm::nearest(name, names());
         let known = names().join(", ");
         let hint = nearest.map_or_else(
             || format!(" (there are {known})"),

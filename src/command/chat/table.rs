@@ -166,12 +166,7 @@ pub fn find(word: &str) -> Option<&'static Command> {
 
 fn unknown(word: &str) -> String {
     let names = COMMANDS.iter().flat_map(|c| c.names.iter().copied());
-    let lower = word.to_lowercase();
-    let begun = |name: &&str| !lower.is_empty() && name.starts_with(&lower);
-    let meant = names.clone().find(begun);
-    let words = names.filter(|name| name.len() > 1);
-    let nearest = meant.map(str::to_owned);
-    let nearest = nearest.or_else(|| packllm::pack::nearest(&lower, words));
+    let nearest = packllm::nearest(word, names.filter(|name| name.len() > 1));
     let hint = nearest.map_or_else(String::new, |n| format!(", did you mean /{n}?"));
     format!(
         "unknown command /{word}{hint} (/help lists them; //… says a text that begins with a slash)"
