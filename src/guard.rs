@@ -35,6 +35,8 @@ impl Guard {
             register_conditional_default(signal, Arc::clone(&guard.at_rest))?;
             register(signal, Arc::clone(cancel))?;
             register_usize(signal, Arc::clone(&guard.told), signal as usize)?;
+            // Once more ends it at once.
+            register(signal, Arc::clone(&guard.at_rest))?;
         }
         #[cfg(not(unix))]
         let _ = cancel;
