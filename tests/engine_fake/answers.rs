@@ -347,3 +347,29 @@ fn end_is_decided_by_the_members_that_can_end() {
     let went_on = ask(&mut engine, "a b", &greedy(10));
     assert_eq!((went_on.text.len(), went_on.finish), (10, Finish::Length));
 }
+
+#[test]
+fn an_answer_in_two_parts_counts_as_one() {
+    let members = || vec![Fake::without_end(NESTED, 1), Fake::without_end(LETTERS, 2)];
+    let mut engine = pack(members(), Alphabet::Bytes);
+    let first = ask(&mut engine, "ab c", &greedy(5));
+    let begun = format!("ab c{}", first.text);
+    let more = ask(&mut engine, &begun, &greedy(7));
+    let mut whole = first.clone();
+    whole.append(more.clone());
+    assert_eq!(whole.text, format!("{}{}", first.text, more.text));
+    assert_eq!(whole.tokens, first.tokens + more.tokens);
+    assert_eq!(whole.steps, first.steps + more.steps);
+    assert_eq!(whole.time, first.time + more.time);
+    for k in 0..2 {
+        let sum = first.member_tokens[k] + more.member_tokens[k];
+        assert_eq!(whole.member_tokens[k], sum);
+        let spent = first.spent[k].tokens + more.spent[k].tokens;
+        assert_eq!(whole.spent[k].tokens, spent);
+    }
+    // Means over all bytes.
+    let bytes = |answer: &Answer| answer.text.len() as f64;
+    let sum = first.skipped_mass * bytes(&first) + more.skipped_mass * bytes(&more);
+    assert!((whole.skipped_mass * bytes(&whole) - sum).abs() < 1e-12);
+    assert!((whole.mean_weights.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+}
