@@ -37,7 +37,7 @@ struct Course<'a> {
 
 impl Seat {
     /// Scores every byte of each text as if it came right after the prompt. The prompt must have been
-    /// evaluated last, [closed](super::Ending::Closed); it stays in the trunk, but has to be evaluated
+    /// evaluated last, [closed](crate::engine::Ending::Closed); it stays in the trunk, but has to be evaluated
     /// again before more is asked of it.
     pub fn continuations(
         &mut self,
