@@ -147,7 +147,7 @@ impl Template {
     /// Contents are trimmed, but for the beginning of an answer: what was said stays as it was, so that
     /// it need not be evaluated again. Every content begins on a line of its own, so that neither it nor the answer
     /// begins with a space that other members' templates do not have: members must agree on the first byte.
-    /// Answers end at [`Template::stop`].
+    /// Answers end at one of [`Template::stops`].
     pub fn plain() -> Template {
         Template {
             engine: None,

@@ -110,7 +110,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether all members had read the last prompt when it was asked for, see [`MemberSpec::foresight`].
+    /// Whether all members had read the last prompt when it was asked for, see [`MemberSpec::foresight`](super::MemberSpec::foresight).
     #[must_use]
     pub fn read_ahead(&self) -> bool {
         self.read_ahead
