@@ -31,10 +31,9 @@ pub struct Cli {
     pub command: Option<Command>,
 }
 
-const CHAT_HELP: &str = "\
-In the conversation: /help lists its commands (/set, /weights, /members, /compare, /undo, /save, …), \"\"\" opens and closes
-several lines, Ctrl-O opens $EDITOR, Ctrl-C stops an answer, Ctrl-D leaves. Sessions and the history of lines are kept in
-packllm's state folder (`packllm config` shows it) unless --no-history is given.";
+const CHAT_HELP: &str = "In the conversation /help lists its commands (/set, /weights, /members, /compare, /undo, /save, …), \
+\"\"\" opens and closes several lines, Ctrl-O opens $EDITOR, Ctrl-C stops an answer, Ctrl-D leaves. Sessions and the history of \
+lines are kept in packllm's state folder unless --no-history is given.";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {

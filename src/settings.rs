@@ -17,7 +17,7 @@ mod loading;
 mod reference;
 mod scoring;
 
-pub use answering::{drafter, generation, prompt_cache, random_seed, read_prompt};
+pub use answering::{drafter, generation, prompt_cache, random_seed, read_prompt, window};
 pub use config::{Config, example};
 pub use fusing::settle_fusion;
 pub use layers::{Layer, Setting, layers};

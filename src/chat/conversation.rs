@@ -164,6 +164,16 @@ impl Conversation {
         Some(gone)
     }
 
+    /// What has left the context stands in it again, where there may be room now. Returns whether anything does:
+    /// then nothing of the context counts as read.
+    pub fn come_back(&mut self) -> bool {
+        let any = std::mem::take(&mut self.left) > 0;
+        if any {
+            self.read = 0;
+        }
+        any
+    }
+
     /// Another system prompt, or none. Everything after it has to be read again.
     pub fn set_system(&mut self, system: Option<String>) -> Gone {
         let gone = 0..self.len();

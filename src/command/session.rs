@@ -250,6 +250,17 @@ impl<'a> Session<'a> {
         Ok((reading, opening))
     }
 
+    /// Tokens that what was said takes up, member by member. Nothing is evaluated.
+    pub fn size(&mut self, messages: &[Message], begun: &str) -> Result<Vec<usize>> {
+        let (mut reading, _) = self.reading(messages, messages.len(), begun)?;
+        // An answer may have filled the context.
+        reading
+            .prompts
+            .iter_mut()
+            .for_each(|p| p.ending = Ending::Closed);
+        Ok(self.engine.prepare(reading.prompts)?.tokens)
+    }
+
     /// Tokens of the conversation, member by member, if it fits. Nothing is evaluated.
     pub fn measure(&mut self, messages: &[Message], begun: &str) -> Result<Vec<usize>> {
         let (reading, _) = self.reading(messages, messages.len(), begun)?;

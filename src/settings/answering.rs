@@ -16,7 +16,7 @@ pub fn generation(typed: &SampleArgs) -> Result<Generation> {
         top_p: typed.top_p,
         min_p: typed.min_p,
         repeat_penalty: typed.repeat_penalty,
-        repeat_last_n: usize::try_from(typed.repeat_last_n).unwrap_or(1 << 20),
+        repeat_last_n: window(typed.repeat_last_n),
         seed: typed.seed.unwrap_or_else(random_seed),
     };
     sampling.validate().map_err(|e| Usage(e.to_string()))?;
@@ -35,6 +35,11 @@ pub fn generation(typed: &SampleArgs) -> Result<Generation> {
         stops: typed.stop.clone(),
         attribution: false,
     })
+}
+
+/// Tokens that a repetition is looked for in; a negative number means the whole answer.
+pub fn window(tokens: i64) -> usize {
+    usize::try_from(tokens).unwrap_or(1 << 20)
 }
 
 /// Who drafts answers; None: nobody.

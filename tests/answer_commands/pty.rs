@@ -17,7 +17,7 @@ pub struct Terminal {
     seen: String,
     /// The beginning of a character of which the rest is still to come.
     begun: Vec<u8>,
-    _pty: Box<dyn portable_pty::MasterPty + Send>,
+    pty: Box<dyn portable_pty::MasterPty + Send>,
 }
 
 impl Terminal {
@@ -58,8 +58,15 @@ impl Terminal {
             shown,
             seen: String::new(),
             begun: Vec::new(),
-            _pty: pty.master,
+            pty: pty.master,
         }
+    }
+
+    /// How the terminal is set: the names of what is on.
+    #[cfg(unix)]
+    pub fn modes(&self) -> String {
+        let termios = self.pty.get_termios().unwrap();
+        format!("{:?} {:?} ", termios.local_flags, termios.input_flags)
     }
 
     pub fn types(&mut self, keys: &str) {

@@ -224,3 +224,54 @@ fn a_program_told_to_end_keeps_the_answer_so_far_and_one_at_rest_ends_at_once() 
     told(&terminal, "-HUP");
     assert_ne!(terminal.code(), 0);
 }
+
+#[test]
+fn lines_typed_ahead_come_one_by_one_and_are_not_shown_in_the_answer() {
+    let user = User::new();
+    let model = user.endless();
+    let args = [
+        "chat", "-m", &model, "-c", "100000", "--temp", "0", "-n", "400",
+    ];
+    let mut terminal = Terminal::new(&user, &args, &[]);
+    terminal.waits_for(">>> ");
+    terminal.types("Go on\r");
+    terminal.waits_for("\x1b[?2004l");
+    // While it is answered, or read.
+    terminal.types("/verbose off\r/show system\r/bye");
+    let answer = terminal.waits_for(" tok/s");
+    assert!(!answer.contains("/verbose"), "{answer:?}");
+    terminal.waits_for("the lines around answers are off");
+    terminal.waits_for("(none)");
+    // The last is not sent yet.
+    terminal.waits_for("/bye");
+    terminal.types("\r");
+    assert_eq!(terminal.code(), 0);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_program_that_is_told_to_end_leaves_the_terminal_as_it_was() {
+    let user = User::new();
+    let model = user.endless();
+    let args = ["chat", "-m", &model, "-c", "100000", "--temp", "0"];
+    for (signal, answers) in [
+        ("-TERM", false),
+        ("-TERM", true),
+        ("-QUIT", true),
+        ("-HUP", false),
+    ] {
+        let mut terminal = Terminal::new(&user, &args, &[]);
+        terminal.waits_for(">>> ");
+        assert!(!terminal.modes().contains("ICANON"));
+        terminal.types(if answers { "Go on\r" } else { "a line" });
+        terminal.waits_for(if answers { "\x1b[?2004l" } else { "line" });
+        let id = terminal.child.process_id().unwrap().to_string();
+        let mut kill = std::process::Command::new("kill");
+        assert!(kill.args([signal, &id]).status().unwrap().success());
+        assert_ne!(terminal.code(), 0);
+        let modes = terminal.modes();
+        for mode in ["ICANON", "ECHO ", "ICRNL", "ISIG"] {
+            assert!(modes.contains(mode), "{signal} {mode}: {modes}");
+        }
+    }
+}

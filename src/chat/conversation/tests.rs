@@ -60,6 +60,7 @@ enum Deed {
     Anew,
     Undo,
     Drop,
+    Back,
     System,
 }
 
@@ -68,7 +69,7 @@ proptest! {
     #[test]
     fn evidence_kept_by_the_numbers_is_that_of_the_context(
         deeds in prop::collection::vec(prop::sample::select(vec![
-            Deed::Turn, Deed::Turn, Deed::Unanswered, Deed::Anew, Deed::Undo, Deed::Drop, Deed::System,
+            Deed::Turn, Deed::Turn, Deed::Unanswered, Deed::Anew, Deed::Undo, Deed::Drop, Deed::Back, Deed::System,
         ]), 0..40)
     ) {
         let mut talk = Conversation::new(None);
@@ -93,6 +94,7 @@ proptest! {
                 Deed::Anew => talk.open_answer().map(|(_, gone)| gone),
                 Deed::Undo => talk.undo().map(|(_, gone)| gone),
                 Deed::Drop => talk.drop_oldest(),
+                Deed::Back => talk.come_back().then_some(0..usize::MAX),
                 Deed::System => Some(talk.set_system(Some(format!("system {said}")))),
             };
             if let Some(gone) = gone {

@@ -103,7 +103,7 @@ impl Editor {
                     continue;
                 }
                 Signal::HostCommand(_) => {
-                    suspend();
+                    crate::guard::suspend();
                     continue;
                 }
                 _ => Edited::End,
@@ -128,12 +128,6 @@ impl Editor {
 /// Deeds that keys ask for.
 const EDIT: &str = "edit";
 const SUSPEND: &str = "suspend";
-
-/// Ctrl-Z: as the terminal does where it is not in raw mode.
-fn suspend() {
-    #[cfg(unix)]
-    let _ = signal_hook::low_level::raise(signal_hook::consts::SIGTSTP);
-}
 
 /// Emacs' keys.
 struct Keys(Emacs);

@@ -20,6 +20,8 @@ pub enum Entered {
     Interrupt,
     /// Ctrl-C, which takes back what was typed.
     Dropped,
+    /// Something that is no text, which was told.
+    Refused,
     /// The end of the input.
     End,
 }
@@ -36,12 +38,12 @@ pub enum Input {
 impl Input {
     /// The editor where both ends are a terminal that can move its cursor.
     pub fn new(app: &App, history: bool, words: super::editor::completion::Words) -> Self {
-        let stdin = std::io::stdin().is_terminal();
-        let dumb = std::env::var_os("TERM").is_some_and(|t| t == "dumb");
-        if stdin && std::io::stderr().is_terminal() && std::io::stdout().is_terminal() && !dumb {
+        if edits() {
             return Input::Editor(Box::new(Editor::new(app, history, words)));
         }
-        Input::Plain { prompt: stdin }
+        Input::Plain {
+            prompt: std::io::stdin().is_terminal(),
+        }
     }
 
     /// The next message or command, several lines joined. What was interrupted before may take a moment to
@@ -51,11 +53,20 @@ impl Input {
             Input::Editor(editor) => {
                 let edited = editor.read();
                 calm_down();
-                Ok(match edited? {
-                    Edited::Text(text) => entered(&text),
-                    Edited::Dropped => Entered::Dropped,
-                    Edited::Interrupt => Entered::Interrupt,
-                    Edited::End => Entered::End,
+                Ok(match edited {
+                    Ok(Edited::Text(text)) => entered(&text),
+                    Ok(Edited::Dropped) => Entered::Dropped,
+                    Ok(Edited::Interrupt) => Entered::Interrupt,
+                    Ok(Edited::End) => Entered::End,
+                    // One that does not tell where its cursor is, say.
+                    Err(error) => {
+                        app.dim(&format!(
+                            "note: lines are read without an editor: {error:#}"
+                        ));
+                        crate::guard::show();
+                        *self = Input::Plain { prompt: true };
+                        return self.next(app, calm_down);
+                    }
                 })
             }
             Input::Plain { prompt } => {
@@ -79,6 +90,13 @@ impl Input {
             Input::Plain { .. } => Ok(None),
         }
     }
+}
+
+/// Whether there is a terminal at both ends that can move its cursor.
+pub fn edits() -> bool {
+    let dumb = std::env::var_os("TERM").is_some_and(|t| t == "dumb");
+    let terminals = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    terminals && std::io::stderr().is_terminal() && !dumb
 }
 
 /// Where a block opens: at the beginning, or as what a command is given (`/set system """`).
@@ -140,7 +158,7 @@ fn plain(app: &App, prompt: bool) -> Result<Entered> {
                 .find('\u{fffd}')
                 .unwrap_or(0);
             tell!("error: the line is not valid UTF-8 at byte {at}: it was not sent");
-            return Ok(Entered::Text(String::new()));
+            return Ok(Entered::Refused);
         };
         let line = text.trim_end_matches(['\r', '\n']);
         if ended || !goes_on(line) {

@@ -13,6 +13,7 @@ mod talk;
 use super::session::Session;
 use crate::app::App;
 use crate::cli::{ChatArgs, PackArgs};
+use crate::guard::Guard;
 use crate::report::INTERRUPTED;
 use crate::settings;
 use anyhow::Result;
@@ -30,6 +31,7 @@ pub fn run(app: &App, args: &ChatArgs) -> Result<ExitCode> {
     let folder = app.state.join("sessions");
     let plan = settings::plan(app, &pack(app, args, &folder)?, &args.fusion)?;
     let prompt_cache = settings::prompt_cache(&args.prompt_cache, &plan.fusion, false)?;
+    let guard = Guard::new(&app.cancel, input::edits())?;
     let mut session = Session::open(app, &plan, false)?;
     if let Some(path) = prompt_cache {
         session.use_prompt_cache(path, &plan);
@@ -50,7 +52,7 @@ pub fn run(app: &App, args: &ChatArgs) -> Result<ExitCode> {
         look: args.look.into(),
     };
     session.ask_to_think(dials.look.lets_think());
-    let mut talk = Talk::new(app, session, &plan, dials, conversation, keeper)?;
+    let mut talk = Talk::new(app, session, &plan, dials, conversation, keeper, guard);
     talk.overflow = args.overflow;
     let mut input = Input::new(app, keep, words);
     if !matches!(input, Input::Plain { prompt: false }) {
@@ -100,6 +102,10 @@ fn converse(app: &App, talk: &mut Talk<'_>, input: &mut Input) -> Result<ExitCod
             Entered::End => return Ok(left(talk, input)),
             Entered::Dropped => {
                 interrupted = false;
+                continue;
+            }
+            Entered::Refused => {
+                talk.failed = true;
                 continue;
             }
             Entered::Interrupt if interrupted => return Ok(ExitCode::from(INTERRUPTED)),

@@ -5,6 +5,7 @@ use super::table::{self, Deed, SUBJECTS};
 use super::talk::Talk;
 use super::{files, parameters, sessions};
 use crate::command::screen;
+use crate::command::table::counted;
 use anyhow::Result;
 use packllm::chat::{Role, thought};
 use packllm::engine::Fusion;
@@ -85,7 +86,11 @@ impl Talk<'_> {
 
     fn set(&mut self, typed: &str) -> Result<()> {
         // As in Ollama.
-        let typed = typed.strip_prefix("parameter ").unwrap_or(typed).trim();
+        let typed = typed
+            .strip_prefix("parameter")
+            .filter(|t| t.is_empty() || t.starts_with(char::is_whitespace))
+            .unwrap_or(typed)
+            .trim();
         match typed.split_once(char::is_whitespace).unwrap_or((typed, "")) {
             ("", _) => say!("{}", parameters::show(&self.dials).trim_end())?,
             ("system", text) => self.system(text.trim())?,
@@ -225,8 +230,8 @@ impl Talk<'_> {
     fn take_back(&mut self) -> Result<()> {
         if self.undo()? {
             self.session.engine.weigh()?;
-            let n = self.conversation.messages().len();
-            self.app.dim(&format!("taken back; {n} messages stand"));
+            let standing = counted(self.conversation.messages().len(), "message");
+            self.app.dim(&format!("taken back; {standing} left"));
         } else {
             tell!("error: there is nothing to take back");
         }
@@ -371,9 +376,13 @@ impl Talk<'_> {
             .map(|(text, _)| text)
             .unwrap_or_default();
         let context = asked.context();
-        let gauges = match self.session.measure(&context, &said) {
-            Ok(tokens) if !context.is_empty() => self.of_contexts(tokens),
-            _ => self.gauges(),
+        let mined = self.session.engine.alphabet() == Alphabet::Mined;
+        let gauges = match context.is_empty() || mined {
+            true => self.gauges(),
+            false => match self.session.size(&context, &said) {
+                Ok(tokens) => self.of_contexts(tokens),
+                Err(error) => return self.tell(error, "interrupted"),
+            },
         };
         for (member, (used, of)) in self.session.engine.members().iter().zip(gauges) {
             let filled = (used * WIDTH / of.max(1)).min(WIDTH);
@@ -383,8 +392,8 @@ impl Talk<'_> {
         let left = self.conversation.left();
         let users = self.conversation.messages().iter();
         let turns = users.filter(|m| m.role == Role::User).count();
-        let s = if turns == 1 { "" } else { "s" };
-        say!("  {turns} turn{s}, {left} messages out of the context")?;
+        let (turns, left) = (counted(turns, "turn"), counted(left, "message"));
+        say!("  {turns}, {left} out of the context")?;
         Ok(())
     }
 

@@ -46,7 +46,7 @@ const PARAMETERS: [Parameter; 12] = [
     Parameter { name: "top-p", values: Any("a number up to 1"), set: |d, v| put(&mut d.generation.sampling.top_p, v), get: |d| d.generation.sampling.top_p.to_string() },
     Parameter { name: "min-p", values: Any("a number from 0 to 1"), set: |d, v| put(&mut d.generation.sampling.min_p, v), get: |d| d.generation.sampling.min_p.to_string() },
     Parameter { name: "repeat-penalty", values: Any("a number; 1 for none"), set: |d, v| put(&mut d.generation.sampling.repeat_penalty, v), get: |d| d.generation.sampling.repeat_penalty.to_string() },
-    Parameter { name: "repeat-last-n", values: Any("a whole number of tokens"), set: |d, v| put(&mut d.generation.sampling.repeat_last_n, v), get: |d| d.generation.sampling.repeat_last_n.to_string() },
+    Parameter { name: "repeat-last-n", values: Any("a number of tokens, or -1 for all"), set: set_window, get: |d| d.generation.sampling.repeat_last_n.to_string() },
     Parameter { name: "seed", values: Any("a whole number, or -1 for a new one"), set: set_seed, get: |d| d.generation.sampling.seed.to_string() },
     Parameter { name: "predict", values: Any("a number of tokens, or -1 for no limit"), set: set_limit, get: |d| d.generation.limit.map_or_else(|| "-1".into(), |n| n.to_string()) },
     Parameter { name: "stop", values: Any("a text, several in quotes, or none"), set: set_stop, get: show_stops },
@@ -113,6 +113,13 @@ fn set_think(dials: &mut Dials, text: &str) -> Option<()> {
 fn set_limit(dials: &mut Dials, text: &str) -> Option<()> {
     let limit: i64 = text.parse().ok().filter(|n| *n >= -1)?;
     dials.generation.limit = usize::try_from(limit).ok();
+    Some(())
+}
+
+/// As the flag: -1 is the whole answer.
+fn set_window(dials: &mut Dials, text: &str) -> Option<()> {
+    let tokens: i64 = text.parse().ok().filter(|n| *n >= -1)?;
+    dials.generation.sampling.repeat_last_n = crate::settings::window(tokens);
     Some(())
 }
 

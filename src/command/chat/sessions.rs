@@ -1,6 +1,6 @@
 //! Where sessions are kept, and the one that is being kept.
 
-use crate::command::table::printable;
+use crate::command::table::{counted, printable};
 use anyhow::{Context, Result};
 use packllm::chat::Message;
 use packllm::chat::log::{Entry, Header, Kept, Log, read};
@@ -51,9 +51,8 @@ pub fn list(folder: &Path) -> String {
                 }
                 let first = printable(&first);
                 let pack = printable(&kept.header.pack);
-                let n = messages.len();
-                let s = if n == 1 { " " } else { "s" };
-                format!("{name:24} {n:>4} message{s}  {pack:10} {first}")
+                let messages = counted(messages.len(), "message");
+                format!("{name:24} {messages:>13}  {pack:10} {first}")
             }
             Err(error) => format!("{name:24} unreadable: {error:#}"),
         };

@@ -6,6 +6,7 @@ use crate::app::App;
 use crate::cli::{ChatArgs, Overflow};
 use crate::command::screen;
 use crate::command::session::{Read, Session, Streamed};
+use crate::command::table::counted;
 use crate::guard::Guard;
 use crate::report::message;
 use crate::settings::PackPlan;
@@ -53,8 +54,9 @@ impl<'a> Talk<'a> {
         dials: Dials,
         conversation: Conversation,
         keeper: Keeper,
-    ) -> Result<Self> {
-        Ok(Self {
+        guard: Guard,
+    ) -> Self {
+        Self {
             app,
             session,
             plan: plan.clone(),
@@ -66,9 +68,9 @@ impl<'a> Talk<'a> {
             verbose: true,
             last: None,
             failed: false,
-            guard: Guard::new(&app.cancel)?,
+            guard,
             course: Vec::new(),
-        })
+        }
     }
 
     /// Goes on where the arguments say.
@@ -111,8 +113,10 @@ impl<'a> Talk<'a> {
                 say!("{}", self.shown(&message.content))?;
             }
         }
-        self.app
-            .dim(&format!("session {name}, {} messages", messages.len()));
+        self.app.dim(&format!(
+            "session {name}, {}",
+            counted(messages.len(), "message")
+        ));
         if let Some(system) = system.filter(|s| Some(*s) != self.conversation.system()) {
             self.set_system(Some(system.to_owned()))?;
         }
@@ -176,6 +180,10 @@ impl<'a> Talk<'a> {
         };
         self.forget(&gone);
         self.keep_standing();
+        if self.conversation.come_back() {
+            self.session.engine.forget_evidence();
+            self.note_down(&Entry::Left(0));
+        }
         Ok(true)
     }
 

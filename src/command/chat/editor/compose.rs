@@ -36,7 +36,7 @@ pub fn compose(state: &Path, begun: &str) -> Result<String> {
     let mut command = editor(draft.as_os_str());
     let name = command.get_program().to_string_lossy().into_owned();
     let started = written.and_then(|()| {
-        let status = command.status();
+        let status = crate::guard::lend(|| command.status());
         status.with_context(|| format!("{name} ($EDITOR)"))
     });
     let text = std::fs::read_to_string(&draft).with_context(context);

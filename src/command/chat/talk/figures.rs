@@ -48,6 +48,9 @@ impl Talk<'_> {
 
     /// Tokens in each member's context after the last answer, and how many it holds.
     pub fn gauges(&self) -> Vec<(usize, usize)> {
+        if self.conversation.context().is_empty() {
+            return self.of_contexts(vec![0; self.session.engine.members().len()]);
+        }
         let engine = &self.session.engine;
         let said = self.last.as_ref().map(|t| &t.said.tail);
         let used = engine.prompt_tokens().iter().enumerate();

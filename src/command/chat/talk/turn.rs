@@ -127,13 +127,15 @@ impl Talk<'_> {
             self.app
                 .dim(&legend(self.app, look, attribution, &names, weights));
         }
-        let full = said.answer.finish == Finish::Length && limit.is_none();
+        let tokens = said.answer.tokens;
+        let full = said.answer.finish == Finish::Length && limit.is_none_or(|n| tokens < n);
         self.last = Some(Turn { read, said });
         if self.verbose {
             self.app.dim(&self.figures());
         }
         if full {
-            self.app.dim("the context is full: /clear starts anew");
+            self.app
+                .dim("the context is full: /undo takes this turn back, /clear starts anew");
         }
         self.session.write_prompt_cache();
         Ok(ended?)
