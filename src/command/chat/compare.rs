@@ -81,12 +81,7 @@ impl Talk<'_> {
             ("off", Some(k)) => silent[k] = true,
             ("only", Some(k)) => silent = (0..names.len()).map(|j| j != k).collect(),
             ("on" | "off" | "only", None) if !name.is_empty() => {
-                let nearest = packllm::nearest(name, &names);
-                let hint = nearest.map_or_else(String::new, |n| format!(", did you mean {n}?"));
-                let names = names.join(", ");
-                tell!(
-                    "error: /members {verb}: there is no member {name}{hint} (there are {names})"
-                );
+                tell!("error: /members {verb}: {}", no_member(name, &names));
                 return Ok(());
             }
             _ => {
@@ -202,4 +197,14 @@ impl Talk<'_> {
         }
         Ok(())
     }
+}
+
+/// `there is no member smollm, did you mean smollm2? (there are smollm2, gemma3)`
+pub fn no_member(name: &str, names: &[String]) -> String {
+    let nearest = packllm::nearest(name, names);
+    let hint = nearest.map_or_else(String::new, |n| format!(", did you mean {n}?"));
+    format!(
+        "there is no member {name}{hint} (there are {})",
+        names.join(", ")
+    )
 }
