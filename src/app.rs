@@ -42,8 +42,8 @@ pub struct App {
 
 impl App {
     /// Reads the environment and installs the handler of Ctrl-C: the first one raises the flag, one
-    /// more before the flag is lowered ends the program. A closed terminal (SIGHUP) or SIGTERM ends it at once:
-    /// what was said is on disk by then.
+    /// more before the flag is lowered ends the program. A closed terminal (SIGHUP) or SIGTERM ends it at
+    /// once, but for an answer in a chat, which ends first (`guard`).
     pub fn new(config: Config) -> Result<Self> {
         let cancel = Arc::new(AtomicBool::new(false));
         let idle = Arc::new(AtomicBool::new(false));

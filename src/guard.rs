@@ -35,36 +35,37 @@ impl Guard {
             terminal::hide();
         }
         #[cfg(unix)]
-        guard.watch(Arc::clone(cancel))?;
+        guard.watch(Arc::clone(cancel), edits)?;
         #[cfg(not(unix))]
         let _ = cancel;
         Ok(guard)
     }
 
     #[cfg(unix)]
-    fn watch(&self, cancel: Arc<AtomicBool>) -> Result<()> {
-        use signal_hook::consts::{SIGCONT, SIGHUP, SIGQUIT, SIGTERM, SIGTSTP};
+    fn watch(&self, cancel: Arc<AtomicBool>, edits: bool) -> Result<()> {
+        use signal_hook::consts::{SIGHUP, SIGQUIT, SIGTERM, SIGTSTP};
         use signal_hook::iterator::Signals;
         use signal_hook::low_level::emulate_default_handler;
-        let mut signals = Signals::new([SIGHUP, SIGTERM, SIGQUIT, SIGTSTP, SIGCONT])?;
+        // Without a terminal the others may be ignored for good (`nohup`).
+        let mut signals = match edits {
+            true => Signals::new([SIGTERM, SIGHUP, SIGQUIT, SIGTSTP])?,
+            false => Signals::new([SIGTERM])?,
+        };
         let (at_rest, told) = (Arc::clone(&self.at_rest), Arc::clone(&self.told));
         let watch = move || {
             for signal in signals.forever() {
                 let again = told.load(Ordering::Relaxed) != 0;
-                match signal {
-                    SIGCONT => terminal::resume(),
-                    SIGTSTP => {
-                        terminal::pause();
-                        let _ = emulate_default_handler(SIGTSTP);
-                    }
-                    _ if again || at_rest.load(Ordering::Relaxed) => {
-                        terminal::restore();
-                        let _ = emulate_default_handler(signal);
-                    }
-                    _ => {
-                        told.store(signal, Ordering::Relaxed);
-                        cancel.store(true, Ordering::Relaxed);
-                    }
+                if signal == SIGTSTP {
+                    suspend();
+                } else if again || at_rest.load(Ordering::Relaxed) {
+                    terminal::restore();
+                    // The editor may have been about to set it as well.
+                    std::thread::sleep(std::time::Duration::from_millis(10));
+                    terminal::restore();
+                    let _ = emulate_default_handler(signal);
+                } else {
+                    told.store(signal, Ordering::Relaxed);
+                    cancel.store(true, Ordering::Relaxed);
                 }
             }
         };
@@ -111,15 +112,15 @@ pub fn show() {
     terminal::show();
 }
 
-/// Lets another program have the terminal as it was.
+/// Lets somebody else have the terminal as it was at first, and takes it back as it was before.
 pub fn lend<T>(work: impl FnOnce() -> T) -> T {
-    terminal::pause();
+    let before = terminal::lend();
     let done = work();
-    terminal::resume();
+    terminal::take_back(before);
     done
 }
 
-/// Ctrl-Z in an editor, where the terminal itself does not see it.
+/// Ctrl-Z: returns when the program goes on.
 pub fn suspend() {
     #[cfg(unix)]
     lend(|| {
@@ -129,84 +130,71 @@ pub fn suspend() {
 
 #[cfg(unix)]
 mod terminal {
+    use rustix::process::getpgrp;
     use rustix::termios::{
-        InputModes, LocalModes, OptionalActions, Termios, isatty, tcgetattr, tcsetattr,
+        InputModes, LocalModes, OptionalActions, Termios, isatty, tcgetattr, tcgetpgrp, tcsetattr,
     };
     use std::io::{self, Write};
-    use std::sync::Mutex;
+    use std::sync::{Mutex, PoisonError};
 
-    /// How the terminal was at first, where both ends are one, and whether it hides what is typed now.
-    static WAS: Mutex<Option<(Termios, bool)>> = Mutex::new(None);
+    /// How the terminal was before it was told to hide what is typed.
+    static WAS: Mutex<Option<Termios>> = Mutex::new(None);
 
-    /// Does something with it. A terminal that refuses stays as it is.
-    fn with(work: impl FnOnce(&Termios, &mut bool)) {
-        if let Ok(mut was) = WAS.lock()
-            && let Some((termios, hides)) = &mut *was
-        {
-            work(termios, hides);
-        }
+    fn was() -> Option<Termios> {
+        WAS.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// A terminal that refuses stays as it is; so does one that is somebody else's now, which would stop whoever sets
+    /// it.
     fn set(termios: &Termios) {
-        let _ = tcsetattr(io::stdin(), OptionalActions::Now, termios);
-    }
-
-    fn set_hidden(termios: &Termios) {
-        let mut hidden = termios.clone();
-        hidden.local_modes.remove(LocalModes::ECHO);
-        // The editor takes a carriage return for Enter, and what comes before a line feed for all there is.
-        hidden.input_modes.remove(InputModes::ICRNL);
-        set(&hidden);
+        if tcgetpgrp(io::stdin()).is_ok_and(|group| group == getpgrp()) {
+            let _ = tcsetattr(io::stdin(), OptionalActions::Now, termios);
+        }
     }
 
     /// Where both ends are a terminal.
     pub fn hide() {
-        if isatty(io::stdout())
-            && let Ok(termios) = tcgetattr(io::stdin())
-            && let Ok(mut was) = WAS.lock()
-        {
-            was.get_or_insert((termios, true));
+        let Ok(termios) = tcgetattr(io::stdin()) else {
+            return;
+        };
+        if !isatty(io::stdout()) {
+            return;
         }
-        resume();
+        let mut hidden = termios.clone();
+        hidden.local_modes.remove(LocalModes::ECHO);
+        // The editor takes a carriage return for Enter, and what comes before a line feed for all there is.
+        hidden.input_modes.remove(InputModes::ICRNL);
+        *WAS.lock().unwrap_or_else(PoisonError::into_inner) = Some(termios);
+        set(&hidden);
     }
 
     pub fn show() {
-        with(|termios, hides| {
-            if std::mem::take(hides) {
-                set(termios);
-            }
-        });
+        if let Some(termios) = was() {
+            set(&termios);
+        }
     }
 
-    /// Somebody else takes the terminal.
-    pub fn pause() {
-        with(|termios, hides| {
-            if *hides {
-                set(termios);
-            }
-        });
+    /// Sets it as it was at first. Returns how it is.
+    pub fn lend() -> Option<Termios> {
+        let now = tcgetattr(io::stdin()).ok().filter(|_| was().is_some());
+        show();
+        now
     }
 
-    /// It is ours again.
-    pub fn resume() {
-        with(|termios, hides| {
-            if *hides {
-                set_hidden(termios);
-            }
-        });
+    pub fn take_back(before: Option<Termios>) {
+        if let Some(before) = before {
+            set(&before);
+        }
     }
 
     /// The program is about to end, perhaps in the middle of a line, in raw mode with bracketed paste.
     pub fn restore() {
-        with(|termios, _| {
-            let raw = tcgetattr(io::stdin())
-                .is_ok_and(|now| !now.local_modes.contains(LocalModes::ICANON));
-            set(termios);
-            if raw {
-                let mut out = io::stderr();
-                let _ = out.write_all(b"\x1b[?2004l\n");
-            }
-        });
+        let raw = |now: Termios| !now.local_modes.contains(LocalModes::ICANON);
+        let raw = tcgetattr(io::stdin()).is_ok_and(raw);
+        show();
+        if raw && was().is_some() {
+            let _ = io::stderr().write_all(b"\x1b[?2004l\n");
+        }
     }
 }
 
@@ -216,9 +204,9 @@ mod terminal {
 
     pub fn show() {}
 
-    pub fn pause() {}
+    pub fn lend() {}
 
-    pub fn resume() {}
+    pub fn take_back(_: ()) {}
 
     pub fn restore() {}
 }

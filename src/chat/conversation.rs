@@ -164,14 +164,15 @@ impl Conversation {
         Some(gone)
     }
 
-    /// What has left the context stands in it again, where there may be room now. Returns whether anything does:
-    /// then nothing of the context counts as read.
+    /// The turn that left the context last stands in it again; false if there is none. Nothing of the context
+    /// counts as read then.
     pub fn come_back(&mut self) -> bool {
-        let any = std::mem::take(&mut self.left) > 0;
-        if any {
-            self.read = 0;
-        }
-        any
+        let gone = &self.messages[..self.left];
+        let Some(turn) = gone.iter().rposition(|m| m.role == Role::User) else {
+            return false;
+        };
+        (self.left, self.read) = (turn, 0);
+        true
     }
 
     /// Another system prompt, or none. Everything after it has to be read again.

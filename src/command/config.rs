@@ -3,7 +3,7 @@
 use crate::app::{App, config_path};
 use crate::cli::{ConfigArgs, ConfigCommand};
 use crate::command::table::Table;
-use crate::settings::{Layer, Setting, example, layers};
+use crate::settings::{Layer, Setting, example, layers, usage};
 use anyhow::{Context, Result, bail};
 use clap::ArgMatches;
 use serde_json::{Value, json};
@@ -22,6 +22,11 @@ pub fn run(app: &App, args: &ConfigArgs, matches: &ArgMatches) -> Result<ExitCod
 }
 
 fn show(app: &App, args: &ConfigArgs, matches: &ArgMatches) -> Result<()> {
+    if let Some(name) = &args.chat.name {
+        return usage(format!(
+            "{name}: it is `config`, `config init` or `config path`; a pack is named by --pack"
+        ));
+    }
     let matches = matches.subcommand_matches("config").unwrap_or(matches);
     let settings = layers(app, &args.chat, matches)?;
     let path = config_path()?;

@@ -37,10 +37,7 @@ impl Engine {
 
     /// As [`Engine::forget_messages`], for the message numbered `first` and all after it.
     pub fn forget_messages_from(&mut self, first: usize) {
-        let gone = first as u32..u32::MAX;
-        self.scores
-            .iter_mut()
-            .for_each(|scores| scores.forget_messages(&gone));
+        self.forget_messages(&(first..u32::MAX as usize));
     }
 
     /// What each member lost on one message, in bits per byte of what all of them saw; None if nothing of it

@@ -150,6 +150,18 @@ impl Method {
     }
 }
 
+impl Method {
+    /// As it is typed, but for weights that are given, which are rounded: a third has no end.
+    #[must_use]
+    pub fn brief(&self) -> String {
+        let Method::Given(given) = self else {
+            return self.to_string();
+        };
+        let round = |(name, weight): &(String, f64)| (name.clone(), (weight * 1e3).round() / 1e3);
+        Method::Given(given.iter().map(round).collect()).to_string()
+    }
+}
+
 impl fmt::Display for Method {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some((name, _)) = NAMES.iter().find(|(_, method)| method == self) {
@@ -159,8 +171,6 @@ impl fmt::Display for Method {
             let named = given.iter().filter(|(_, weight)| *weight > 0.0);
             for (i, (name, weight)) in named.enumerate() {
                 let comma = if i > 0 { "," } else { "" };
-                // For people: a third has no end.
-                let weight = (weight * 1e4).round() / 1e4;
                 write!(f, "{comma}{name}={weight}")?;
             }
         }

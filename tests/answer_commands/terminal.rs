@@ -171,9 +171,10 @@ fn what_is_typed_is_neither_lost_nor_counted_by_ctrl_c_and_a_missing_editor() {
     terminal.waits_for("/* red \u{fffd}[31m */\r\nint x;");
     terminal.waits_for(">>> ");
     // Nothing completes, and nothing is shown.
-    terminal.types("/read /nowhere/\t");
-    terminal.types("\x03");
-    let shown = terminal.waits_for(">>> ");
+    terminal.types("/read /nowhere/");
+    terminal.waits_for("/nowhere/");
+    terminal.types("\tx");
+    let shown = terminal.waits_for("/nowhere/x");
     assert!(!shown.contains("RECORDS"), "{shown:?}");
     // What was typed is on disk before the program ends.
     let history = std::fs::read_to_string(user.path("store/state/history")).unwrap();
@@ -203,10 +204,8 @@ fn a_program_told_to_end_keeps_the_answer_so_far_and_one_at_rest_ends_at_once() 
     let words = said.split(|c: char| !c.is_ascii_alphanumeric());
     let word = words.max_by_key(|word| word.len()).unwrap();
     assert!(word.len() > 2, "{said}");
-    let told = |terminal: &Terminal, signal: &str| {
-        let id = terminal.child.process_id().unwrap().to_string();
-        let mut kill = std::process::Command::new("kill");
-        assert!(kill.args([signal, &id]).status().unwrap().success());
+    let told = |terminal: &Terminal, name: &str| {
+        signal(terminal.child.process_id().unwrap(), name);
     };
     let mut terminal = Terminal::new(&user, &args, &[]);
     terminal.waits_for(">>> ");
@@ -253,8 +252,10 @@ fn lines_typed_ahead_come_one_by_one_and_are_not_shown_in_the_answer() {
 fn a_program_that_is_told_to_end_leaves_the_terminal_as_it_was() {
     let user = User::new();
     let model = user.endless();
-    let args = ["chat", "-m", &model, "-c", "100000", "--temp", "0"];
-    for (signal, answers) in [
+    // Two, so that the line of weights tells when the prompt is read.
+    let two = ["chat", "-m", &model, "-m", &model];
+    let args = [&two[..], &["-c", "100000", "--temp", "0"]].concat();
+    for (name, answers) in [
         ("-TERM", false),
         ("-TERM", true),
         ("-QUIT", true),
@@ -264,14 +265,72 @@ fn a_program_that_is_told_to_end_leaves_the_terminal_as_it_was() {
         terminal.waits_for(">>> ");
         assert!(!terminal.modes().contains("ICANON"));
         terminal.types(if answers { "Go on\r" } else { "a line" });
-        terminal.waits_for(if answers { "\x1b[?2004l" } else { "line" });
-        let id = terminal.child.process_id().unwrap().to_string();
-        let mut kill = std::process::Command::new("kill");
-        assert!(kill.args([signal, &id]).status().unwrap().success());
+        terminal.waits_for(if answers { "weights " } else { "line" });
+        signal(terminal.child.process_id().unwrap(), name);
         assert_ne!(terminal.code(), 0);
         let modes = terminal.modes();
         for mode in ["ICANON", "ECHO ", "ICRNL", "ISIG"] {
-            assert!(modes.contains(mode), "{signal} {mode}: {modes}");
+            assert!(modes.contains(mode), "{name} {mode}: {modes}");
         }
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_suspended_conversation_goes_on_in_its_editor_or_its_answer() {
+    let user = User::new();
+    let model = user.endless();
+    let two = ["chat", "-m", &model, "-m", &model];
+    let args = [&two[..], &["-c", "100000", "--temp", "0", "-n", "60000"]].concat();
+    let mut terminal = Terminal::new(&user, &args, &[]);
+    terminal.waits_for(">>> ");
+    let id = terminal.child.process_id().unwrap();
+    // Ctrl-Z at the prompt, and `fg`.
+    for _ in 0..3 {
+        terminal.types("abc");
+        terminal.waits_for("abc");
+        terminal.types("\x1a");
+        stopped(id);
+        assert!(terminal.modes().contains("ECHO "), "{}", terminal.modes());
+        signal(id, "-CONT");
+        terminal.waits_for("abc");
+        terminal.types("\x03");
+        terminal.waits_for(">>> ");
+    }
+    // In the middle of an answer: not shown before and after, shown to the shell.
+    terminal.types("Go on\r");
+    terminal.waits_for("weights ");
+    signal(id, "-TSTP");
+    stopped(id);
+    assert!(terminal.modes().contains("ECHO "), "{}", terminal.modes());
+    signal(id, "-CONT");
+    terminal.types("\x03");
+    terminal.waits_for("cancelled");
+    terminal.waits_for(">>> ");
+    assert!(!terminal.modes().contains("ICANON"));
+    terminal.types("/bye\r");
+    assert_eq!(terminal.code(), 0);
+    assert!(terminal.modes().contains("ECHO "), "{}", terminal.modes());
+}
+
+#[cfg(unix)]
+fn signal(id: u32, name: &str) {
+    let mut kill = std::process::Command::new("kill");
+    let sent = kill.args([name, &id.to_string()]).status();
+    assert!(sent.unwrap().success());
+}
+
+/// Waits until a process is stopped.
+#[cfg(unix)]
+fn stopped(id: u32) {
+    let until = std::time::Instant::now() + super::pty::PATIENCE;
+    loop {
+        let mut ps = std::process::Command::new("ps");
+        let state = ps.args(["-o", "stat=", "-p", &id.to_string()]).output();
+        if state.unwrap().stdout.first() == Some(&b'T') {
+            return;
+        }
+        assert!(std::time::Instant::now() < until, "it does not stop");
+        std::thread::sleep(std::time::Duration::from_millis(10));
     }
 }

@@ -24,6 +24,9 @@ impl Talk<'_> {
         let names = self.session.engine.names();
         let mut result = Ok(());
         for (k, name) in names.iter().enumerate() {
+            if self.guard.told_to_end().is_some() {
+                break;
+            }
             say!("── {name} alone")?;
             let alone = (0..names.len()).map(|j| j != k).collect();
             let answered = self.answer_alone(alone, &asked.context());
@@ -165,7 +168,7 @@ impl Talk<'_> {
         let evidence = engine.evidence()?;
         say!(
             "weights by {} on {} bytes of what you wrote:",
-            self.fusion.method,
+            self.fusion.method.brief(),
             evidence.bytes
         )?;
         for (k, member) in engine.members().iter().enumerate() {

@@ -52,6 +52,9 @@ impl Editor {
         let newline = ReedlineEvent::Edit(vec![EditCommand::InsertNewline]);
         keys.add_binding(KeyModifiers::ALT, KeyCode::Enter, newline);
         for (key, deed) in [('o', EDIT), ('z', SUSPEND)] {
+            if deed == SUSPEND && !cfg!(unix) {
+                continue;
+            }
             let deed = ReedlineEvent::ExecuteHostCommand(deed.into());
             keys.add_binding(control, KeyCode::Char(key), deed);
         }

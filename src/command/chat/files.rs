@@ -63,7 +63,7 @@ fn paths(typed: &str) -> Result<Vec<PathBuf>> {
 }
 
 /// Separated by spaces; those within a name stand in quotes or after a backslash, as in a shell.
-fn words(typed: &str) -> Vec<String> {
+pub fn words(typed: &str) -> Vec<String> {
     let plain = || typed.split_whitespace().map(str::to_owned).collect();
     match cfg!(windows) {
         true => plain(),

@@ -55,7 +55,7 @@ pub fn run(app: &App, args: &ChatArgs) -> Result<ExitCode> {
     let mut talk = Talk::new(app, session, &plan, dials, conversation, keeper, guard);
     talk.overflow = args.overflow;
     let mut input = Input::new(app, keep, words);
-    if !matches!(input, Input::Plain { prompt: false }) {
+    if input.is_watched() {
         let names = talk.session.engine.names().join(" + ");
         app.dim(&format!("{names} · /help for commands, Ctrl-D to leave"));
     }

@@ -41,7 +41,7 @@ impl Talk<'_> {
             Deed::Read => self.read_files(rest)?,
             Deed::Save => self.save(rest),
             Deed::Load => self.load_named(rest)?,
-            Deed::Sessions => say!("{}", sessions::list(self.keeper.folder()).trim_end())?,
+            Deed::Sessions => self.sessions()?,
             Deed::Export => self.export(rest),
             Deed::Stats => self.stats()?,
             Deed::Context => self.show_context()?,
@@ -91,12 +91,22 @@ impl Talk<'_> {
         match typed.split_once(char::is_whitespace).unwrap_or((typed, "")) {
             ("", _) => say!("{}", parameters::show(&self.dials).trim_end())?,
             ("system", text) => self.system(text.trim())?,
-            ("verbose", state) => self.set_verbose(if state.is_empty() { "on" } else { state }),
+            ("verbose", "") => self.set_verbose("on"),
+            ("verbose", state) => self.set_verbose(state.trim()),
             ("quiet", "") => self.set_verbose("off"),
             ("nothink", "") => self.set_parameter("think off"),
             _ => self.set_parameter(typed),
         }
         Ok(())
+    }
+
+    fn sessions(&self) -> Result<()> {
+        let list = sessions::list(self.keeper.folder());
+        if list.is_empty() {
+            self.app.dim("no session is kept yet");
+            return Ok(());
+        }
+        Ok(say!("{}", list.trim_end())?)
     }
 
     fn set_parameter(&mut self, typed: &str) {
@@ -267,7 +277,11 @@ impl Talk<'_> {
             tell!("error: /export: nothing was said yet");
             return;
         }
-        let path = files::at_home(path);
+        // A name in quotes, or as it was completed; else spaces and all.
+        let path = match files::words(path).as_slice() {
+            [one] => files::at_home(one),
+            _ => files::at_home(path),
+        };
         match sessions::export(&path, talk.system(), talk.messages()) {
             Ok(()) => self.app.dim(&format!("written to {}", path.display())),
             Err(error) => tell!("error: /export: {error:#}"),

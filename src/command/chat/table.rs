@@ -252,7 +252,8 @@ impl Command {
 }
 
 const KEYS: &str = r#"Several lines: open and close with """, end a line with \, or press Alt-Enter.
-Ctrl-C stops an answer and keeps what was said; twice it leaves. Tab completes, Ctrl-R searches the history.
+Ctrl-C stops an answer and keeps what was said, or drops what is typed; twice at an empty line it leaves. Tab completes, Ctrl-R
+searches the history, Ctrl-O opens $EDITOR, Ctrl-Z suspends.
 "#;
 
 #[cfg(test)]

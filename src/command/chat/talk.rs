@@ -180,11 +180,26 @@ impl<'a> Talk<'a> {
         };
         self.forget(&gone);
         self.keep_standing();
-        if self.conversation.come_back() {
-            self.session.engine.forget_evidence();
-            self.note_down(&Entry::Left(0));
-        }
+        self.let_come_back();
         Ok(true)
+    }
+
+    /// Turns that have left the context stand in it again as far as there is room now, and room for more.
+    fn let_come_back(&mut self) {
+        let mut more = self.conversation.clone();
+        let mut came = false;
+        while more.come_back() {
+            let measured = self.session.measure(&more.context(), "");
+            if measured.is_err() || measured.is_ok_and(|tokens| self.is_short(&tokens, 4)) {
+                break;
+            }
+            self.conversation = more.clone();
+            came = true;
+        }
+        if came {
+            self.session.engine.forget_evidence();
+            self.note_down(&Entry::Left(self.conversation.left()));
+        }
     }
 
     /// Takes the last answer back and gives another, or goes on with it.
@@ -205,7 +220,6 @@ impl<'a> Talk<'a> {
         self.respond("", false)?;
         if self.conversation.waits() && !old.is_empty() {
             self.conversation.answer(old);
-            self.conversation.mark_read();
             self.app.dim("the answer before stands");
         }
         Ok(())
@@ -252,7 +266,12 @@ impl<'a> Talk<'a> {
         let wish = self.session.engine.wish_for(&self.fusion.method);
         let context = self.conversation.context();
         let new = self.conversation.read();
-        let read = self.session.read_going_on(&context, new, wish, begun)?;
+        let read = self.session.read_going_on(&context, new, wish, begun);
+        if read.is_err() {
+            // A member may have been scored already, and will be again.
+            self.session.engine.forget_messages_from(new);
+        }
+        let read = read?;
         self.conversation.mark_read();
         let turn = self.turns();
         self.course.retain(|&(earlier, _)| earlier < turn);

@@ -2,7 +2,6 @@
 
 use anyhow::{Context, Result};
 use std::ffi::{OsStr, OsString};
-use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
@@ -24,25 +23,21 @@ fn editor(file: &OsStr) -> Command {
 /// If the editor cannot be started or says that it failed: the text is as it was then.
 pub fn compose(state: &Path, begun: &str) -> Result<String> {
     std::fs::create_dir_all(state).with_context(|| state.display().to_string())?;
-    let draft = state.join(format!("draft-{}.md", std::process::id()));
-    let context = || draft.display().to_string();
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&draft).with_context(context)?;
-    let written = file.write_all(begun.as_bytes()).with_context(context);
-    drop(file);
-    let mut command = editor(draft.as_os_str());
+    let draft = tempfile::Builder::new()
+        .prefix("draft-")
+        .suffix(".md")
+        .tempfile_in(state)
+        .with_context(|| state.display().to_string())?;
+    let context = || draft.path().display().to_string();
+    std::fs::write(draft.path(), begun).with_context(context)?;
+    let mut command = editor(draft.path().as_os_str());
     let name = command.get_program().to_string_lossy().into_owned();
-    let started = written.and_then(|()| {
-        let status = crate::guard::lend(|| command.status());
-        status.with_context(|| format!("{name} ($EDITOR)"))
-    });
-    let text = std::fs::read_to_string(&draft).with_context(context);
-    std::fs::remove_file(&draft).with_context(context)?;
-    if !started?.success() {
+    let status = crate::guard::lend(|| command.status());
+    if !status
+        .with_context(|| format!("{name} ($EDITOR)"))?
+        .success()
+    {
         anyhow::bail!("{name} ($EDITOR) failed: nothing was changed");
     }
-    text
+    std::fs::read_to_string(draft.path()).with_context(context)
 }

@@ -7,7 +7,6 @@ use crate::command::chat::talk::Talk;
 use crate::command::screen;
 use crate::command::table::counted;
 use anyhow::Result;
-use packllm::chat::Role;
 use packllm::vocab::Alphabet;
 
 impl Talk<'_> {
@@ -34,7 +33,7 @@ impl Talk<'_> {
             self.plan.manifest.name,
             engine.alphabet().name(),
             fusion.mix,
-            fusion.method
+            fusion.method.brief()
         )?;
         for (member, plan) in engine.members().iter().zip(&self.plan.members) {
             let context = member.limits.context;
@@ -126,8 +125,7 @@ impl Talk<'_> {
             say!("  {:30} [{bar}] {used}/{of}", member.name)?;
         }
         let left = self.conversation.left();
-        let users = self.conversation.messages().iter();
-        let turns = users.filter(|m| m.role == Role::User).count();
+        let turns = self.turns();
         let (turns, left) = (counted(turns, "turn"), counted(left, "message"));
         say!("  {turns}, {left} out of the context")?;
         Ok(())

@@ -18,7 +18,7 @@ impl Talk<'_> {
                 bits.join(" · ")
             )
         });
-        let method = &self.fusion.method;
+        let method = self.fusion.method.brief();
         let line = self.session.weights_line();
         let bits = bits.unwrap_or_default();
         self.app.dim(&format!("weights {line} ({method}{bits})"));

@@ -50,12 +50,9 @@ impl Talk<'_> {
     }
 
     fn not_read(&mut self, error: anyhow::Error, begun: &str, fresh: bool) -> Result<()> {
-        let read = self.conversation.read();
-        self.session.engine.forget_messages_from(read);
         let told = self.tell(error, "interrupted while reading: the message was not sent");
         if !begun.is_empty() {
             self.conversation.answer(begun);
-            self.conversation.mark_read();
         } else if fresh && told.is_ok() && self.guard.told_to_end().is_none() {
             if let Some((_, gone)) = self.conversation.undo() {
                 self.forget(&gone);
@@ -92,7 +89,12 @@ impl Talk<'_> {
         let limit = generation.limit;
         let mut grows = !said.answer.text.is_empty();
         let drops = self.overflow == Overflow::Drop;
-        while drops && grows && said.answer.finish == Finish::Length && said.shown.is_ok() {
+        while drops
+            && grows
+            && said.answer.finish == Finish::Length
+            && said.shown.is_ok()
+            && self.guard.told_to_end().is_none()
+        {
             generation.limit = limit.map(|n| n.saturating_sub(said.answer.tokens));
             let begun = format!("{begun}{}", said.answer.text);
             let room = self.conversation.clone().drop_oldest().is_some();
