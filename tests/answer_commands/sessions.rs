@@ -116,6 +116,25 @@ fn a_full_context_lets_the_oldest_turns_leave_or_stops() {
     assert_eq!(dropped.code, 0, "{}", dropped.err);
     says(&dropped.err, &["the oldest turn leaves"]);
     says(&dropped.out, &["8 turns"]);
+    // Where turns are taken back, earlier ones come back, and can be taken back as well.
+    let undone = turn.repeat(8) + &"/undo\n/context\n".repeat(8) + "/undo\n";
+    let undone = user.run_with(&line("chat", &pack, &args), undone.as_bytes());
+    assert_eq!(undone.code, 0, "{}", undone.err);
+    says(
+        &undone.out,
+        &[
+            "7 turns",
+            "1 turn, 0 messages out",
+            "0 turns, 0 messages out",
+        ],
+    );
+    assert_eq!(
+        undone.err.matches("taken back; ").count(),
+        8,
+        "{}",
+        undone.err
+    );
+    says(&undone.err, &["there is nothing to take back"]);
     args.extend(["--overflow", "stop"]);
     let stopped = user.run_with(&line("chat", &pack, &args), input.as_bytes());
     says(

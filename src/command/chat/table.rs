@@ -275,7 +275,8 @@ mod tests {
             let longest = text.lines().map(|line| line.chars().count()).max();
             assert!(longest.unwrap() <= columns.max(32), "{text}");
         }
-        assert_eq!(help(usize::MAX).lines().count(), COMMANDS.len() + 3);
+        let lines = COMMANDS.len() + 1 + KEYS.lines().count();
+        assert_eq!(help(usize::MAX).lines().count(), lines);
     }
 
     #[test]

@@ -184,13 +184,16 @@ impl<'a> Talk<'a> {
         Ok(true)
     }
 
-    /// Turns that have left the context stand in it again as far as there is room now, and room for more.
+    /// Turns that have left the context stand in it again as far as there is room now, and room for more; one always,
+    /// so that it can be taken back as well.
     fn let_come_back(&mut self) {
         let mut more = self.conversation.clone();
         let mut came = false;
         while more.come_back() {
+            let none = self.conversation.left() == self.conversation.messages().len();
             let measured = self.session.measure(&more.context(), "");
-            if measured.is_err() || measured.is_ok_and(|tokens| self.is_short(&tokens, 4)) {
+            let short = measured.map_or(true, |tokens| self.is_short(&tokens, 4));
+            if short && !none {
                 break;
             }
             self.conversation = more.clone();
