@@ -18,4 +18,4 @@ mod vector;
 pub mod vocab;
 pub mod weight;
 
-pub use nearest::nearest;
+pub use nearest::{did_you_mean, nearest};

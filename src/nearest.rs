@@ -22,6 +22,12 @@ pub fn nearest<S: AsRef<str>>(name: &str, known: impl IntoIterator<Item = S>) ->
     nearest.map(|(_, candidate)| candidate.as_ref().to_owned())
 }
 
+/// `, did you mean NAME?`, or nothing.
+#[must_use]
+pub fn did_you_mean(nearest: Option<String>) -> String {
+    nearest.map_or_else(String::new, |name| format!(", did you mean {name}?"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::nearest;

@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::cli::BenchArgs;
 use crate::settings;
 use anyhow::{Context, Result};
-use packllm::engine::{Answer, Engine, Generation, Wish};
+use packllm::engine::{Engine, Generation, Wish};
 use packllm::sample::Params;
 use packllm::vocab::Alphabet;
 use std::io::Write;
@@ -96,10 +96,6 @@ fn first_byte(engine: &mut Engine, opening: Duration, wish: Wish) -> Result<Dura
     })?;
     engine.clear()?;
     Ok(opening + first.unwrap_or_else(|| start.elapsed()))
-}
-
-fn tokens_per_second(answer: &Answer) -> f64 {
-    answer.tokens as f64 / answer.time.as_secs_f64().max(1e-9)
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

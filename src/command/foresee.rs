@@ -1,5 +1,6 @@
 //! What members are asked for first by a command that knows its prompt before they are loaded.
 
+use super::session::now;
 use crate::settings::PackPlan;
 use packllm::backend::gguf::Header;
 use packllm::chat::Message;
@@ -59,8 +60,7 @@ fn prompt(first: &First, info: &MemberInfo, template: Option<String>) -> Option<
         } => {
             let mut speakers = Speakers::new(std::slice::from_ref(info), &[template]).ok()?;
             speakers.ask_to_think(*may_think);
-            let now = chrono::Local::now().naive_local();
-            let mut reading = speakers.read(messages, 0, now).ok()?;
+            let mut reading = speakers.read(messages, 0, now()).ok()?;
             reading.prompts.pop().filter(|_| reading.apart.is_empty())
         }
     }

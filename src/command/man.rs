@@ -27,8 +27,7 @@ pub fn run(app: &App, args: &ManArgs) -> Result<ExitCode> {
     for name in &args.command {
         let Some(found) = page.find_subcommand(name) else {
             let names = page.get_subcommands().map(clap::Command::get_name);
-            let nearest = packllm::nearest(name, names);
-            let hint = nearest.map_or_else(String::new, |n| format!(", did you mean {n}?"));
+            let hint = packllm::did_you_mean(packllm::nearest(name, names));
             return usage(format!("there is no command {name}{hint}"));
         };
         page = found;

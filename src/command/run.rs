@@ -110,18 +110,9 @@ pub fn statistics(session: &Session<'_>, read: &Read, answer: &Answer, seed: u64
         session.weights_line(),
         read.tokens_line(),
         answer.tokens,
-        per_second(answer),
+        answer.tokens_per_second(),
         answer.finish.name(),
     )
-}
-
-fn per_second(answer: &Answer) -> f64 {
-    let seconds = answer.time.as_secs_f64();
-    if seconds > 0.0 {
-        answer.tokens as f64 / seconds
-    } else {
-        0.0
-    }
 }
 
 /// The document of `--json`, as in the contract.
@@ -165,7 +156,7 @@ fn document(
             "load_ms": milliseconds(session.load_time),
             "prompt_ms": milliseconds(read.time),
             "predicted_ms": milliseconds(answer.time),
-            "tokens_per_second": per_second(answer),
+            "tokens_per_second": answer.tokens_per_second(),
         },
         "draft": {
             "proposed": answer.drafted.proposed,

@@ -4,6 +4,7 @@ use super::prompt_cache::{PromptCache, Recalled};
 use crate::app::App;
 use crate::settings::{PackPlan, Reference};
 use anyhow::Result;
+use chrono::NaiveDateTime;
 use packllm::chat::Message;
 use packllm::chat::speaker::{self, Reading, Speakers};
 use packllm::engine::{
@@ -35,6 +36,11 @@ pub fn read_showing(
     });
     bar.finish_and_clear();
     result
+}
+
+/// What templates are told of the time.
+pub fn now() -> NaiveDateTime {
+    chrono::Local::now().naive_local()
 }
 
 /// A pack at work.
@@ -244,8 +250,7 @@ impl<'a> Session<'a> {
 
     /// The conversation as the members read it, and how its answer is opened for them.
     fn reading(&self, messages: &[Message], new: usize, begun: &str) -> Result<(Reading, String)> {
-        let now = chrono::Local::now().naive_local();
-        let mut reading = self.speakers.read(messages, new, now)?;
+        let mut reading = self.speakers.read(messages, new, now())?;
         let opening = reading.go_on(begun, messages.len(), &self.speaking());
         Ok((reading, opening))
     }
@@ -266,8 +271,7 @@ impl<'a> Session<'a> {
         let (reading, _) = self.reading(messages, messages.len(), begun)?;
         if self.needs_reference() {
             // All that was said decides which vocabulary is the reference.
-            let now = chrono::Local::now().naive_local();
-            self.refer(&self.speakers.read(messages, 0, now)?.prompts)?;
+            self.refer(&self.speakers.read(messages, 0, now())?.prompts)?;
         }
         Ok(self.engine.prepare(reading.prompts)?.tokens)
     }
@@ -284,10 +288,7 @@ impl<'a> Session<'a> {
         let prompt = match self.reading(messages, messages.len(), "") {
             Ok((mut reading, _)) => reading.prompts.swap_remove(writer),
             // A template fails, perhaps another member's, which is no reason to hide this one's.
-            Err(_) => {
-                let now = chrono::Local::now().naive_local();
-                self.speakers.read_alone(writer, messages, now)?
-            }
+            Err(_) => self.speakers.read_alone(writer, messages, now())?,
         };
         let vocab = &self.engine.members()[writer].vocab;
         let start = prompt.start.token(vocab).map(|t| vocab.piece(t));

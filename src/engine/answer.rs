@@ -86,6 +86,17 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Tokens a second, by the clock on the wall; 0 if it took no time.
+    #[must_use]
+    pub fn tokens_per_second(&self) -> f64 {
+        let seconds = self.time.as_secs_f64();
+        if seconds > 0.0 {
+            self.tokens as f64 / seconds
+        } else {
+            0.0
+        }
+    }
+
     /// Takes what was said after it, by the same members, for a part of it.
     pub fn append(&mut self, more: Answer) {
         let mean = |a: f64, n: usize, b: f64, m: usize| {

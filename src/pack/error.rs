@@ -209,9 +209,7 @@ pub(super) fn io_error(
 }
 
 fn did_you_mean(nearest: Option<&str>) -> String {
-    nearest
-        .map(|name| format!(", did you mean `{name}`?"))
-        .unwrap_or_default()
+    crate::did_you_mean(nearest.map(|name| format!("`{name}`")))
 }
 
 fn within(section: &str) -> String {

@@ -31,6 +31,21 @@ fn pack(user: &User) -> [String; 4] {
     ["-m".into(), bpe, "-m".into(), spm]
 }
 
+/// A conversation with an [endless](User::endless) member, kept under a name.
+fn endless_talk(model: &str) -> [&str; 9] {
+    [
+        "chat",
+        "-m",
+        model,
+        "-c",
+        "100000",
+        "--temp",
+        "0",
+        "--session",
+        "tea",
+    ]
+}
+
 /// A command line from parts.
 fn line<'a>(command: &'a str, pack: &'a [String], rest: &[&'a str]) -> Vec<&'a str> {
     let pack = pack.iter().map(String::as_str);

@@ -1,6 +1,6 @@
 //! Conversations that are kept, taken back, dropped and gone on with.
 
-use super::{line, pack};
+use super::{endless_talk, line, pack};
 use crate::user::{Done, User, says, wait_for_output};
 use std::io::Write;
 
@@ -80,17 +80,7 @@ fn a_session_of_another_pack_says_so_and_goes_on() {
 fn a_kill_in_the_middle_of_an_answer_loses_that_answer_alone() {
     let user = User::new();
     let model = user.endless();
-    let args = [
-        "chat",
-        "-m",
-        &model,
-        "-c",
-        "100000",
-        "--temp",
-        "0",
-        "--session",
-        "tea",
-    ];
+    let args = endless_talk(&model);
     let mut child = user.piped(&args);
     let mut input = child.stdin.take().unwrap();
     input.write_all(b"Go on\n").unwrap();

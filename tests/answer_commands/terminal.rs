@@ -1,8 +1,8 @@
 //! A conversation on a terminal: keys through a pseudo-terminal.
 
 use super::pty::Terminal;
-use super::{line, pack};
-use crate::user::User;
+use super::{endless_talk, line, pack};
+use crate::user::{User, signal};
 
 #[test]
 fn keys_edit_complete_and_leave() {
@@ -133,11 +133,7 @@ fn a_terminal_that_is_closed_ends_the_program() {
     let pack = pack(&user);
     let mut terminal = Terminal::new(&user, &line("chat", &pack, &[]), &[]);
     terminal.waits_for(">>> ");
-    let id = terminal.child.process_id().unwrap().to_string();
-    let kill = std::process::Command::new("kill")
-        .args(["-HUP", &id])
-        .status();
-    assert!(kill.unwrap().success());
+    signal(terminal.child.process_id().unwrap(), "-HUP");
     assert_ne!(terminal.code(), 0);
 }
 
@@ -187,17 +183,7 @@ fn what_is_typed_is_neither_lost_nor_counted_by_ctrl_c_and_a_missing_editor() {
 fn a_program_told_to_end_keeps_the_answer_so_far_and_one_at_rest_ends_at_once() {
     let user = User::new();
     let model = user.endless();
-    let args = [
-        "chat",
-        "-m",
-        &model,
-        "-c",
-        "100000",
-        "--temp",
-        "0",
-        "--session",
-        "tea",
-    ];
+    let args = endless_talk(&model);
     let said = user.ok(&[
         "run", "-m", &model, "-p", "Go on", "-n", "64", "--temp", "0",
     ]);
@@ -311,13 +297,6 @@ fn a_suspended_conversation_goes_on_in_its_editor_or_its_answer() {
     terminal.types("/bye\r");
     assert_eq!(terminal.code(), 0);
     assert!(terminal.modes().contains("ECHO "), "{}", terminal.modes());
-}
-
-#[cfg(unix)]
-fn signal(id: u32, name: &str) {
-    let mut kill = std::process::Command::new("kill");
-    let sent = kill.args([name, &id.to_string()]).status();
-    assert!(sent.unwrap().success());
 }
 
 /// Waits until a process is stopped.

@@ -1,10 +1,10 @@
 //! Runs that are cut short, and go on.
 
 use super::{questions, setting, task, timeless, with};
-use crate::user::{Done, User, says, text};
+use crate::user::{Done, User, interrupt, says, text};
 use serde_json::{Value, json};
 use std::fs;
-use std::process::{Child, Command};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 /// More questions than a tiny pack decides before it is stopped.
@@ -46,10 +46,7 @@ fn a_killed_run_goes_on_and_counts_nothing_twice() {
 
     // Interrupted once more.
     let child = started(&user, &resumed, journal, decided + 20);
-    let status = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status();
-    assert!(status.unwrap().success());
+    interrupt(&child);
     let done = Done::of(child.wait_with_output().unwrap());
     assert_eq!(done.code, 130, "{}", done.err);
     says(&done.err, &["interrupted", "--resume", "are kept in"]);

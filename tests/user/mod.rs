@@ -157,9 +157,12 @@ pub fn wait_for_output(child: &mut Child) {
 
 /// Ctrl-C.
 pub fn interrupt(child: &Child) {
-    let sent = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status();
+    signal(child.id(), "-INT");
+}
+
+/// Sends a process a signal, `-TERM` for example.
+pub fn signal(id: u32, name: &str) {
+    let sent = Command::new("kill").args([name, &id.to_string()]).status();
     assert!(sent.unwrap().success());
 }
 

@@ -1,6 +1,6 @@
 //! Every member by itself, one after the other, each with the threads of the whole pack.
 
-use super::{first_byte, generation, read, resident, tokens_per_second};
+use super::{first_byte, generation, read, resident};
 use crate::app::App;
 use crate::cli::BenchArgs;
 use crate::command::session::Session;
@@ -56,5 +56,5 @@ fn rates(engine: &mut Engine, prompt: &str, tokens: usize) -> Result<(f64, f64)>
     let reading = read(engine, prompt, Wish::NOTHING)?;
     let read = engine.prompt_tokens()[0] as f64 / reading.as_secs_f64().max(1e-9);
     let answer = engine.answer(&generation(tokens), &mut |_| {})?;
-    Ok((read, tokens_per_second(&answer)))
+    Ok((read, answer.tokens_per_second()))
 }

@@ -1,8 +1,6 @@
 //! The pack, against replays of its own batches.
 
-use super::{
-    QUESTION, drafting, first_byte, generation, median, read, resident, tokens_per_second,
-};
+use super::{QUESTION, drafting, first_byte, generation, median, read, resident};
 use crate::app::App;
 use crate::cli::BenchArgs;
 use crate::command::foresee::{First, foresee};
@@ -80,7 +78,7 @@ pub fn measure(app: &App, args: &BenchArgs, plan: &PackPlan, prompt: &str) -> Re
         ratios[1].push(ratio(own.prompt, other.prompt));
         ratios[2].push(ratio(own.given, other.given));
         ratios[3].push(ratio(own.answer, other.answer));
-        rates.push(tokens_per_second(&answer));
+        rates.push(answer.tokens_per_second());
         prompts.push(own.prompt.as_secs_f64());
         last = Some(answer);
         bar.inc(1);

@@ -204,8 +204,7 @@ impl Talk<'_> {
 
 /// `there is no member smollm, did you mean smollm2? (there are smollm2, gemma3)`
 pub fn no_member(name: &str, names: &[String]) -> String {
-    let nearest = packllm::nearest(name, names);
-    let hint = nearest.map_or_else(String::new, |n| format!(", did you mean {n}?"));
+    let hint = packllm::did_you_mean(packllm::nearest(name, names));
     format!(
         "there is no member {name}{hint} (there are {})",
         names.join(", ")

@@ -29,7 +29,9 @@ use talk::Talk;
 pub fn run(app: &App, args: &ChatArgs) -> Result<ExitCode> {
     let generation = settings::generation(&args.sample)?;
     let folder = app.state.join("sessions");
-    let plan = settings::plan(app, &pack(app, args, &folder)?, &args.fusion)?;
+    let name = session(args, &folder);
+    let pack = pack(app, args, &folder, name.as_deref())?;
+    let plan = settings::plan(app, &pack, &args.fusion)?;
     let prompt_cache = settings::prompt_cache(&args.prompt_cache, &plan.fusion, false)?;
     let guard = Guard::new(&app.cancel, input::edits())?;
     let mut session = Session::open(app, &plan, false)?;
@@ -59,24 +61,28 @@ pub fn run(app: &App, args: &ChatArgs) -> Result<ExitCode> {
         let names = talk.session.engine.names().join(" + ");
         app.dim(&format!("{names} · /help for commands, Ctrl-D to leave"));
     }
-    talk.begin(args)?;
+    talk.begin(args, name.as_deref())?;
     converse(app, &mut talk, &mut input)
+}
+
+/// The session that goes on, or is to begin under a name of its own.
+fn session(args: &ChatArgs, folder: &Path) -> Option<String> {
+    match &args.session {
+        Some(name) => Some(name.clone()),
+        None if args.last => sessions::names(folder).into_iter().next(),
+        None => None,
+    }
 }
 
 /// Which pack is talked with: the one named, or that of the session that goes on. A session that cannot be read is
 /// told of before anything is loaded.
-fn pack(app: &App, args: &ChatArgs, folder: &Path) -> Result<PackArgs> {
+fn pack(app: &App, args: &ChatArgs, folder: &Path, session: Option<&str>) -> Result<PackArgs> {
     let mut pack = args.pack.clone();
     pack.pack = pack.pack.or_else(|| args.name.clone());
-    let goes_on = match &args.session {
-        Some(name) => Some(name.clone()),
-        None if args.last => sessions::names(folder).into_iter().next(),
-        None => None,
-    };
-    let Some(name) = goes_on else {
+    let Some(name) = session else {
         return Ok(pack);
     };
-    let file = sessions::path(folder, &name).map_err(|e| settings::Usage(e.to_string()))?;
+    let file = sessions::path(folder, name).map_err(|e| settings::Usage(e.to_string()))?;
     if file.exists() {
         let its = read(&file)?.header.pack;
         if pack.pack.is_none() && pack.model.is_empty() && app.store.pack(&its).is_ok() {

@@ -253,8 +253,7 @@ impl Talk<'_> {
     fn load_named(&mut self, name: &str) -> Result<()> {
         if !self.keeper.exists(name) {
             let names = sessions::names(self.keeper.folder());
-            let nearest = packllm::nearest(name, &names);
-            let hint = nearest.map_or_else(String::new, |n| format!(", did you mean {n}?"));
+            let hint = packllm::did_you_mean(packllm::nearest(name, &names));
             tell!("error: /load: there is no session {name}{hint} (/sessions lists them)");
             return Ok(());
         }

@@ -189,11 +189,10 @@ pub fn set(dials: &mut Dials, typed: &str) -> Result<String, String> {
     }
     let Some(parameter) = PARAMETERS.iter().find(|p| p.name == name) else {
         let nearest = packllm::nearest(name, names());
-        let known = names().join(", ");
-        let hint = nearest.map_or_else(
-            || format!(" (there are {known})"),
-            |n| format!(", did you mean {n}?"),
-        );
+        let hint = match nearest {
+            None => format!(" (there are {})", names().join(", ")),
+            near => packllm::did_you_mean(near),
+        };
         return Err(format!("/set: there is no parameter {name}{hint}"));
     };
     if value.is_empty() {

@@ -73,25 +73,21 @@ impl<'a> Talk<'a> {
         }
     }
 
-    /// Goes on where the arguments say.
-    pub fn begin(&mut self, args: &ChatArgs) -> Result<()> {
-        let system = args.system_prompt.as_deref();
-        if let Some(name) = &args.session {
-            if self.keeper.exists(name) {
-                return self.load(name, system);
+    /// Goes on with the session `name`, or begins it; None: with a new one.
+    pub fn begin(&mut self, args: &ChatArgs, name: Option<&str>) -> Result<()> {
+        match name {
+            Some(name) if self.keeper.exists(name) => {
+                self.load(name, args.system_prompt.as_deref())
             }
-            return self.keeper.take_name(name);
+            Some(name) => self.keeper.take_name(name),
+            None => {
+                if args.last {
+                    self.app
+                        .dim("note: there is no session yet: this is the first");
+                }
+                Ok(())
+            }
         }
-        if args.last {
-            let names = super::sessions::names(self.keeper.folder());
-            let Some(newest) = names.first() else {
-                self.app
-                    .dim("note: there is no session yet: this is the first");
-                return Ok(());
-            };
-            return self.load(newest, system);
-        }
-        Ok(())
     }
 
     /// Goes on with a kept session: shows it and lets the members read it.
@@ -187,8 +183,8 @@ impl<'a> Talk<'a> {
     /// Turns that have left the context stand in it again as far as there is room now, and room for more; one always,
     /// so that it can be taken back as well.
     fn let_come_back(&mut self) {
+        let before = self.conversation.left();
         let mut more = self.conversation.clone();
-        let mut came = false;
         while more.come_back() {
             let none = self.conversation.left() == self.conversation.messages().len();
             let measured = self.session.measure(&more.context(), "");
@@ -197,11 +193,11 @@ impl<'a> Talk<'a> {
                 break;
             }
             self.conversation = more.clone();
-            came = true;
         }
-        if came {
+        let left = self.conversation.left();
+        if left < before {
             self.session.engine.forget_evidence();
-            self.note_down(&Entry::Left(self.conversation.left()));
+            self.note_down(&Entry::Left(left));
         }
     }
 
@@ -270,11 +266,8 @@ impl<'a> Talk<'a> {
         let context = self.conversation.context();
         let new = self.conversation.read();
         let read = self.session.read_going_on(&context, new, wish, begun);
-        if read.is_err() {
-            // A member may have been scored already, and will be again.
-            self.session.engine.forget_messages_from(new);
-        }
-        let read = read?;
+        // A member may have been scored already, and will be again.
+        let read = read.inspect_err(|_| self.session.engine.forget_messages_from(new))?;
         self.conversation.mark_read();
         let turn = self.turns();
         self.course.retain(|&(earlier, _)| earlier < turn);

@@ -71,10 +71,8 @@ fn choose(wanted: &[PathBuf]) -> Result<Vec<Choice>> {
         let text = path.to_string_lossy();
         let Some(found) = pick(listed, &text) else {
             let names = listed.iter().map(|found| &found.file);
-            let hint = match nearest(&text, names) {
-                Some(name) => format!(", did you mean `{name}`?"),
-                None => String::new(),
-            };
+            let meant = nearest(&text, names).map(|name| format!("`{name}`"));
+            let hint = packllm::did_you_mean(meant);
             bail!(
                 "{text}: no such file, nor a number or name that `packllm models import` lists{hint}"
             );

@@ -1,7 +1,6 @@
 //! The lines around an answer.
 
 use super::Talk;
-use std::time::Duration;
 
 impl Talk<'_> {
     /// `weights smollm2 0.60 · gemma3 0.40 (sim; your message cost them 1.01 · 1.15 bits per byte)`
@@ -31,17 +30,16 @@ impl Talk<'_> {
         };
         let (read, answer) = (&turn.read, &turn.said.answer);
         let prompt = read.new_tokens.iter().max().copied().unwrap_or(0);
-        let rate = |n: usize, time: Duration| n as f64 / time.as_secs_f64().max(1e-9);
+        let prompt_rate = prompt as f64 / read.time.as_secs_f64().max(1e-9);
         let first = turn.said.first_byte.map_or_else(String::new, |t| {
             format!("first byte {:.1} s · ", t.as_secs_f64())
         });
         let (used, of) = self.fullest();
         format!(
-            "prompt {} {:.0} tok/s · answer {} tok {:.1} tok/s · {first}context {used}/{of} · {}",
+            "prompt {} {prompt_rate:.0} tok/s · answer {} tok {:.1} tok/s · {first}context {used}/{of} · {}",
             read.tokens_line(),
-            rate(prompt, read.time),
             answer.tokens,
-            rate(answer.tokens, answer.time),
+            answer.tokens_per_second(),
             answer.finish.name(),
         )
     }
