@@ -48,11 +48,10 @@ pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
     })?;
     generation.attribution = look.attribution;
     let names = session.engine.names();
-    let start = Instant::now();
     let streamed = if args.json {
-        session.gather(&generation, start)?
+        session.gather(&generation)?
     } else {
-        session.stream(&generation, look, start, "", &read.opening)?
+        session.stream(&generation, look, Instant::now(), "", &read.opening)?
     };
     streamed.shown?;
     let (mut answer, said) = (streamed.answer, streamed.attribution);

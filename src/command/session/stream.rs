@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 /// An answer that was streamed.
 pub struct Streamed {
     pub answer: Answer,
+    /// Where somebody saw it.
     pub first_byte: Option<Duration>,
     /// Where it is asked for.
     pub attribution: Option<Attribution>,
@@ -62,13 +63,11 @@ impl Session<'_> {
         })
     }
 
-    /// Generates without showing anything. The first byte's time is counted from `start`.
-    pub fn gather(&mut self, generation: &Generation, start: Instant) -> Result<Streamed> {
+    /// Generates without showing anything.
+    pub fn gather(&mut self, generation: &Generation) -> Result<Streamed> {
         let members = self.engine.members().len();
         let mut attribution = generation.attribution.then(|| Attribution::new(members));
-        let mut first_byte = None;
         let mut sink = |Event::Text(text, contributions): Event<'_>| {
-            first_byte.get_or_insert_with(|| start.elapsed());
             if let Some(attribution) = &mut attribution {
                 attribution.push(text, contributions);
             }
@@ -80,7 +79,7 @@ impl Session<'_> {
         Ok(Streamed {
             tail: answer.member_tokens.clone(),
             answer,
-            first_byte,
+            first_byte: None,
             attribution,
             shown: Ok(()),
         })
