@@ -2,11 +2,11 @@
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use packllm::backend::llama::LlamaMember;
-use packllm::backend::{Member, Vocab};
-use packllm::engine::{Engine, EngineError, Foresight, MemberSpec};
-use packllm::pack::{KeptMap, Manifest, Store};
-use packllm::vocab::mined::Map;
+use packllm_engine::backend::{Member, Vocab};
+use packllm_engine::engine::{Engine, EngineError, Foresight, MemberSpec};
+use packllm_engine::vocab::mined::Map;
+use packllm_llama::LlamaMember;
+use packllm_store::{KeptMap, Manifest, Shipped, Store};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,6 +15,9 @@ use std::time::Duration;
 
 use crate::report::INTERRUPTED;
 use crate::settings::{Config, PackPlan};
+
+/// Packs that come with the program.
+const SHIPPED: [Shipped; 1] = [("starter", include_str!("../models/starter.toml"))];
 
 /// The surroundings of a command.
 pub struct App {
@@ -68,7 +71,7 @@ impl App {
             && std::env::var_os("TERM").is_none_or(|t| t != "dumb");
         let default_pack = pack_of_environment().or(config.text("pack"));
         Ok(Self {
-            store: Store::new(home()?),
+            store: Store::new(home()?, &SHIPPED),
             state: state()?,
             cancel,
             idle,
@@ -129,7 +132,7 @@ impl App {
                     name: member.name.clone(),
                     foresight: foresee(k),
                     loader: Box::new(move |watch| {
-                        let options = packllm::backend::llama::LoadOptions {
+                        let options = packllm_llama::LoadOptions {
                             watch: Arc::clone(watch),
                             ..options
                         };

@@ -1,9 +1,9 @@
 //! Errors for people: one line, a hint, an exit code.
 
 use crate::settings::Usage;
-use packllm::chat::TemplateError;
-use packllm::engine::EngineError;
-use packllm::pack::PackError;
+use packllm_engine::chat::TemplateError;
+use packllm_engine::engine::EngineError;
+use packllm_store::PackError;
 use std::io::ErrorKind;
 use std::process::ExitCode;
 

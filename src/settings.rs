@@ -3,10 +3,10 @@
 use crate::app::App;
 use crate::cli::{FusionArgs, PackArgs};
 use anyhow::{Context, Result};
-use packllm::backend::llama::LoadOptions;
-use packllm::engine::Fusion;
-use packllm::pack::{self, Manifest};
-use packllm::vocab::Alphabet;
+use packllm_engine::engine::Fusion;
+use packllm_engine::vocab::Alphabet;
+use packllm_llama::LoadOptions;
+use packllm_store::Manifest;
 use std::path::PathBuf;
 
 mod answering;
@@ -129,7 +129,7 @@ fn manifest_alone(app: &App, pack: &PackArgs) -> Result<Manifest> {
 
 /// A manifest for files given one by one; names are the files' stems, told apart by numbers.
 pub fn ad_hoc(app: &App, files: &[PathBuf]) -> Result<Manifest> {
-    let mut members: Vec<pack::Member> = Vec::new();
+    let mut members: Vec<packllm_store::Member> = Vec::new();
     for file in files {
         let Some(text) = file.to_str() else {
             return usage(format!("{}: the path is not valid UTF-8", file.display()));
@@ -165,13 +165,13 @@ pub fn ad_hoc(app: &App, files: &[PathBuf]) -> Result<Manifest> {
                 .to_string_lossy()
                 .into_owned()
         };
-        members.push(pack::Member {
+        members.push(packllm_store::Member {
             name,
             file,
-            ..pack::Member::default()
+            ..packllm_store::Member::default()
         });
     }
-    let origin = pack::Origin::File(PathBuf::from("pack.toml"));
+    let origin = packllm_store::Origin::File(PathBuf::from("pack.toml"));
     Ok(Manifest {
         name: "ad-hoc".into(),
         members,
@@ -181,7 +181,7 @@ pub fn ad_hoc(app: &App, files: &[PathBuf]) -> Result<Manifest> {
 }
 
 /// A member's own chat template: of its manifest, or of the file that this names.
-pub fn template_of(manifest: &Manifest, member: &pack::Member) -> Result<Option<String>> {
+pub fn template_of(manifest: &Manifest, member: &packllm_store::Member) -> Result<Option<String>> {
     let Some(file) = &member.chat_template_file else {
         return Ok(member.chat_template.clone());
     };

@@ -14,9 +14,9 @@ use crate::app::App;
 use crate::cli::BenchArgs;
 use crate::settings;
 use anyhow::{Context, Result};
-use packllm::engine::{Engine, Generation, Wish};
-use packllm::sample::Params;
-use packllm::vocab::Alphabet;
+use packllm_engine::engine::{Engine, Generation, Wish};
+use packllm_engine::sample::Params;
+use packllm_engine::vocab::Alphabet;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -72,8 +72,8 @@ fn generation(tokens: usize) -> Generation {
 
 /// Reads the prompt and settles the weights.
 fn read(engine: &mut Engine, prompt: &str, wish: Wish) -> Result<Duration> {
-    use packllm::chat::speaker::plain_text;
-    use packllm::engine::Ending;
+    use packllm_engine::chat::speaker::plain_text;
+    use packllm_engine::engine::Ending;
     let start = Instant::now();
     let n = engine.members().len();
     engine.prepare(plain_text(prompt, n, Ending::Continue))?;

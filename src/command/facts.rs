@@ -3,8 +3,8 @@
 use crate::report::Unusable;
 use anyhow::{Context, Result};
 use indicatif::{DecimalBytes, HumanBytes};
-use packllm::backend::gguf::{GgufError, Header, Summary};
-use packllm::backend::llama::DEFAULT_CONTEXT;
+use packllm_engine::gguf::{GgufError, Header, Summary};
+use packllm_llama::DEFAULT_CONTEXT;
 use std::path::Path;
 
 impl From<GgufError> for Unusable {

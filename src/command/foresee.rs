@@ -2,11 +2,11 @@
 
 use super::session::now;
 use crate::settings::PackPlan;
-use packllm::backend::gguf::Header;
-use packllm::chat::Message;
-use packllm::chat::speaker::{Speakers, plain_text};
-use packllm::engine::{Ahead, Ending, Foresight, MemberInfo, Prompt, Wish};
-use packllm::vocab::Alphabet;
+use packllm_engine::chat::Message;
+use packllm_engine::chat::speaker::{Speakers, plain_text};
+use packllm_engine::engine::{Ahead, Ending, Foresight, MemberInfo, Prompt, Wish};
+use packllm_engine::gguf::Header;
+use packllm_engine::vocab::Alphabet;
 use std::path::PathBuf;
 use std::sync::Arc;
 

@@ -27,7 +27,7 @@ pub fn run(app: &App, args: &ManArgs) -> Result<ExitCode> {
     for name in &args.command {
         let Some(found) = page.find_subcommand(name) else {
             let names = page.get_subcommands().map(clap::Command::get_name);
-            let hint = packllm::did_you_mean(packllm::nearest(name, names));
+            let hint = packllm_engine::did_you_mean(packllm_engine::nearest(name, names));
             return usage(format!("there is no command {name}{hint}"));
         };
         page = found;

@@ -8,7 +8,7 @@ use crate::cli::ModelsCommand;
 use crate::command::facts::file_size;
 use crate::command::table::{Table, printable};
 use anyhow::Result;
-use packllm::pack::{Listing, Manifest, Removed};
+use packllm_store::{Listing, Manifest, Removed};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::ExitCode;

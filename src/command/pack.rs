@@ -9,7 +9,7 @@ use crate::command::table::{Table, printable};
 use crate::command::transfer::Transfer;
 use crate::settings::{ad_hoc, usage};
 use anyhow::{Result, bail};
-use packllm::pack::{self, Manifest, Origin, PackError, PackListing};
+use packllm_store::{Manifest, Origin, PackError, PackListing};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::PathBuf;
@@ -137,7 +137,8 @@ fn new(app: &App, name: &str, models: &[PathBuf], replace: bool) -> Result<ExitC
         let path = app.store.resolve(&manifest, member)?;
         facts::require(&path)?;
         let mut transfer = Transfer::new(app, &member.file, false);
-        let (_, sha256) = pack::digest(&app.store, &manifest, member, &mut transfer, &app.cancel)?;
+        let (_, sha256) =
+            packllm_store::digest(&app.store, &manifest, member, &mut transfer, &app.cancel)?;
         drop(transfer);
         let size = std::fs::metadata(&path)?.len();
         if let Some(member) = manifest.members.get_mut(index) {

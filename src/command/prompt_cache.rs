@@ -3,10 +3,10 @@
 
 use crate::settings::PackPlan;
 use indicatif::HumanBytes;
-use packllm::backend::llama::LoadOptions;
-use packllm::engine::kept::file::{self, BadKept};
-use packllm::engine::kept::{Identity, Kept};
-use packllm::engine::{Engine, EngineError, Prepared, Wish};
+use packllm_engine::engine::kept::file::{self, BadKept};
+use packllm_engine::engine::kept::{Identity, Kept, Loaded};
+use packllm_engine::engine::{Engine, EngineError, Prepared, Wish};
+use packllm_llama::LoadOptions;
 use std::path::PathBuf;
 
 /// See the module.
@@ -60,8 +60,8 @@ impl PromptCache {
         if !all_read_along {
             return Ok(self.trouble("a member is measured on a prompt of its own: it is not used"));
         }
-        let loads: Vec<&LoadOptions> = self.loads.iter().collect();
-        let identity = match Identity::of(engine, &loads, wish) {
+        let loaded: Vec<Loaded> = self.loaded(engine);
+        let identity = match Identity::of(engine, packllm_llama::VERSION, &loaded, wish) {
             Ok(identity) => identity,
             Err(error) => return Ok(self.trouble(&format!("not used: a model file: {error}"))),
         };
@@ -131,6 +131,15 @@ impl PromptCache {
             }
             Err(error) => format!("--prompt-cache {path}: not written: {error}"),
         })
+    }
+
+    fn loaded(&self, engine: &Engine) -> Vec<Loaded> {
+        let members = engine.members().iter().zip(&self.loads);
+        let loaded = members.map(|(member, load)| Loaded {
+            path: load.path.clone(),
+            settings: load.signature(&member.description.placement),
+        });
+        loaded.collect()
     }
 
     fn trouble(&self, what: &str) -> Recalled {

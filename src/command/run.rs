@@ -8,9 +8,9 @@ use crate::cli::RunArgs;
 use crate::report::INTERRUPTED;
 use crate::settings::{self, usage};
 use anyhow::Result;
-use packllm::chat::Message;
-use packllm::chat::attribution::Attribution;
-use packllm::engine::{Answer, Ending, Finish};
+use packllm_engine::chat::Message;
+use packllm_engine::chat::attribution::Attribution;
+use packllm_engine::engine::{Answer, Ending, Finish};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::ExitCode;
@@ -117,7 +117,7 @@ pub fn statistics(session: &Session<'_>, read: &Read, answer: &Answer, seed: u64
 /// The document of `--json`, as in the contract.
 fn document(
     session: &Session<'_>,
-    fusion: &packllm::engine::Fusion,
+    fusion: &packllm_engine::engine::Fusion,
     prompt: &str,
     read: &Read,
     answer: &Answer,

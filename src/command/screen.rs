@@ -12,8 +12,8 @@ use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 use ink::{Ink, Style};
 use markdown::Markdown;
-use packllm::chat::attribution::Attribution;
-use packllm::chat::thought::{self, Part, Splitter};
+use packllm_engine::chat::attribution::Attribution;
+use packllm_engine::thought::{self, Part, Splitter};
 use std::io::{self, StdoutLock, Write};
 use std::sync::atomic::Ordering;
 

@@ -5,12 +5,12 @@ use crate::app::App;
 use crate::settings::{PackPlan, Reference};
 use anyhow::Result;
 use chrono::NaiveDateTime;
-use packllm::chat::Message;
-use packllm::chat::speaker::{self, Reading, Speakers};
-use packllm::engine::{
+use packllm_engine::chat::Message;
+use packllm_engine::chat::speaker::{self, Reading, Speakers};
+use packllm_engine::engine::{
     Ending, Engine, EngineError, Foresight, Fusion, MemberInfo, Prepared, Prompt, Wish,
 };
-use packllm::vocab::Alphabet;
+use packllm_engine::vocab::Alphabet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 

@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::command::table::printable;
 use indicatif::{ProgressBar, ProgressStyle};
-use packllm::pack::{Licence, Progress};
+use packllm_store::{Licence, Progress};
 use std::time::Duration;
 
 /// While nothing is known but that something goes on: pip shows no bytes.

@@ -3,9 +3,9 @@
 use super::{Usage, usage};
 use crate::cli::{DraftArgs, DraftName, PromptArgs, PromptCacheArgs, SampleArgs};
 use anyhow::{Context, Result, bail};
-use packllm::engine::{Drafter, Fusion, Generation, Lookup};
-use packllm::sample::Params;
-use packllm::vocab::Alphabet;
+use packllm_engine::engine::{Drafter, Fusion, Generation, Lookup};
+use packllm_engine::sample::Params;
+use packllm_engine::vocab::Alphabet;
 use std::path::PathBuf;
 
 /// How an answer is drawn. A missing seed is drawn here, so that it can be shown.

@@ -4,12 +4,12 @@ use super::loading::MAX_HEADS;
 use super::{Usage, usage};
 use crate::cli::{FusionArgs, VocabName};
 use anyhow::Result;
-use packllm::engine::Fusion;
-use packllm::mix::Mix;
-use packllm::pack::Manifest;
-use packllm::vocab::Alphabet;
-use packllm::vocab::cover::Budget;
-use packllm::weight::Method;
+use packllm_engine::engine::Fusion;
+use packllm_engine::mix::Mix;
+use packllm_engine::vocab::Alphabet;
+use packllm_engine::vocab::cover::Budget;
+use packllm_engine::weight::Method;
+use packllm_store::Manifest;
 
 /// How the members `names` are fused; flags win over the manifest.
 pub fn settle_fusion(manifest: &Manifest, typed: &FusionArgs, names: &[String]) -> Result<Fusion> {

@@ -7,7 +7,7 @@ use crate::cli::ChatArgs;
 use anyhow::Result;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches};
-use packllm::pack::Manifest;
+use packllm_store::Manifest;
 use serde_json::Value;
 
 /// Where a value comes from, the strongest first.

@@ -4,11 +4,12 @@ use super::usage;
 use crate::app::App;
 use crate::cli::{CacheName, FlashAttention, PackArgs};
 use anyhow::Result;
-use packllm::backend::llama::{CacheType, LoadOptions, Watch};
-use packllm::backend::offload::Offload;
-use packllm::engine::Fusion;
-use packllm::pack::{self, Manifest};
-use packllm::vocab::Alphabet;
+use packllm_engine::backend::Watch;
+use packllm_engine::engine::Fusion;
+use packllm_engine::vocab::Alphabet;
+use packllm_llama::offload::Offload;
+use packllm_llama::{CacheType, LoadOptions};
+use packllm_store::Manifest;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -56,7 +57,7 @@ pub fn check_sizes(typed: &PackArgs) -> Result<()> {
 pub fn load_options(
     app: &App,
     typed: &PackArgs,
-    member: &pack::Member,
+    member: &packllm_store::Member,
     path: &Path,
     [threads, threads_batch]: [u32; 2],
     fusion: &Fusion,

@@ -2,7 +2,7 @@
 
 use super::usage;
 use anyhow::{Context, Result, bail};
-use packllm::backend::tokenizer_json::TokenizerJson;
+use packllm_engine::backend::tokenizer_json::TokenizerJson;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -4,9 +4,9 @@ use super::{PackPlan, Usage, plan, reference, usage};
 use crate::app::App;
 use crate::cli::{FusionArgs, ScoreArgs, VocabName};
 use anyhow::Result;
-use packllm::mix::Mix;
-use packllm::vocab::Alphabet;
-use packllm::weight::Method;
+use packllm_engine::mix::Mix;
+use packllm_engine::vocab::Alphabet;
+use packllm_engine::weight::Method;
 
 /// Every combination of these is a mixture.
 #[derive(Debug, Clone)]

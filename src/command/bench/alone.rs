@@ -6,8 +6,8 @@ use crate::cli::BenchArgs;
 use crate::command::session::Session;
 use crate::settings::PackPlan;
 use anyhow::Result;
-use packllm::engine::{Engine, Wish};
-use packllm::weight::Method;
+use packllm_engine::engine::{Engine, Wish};
+use packllm_engine::weight::Method;
 use std::time::{Duration, Instant};
 
 /// What one member does alone.

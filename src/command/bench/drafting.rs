@@ -5,8 +5,8 @@ use crate::app::App;
 use crate::cli::BenchArgs;
 use crate::settings;
 use anyhow::Result;
-use packllm::chat::speaker::plain_text;
-use packllm::engine::{Answer, Drafted, Ending, Engine, Wish};
+use packllm_engine::chat::speaker::plain_text;
+use packllm_engine::engine::{Answer, Drafted, Ending, Engine, Wish};
 use serde_json::{Value, json};
 use std::fmt;
 

@@ -5,7 +5,7 @@ use super::drafting::Drafting;
 use super::together::Together;
 use crate::command::run::milliseconds;
 use crate::command::table::Table;
-use packllm::engine::Answer;
+use packllm_engine::engine::Answer;
 use serde_json::{Value, json};
 use std::io::{Result, Write};
 

@@ -7,7 +7,7 @@ use crate::command::foresee::{First, foresee};
 use crate::command::session::Session;
 use crate::settings::PackPlan;
 use anyhow::{Context, Result, bail};
-use packllm::engine::{Answer, Engine, Recording, Wish};
+use packllm_engine::engine::{Answer, Engine, Recording, Wish};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

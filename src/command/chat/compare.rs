@@ -2,8 +2,8 @@
 
 use super::talk::Talk;
 use anyhow::Result;
-use packllm::engine::{EngineError, Finish, Generation, Wish};
-use packllm::weight::Method;
+use packllm_engine::engine::{EngineError, Finish, Generation, Wish};
+use packllm_engine::weight::Method;
 use std::time::Instant;
 
 impl Talk<'_> {
@@ -47,7 +47,7 @@ impl Talk<'_> {
     fn answer_alone(
         &mut self,
         silent: Vec<bool>,
-        context: &[packllm::chat::Message],
+        context: &[packllm_engine::chat::Message],
     ) -> Result<Finish> {
         self.session.engine.silence(silent)?;
         let read = self
@@ -204,7 +204,7 @@ impl Talk<'_> {
 
 /// `there is no member smollm, did you mean smollm2? (there are smollm2, gemma3)`
 pub fn no_member(name: &str, names: &[String]) -> String {
-    let hint = packllm::did_you_mean(packllm::nearest(name, names));
+    let hint = packllm_engine::did_you_mean(packllm_engine::nearest(name, names));
     format!(
         "there is no member {name}{hint} (there are {})",
         names.join(", ")

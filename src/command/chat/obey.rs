@@ -7,9 +7,9 @@ use super::{files, parameters, sessions};
 use crate::command::screen;
 use crate::command::table::counted;
 use anyhow::Result;
-use packllm::chat::thought;
-use packllm::engine::Fusion;
-use packllm::vocab::Alphabet;
+use packllm_engine::engine::Fusion;
+use packllm_engine::thought;
+use packllm_engine::vocab::Alphabet;
 use std::io::{IsTerminal, Write};
 
 mod show;
@@ -253,7 +253,7 @@ impl Talk<'_> {
     fn load_named(&mut self, name: &str) -> Result<()> {
         if !self.keeper.exists(name) {
             let names = sessions::names(self.keeper.folder());
-            let hint = packllm::did_you_mean(packllm::nearest(name, &names));
+            let hint = packllm_engine::did_you_mean(packllm_engine::nearest(name, &names));
             tell!("error: /load: there is no session {name}{hint} (/sessions lists them)");
             return Ok(());
         }
@@ -262,7 +262,7 @@ impl Talk<'_> {
             return Ok(());
         }
         match self.load(name, None) {
-            Err(error) if error.is::<packllm::chat::log::LogError>() => {
+            Err(error) if error.is::<packllm_engine::chat::log::LogError>() => {
                 tell!("error: /load: {error:#}");
                 Ok(())
             }

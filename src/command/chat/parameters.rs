@@ -4,7 +4,7 @@ use crate::cli::{Think, typed};
 use crate::command::screen::Look;
 use crate::settings::random_seed;
 use clap::ValueEnum;
-use packllm::engine::Generation;
+use packllm_engine::engine::Generation;
 use std::str::FromStr;
 
 /// What can be set.
@@ -188,10 +188,10 @@ pub fn set(dials: &mut Dials, typed: &str) -> Result<String, String> {
         return Err(format!("/set {name}: {why}"));
     }
     let Some(parameter) = PARAMETERS.iter().find(|p| p.name == name) else {
-        let nearest = packllm::nearest(name, names());
+        let nearest = packllm_engine::nearest(name, names());
         let hint = match nearest {
             None => format!(" (there are {})", names().join(", ")),
-            near => packllm::did_you_mean(near),
+            near => packllm_engine::did_you_mean(near),
         };
         return Err(format!("/set: there is no parameter {name}{hint}"));
     };
@@ -216,7 +216,7 @@ pub fn set(dials: &mut Dials, typed: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use packllm::sample::Params;
+    use packllm_engine::sample::Params;
 
     #[test]
     fn values_are_checked_and_a_wrong_one_changes_nothing() {

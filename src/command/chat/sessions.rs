@@ -2,8 +2,8 @@
 
 use crate::command::table::{counted, printable};
 use anyhow::{Context, Result};
-use packllm::chat::Message;
-use packllm::chat::log::{Entry, Header, Kept, Log, read};
+use packllm_engine::chat::Message;
+use packllm_engine::chat::log::{Entry, Header, Kept, Log, read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 

@@ -166,8 +166,8 @@ pub fn find(word: &str) -> Option<&'static Command> {
 
 fn unknown(word: &str) -> String {
     let names = COMMANDS.iter().flat_map(|c| c.names.iter().copied());
-    let nearest = packllm::nearest(word, names.filter(|name| name.len() > 1));
-    let hint = packllm::did_you_mean(nearest.map(|name| format!("/{name}")));
+    let nearest = packllm_engine::nearest(word, names.filter(|name| name.len() > 1));
+    let hint = packllm_engine::did_you_mean(nearest.map(|name| format!("/{name}")));
     format!(
         "unknown command /{word}{hint} (/help lists them; //… says a text that begins with a slash)"
     )

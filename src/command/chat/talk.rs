@@ -11,9 +11,9 @@ use crate::guard::Guard;
 use crate::report::message;
 use crate::settings::PackPlan;
 use anyhow::Result;
-use packllm::chat::log::Entry;
-use packllm::chat::{Conversation, Gone, Message, Role, SpeakerError};
-use packllm::engine::{EngineError, Fusion};
+use packllm_engine::chat::log::Entry;
+use packllm_engine::chat::{Conversation, Gone, Message, Role, SpeakerError};
+use packllm_engine::engine::{EngineError, Fusion};
 use std::sync::atomic::Ordering;
 
 mod figures;

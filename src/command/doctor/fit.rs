@@ -4,9 +4,9 @@ use super::machine::{Machine, is_host, shares_memory};
 use crate::command::facts;
 use crate::report::Unusable;
 use crate::settings::{MemberPlan, PackPlan};
-use packllm::backend::gguf::{Footprint, Header, Plan, Summary, TensorType, Usage};
-use packllm::backend::llama::{self, CacheType, LoadOptions};
-use packllm::backend::offload::{Device, Offload, Placed};
+use packllm_engine::gguf::{Footprint, Header, Plan, Summary, TensorType, Usage};
+use packllm_llama::offload::{Device, Offload, Placed};
+use packllm_llama::{CacheType, LoadOptions};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
@@ -159,7 +159,7 @@ fn seat(member: &MemberPlan, machine: &Machine) -> Result<Seat, Unusable> {
         placement: load.offload.describe(layers),
         shares: shares(&load.offload, &placed, &machine.devices),
         threads: load.threads,
-        threads_batch: llama::threads_batch(load),
+        threads_batch: packllm_llama::threads_batch(load),
         context,
         summary,
     })

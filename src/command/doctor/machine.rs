@@ -2,8 +2,7 @@
 
 use crate::app::App;
 use crate::cpu;
-use packllm::backend::llama;
-use packllm::backend::offload::{Device, compiled_backends, devices};
+use packllm_llama::offload::{Device, compiled_backends, devices};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -31,7 +30,7 @@ fn instructions() -> Vec<(&'static str, bool)> {
     if !cfg!(feature = "portable") {
         return cpu::features();
     }
-    let in_use = llama::cpu_features().iter();
+    let in_use = packllm_llama::cpu_features().iter();
     in_use.map(|name| (name.as_str(), true)).collect()
 }
 

@@ -4,7 +4,7 @@ use super::{Report, picture, show};
 use crate::app::App;
 use crate::cli::EvalArgs;
 use anyhow::{Context, Result};
-use packllm::eval::{Entry, Journal};
+use packllm_eval::{Entry, Journal};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 

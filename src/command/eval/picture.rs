@@ -5,7 +5,7 @@
 //! weights; questions are sorted by the first member's weight, so that a strip shows a distribution.
 
 use super::Report;
-use packllm::eval::{Answered, Section};
+use packllm_eval::{Answered, Section};
 use std::fmt::Write;
 
 /// Sizes in pixels.

@@ -4,8 +4,8 @@ use crate::app::App;
 use crate::cli::{EvalArgs, ScoreName};
 use crate::settings::{PackPlan, Reference, Usage, usage};
 use anyhow::{Result, bail};
-use packllm::eval::{Fault, Judge, Layout, Score, Sheet, Shots, Task};
-use packllm::weight::Method;
+use packllm_engine::weight::Method;
+use packllm_eval::{Fault, Judge, Layout, Score, Sheet, Shots, Task};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
@@ -56,11 +56,7 @@ pub fn exams(app: &App, args: &EvalArgs) -> Result<Vec<Exam>> {
 }
 
 /// All questions that examples may be taken from.
-fn pool(
-    app: &App,
-    args: &EvalArgs,
-    file: &std::path::Path,
-) -> Result<Vec<packllm::eval::Question>> {
+fn pool(app: &App, args: &EvalArgs, file: &std::path::Path) -> Result<Vec<packllm_eval::Question>> {
     let task = Task::read(file, None)?;
     refuse(app, args, &task.faults)?;
     Ok(task.questions)
@@ -70,7 +66,7 @@ fn lay_out(args: &EvalArgs, task: Task, shots: Shots) -> Result<Exam> {
     let layout = Layout {
         separator: args.separator.clone(),
     };
-    let laid = |question: &packllm::eval::Question| -> Result<Laid> {
+    let laid = |question: &packllm_eval::Question| -> Result<Laid> {
         shots.check(question).map_err(|e| Usage(e.to_string()))?;
         Ok(Laid {
             line: question.line,

@@ -3,7 +3,7 @@
 use super::Report;
 use crate::command::table::Table;
 use anyhow::Result;
-use packllm::eval::{Difference, Row, Section};
+use packllm_eval::{Difference, Row, Section};
 use serde_json::{Map, Value, json};
 use std::io::Write;
 

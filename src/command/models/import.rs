@@ -5,9 +5,9 @@ use crate::command::facts::{self, file_size, some};
 use crate::command::table::{Table, printable};
 use crate::settings::usage;
 use anyhow::{Result, bail};
-use packllm::nearest;
-use packllm::pack::PackError;
-use packllm::pack::import::{Caches, Found, at_path};
+use packllm_engine::nearest;
+use packllm_store::PackError;
+use packllm_store::import::{Caches, Found, at_path};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -72,7 +72,7 @@ fn choose(wanted: &[PathBuf]) -> Result<Vec<Choice>> {
         let Some(found) = pick(listed, &text) else {
             let names = listed.iter().map(|found| &found.file);
             let meant = nearest(&text, names).map(|name| format!("`{name}`"));
-            let hint = packllm::did_you_mean(meant);
+            let hint = packllm_engine::did_you_mean(meant);
             bail!(
                 "{text}: no such file, nor a number or name that `packllm models import` lists{hint}"
             );

@@ -6,7 +6,7 @@ use crate::command::table::printable;
 use crate::command::transfer::Transfer;
 use crate::settings::usage;
 use anyhow::Result;
-use packllm::pack::{self, Licence, Manifest, Member, PackError, PullOptions, Pulled};
+use packllm_store::{Licence, Manifest, Member, PackError, PullOptions, Pulled};
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
@@ -46,7 +46,7 @@ fn pull(
     options: &PullOptions,
 ) -> Result<Pulled, PackError> {
     let mut transfer = Transfer::new(app, &member.file, true);
-    pack::pull(
+    packllm_store::pull(
         &app.store,
         manifest,
         member,

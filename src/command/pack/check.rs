@@ -8,10 +8,10 @@ use crate::command::transfer::Transfer;
 use crate::report::Unusable;
 use crate::settings::{settle_fusion, template_of};
 use anyhow::Result;
-use packllm::backend::gguf::{Header, Summary};
-use packllm::chat::Template;
-use packllm::pack::{self, Manifest, Member, PackError};
-use packllm::vocab::Alphabet;
+use packllm_engine::chat::Template;
+use packllm_engine::gguf::{Header, Summary};
+use packllm_engine::vocab::Alphabet;
+use packllm_store::{Manifest, Member, PackError};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -96,7 +96,7 @@ fn check_file(
     };
     finding.fact("file", path.display().to_string());
     let mut transfer = Transfer::new(app, &member.file, false);
-    let outcome = pack::verify(&app.store, manifest, member, &mut transfer, &app.cancel);
+    let outcome = packllm_store::verify(&app.store, manifest, member, &mut transfer, &app.cancel);
     drop(transfer);
     match outcome {
         Ok(_) if member.sha256.is_some() => finding.fact("sha256", "as the manifest says"),

@@ -2,7 +2,7 @@
 
 use crate::report::Unusable;
 use anyhow::{Context, Result, bail};
-use packllm::engine::EngineError;
+use packllm_engine::engine::EngineError;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;

@@ -4,11 +4,11 @@ use super::Session;
 use crate::app::App;
 use crate::settings::Reference;
 use anyhow::Result;
-use packllm::backend::Vocab;
-use packllm::backend::tokenizer_json::TokenizerJson;
-use packllm::engine::{Engine, MemberInfo, Prompt, lowest};
-use packllm::vocab::mined::Map;
-use packllm::vocab::{Alphabet, identical};
+use packllm_engine::backend::Vocab;
+use packllm_engine::backend::tokenizer_json::TokenizerJson;
+use packllm_engine::engine::{Engine, MemberInfo, Prompt, lowest};
+use packllm_engine::vocab::mined::Map;
+use packllm_engine::vocab::{Alphabet, identical};
 use std::sync::Arc;
 
 /// Makes what `--reference` names the reference; returns what a user should know of it.

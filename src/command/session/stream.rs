@@ -3,8 +3,8 @@
 use super::Session;
 use crate::command::screen::{Look, View, Writer};
 use anyhow::Result;
-use packllm::chat::attribution::Attribution;
-use packllm::engine::{Answer, Event, Generation};
+use packllm_engine::chat::attribution::Attribution;
+use packllm_engine::engine::{Answer, Event, Generation};
 use std::time::{Duration, Instant};
 
 /// An answer that was streamed.

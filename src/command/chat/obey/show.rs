@@ -7,7 +7,7 @@ use crate::command::chat::talk::Talk;
 use crate::command::screen;
 use crate::command::table::counted;
 use anyhow::Result;
-use packllm::vocab::Alphabet;
+use packllm_engine::vocab::Alphabet;
 
 impl Talk<'_> {
     pub(super) fn show(&mut self, typed: &str) -> Result<()> {

@@ -5,9 +5,9 @@ use crate::cli::Overflow;
 use crate::command::screen::attribution::legend;
 use crate::command::session::{Read, Streamed};
 use anyhow::Result;
-use packllm::chat::Message;
-use packllm::chat::log::Entry;
-use packllm::engine::{Finish, Generation};
+use packllm_engine::chat::Message;
+use packllm_engine::chat::log::Entry;
+use packllm_engine::engine::{Finish, Generation};
 use std::time::Instant;
 
 impl Talk<'_> {

@@ -1,0 +1,291 @@
+//! One answer, symbol by symbol.
+
+use super::symbols::Symbols;
+use super::{Event, Finish, Generation};
+use crate::engine::attribution::Attributor;
+use crate::engine::draft::Drafting;
+use crate::engine::seat::Standing;
+use crate::engine::worker::{Command, Reply};
+use crate::engine::{Engine, EngineError};
+use crate::mix::{self, Mixer};
+use crate::sample::{Sampler, StopStrings, Utf8Stream};
+use crate::thought::{self, Splitter};
+use crate::vocab::Alphabet;
+use crate::weight::{Adaptive, Method};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// About how many bytes a token has, for the window of the repetition penalty.
+const BYTES_PER_TOKEN: usize = 4;
+
+/// Cells of context that stay free for forks: tokens.
+fn margin(context: u32) -> usize {
+    (context as usize / 16).min(24)
+}
+
+/// The state of one answer.
+pub(super) struct Run {
+    /// Members that take part, ascending.
+    pub active: Vec<usize>,
+    /// The member whose tokens are counted.
+    pub lead: usize,
+    limit: usize,
+    mixer: Mixer,
+    pub lambda: Vec<f64>,
+    /// Where the weights follow the answer.
+    follower: Option<Follower>,
+    sampler: Sampler,
+    stops: StopStrings,
+    /// What each member predicts: ln p by symbol; empty for the dropped.
+    rows: Vec<Vec<f64>>,
+    pub standings: Vec<Standing>,
+    mixed: Vec<f64>,
+    symbols: Symbols,
+    stream: Utf8Stream,
+    pub text: String,
+    piece: String,
+    pub mix_time: Duration,
+    pub steps: usize,
+    /// Sums of the weights of all steps.
+    pub weights: Vec<f64>,
+    /// Where it is asked for.
+    attributor: Option<Attributor>,
+}
+
+impl Run {
+    pub fn new(engine: &Engine, generation: &Generation) -> Result<Self, EngineError> {
+        let n = engine.members.len();
+        let active: Vec<usize> = (0..n).filter(|&k| engine.is_active(k)).collect();
+        let lead = (0..n)
+            .rev()
+            .max_by(|&a, &b| engine.lambda[a].total_cmp(&engine.lambda[b]))
+            .unwrap_or(0);
+        let symbols = Symbols::new(engine.alphabet, engine.shared_vocab());
+        let alphabet = symbols.alphabet()?;
+        let sampling = generation.sampling.clone();
+        let sampler = match engine.alphabet {
+            Alphabet::Tokens | Alphabet::Mined => Sampler::tokens(sampling)?,
+            Alphabet::Bytes => {
+                let window = sampling.repeat_last_n.saturating_mul(BYTES_PER_TOKEN);
+                Sampler::bytes(sampling, window)?
+            }
+        };
+        let stops = generation
+            .stops
+            .iter()
+            .map(|s| s.as_bytes().to_vec())
+            .collect();
+        Ok(Self {
+            active,
+            lead,
+            limit: generation.limit.unwrap_or(usize::MAX),
+            lambda: engine.lambda.clone(),
+            follower: Follower::of(engine, &alphabet)?,
+            mixed: vec![0.0; alphabet.size()],
+            mixer: Mixer::new(engine.fusion.mix, engine.fusion.floor, alphabet)?,
+            sampler,
+            stops: StopStrings::new(stops)?,
+            rows: vec![Vec::new(); n],
+            standings: vec![Standing::default(); n],
+            symbols,
+            stream: Utf8Stream::new(),
+            text: String::new(),
+            piece: String::new(),
+            mix_time: Duration::ZERO,
+            steps: 0,
+            weights: vec![0.0; n],
+            attributor: generation.attribution.then(|| Attributor::new(n)),
+        })
+    }
+
+    pub fn generate(
+        &mut self,
+        engine: &Engine,
+        drafting: &mut Drafting,
+        sink: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Finish, EngineError> {
+        if self.limit == 0 {
+            return Ok(Finish::Length);
+        }
+        self.exchange(engine, Command::Predict)?;
+        loop {
+            if engine.cancelled() {
+                return Ok(Finish::Cancelled);
+            }
+            let Some(symbol) = self.pick(engine)? else {
+                return Ok(Finish::Stop);
+            };
+            if self.say(symbol, sink) {
+                return Ok(Finish::Stop);
+            }
+            self.draft(engine, drafting, symbol)?;
+            self.exchange(engine, |row| Command::Advance(symbol as u32, row))?;
+            if self.symbols.utf8.is_boundary() && (self.over_limit() || self.out_of_context(engine))
+            {
+                return Ok(Finish::Length);
+            }
+        }
+    }
+
+    /// Lets every active member evaluate what is expected after `symbol`, if anything is.
+    fn draft(
+        &self,
+        engine: &Engine,
+        drafting: &mut Drafting,
+        symbol: usize,
+    ) -> Result<(), EngineError> {
+        let mut one = [0];
+        let bytes = self.symbols.bytes(&self.symbols.vocab, symbol, &mut one);
+        if let Some(draft) = drafting.grow(symbol as u32, bytes) {
+            engine.some(&self.active, |_| Command::Draft(draft.clone()))?;
+        }
+        Ok(())
+    }
+
+    /// Sends every active member a command with its row to be filled, and takes the rows back.
+    fn exchange(
+        &mut self,
+        engine: &Engine,
+        command: impl Fn(Vec<f64>) -> Command,
+    ) -> Result<(), EngineError> {
+        let rows = &mut self.rows;
+        let replies = engine.some(&self.active, |k| command(std::mem::take(&mut rows[k])))?;
+        for (&k, reply) in self.active.iter().zip(replies) {
+            if let Reply::Predicted(row, standing) = reply {
+                self.rows[k] = row;
+                self.standings[k] = standing;
+            }
+        }
+        Ok(())
+    }
+
+    /// The next symbol; None for END, or if nothing is possible.
+    fn pick(&mut self, engine: &Engine) -> Result<Option<usize>, EngineError> {
+        let start = Instant::now();
+        self.mixer
+            .mix(&self.rows, &self.lambda, &engine.enders, &mut self.mixed)?;
+        for (sum, weight) in self.weights.iter_mut().zip(&self.lambda) {
+            *sum += weight;
+        }
+        // The sampler overwrites it.
+        let mixed = self.attributor.as_ref().map(|_| self.mixed.clone());
+        let symbols = &self.symbols;
+        let picked = self.sampler.pick(&mut self.mixed, |s| symbols.allows(s));
+        let said = picked.filter(|&s| !symbols.is_end(s));
+        if let (Some(mixed), Some(symbol)) = (mixed, said) {
+            self.attribute(engine, &mixed, symbol)?;
+        }
+        let follower = self.follower.as_mut().filter(|f| !f.said.is_open());
+        if let (Some(follower), Some(symbol)) = (follower, picked) {
+            follower
+                .weights
+                .see(&self.rows, &follower.alphabet, symbol)?;
+            self.lambda.copy_from_slice(follower.weights.lambda());
+        }
+        self.mix_time += start.elapsed();
+        self.steps += 1;
+        Ok(said)
+    }
+
+    /// Finds out who argued for the symbol.
+    fn attribute(
+        &mut self,
+        engine: &Engine,
+        mixed: &[f64],
+        symbol: usize,
+    ) -> Result<(), EngineError> {
+        if let Some(attributor) = &mut self.attributor {
+            let (lambda, enders, out) = (&self.lambda, &engine.enders, attributor.symbol());
+            self.mixer
+                .contributions(&self.rows, lambda, enders, mixed, symbol, out)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the symbol into the text. True if a stop string ends it.
+    fn say(&mut self, symbol: usize, sink: &mut dyn FnMut(Event<'_>)) -> bool {
+        self.sampler.accept(symbol);
+        let mut bytes = [0];
+        let vocab = Arc::clone(&self.symbols.vocab);
+        let bytes = self.symbols.bytes(&vocab, symbol, &mut bytes);
+        if let Some(attributor) = &mut self.attributor {
+            attributor.say(bytes.len());
+        }
+        for &byte in bytes {
+            self.symbols.utf8.push(byte);
+            let fed = self.stops.push(byte);
+            let matched = fed.matched.is_some();
+            self.stream.push(fed.released, &mut self.piece);
+            if matched {
+                self.emit(sink);
+                return true;
+            }
+        }
+        self.emit(sink);
+        false
+    }
+
+    fn emit(&mut self, sink: &mut dyn FnMut(Event<'_>)) {
+        if !self.piece.is_empty() {
+            let attributor = self.attributor.as_mut();
+            let contributions = attributor.map(|a| a.release(self.piece.len()));
+            sink(Event::Text(&self.piece, &contributions.unwrap_or_default()));
+            if let Some(follower) = &mut self.follower {
+                follower.hear(&self.piece);
+            }
+            self.text.push_str(&self.piece);
+            self.piece.clear();
+        }
+    }
+
+    /// Releases what was held back for a stop string that did not come. A character that was begun
+    /// and never finished is left out.
+    pub fn flush(&mut self, sink: &mut dyn FnMut(Event<'_>)) {
+        let held = self.stops.finish();
+        self.stream.push(&held, &mut self.piece);
+        self.emit(sink);
+    }
+
+    fn over_limit(&self) -> bool {
+        let Standing { tokens, whole, .. } = self.standings[self.lead];
+        let tokens = tokens as usize;
+        tokens > self.limit || (whole && tokens >= self.limit)
+    }
+
+    fn out_of_context(&self, engine: &Engine) -> bool {
+        self.active.iter().any(|&k| {
+            let context = engine.members[k].limits.context;
+            let used = engine.prompt_tokens[k] + self.standings[k].tokens as usize;
+            used + margin(context) >= context as usize
+        })
+    }
+}
+
+/// Weights that learn from what is said.
+struct Follower {
+    weights: Adaptive,
+    alphabet: mix::Alphabet,
+    /// Of the answer so far: nothing is learnt from a thought.
+    said: Splitter,
+}
+
+impl Follower {
+    fn of(engine: &Engine, alphabet: &mix::Alphabet) -> Result<Option<Self>, EngineError> {
+        if !engine.fusion.follow_answer || engine.fusion.method != Method::Adaptive {
+            return Ok(None);
+        }
+        let weights = Adaptive::new(engine.lambda.clone(), &engine.fusion.weighing())?;
+        let mut follower = Self {
+            weights,
+            alphabet: alphabet.clone(),
+            said: Splitter::default(),
+        };
+        let prompt = String::from_utf8_lossy(&engine.prompt_text);
+        follower.hear(thought::opening(&prompt));
+        Ok(Some(follower))
+    }
+
+    fn hear(&mut self, text: &str) {
+        self.said.push(text, &mut |_, _| {});
+    }
+}

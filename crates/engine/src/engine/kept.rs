@@ -1,0 +1,109 @@
+//! A prompt that outlives the program: every member's trunk with its KV cache, and what was scored of it.
+//!
+//! [`Engine::keep_next`] has the next prompt kept as it is read, up to the last scored message but one; [`Engine::take_kept`] hands it over, to be
+//! written to a [`mod@file`]; [`Engine::restore`] puts it back. The prompt that is read next is compared with it
+//! token by token and keeps what agrees, up to the end of a scored message: its scores come from the kept ones,
+//! and as batches end there too, all that follows is the same, bit by bit, as without.
+
+pub mod file;
+pub mod identity;
+
+use super::chain::{ScoredRows, Scores};
+use super::prompt::Mark;
+use super::worker::{Command, Reply};
+use super::{Engine, EngineError};
+use crate::backend::{BackendError, Token};
+use crate::vocab::SYMBOLS;
+
+pub use identity::{Identity, Kin, Loaded};
+
+/// A prompt as one member read it.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    pub(super) tokens: Vec<Token>,
+    /// Where scored messages end in it, at least one.
+    pub(super) marks: Vec<Mark>,
+    /// What was scored up to the last mark.
+    pub(super) scores: Scores,
+    /// By [`Member::save`](crate::backend::Member::save).
+    pub(super) state: Vec<u8>,
+    /// Whether it is more than was restored.
+    pub(super) grown: bool,
+}
+
+impl Kept {
+    /// Tokens of the prompt.
+    #[must_use]
+    pub fn tokens(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// Checks that the parts fit each other and a vocabulary of so many tokens.
+    pub(super) fn check(&self, vocab_len: usize) -> Result<(), BackendError> {
+        let known = self.tokens.iter().all(|&t| (t as usize) < vocab_len);
+        let scored = self.scores.nats.len();
+        let ascends = self
+            .marks
+            .is_sorted_by_key(|m| (m.len, m.symbols, m.tokens));
+        let ends = self.marks.last().is_some_and(|m| {
+            let (symbols, tokens) = (m.symbols, m.tokens);
+            m.len <= self.tokens.len() && symbols == scored && tokens == self.scores.tokens.len()
+        });
+        let rows = match &self.scores.rows {
+            ScoredRows::None => true,
+            ScoredRows::Dense(rows) => rows.len() == scored * SYMBOLS,
+            ScoredRows::Sparse(rows) => rows.len() == scored,
+        };
+        let skipped = [0, scored].contains(&self.scores.skipped.len());
+        let lengths = [self.scores.places.len(), self.scores.symbols.len()];
+        if known && ascends && ends && rows && skipped && lengths == [scored; 2] {
+            return Ok(());
+        }
+        Err(BackendError::Refused(
+            "a kept prompt whose parts do not fit each other".into(),
+        ))
+    }
+}
+
+impl Engine {
+    /// Has the next prompt kept as it is read, all but its last message.
+    ///
+    /// # Errors
+    /// From a member.
+    pub fn keep_next(&mut self) -> Result<(), EngineError> {
+        self.all(|_| Command::KeepNext).map(|_| ())
+    }
+
+    /// The prompt that was kept, one entry a member; None if it is no more than was restored, or less than two
+    /// messages in it were to be scored.
+    ///
+    /// # Errors
+    /// From a member.
+    pub fn take_kept(&mut self) -> Result<Option<Vec<Kept>>, EngineError> {
+        let replies = self.all(|_| Command::TakeKept)?;
+        let kept = replies.into_iter().map(|reply| match reply {
+            Reply::Kept(kept) => kept.map(|kept| *kept),
+            _ => None,
+        });
+        let kept: Option<Vec<Kept>> = kept.collect();
+        Ok(kept.filter(|members| members.iter().any(|kept| kept.grown)))
+    }
+
+    /// Takes a kept prompt, one entry a member, for what was read last. The evidence stays as it is: the next
+    /// [`Engine::read`] adds what was scored of the part that its prompt shares.
+    ///
+    /// # Errors
+    /// If it does not fit a member. Nothing is then read.
+    pub fn restore(&mut self, kept: Vec<Kept>) -> Result<(), EngineError> {
+        let mut kept: Vec<Option<Kept>> = kept.into_iter().map(Some).collect();
+        kept.resize_with(self.members.len(), || None);
+        let restored = self.all(|k| {
+            let kept = kept[k].take().map(Box::new);
+            kept.map_or(Command::Clear, Command::Restore)
+        });
+        if restored.is_err() {
+            self.all(|_| Command::Clear)?;
+        }
+        restored.map(|_| ())
+    }
+}

@@ -1,0 +1,243 @@
+//! What a member is asked to read, and how it becomes tokens.
+
+use crate::backend::{BackendError, Token, TokenKind, Tokenize, Vocab};
+use crate::prompt::{Ending, Place, Prompt, Segment};
+use crate::vocab::sorted::SortedVocab;
+use crate::vocab::speller;
+
+/// The tokens that are in a member's trunk, in order.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Trunk {
+    pub tokens: Vec<Token>,
+    /// Of a trunk that was restored and not read on from yet: where scored segments end in it, in order.
+    pub marks: Vec<Mark>,
+}
+
+impl Trunk {
+    /// What is before the end of its first `marks` scored segments.
+    fn begun(&self, marks: usize) -> Trunk {
+        let marks = self.marks[..marks].to_vec();
+        let len = marks.last().map_or(0, |mark| mark.len);
+        Trunk {
+            tokens: self.tokens[..len].to_vec(),
+            marks,
+        }
+    }
+}
+
+/// Where a scored segment ends in a trunk and another follows: with it ends a batch, so that what follows is evaluated the same,
+/// bit by bit, whether what is before it was evaluated just now or restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// Tokens of the trunk up to here.
+    pub len: usize,
+    /// The end of the segment.
+    pub place: Place,
+    /// Symbols scored up to here.
+    pub symbols: usize,
+    /// Tokens scored up to here.
+    pub tokens: usize,
+}
+
+/// A prompt in tokens, less what the trunk already holds.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Reading {
+    /// Tokens of the trunk that stay.
+    pub keep: usize,
+    /// Marks of a restored trunk among them.
+    pub marks: usize,
+    /// Tokens to evaluate, with what is scored of them.
+    pub stretches: Vec<Stretch>,
+    /// Tokens of the whole prompt.
+    pub total: usize,
+    /// Bytes that no token of this member spells.
+    pub lost: Vec<u8>,
+    pub ending: Ending,
+}
+
+/// Tokens of one segment.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Stretch {
+    /// The member's own tokens.
+    pub tokens: Vec<Token>,
+    /// The shared tokens that they stand for, where these are another member's; else empty.
+    pub shared: Vec<Token>,
+    /// The token that a text starts after, which every member has of its own.
+    pub is_start: bool,
+    /// Bytes of the stretch that are evidence.
+    pub scored: std::ops::Range<usize>,
+    /// Where its first byte stands.
+    pub place: Place,
+}
+
+impl Reading {
+    /// All tokens to evaluate.
+    pub fn tokens(&self) -> impl Iterator<Item = Token> + '_ {
+        self.stretches.iter().flat_map(|s| s.tokens.iter().copied())
+    }
+}
+
+/// Tokenises `prompt` and keeps the longest part of the trunk that it begins with: at least one token
+/// is left to evaluate, and everything scored is. A restored trunk comes with the scores of its segments and is
+/// kept up to the end of one of them.
+pub(super) fn read(
+    member: &mut (impl Tokenize + ?Sized),
+    sorted: &SortedVocab,
+    prompt: &Prompt,
+    trunk: &Trunk,
+) -> Result<Reading, BackendError> {
+    let reading = read_on(member, sorted, prompt, trunk)?;
+    if trunk.marks.is_empty() {
+        return Ok(reading);
+    }
+    read_on(member, sorted, prompt, &trunk.begun(reading.marks))
+}
+
+fn read_on(
+    member: &mut (impl Tokenize + ?Sized),
+    sorted: &SortedVocab,
+    prompt: &Prompt,
+    trunk: &Trunk,
+) -> Result<Reading, BackendError> {
+    let mut matcher = Matcher::new(trunk);
+    let mut reading = Reading {
+        ending: prompt.ending,
+        ..Reading::default()
+    };
+    if let Some(start) = prompt.start.token(member.pieces()) {
+        if !matcher.take_token(start) {
+            reading.stretches.push(Stretch {
+                tokens: vec![start],
+                is_start: true,
+                ..Stretch::default()
+            });
+        }
+        reading.total += 1;
+    }
+    for segment in &prompt.segments {
+        if !segment.scored.is_empty() && !matcher.knows(member.pieces(), segment) {
+            matcher.stop();
+        }
+        let taken = matcher.take_text(member.pieces(), &segment.text, segment.markup);
+        let rest = &segment.text[taken.bytes..];
+        let spelled = if segment.markup {
+            speller::markup(member, sorted, rest)?
+        } else {
+            speller::plain(member, sorted, rest)?
+        };
+        reading.total += taken.tokens + spelled.tokens.len();
+        let shift = |n: usize| n.saturating_sub(taken.bytes);
+        // Scoring counts the bytes that tokens spell; after a lost byte the positions would not agree.
+        let scored = if spelled.lost.is_empty() {
+            shift(segment.scored.start)..shift(segment.scored.end)
+        } else {
+            0..0
+        };
+        reading.lost.extend(&spelled.lost);
+        let place = segment.place.plus(taken.bytes);
+        reading.stretches.push(Stretch {
+            tokens: spelled.tokens,
+            scored,
+            place,
+            ..Stretch::default()
+        });
+    }
+    (reading.keep, reading.marks) = (matcher.kept, matcher.marks);
+    leave_one(&mut reading, trunk);
+    Ok(reading)
+}
+
+/// The logits after the last token are wanted, and those before the first scored one: if the trunk
+/// has that token, it is evaluated again. (Its score, if it has one, is known.)
+fn leave_one(reading: &mut Reading, trunk: &Trunk) {
+    let first = reading.stretches.iter().find(|s| !s.tokens.is_empty());
+    let unpredicted = first.is_none_or(|stretch| !stretch.scored.is_empty());
+    if unpredicted && reading.keep > 0 {
+        reading.keep -= 1;
+        let again = Stretch {
+            tokens: vec![trunk.tokens[reading.keep]],
+            ..Stretch::default()
+        };
+        reading.stretches.insert(0, again);
+    }
+}
+
+/// Walks the trunk along a prompt while they agree.
+struct Matcher<'a> {
+    trunk: &'a Trunk,
+    kept: usize,
+    /// Marks passed.
+    marks: usize,
+    open: bool,
+}
+
+struct Taken {
+    tokens: usize,
+    bytes: usize,
+}
+
+impl<'a> Matcher<'a> {
+    fn new(trunk: &'a Trunk) -> Self {
+        Self {
+            trunk,
+            kept: 0,
+            marks: 0,
+            open: true,
+        }
+    }
+
+    fn stop(&mut self) {
+        self.open = false;
+    }
+
+    /// Whether the trunk spells all of a scored segment and has its scores.
+    fn knows(&mut self, vocab: &Vocab, segment: &Segment) -> bool {
+        let Some(mark) = self.trunk.marks.get(self.marks).filter(|_| self.open) else {
+            return false;
+        };
+        let mut ahead = Self { ..*self };
+        let spells =
+            ahead.take_text(vocab, &segment.text, segment.markup).bytes == segment.text.len();
+        let known = spells
+            && segment.scored == (0..segment.text.len())
+            && mark.len == ahead.kept
+            && mark.place == segment.place.plus(segment.text.len());
+        self.marks += usize::from(known);
+        known
+    }
+
+    fn take_token(&mut self, token: Token) -> bool {
+        self.open &= self.trunk.tokens.get(self.kept) == Some(&token);
+        self.kept += usize::from(self.open);
+        self.open
+    }
+
+    /// Takes the tokens of the trunk that spell a beginning of `text` (whole characters of it).
+    fn take_text(&mut self, vocab: &Vocab, text: &str, markup: bool) -> Taken {
+        let (mut tokens, mut bytes) = (0, 0);
+        // Up to the last token that ends at a character: what is left must be text.
+        let mut whole = (0, 0);
+        while self.open && bytes < text.len() {
+            let Some(&token) = self.trunk.tokens.get(self.kept + tokens) else {
+                break;
+            };
+            let fits = text.as_bytes()[bytes..].starts_with(vocab.piece(token))
+                && (vocab.kind(token) == TokenKind::Text || markup)
+                && !vocab.piece(token).is_empty();
+            if !fits {
+                break;
+            }
+            tokens += 1;
+            bytes += vocab.piece(token).len();
+            if text.is_char_boundary(bytes) {
+                whole = (tokens, bytes);
+            }
+        }
+        self.open &= whole.1 == text.len();
+        self.kept += whole.0;
+        Taken {
+            tokens: whole.0,
+            bytes: whole.1,
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! A member at work: its trunk, its cover and its evidence. Lives on the member's own thread.
+
+use super::branches::Branches;
+use super::chain::{Chain, Scores};
+use super::draft::Draft;
+use super::kept::Kept;
+use super::meter::Metered;
+use super::prompt::{Reading, Trunk, read};
+use super::view::{Lens, View};
+use crate::backend::{BackendError, Entry, Member, TRUNK, Token, TokenKind};
+use crate::prompt::{Place, Prompt, Start};
+use crate::vocab::cover::{Budget, Cover};
+use crate::vocab::sorted::SortedVocab;
+use crate::vocab::{Alphabet, SYMBOLS};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+mod ahead;
+mod continuations;
+mod evaluation;
+mod plan;
+
+pub(super) use continuations::Continuations;
+pub use evaluation::Wish;
+
+/// Where a member stands after a symbol.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Standing {
+    /// Tokens of its own that spell what was said since the answer began.
+    pub tokens: u32,
+    /// Whether they spell it exactly, or the last is only begun.
+    pub whole: bool,
+    /// Mean share of its predictions that came from the prior.
+    pub skipped_mass: f64,
+}
+
+pub(super) struct Seat {
+    pub member: Metered,
+    pub sorted: Arc<SortedVocab>,
+    alphabet: Alphabet,
+    view: View,
+    budget: Budget,
+    branches: Branches,
+    cover: Cover,
+    trunk: Trunk,
+    /// Scores up to the marks of a restored trunk.
+    recalled: Scores,
+    /// Whether the next prompt is to be kept, the trunk's state at its last mark, and what was kept.
+    keeps: bool,
+    state: Option<Result<Vec<u8>, BackendError>>,
+    kept: Option<Result<Kept, BackendError>>,
+    reading: Option<Reading>,
+    /// Tokens of the prompt read so far, for whoever waits.
+    read: Arc<AtomicUsize>,
+    /// Alphabet of tokens: which row of the last batch predicts the next token, and tokens said.
+    row: usize,
+    said: u32,
+    /// Alphabet of tokens: what the trunk's sequence holds beyond the trunk, the first of them predicted
+    /// by `row` and each next by the row after.
+    ahead: VecDeque<Token>,
+    batch: Vec<Entry>,
+}
+
+impl Seat {
+    pub fn new(member: Metered, sorted: Arc<SortedVocab>, read: Arc<AtomicUsize>) -> Self {
+        let budget = Budget::default();
+        Self {
+            branches: Branches::new(member.limits().sequences),
+            cover: Cover::new(Arc::clone(&sorted), budget),
+            view: View::new(None, member.vocab(), &sorted),
+            member,
+            sorted,
+            alphabet: Alphabet::Bytes,
+            budget,
+            trunk: Trunk::default(),
+            recalled: Scores::default(),
+            keeps: false,
+            state: None,
+            kept: None,
+            reading: None,
+            read,
+            row: 0,
+            said: 0,
+            ahead: VecDeque::new(),
+            batch: Vec::new(),
+        }
+    }
+
+    /// Sets the alphabet and how much of a cover is evaluated.
+    pub fn configure(&mut self, alphabet: Alphabet, budget: Budget) -> Result<(), BackendError> {
+        self.branches
+            .drop_cover(&mut self.cover, &mut self.member)?;
+        self.cover = Cover::new(Arc::clone(&self.sorted), budget);
+        (self.alphabet, self.budget) = (alphabet, budget);
+        self.forget_marks();
+        Ok(())
+    }
+
+    /// Is as it was at first: nothing read, by bytes, with the default budget.
+    pub fn begin_again(&mut self) -> Result<(), BackendError> {
+        self.clear()?;
+        self.configure(Alphabet::Bytes, Budget::default())
+    }
+
+    /// Sees the alphabet of tokens through a map, or as its own vocabulary, and forgets everything.
+    pub fn look(&mut self, through: Option<Lens>) -> Result<(), BackendError> {
+        self.view = View::new(through, self.member.vocab(), &self.sorted);
+        self.clear()
+    }
+
+    /// Prepares what the reference will read, in this member's tokens.
+    pub fn prepare_mapped(&mut self, reading: &Reading, start: Start) -> &Reading {
+        let start = start.token(self.member.vocab());
+        let reading = self.view.translate(reading, start);
+        self.reading.insert(reading)
+    }
+
+    /// What was prepared.
+    pub fn prepared(&self) -> Option<&Reading> {
+        self.reading.as_ref()
+    }
+
+    /// Tokenises a prompt without evaluating anything.
+    pub fn prepare(&mut self, prompt: &Prompt) -> Result<&Reading, BackendError> {
+        let reading = read(&mut self.member, &self.sorted, prompt, &self.trunk)?;
+        Ok(self.reading.insert(reading))
+    }
+
+    /// Forgets everything read and said.
+    pub fn clear(&mut self) -> Result<(), BackendError> {
+        self.branches
+            .drop_cover(&mut self.cover, &mut self.member)?;
+        self.cut_trunk(0)
+    }
+
+    fn cut_trunk(&mut self, len: usize) -> Result<(), BackendError> {
+        self.ahead.clear();
+        self.member.seq_truncate(TRUNK, len as u32)?;
+        self.trunk.tokens.truncate(len);
+        self.forget_marks();
+        Ok(())
+    }
+
+    /// What was scored of a restored trunk counts for the first prompt alone.
+    fn forget_marks(&mut self) {
+        self.trunk.marks.clear();
+        self.recalled = Scores::default();
+    }
+
+    /// Keeps the next prompt that is read.
+    pub fn keep_next(&mut self) {
+        (self.keeps, self.kept) = (true, None);
+    }
+
+    /// The prompt that was kept, or why it could not be.
+    pub fn take_kept(&mut self) -> Result<Option<Kept>, BackendError> {
+        self.kept.take().transpose()
+    }
+
+    /// Takes a kept prompt for the trunk, in place of what was read and said.
+    pub fn restore(&mut self, kept: Kept) -> Result<(), BackendError> {
+        self.clear()?;
+        let len = kept.tokens.len();
+        kept.check(self.member.vocab().len())?;
+        self.member.restore(&kept.state, len as u32)?;
+        self.trunk.tokens = kept.tokens;
+        self.trunk.marks = kept.marks;
+        self.recalled = kept.scores;
+        Ok(())
+    }
+
+    /// A chain that has not begun.
+    fn chain(&self, wish: Wish) -> Chain {
+        Chain::new(
+            self.alphabet,
+            self.view.clone(),
+            Arc::clone(self.member.vocab()),
+            Arc::clone(&self.sorted),
+            self.budget,
+            wish.rows,
+        )
+    }
+
+    /// What a token of text ends with.
+    fn last_byte(&self, token: Token) -> Option<u8> {
+        let vocab = self.member.vocab();
+        let text = vocab.kind(token) == TokenKind::Text;
+        vocab.piece(token).last().copied().filter(|_| text)
+    }
+
+    /// ln p of every next symbol, into `row`.
+    pub fn predict(&mut self, row: &mut Vec<f64>) -> Result<(), BackendError> {
+        match self.alphabet {
+            Alphabet::Bytes => {
+                row.clear();
+                row.reserve(SYMBOLS);
+                row.extend(self.cover.predicted().iter().map(|p| p.ln()));
+                Ok(())
+            }
+            Alphabet::Tokens | Alphabet::Mined => {
+                self.view.ln_p(self.member.logits(self.row)?, row)
+            }
+        }
+    }
+
+    /// The answer grows by `symbol`.
+    pub fn advance(&mut self, symbol: u32) -> Result<(), BackendError> {
+        match self.alphabet {
+            Alphabet::Bytes => {
+                let byte = u8::try_from(symbol)
+                    .map_err(|_| BackendError::Refused(format!("symbol {symbol} is no byte")))?;
+                self.branches
+                    .advance(&mut self.cover, &mut self.member, byte)
+            }
+            Alphabet::Tokens | Alphabet::Mined => {
+                let token = self.view.token(symbol).ok_or_else(|| {
+                    BackendError::Refused(format!("nothing stands for the shared token {symbol}"))
+                })?;
+                self.advance_token(token)
+            }
+        }
+    }
+
+    pub fn standing(&self) -> Standing {
+        match self.alphabet {
+            Alphabet::Tokens | Alphabet::Mined => Standing {
+                tokens: self.said,
+                whole: true,
+                skipped_mass: 0.0,
+            },
+            Alphabet::Bytes => {
+                let (tokens, whole) = self.cover.spelling();
+                Standing {
+                    tokens,
+                    whole,
+                    skipped_mass: self.cover.skipped_mass(),
+                }
+            }
+        }
+    }
+
+    /// The answer is over: what was said joins the trunk. Returns how many tokens spell the answer.
+    ///
+    /// Where coming to rest needs an evaluation for which there is no room or no time, the trunk
+    /// stays at the prompt, and the next one evaluates the answer again.
+    pub fn commit(&mut self) -> Result<usize, BackendError> {
+        if self.alphabet.is_tokens() {
+            self.forget_ahead()?;
+            return Ok(self.said as usize);
+        }
+        let said = self.standing().tokens as usize;
+        let (given, mut end) = (self.cover.given(), self.cover.text().len());
+        match self.branches.commit(&mut self.cover, &mut self.member) {
+            Ok(tokens) => {
+                self.trunk.tokens.extend(&tokens);
+                // Raw text: its tail is in the cover, but no part of the answer.
+                let beyond = tokens.iter().rev().take_while(|&&t| {
+                    let counts = end > given;
+                    end = end.saturating_sub(self.sorted.piece_len(t));
+                    counts
+                });
+                Ok(beyond.count())
+            }
+            Err(BackendError::ContextFull { .. } | BackendError::Cancelled) => {
+                self.branches
+                    .drop_cover(&mut self.cover, &mut self.member)?;
+                Ok(said)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}

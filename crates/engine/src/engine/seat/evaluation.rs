@@ -1,0 +1,235 @@
+//! A prompt is evaluated: its tokens in batches, its evidence along the way, and then the answer begins.
+
+use super::Seat;
+use super::plan::Plan;
+use crate::backend::{BackendError, Entry, Member, TRUNK};
+use crate::engine::chain::{Chain, Scores, push_scored};
+use crate::engine::kept::Kept;
+use crate::engine::prompt::Mark;
+use crate::prompt::Ending;
+use crate::vocab::Alphabet;
+use crate::weight::Method;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// What is wanted from the evaluation of a prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wish {
+    /// Score the evidence.
+    pub scores: bool,
+    /// Keep whole distributions along it.
+    pub rows: bool,
+    /// Plain text only, by bytes: read all of it with the full cover, not by the chain.
+    pub full: bool,
+}
+
+impl Wish {
+    /// Nothing but the evaluation.
+    pub const NOTHING: Wish = Wish {
+        scores: false,
+        rows: false,
+        full: false,
+    };
+
+    /// What a weighting method needs in a pack of so many members.
+    #[must_use]
+    pub fn of(method: &Method, members: usize) -> Self {
+        let (scores, rows) = match method {
+            Method::Uniform | Method::Given(_) => (false, false),
+            _ if members == 1 => (false, false),
+            Method::Top1 | Method::Sim => (true, false),
+            Method::Opt | Method::Exact | Method::Adaptive => (true, true),
+        };
+        Wish {
+            scores,
+            rows,
+            full: false,
+        }
+    }
+
+    /// How a text ends that is only measured: the whole cover needs room for forks beside it.
+    #[must_use]
+    pub fn ending(self) -> Ending {
+        if self.full {
+            Ending::Continue
+        } else {
+            Ending::Closed
+        }
+    }
+}
+
+impl Seat {
+    /// Evaluates the prepared prompt. Afterwards the next symbol is predicted, unless the prompt is
+    /// closed.
+    pub fn evaluate(&mut self, wish: Wish) -> Result<Scores, BackendError> {
+        let reading = self
+            .reading
+            .take()
+            .ok_or_else(|| BackendError::Refused("no prompt was prepared".into()))?;
+        self.branches
+            .drop_cover(&mut self.cover, &mut self.member)?;
+        let mut marks = self.trunk.marks.split_off(0);
+        marks.truncate(reading.marks);
+        let known = marks
+            .last()
+            .map_or((0, 0), |mark| (mark.symbols, mark.tokens));
+        let recalled = self.recalled.begun(known.0, known.1);
+        self.cut_trunk(reading.keep)?;
+        self.read.store(0, Ordering::Relaxed);
+        let plan = Plan::new(&reading, &self.view, &self.sorted, self.alphabet, wish);
+        let mut chain = self.chain(wish);
+        if self.keeps && plan.marks() == 0 {
+            self.state = Some(self.member.save());
+        }
+        for mark in self.run(&plan, &mut chain)? {
+            marks.push(Mark {
+                symbols: known.0 + mark.symbols,
+                tokens: known.1 + mark.tokens,
+                ..mark
+            });
+        }
+        let mut scores = if known.0 > 0 {
+            recalled.joined(chain.scores)
+        } else {
+            chain.scores
+        };
+        if std::mem::take(&mut self.keeps) {
+            self.keep(marks, &scores, plan.marks() > 0);
+        }
+        if reading.ending != Ending::Closed || wish.full {
+            self.open(&plan, &mut scores, wish)?;
+        }
+        self.said = 0;
+        Ok(scores)
+    }
+
+    /// Keeps the prompt up to its last mark; `grown`: that is more than was restored. A state that could not be saved
+    /// harms nothing but that.
+    fn keep(&mut self, marks: Vec<Mark>, scores: &Scores, grown: bool) {
+        let state = self.state.take();
+        self.kept = marks.last().copied().zip(state).map(|(last, state)| {
+            Ok(Kept {
+                tokens: self.trunk.tokens[..last.len].to_vec(),
+                scores: scores.begun(last.symbols, last.tokens),
+                marks,
+                state: state?,
+                grown,
+            })
+        });
+    }
+
+    /// Evaluates the plan's tokens in batches of a fixed division, feeding the chain row by row. Returns
+    /// where scored segments end that others follow; with each of them ends a batch.
+    fn run(&mut self, plan: &Plan, chain: &mut Chain) -> Result<Vec<Mark>, BackendError> {
+        let limits = self.member.limits();
+        let mut marks = Vec::new();
+        let mut next = 0;
+        while next < plan.upto {
+            let first = next;
+            let mut outputs = 0;
+            self.batch.clear();
+            while next < plan.upto
+                && self.batch.len() < limits.batch as usize
+                && outputs < limits.outputs as usize
+                && !(next > first && plan.tokens[next - 1].ends.is_some())
+            {
+                let output = plan.wants_row(next);
+                outputs += usize::from(output);
+                let pos = (self.trunk.tokens.len() + self.batch.len()) as u32;
+                let token = plan.tokens[next].token;
+                self.batch.push(Entry {
+                    token,
+                    pos,
+                    seq: TRUNK,
+                    output,
+                });
+                next += 1;
+            }
+            self.member.decode(&self.batch)?;
+            self.trunk.tokens.extend(self.batch.iter().map(|e| e.token));
+            for i in first..next {
+                // A row of a large vocabulary takes a millisecond, a batch of them half a second.
+                if self.member.cancelled() {
+                    return Err(BackendError::Cancelled);
+                }
+                self.feed(plan, i, i - first, chain)?;
+            }
+            if let Some(place) = plan.tokens[next - 1].ends {
+                marks.push(Mark {
+                    len: self.trunk.tokens.len(),
+                    place,
+                    symbols: chain.scores.nats.len(),
+                    tokens: chain.scores.tokens.len(),
+                });
+                if self.keeps && marks.len() == plan.marks() {
+                    self.state = Some(self.member.save());
+                }
+            }
+            self.row = next - first - 1;
+            self.read.fetch_add(self.batch.len(), Ordering::Relaxed);
+        }
+        Ok(marks)
+    }
+
+    /// Hands the chain what token `i`, in row `row` of the batch, has to say.
+    fn feed(
+        &self,
+        plan: &Plan,
+        i: usize,
+        row: usize,
+        chain: &mut Chain,
+    ) -> Result<(), BackendError> {
+        let planned = &plan.tokens[i];
+        if chain.alphabet() == Alphabet::Bytes && planned.in_stretch {
+            let after = if planned.goes_on {
+                Some(self.member.logits(row)?)
+            } else {
+                None
+            };
+            chain.step(planned.token, planned.scored.clone(), planned.place, after)?;
+        }
+        let Some(following) = plan.tokens.get(i + 1).filter(|_| plan.wants_row(i)) else {
+            return Ok(());
+        };
+        if chain.alphabet().is_tokens() {
+            if !following.scored.is_empty() {
+                chain.token(following.shared, following.place, self.member.logits(row)?)?;
+            }
+        } else if following.in_stretch && !planned.goes_on {
+            let before = self.last_byte(planned.token);
+            chain.begin(self.member.logits(row)?, before)?;
+        }
+        Ok(())
+    }
+
+    /// Begins the answer: in bytes a cover after the trunk, which then reads the tail of raw text.
+    fn open(&mut self, plan: &Plan, scores: &mut Scores, wish: Wish) -> Result<(), BackendError> {
+        if self.alphabet.is_tokens() {
+            return Ok(());
+        }
+        let last = *self
+            .trunk
+            .tokens
+            .last()
+            .ok_or_else(|| BackendError::Refused("an empty prompt".into()))?;
+        let before = self.last_byte(last);
+        self.branches
+            .begin(&mut self.cover, &mut self.member, last, self.row, before)?;
+        for planned in &plan.tokens[plan.upto..] {
+            let vocab = Arc::clone(self.member.vocab());
+            for (i, &byte) in vocab.piece(planned.token).iter().enumerate() {
+                if planned.scored.contains(&i) {
+                    push_scored(scores, &self.cover, byte, planned.place.plus(i), wish.rows);
+                }
+                self.branches
+                    .advance(&mut self.cover, &mut self.member, byte)?;
+            }
+            if !planned.scored.is_empty() {
+                scores.tokens.push(planned.place.plus(planned.scored.start));
+            }
+            self.read.fetch_add(1, Ordering::Relaxed);
+        }
+        self.cover.mark_given();
+        Ok(())
+    }
+}

@@ -1,0 +1,21 @@
+//! packllm runs several small language models as one: see `README.md` for what it does and
+//! `ARCHITECTURE.md` for where things are.
+//!
+//! The library prints nothing, never exits, and reads neither the environment nor the home folder.
+
+pub mod backend;
+pub mod chat;
+pub mod digest;
+pub mod engine;
+pub mod gguf;
+pub mod lock;
+pub mod mix;
+mod nearest;
+pub mod prompt;
+pub mod sample;
+pub mod thought;
+mod vector;
+pub mod vocab;
+pub mod weight;
+
+pub use nearest::{did_you_mean, nearest};

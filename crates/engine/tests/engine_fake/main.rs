@@ -1,0 +1,18 @@
+//! The engine on members without weights: what it answers, what it evaluates, how it fails.
+
+// Helpers of tests may panic; the exemption for tests does not reach functions beside them.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod answers;
+mod attribution;
+mod continuations;
+mod conversation;
+mod drafts;
+mod evidence;
+mod failures;
+mod foresight;
+mod kept;
+mod mined;
+mod prompts;
+mod replays;
+mod rig;

@@ -1,0 +1,299 @@
+//! One question, decided by every contestant from one evaluation of the members.
+//!
+//! With `x` the bytes of an option (after the prompt) and `q` the contestant's distribution, its score is
+//! Σ ln q(x_i | x_<i), divided by what [`Score`] says; the option with the highest score is picked, the
+//! first of equals. A member by itself counts its own losses; a mixture has weights λ from the evidence of
+//! the question's text, members under `--drop` at 0 as in an answer.
+//!
+//! In the mined alphabet `x` are tokens of the reference: a member's own row is what it gives through its map,
+//! and the reference is chosen for each question ([`Judge::maps`]). The text is then read twice: by each member
+//! in its own tokens, to choose, and in the reference's.
+
+use super::layout::Sheet;
+use packllm_engine::engine::{Ending, Engine, EngineError, Fusion, Maps, Prompt, Wish};
+use packllm_engine::weight::{self, Evidence, Method, Mixture, WeightError};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What an option's log-probability is divided by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Score {
+    /// Its bytes.
+    #[default]
+    Mean,
+    /// Nothing.
+    Sum,
+    /// Its tokens: a member's own, for a mixture those of its heaviest member.
+    Token,
+}
+
+/// Somebody who picks options.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Contestant {
+    /// Its name in tables.
+    pub name: String,
+    /// How it predicts.
+    pub kind: Kind,
+}
+
+/// How a contestant predicts.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Kind {
+    /// As this member.
+    Member(usize),
+    /// As a mixture of all, with weights by this method.
+    Mixture(Method),
+}
+
+/// What the contestants made of a question, one entry a contestant where nothing else is said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The option picked.
+    pub picked: Vec<usize>,
+    /// Scores of the options, in nats over the measure asked for.
+    pub scores: Vec<Vec<f64>>,
+    /// The weights that led to the pick; empty for a member.
+    pub lambda: Vec<Vec<f64>>,
+    /// Time: for a member inside its model, for a mixture the evaluation of all members and its own.
+    pub seconds: Vec<f64>,
+    /// Tokens evaluated, member by member.
+    pub tokens: Vec<usize>,
+    /// Time of everything, the replay not counted.
+    pub total_seconds: f64,
+    /// Time of the same evaluations once more and nothing else, if that was asked for.
+    pub replay_seconds: Option<f64>,
+}
+
+/// Decides questions.
+#[derive(Debug, Clone)]
+pub struct Judge {
+    /// Who takes part.
+    pub contestants: Vec<Contestant>,
+    /// How members are fused; the contestants' methods take the place of its own.
+    pub fusion: Fusion,
+    /// How options are compared.
+    pub score: Score,
+    /// The habits of the published scorer. Weights are derived for every option anew, from the question and
+    /// that option, and `opt` gives ties to the newcomer. Its third, that the end-of-text label is ignored,
+    /// needs nothing here: only tokens of text are ever scored.
+    pub per_option: bool,
+    /// Mined alphabet: choose the reference for every question anew, by the lowest loss on its text. None: it
+    /// is chosen already, or it is another alphabet.
+    pub maps: Option<Arc<Maps>>,
+    /// Evaluate everything once more afterwards, to tell what that alone takes.
+    pub replay: bool,
+}
+
+/// What all members predicted for a question and its options.
+struct Reading {
+    question: Evidence,
+    options: Vec<Evidence>,
+}
+
+impl Judge {
+    /// Every member and the mixtures of `methods`.
+    #[must_use]
+    pub fn new(members: &[String], methods: Vec<(String, Method)>, fusion: Fusion) -> Judge {
+        let member = |(k, name): (usize, &String)| Contestant {
+            name: name.clone(),
+            kind: Kind::Member(k),
+        };
+        let mixture = |(name, method)| Contestant {
+            name,
+            kind: Kind::Mixture(method),
+        };
+        let members = members.iter().enumerate().map(member);
+        Judge {
+            contestants: members.chain(methods.into_iter().map(mixture)).collect(),
+            fusion,
+            score: Score::default(),
+            per_option: false,
+            maps: None,
+            replay: false,
+        }
+    }
+
+    /// Checks that the question with its longest option fits every member. Nothing is evaluated.
+    ///
+    /// # Errors
+    /// [`EngineError::TooLong`], which says by how much.
+    pub fn check(&self, engine: &mut Engine, sheet: &Sheet) -> Result<(), EngineError> {
+        // A token spells at least a byte; only the start token spells none.
+        if sheet.bytes() < engine.smallest_context() as usize {
+            return Ok(());
+        }
+        let long = |engine: &mut Engine| -> Result<(), EngineError> {
+            for option in 0..sheet.options.len() {
+                engine.prepare(everyone(engine, &sheet.prompt_with(option)))?;
+            }
+            Ok(())
+        };
+        let Some(maps) = &self.maps else {
+            return long(engine);
+        };
+        // Each may become the reference, and its tokens are then read by all.
+        for (reference, maps) in maps.iter().enumerate() {
+            engine.refer_to(reference, maps)?;
+            long(engine)?;
+        }
+        Ok(())
+    }
+
+    /// Evaluates a question once and lets every contestant pick.
+    ///
+    /// # Errors
+    /// From the engine, as [`Engine::prepare`], [`Engine::read`] and [`Engine::read_continuations`];
+    /// [`EngineError::Unreadable`].
+    pub fn decide(&self, engine: &mut Engine, sheet: &Sheet) -> Result<Verdict, EngineError> {
+        if self.replay {
+            engine.continue_recording()?;
+        }
+        let start = Instant::now();
+        let before = engine.spent()?;
+        let reading = self.read(engine, sheet)?;
+        let mixtures: Vec<Mixture<'_>> = reading
+            .options
+            .iter()
+            .map(|option| Mixture::new(option, self.fusion.mix, self.fusion.floor))
+            .collect::<Result<_, WeightError>>()?;
+        let shared = start.elapsed();
+        let spent: Vec<_> = engine
+            .spent()?
+            .into_iter()
+            .zip(before)
+            .map(|(after, before)| after - before)
+            .collect();
+        let mut verdict = Verdict {
+            picked: Vec::new(),
+            scores: Vec::new(),
+            lambda: Vec::new(),
+            seconds: Vec::new(),
+            tokens: spent.iter().map(|s| s.tokens).collect(),
+            total_seconds: 0.0,
+            replay_seconds: None,
+        };
+        for contestant in &self.contestants {
+            let began = Instant::now();
+            let (scores, mut lambda, time) = match &contestant.kind {
+                Kind::Member(k) => {
+                    let scores = reading.options.iter().map(|o| self.alone(o, *k)).collect();
+                    (scores, Vec::new(), spent[*k].time)
+                }
+                Kind::Mixture(method) => {
+                    let (scores, lambda) = self.mixed(method, &reading, &mixtures)?;
+                    (scores, lambda, shared + began.elapsed())
+                }
+            };
+            let picked = first_best(&scores);
+            let of_pick = if self.per_option { picked } else { 0 };
+            let lambda = lambda.drain(..).nth(of_pick);
+            verdict.picked.push(picked);
+            verdict.scores.push(scores);
+            verdict.lambda.push(lambda.unwrap_or_default());
+            verdict.seconds.push(seconds(time));
+        }
+        verdict.total_seconds = seconds(start.elapsed());
+        if self.replay {
+            // A question begins by cutting the caches, and so does its replay: they end alike.
+            let recording = engine.stop_recording()?;
+            verdict.replay_seconds = Some(seconds(engine.replay(&recording)?));
+        }
+        Ok(verdict)
+    }
+
+    fn read(&self, engine: &mut Engine, sheet: &Sheet) -> Result<Reading, EngineError> {
+        let wish = Wish {
+            scores: true,
+            rows: true,
+            full: false,
+        };
+        let prompts = everyone(engine, &sheet.prompt());
+        if let Some(maps) = &self.maps {
+            engine.refer_by_loss(prompts.clone(), maps)?;
+        }
+        let prepared = engine.prepare(prompts)?;
+        for (member, lost) in engine.members().iter().zip(&prepared.lost) {
+            if let Some(&byte) = lost.first() {
+                let member = member.name.clone();
+                return Err(EngineError::Unreadable { member, byte });
+            }
+        }
+        engine.forget_evidence();
+        engine.read(wish)?;
+        let question = engine.evidence()?;
+        let options = engine.read_continuations(&sheet.options, wish)?;
+        Ok(Reading { question, options })
+    }
+
+    /// A member's score of an option.
+    fn alone(&self, option: &Evidence, k: usize) -> f64 {
+        let nats = option.nats_per_byte(k) * option.bytes as f64;
+        -nats / self.measure(option, k)
+    }
+
+    /// A mixture's scores of the options, and its weights: one set, or one an option.
+    fn mixed(
+        &self,
+        method: &Method,
+        reading: &Reading,
+        mixtures: &[Mixture<'_>],
+    ) -> Result<(Vec<f64>, Vec<Vec<f64>>), WeightError> {
+        let lambdas: Vec<Vec<f64>> = if self.per_option {
+            let joined = reading.options.iter().map(|o| reading.question.joined(o));
+            joined
+                .map(|evidence| self.weights(method, &evidence))
+                .collect::<Result<_, _>>()?
+        } else {
+            vec![self.weights(method, &reading.question)?]
+        };
+        let mut scores = Vec::with_capacity(mixtures.len());
+        for ((option, mixture), lambda) in reading
+            .options
+            .iter()
+            .zip(mixtures)
+            .zip(lambdas.iter().cycle())
+        {
+            let bits = mixture.bits_per_byte(lambda)? * option.bytes as f64;
+            let lead = first_best(lambda);
+            scores.push(-bits * std::f64::consts::LN_2 / self.measure(option, lead));
+        }
+        Ok((scores, lambdas))
+    }
+
+    fn weights(&self, method: &Method, evidence: &Evidence) -> Result<Vec<f64>, WeightError> {
+        let options = weight::Options {
+            ties_to_newcomer: self.per_option,
+            ..self.fusion.weighing()
+        };
+        let weights = weight::weights(method, evidence, &options)?;
+        Ok(weight::apply_drop(&weights.lambda, self.fusion.drop, &[]))
+    }
+
+    /// What the log-probability of an option is divided by.
+    fn measure(&self, option: &Evidence, lead: usize) -> f64 {
+        match self.score {
+            Score::Mean => option.bytes as f64,
+            Score::Sum => 1.0,
+            Score::Token => option.members[lead].tokens.max(1) as f64,
+        }
+    }
+}
+
+/// The same prompt for every member.
+fn everyone(engine: &Engine, prompt: &Prompt) -> Vec<Prompt> {
+    debug_assert_eq!(prompt.ending, Ending::Closed);
+    vec![prompt.clone(); engine.members().len()]
+}
+
+/// Index of the largest, the first of equals.
+fn first_best(values: &[f64]) -> usize {
+    let best = (0..values.len())
+        .rev()
+        .max_by(|&a, &b| values[a].total_cmp(&values[b]));
+    best.unwrap_or(0)
+}
+
+fn seconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e6
+}

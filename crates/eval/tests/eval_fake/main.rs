@@ -1,0 +1,10 @@
+//! Questions put to members without weights.
+
+// Helpers of tests may panic; the exemption for tests does not reach functions beside them.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod judging;
+mod mined;
+#[path = "../../../engine/tests/engine_fake/rig.rs"]
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+mod rig;

@@ -1,0 +1,418 @@
+//! A member on llama.cpp: the only crate with `unsafe`.
+//!
+//! The model comes from `llama-cpp-2`; the context is a thin one of our own over
+//! `llama-cpp-sys-2`, for what the safe crate lacks: the abort callback, `n_outputs_max` (without it
+//! the compute buffer holds a row of logits per batch token) and tensor splits. Every call that
+//! could abort the process is checked by the [`Ledger`] first.
+#![allow(unsafe_code)]
+
+mod library;
+mod load;
+pub mod offload;
+
+pub use library::{cpu_features, init, threads_give_way};
+use library::{has_cpu_code, take_log};
+pub use load::threads_batch;
+use load::{
+    check_header, choose_context, load_error, load_model, make_context, read_vocab,
+    refuse_unsupported,
+};
+
+use llama_cpp_2::model::LlamaModel;
+use llama_cpp_sys_2 as sys;
+use offload::Offload;
+use packllm_engine::backend::{
+    BackendError, Description, Entry, Ledger, Limits, Member, SeqId, TRUNK, Token, Vocab, Watch,
+};
+use std::path::PathBuf;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Element type of the KV cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CacheType {
+    /// 32 bits.
+    F32,
+    /// 16 bits: the default.
+    #[default]
+    F16,
+    /// 8 bits in blocks.
+    Q8_0,
+    /// 4 bits in blocks.
+    Q4_0,
+}
+
+impl CacheType {
+    fn ggml(self) -> sys::ggml_type {
+        match self {
+            CacheType::F32 => sys::GGML_TYPE_F32,
+            CacheType::F16 => sys::GGML_TYPE_F16,
+            CacheType::Q8_0 => sys::GGML_TYPE_Q8_0,
+            CacheType::Q4_0 => sys::GGML_TYPE_Q4_0,
+        }
+    }
+}
+
+/// How a model is loaded and its context made.
+#[derive(Debug, Clone)]
+pub struct LoadOptions {
+    /// The GGUF file.
+    pub path: PathBuf,
+    /// Tokens of context; at most what the model was trained with. None: the smaller of 4,096 and
+    /// that.
+    pub context: Option<u32>,
+    /// Largest batch given to one decode: tokens.
+    pub batch: u32,
+    /// Largest batch evaluated at once: tokens.
+    pub ubatch: u32,
+    /// Most rows of logits per batch. The compute buffer grows with it × vocabulary × 4 bytes.
+    pub outputs: u32,
+    /// KV sequences.
+    pub sequences: u32,
+    /// Threads for single tokens and small batches.
+    pub threads: u32,
+    /// Threads for batches of at least [`WIDE`] tokens, where [threads give way](threads_give_way).
+    pub threads_batch: u32,
+    /// Flash attention: None lets llama.cpp decide.
+    pub flash_attention: Option<bool>,
+    /// Element types of the K and V caches.
+    pub cache: (CacheType, CacheType),
+    /// What runs on which device.
+    pub offload: Offload,
+    /// Progress and cancellation.
+    pub watch: Arc<Watch>,
+}
+
+impl LoadOptions {
+    /// Everything that shapes what a member evaluates, but for its context; `placement` is where it ended up.
+    #[must_use]
+    pub fn signature(&self, placement: &str) -> String {
+        let (k, v) = self.cache;
+        format!(
+            "cache {k:?} {v:?}, flash attention {:?}, threads {} {}, batch {} {} {}, {placement} ({:?})",
+            self.flash_attention,
+            self.threads,
+            self.threads_batch,
+            self.batch,
+            self.ubatch,
+            self.outputs,
+            self.offload
+        )
+    }
+}
+
+/// The llama.cpp of this build, by the crate that brings it.
+pub const VERSION: &str = "llama-cpp-sys-2 0.1.161";
+
+/// Context length when none is asked for: tokens.
+pub const DEFAULT_CONTEXT: u32 = 4096;
+
+/// Tokens from which on a batch gets [`LoadOptions::threads_batch`]: members wait for each other at every
+/// token of an answer, but a prompt may as well be read by the cores of those that have read theirs.
+pub const WIDE: usize = 16;
+
+/// See the module.
+pub struct LlamaMember {
+    // Dropped in this order: the context refers to the model, and reads the watch while evaluating.
+    context: Context,
+    model: LlamaModel,
+    watch: Arc<Watch>,
+    vocab: Arc<Vocab>,
+    description: Description,
+    ledger: Ledger,
+    batch: BatchBuffers,
+    /// For small and for wide batches.
+    threads: [u32; 2],
+}
+
+/// Owns a `llama_context`.
+struct Context(NonNull<sys::llama_context>);
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // SAFETY: the pointer came from llama_init_from_model and is freed once.
+        unsafe { sys::llama_free(self.0.as_ptr()) }
+    }
+}
+
+/// The arrays that a `llama_batch` points to.
+#[derive(Default)]
+struct BatchBuffers {
+    tokens: Vec<sys::llama_token>,
+    positions: Vec<sys::llama_pos>,
+    seq_counts: Vec<i32>,
+    seqs: Vec<sys::llama_seq_id>,
+    seq_pointers: Vec<*mut sys::llama_seq_id>,
+    outputs: Vec<i8>,
+}
+
+impl BatchBuffers {
+    fn fill(&mut self, batch: &[Entry]) -> sys::llama_batch {
+        let set = |to: &mut Vec<i32>, from: &dyn Fn(&Entry) -> i32| {
+            to.clear();
+            to.extend(batch.iter().map(from));
+        };
+        set(&mut self.tokens, &|e| e.token as i32);
+        set(&mut self.positions, &|e| e.pos as i32);
+        set(&mut self.seqs, &|e| e.seq as i32);
+        set(&mut self.seq_counts, &|_| 1);
+        self.outputs.clear();
+        self.outputs
+            .extend(batch.iter().map(|e| i8::from(e.output)));
+        self.seq_pointers.clear();
+        self.seq_pointers
+            .extend(self.seqs.iter_mut().map(std::ptr::from_mut));
+        sys::llama_batch {
+            n_tokens: batch.len() as i32,
+            token: self.tokens.as_mut_ptr(),
+            embd: std::ptr::null_mut(),
+            pos: self.positions.as_mut_ptr(),
+            n_seq_id: self.seq_counts.as_mut_ptr(),
+            seq_id: self.seq_pointers.as_mut_ptr(),
+            logits: self.outputs.as_mut_ptr(),
+        }
+    }
+}
+
+impl LlamaMember {
+    /// Loads the file and makes a context. Call it on the thread that will own the member.
+    ///
+    /// # Errors
+    /// [`BackendError::Load`] with the reason and, where there is one, a way out;
+    /// [`BackendError::Cancelled`].
+    pub fn load(options: &LoadOptions) -> Result<Self, BackendError> {
+        init();
+        if !has_cpu_code() {
+            let reason = "llama.cpp has no code for this processor".to_owned();
+            let hint = "the folder `backends` and the libraries belong beside the program: keep them together";
+            return Err(load_error(&options.path, reason, Some(hint.into())));
+        }
+        let header = check_header(&options.path)?;
+        let model = load_model(options)?;
+        let fail = |reason: String| load_error(&options.path, reason, None);
+        refuse_unsupported(&model).map_err(fail)?;
+        let vocab = Arc::new(read_vocab(&model));
+        let train = model.n_ctx_train();
+        let context = choose_context(options, train)?;
+        let (context, limits) = make_context(&model, options, context)?;
+        let description = Description {
+            architecture: header.architecture().unwrap_or("unknown").to_owned(),
+            parameters: model.n_params(),
+            weight_bytes: model.size(),
+            train_context: train,
+            chat_template: model.meta_val_str("tokenizer.chat_template").ok(),
+            placement: options.offload.describe(model.n_layer()),
+        };
+        Ok(Self {
+            context,
+            ledger: Ledger::new(limits, vocab.len()),
+            model,
+            watch: Arc::clone(&options.watch),
+            vocab,
+            description,
+            batch: BatchBuffers::default(),
+            threads: [options.threads, threads_batch(options)],
+        })
+    }
+
+    fn memory(&self) -> sys::llama_memory_t {
+        // SAFETY: the context is alive.
+        unsafe { sys::llama_get_memory(self.context.0.as_ptr()) }
+    }
+
+    /// Cuts a sequence in the cache without looking at the ledger.
+    fn cut(&self, seq: SeqId, len: u32) -> bool {
+        // SAFETY: the context is alive; seq is below n_seq_max by the ledger.
+        unsafe { sys::llama_memory_seq_rm(self.memory(), seq as i32, len as i32, -1) }
+    }
+
+    /// After a failed decode: whatever part of the batch reached the cache goes.
+    fn roll_back(&mut self, batch: &[Entry]) {
+        self.ledger.invalidate_rows();
+        for entry in batch {
+            self.cut(entry.seq, self.ledger.len(entry.seq));
+        }
+    }
+}
+
+impl Member for LlamaMember {
+    fn vocab(&self) -> &Arc<Vocab> {
+        &self.vocab
+    }
+
+    fn limits(&self) -> Limits {
+        self.ledger.limits()
+    }
+
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
+    fn tokenize(&mut self, text: &str, markup: bool) -> Result<Vec<Token>, BackendError> {
+        // llama.cpp counts in 32 bits; invalid UTF-8, which aborts it, cannot be in a &str.
+        if text.len() > i32::MAX as usize / 2 {
+            return Err(BackendError::Refused(format!(
+                "a text of {} bytes",
+                text.len()
+            )));
+        }
+        let tokens = self.model.vocab().tokenize(text.as_bytes(), false, markup);
+        Ok(tokens
+            .into_iter()
+            .filter_map(|t| Token::try_from(t.0).ok())
+            .collect())
+    }
+
+    fn decode(&mut self, batch: &[Entry]) -> Result<(), BackendError> {
+        self.ledger.check(batch)?;
+        if self.cancelled() {
+            return Err(BackendError::Cancelled);
+        }
+        drop(take_log());
+        let [small, wide] = self.threads.map(|n| n as i32);
+        let is_wide = batch.len() >= WIDE && self.watch.complete.load(Ordering::Relaxed);
+        let of_batch = if is_wide { wide } else { small };
+        // SAFETY: the context is alive.
+        unsafe { sys::llama_set_n_threads(self.context.0.as_ptr(), small, of_batch) };
+        let raw_batch = self.batch.fill(batch);
+        // SAFETY: the ledger has checked size, ids, sequences and positions; the batch's arrays
+        // outlive the call.
+        let code = unsafe { sys::llama_decode(self.context.0.as_ptr(), raw_batch) };
+        if code == 0 {
+            self.ledger.commit(batch);
+            return Ok(());
+        }
+        self.roll_back(batch);
+        Err(match code {
+            1 => BackendError::ContextFull {
+                context: self.limits().context,
+            },
+            2 => BackendError::Cancelled,
+            code => BackendError::Decode {
+                code,
+                log: take_log(),
+            },
+        })
+    }
+
+    fn logits(&self, index: usize) -> Result<&[f32], BackendError> {
+        self.ledger.check_row(index)?;
+        // SAFETY: the ledger knows that this row was asked for in the last successful decode.
+        let row = unsafe { sys::llama_get_logits_ith(self.context.0.as_ptr(), index as i32) };
+        if row.is_null() {
+            return Err(BackendError::Refused(format!(
+                "llama.cpp has no row {index}"
+            )));
+        }
+        // SAFETY: a row holds one f32 per token of the vocabulary and stays until the next decode,
+        // which needs `&mut self`.
+        Ok(unsafe { std::slice::from_raw_parts(row, self.vocab.len()) })
+    }
+
+    fn seq_copy(&mut self, from: SeqId, to: SeqId, len: u32) -> Result<(), BackendError> {
+        self.ledger.copy(from, to, len)?;
+        // SAFETY: both sequences exist by the ledger; the cache is unified, so part of a sequence
+        // may be copied.
+        unsafe {
+            sys::llama_memory_seq_cp(self.memory(), from as i32, to as i32, 0, len as i32);
+        }
+        Ok(())
+    }
+
+    fn seq_truncate(&mut self, seq: SeqId, len: u32) -> Result<(), BackendError> {
+        self.ledger.truncate(seq, len)?;
+        if self.cut(seq, len) {
+            return Ok(());
+        }
+        Err(BackendError::Refused(format!(
+            "sequence {seq} cannot be cut to {len} tokens"
+        )))
+    }
+
+    fn seq_len(&self, seq: SeqId) -> u32 {
+        self.ledger.len(seq)
+    }
+
+    fn cancelled(&self) -> bool {
+        self.watch.cancel.load(Ordering::Relaxed)
+    }
+
+    /// Written as the state of the whole context: of a single sequence llama.cpp leaves out what its sliding
+    /// windows no longer reach, and the trunk could not be cut back any more.
+    fn save(&mut self) -> Result<Vec<u8>, BackendError> {
+        self.ledger.only_trunk()?;
+        let context = self.context.0.as_ptr();
+        drop(take_log());
+        // SAFETY: the context is alive.
+        let mut state = vec![0; unsafe { sys::llama_state_get_size(context) }];
+        // SAFETY: as above; it writes at most the buffer's length.
+        let written =
+            unsafe { sys::llama_state_get_data(context, state.as_mut_ptr(), state.len()) };
+        if written != state.len() || !into_sequence(&mut state) {
+            let log = take_log();
+            return Err(BackendError::Refused(format!(
+                "the state of the cache cannot be had: {log}"
+            )));
+        }
+        Ok(state)
+    }
+
+    /// Read as the state of one sequence: after that of a whole context the next batch would be written from
+    /// the cache's beginning, over what lies outside the sliding windows.
+    fn restore(&mut self, state: &[u8], len: u32) -> Result<(), BackendError> {
+        self.ledger.check_restore(len)?;
+        let (context, trunk) = (self.context.0.as_ptr(), TRUNK as i32);
+        drop(take_log());
+        // SAFETY: the context is alive; llama.cpp reads no further than the length, and checks the shapes
+        // and types of what it finds.
+        let read =
+            unsafe { sys::llama_state_seq_set_data(context, state.as_ptr(), state.len(), trunk) };
+        // SAFETY: the context is alive.
+        let ends = unsafe {
+            let memory = self.memory();
+            let first = sys::llama_memory_seq_pos_min(memory, trunk);
+            (first, sys::llama_memory_seq_pos_max(memory, trunk))
+        };
+        if read != state.len() || ends != (0, len as i32 - 1) {
+            // Not by cutting the trunk: cells may have come to positions below 0.
+            // SAFETY: the context is alive, and no sequence holds anything else.
+            unsafe { sys::llama_memory_clear(self.memory(), false) };
+            return Err(BackendError::Refused(format!(
+                "{} bytes are not the state of {len} tokens: {}",
+                state.len(),
+                take_log()
+            )));
+        }
+        self.ledger.restored(len);
+        Ok(())
+    }
+}
+
+/// What llama.cpp puts before the state of a sequence (`io_magic` in llama-context.cpp).
+const SEQUENCE_MAGIC: u32 = 0xaf14_3cd8;
+
+/// Turns the state of a context, all of it the trunk's, into that of the trunk: the same cells after the magic
+/// number and the number of a sequence instead of after the architecture's name. False if it cannot be.
+fn into_sequence(state: &mut Vec<u8>) -> bool {
+    let name = state.first_chunk().map(|n| u32::from_le_bytes(*n) as usize);
+    let Some(cells) = name.map(|n| 4 + n).filter(|&at| at <= state.len()) else {
+        return false;
+    };
+    let head = [SEQUENCE_MAGIC.to_le_bytes(), TRUNK.to_le_bytes()].concat();
+    state.splice(..cells, head);
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_version_is_that_of_the_manifest() {
+        let (_, number) = super::VERSION.split_once(' ').unwrap();
+        let line = format!("llama-cpp-sys-2 = {{ version = \"={number}\"");
+        assert!(
+            include_str!("../../../Cargo.toml").contains(&line),
+            "{line}"
+        );
+    }
+}

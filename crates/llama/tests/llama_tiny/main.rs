@@ -1,0 +1,16 @@
+//! Packs of tiny models of random weights that llama.cpp really runs: the way from a file to an
+//! answer, compared with llama.cpp's own loop and with plain computations.
+
+// Helpers of tests may panic; the exemption for tests does not reach functions beside them.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod alike;
+mod continuations;
+mod cover;
+mod kept;
+mod rig;
+mod spelling;
+#[path = "../../../../tests/tiny/mod.rs"]
+mod tiny;
+mod turns;
+mod vocabulary;

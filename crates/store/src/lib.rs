@@ -1,0 +1,37 @@
+//! Packs: their manifests, the model store, and how models get into it.
+//!
+//! - [`Manifest`]: a pack's TOML file, read strictly: an unknown key is an error with its line.
+//! - [`Store`]: the folder of models and manifests under a root that the caller names.
+//! - [`pull()`]: fetches a member from its [`Source`]s in order, resumed, verified, written atomically.
+//! - [`Store::map`]: keeps the maps between vocabularies.
+//! - [`import`]: finds GGUF files that other programs hold and references them in place.
+//!
+//! Invariants: a file under its final name in the store is complete, and has the manifest's sha256 if it was
+//! pulled; a file elsewhere is never changed or deleted. Nothing here prints, nor reads the environment or the
+//! home folder; the two things that are started or asked for (pip, an HTTP proxy) read their own settings.
+#![deny(unsafe_code)]
+
+mod catalog;
+mod error;
+mod http;
+pub mod import;
+mod manifest;
+mod maps;
+mod part;
+mod pull;
+mod pypi;
+pub mod section;
+mod source;
+mod store;
+
+pub use catalog::{PackListing, Shipped};
+pub use error::{PackError, SourceFailure};
+pub use manifest::{Fusion, Licence, Manifest, Member, Origin};
+pub use maps::KeptMap;
+pub use pull::{Progress, PullOptions, Pulled, digest, pull, verify};
+pub use source::{Source, Wheel};
+pub use store::{Listing, Removed, Store, StoredModel};
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+mod tests;

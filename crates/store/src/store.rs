@@ -1,0 +1,389 @@
+//! The model store: `<root>/models/<file>`, `<root>/packs/<name>.toml`, `<root>/maps/<hash>.map`, and an
+//! index beside them.
+//!
+//! The index remembers what a directory cannot: the verified sha256 with the size and time of change it was
+//! computed at, where a file came from, and which names stand for files elsewhere. It is replaced by rename under
+//! a lock, so a reader sees the old or the new one. A file in `models/` works without being in the index.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use super::catalog::Shipped;
+use super::error::{PackError, io_error};
+use super::manifest::{Manifest, Member, Origin};
+use super::part;
+use packllm_engine::nearest;
+
+/// The model store under one folder, which is made when something is first written.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+    shipped: &'static [Shipped],
+}
+
+/// What the index knows of a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StoredModel {
+    /// The name that manifests use.
+    pub file: String,
+    /// Bytes, when recorded.
+    pub size: u64,
+    /// Time of last change, in nanoseconds since 1970, when recorded.
+    pub modified: u64,
+    /// Computed from the whole file when it had that size and time; none if that was never done.
+    pub sha256: Option<String>,
+    /// Where it came from.
+    pub source: Option<String>,
+    /// The file's place, if it is not in the store.
+    pub reference: Option<PathBuf>,
+    /// When it was recorded, in seconds since 1970.
+    pub added: u64,
+}
+
+impl StoredModel {
+    /// Describes the file at `path` as it is now, unverified.
+    pub(super) fn of(file: &str, path: &Path) -> Result<Self, PackError> {
+        let (size, modified) = stamp(path)?;
+        let added = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |age| age.as_secs());
+        Ok(Self {
+            file: file.to_owned(),
+            size,
+            modified,
+            sha256: None,
+            source: None,
+            reference: None,
+            added,
+        })
+    }
+}
+
+/// A model as [`Store::list`] shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listing {
+    /// What the index knows, or the file's size and time if it is not there.
+    pub model: StoredModel,
+    /// Where its bytes are.
+    pub path: PathBuf,
+    /// False for an imported file that is gone.
+    pub present: bool,
+}
+
+/// What [`Store::remove`] did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Removed {
+    /// A file of the store was deleted.
+    File {
+        /// What was deleted.
+        path: PathBuf,
+        /// Its size.
+        bytes: u64,
+    },
+    /// Only the store's knowledge of a file elsewhere, which stays.
+    Reference {
+        /// The file that stays.
+        path: PathBuf,
+    },
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct Index {
+    version: u32,
+    models: Vec<StoredModel>,
+}
+
+impl Store {
+    /// A store under `root`, which need not exist, that knows the `shipped` packs.
+    pub fn new(root: impl Into<PathBuf>, shipped: &'static [Shipped]) -> Self {
+        Self {
+            root: root.into(),
+            shipped,
+        }
+    }
+
+    /// The packs that come with the program.
+    pub(super) fn shipped(&self) -> &'static [Shipped] {
+        self.shipped
+    }
+
+    /// The folder of everything.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where a model of that name is, or would be, as a file of the store.
+    pub fn model_path(&self, file: &str) -> PathBuf {
+        self.root.join("models").join(file)
+    }
+
+    /// Every model, by name: files of the store, and references to files elsewhere.
+    pub fn list(&self) -> Result<Vec<Listing>, PackError> {
+        let mut models = self.index()?.models;
+        models.retain(|model| model.reference.is_some() || self.model_path(&model.file).is_file());
+        for file in file_names(&self.root.join("models"))? {
+            let path = self.model_path(&file);
+            if plain_file_name(&file)
+                && path.is_file()
+                && !models.iter().any(|model| model.file == file)
+            {
+                models.push(StoredModel::of(&file, &path)?);
+            }
+        }
+        models.sort_by(|left, right| left.file.cmp(&right.file));
+        let listing = |model: StoredModel| {
+            let path = model
+                .reference
+                .clone()
+                .unwrap_or_else(|| self.model_path(&model.file));
+            Listing {
+                present: path.is_file(),
+                path,
+                model,
+            }
+        };
+        Ok(models.into_iter().map(listing).collect())
+    }
+
+    /// Where the model of that name is; none if the store has none.
+    pub fn find(&self, file: &str) -> Result<Option<PathBuf>, PackError> {
+        if !plain_file_name(file) {
+            return Ok(None);
+        }
+        let own = self.model_path(file);
+        if own.is_file() {
+            return Ok(Some(own));
+        }
+        match self.recorded(file)?.and_then(|model| model.reference) {
+            Some(path) if path.is_file() => Ok(Some(path)),
+            Some(path) => Err(PackError::ReferenceGone {
+                file: file.to_owned(),
+                path,
+            }),
+            None => Ok(None),
+        }
+    }
+
+    /// Where a member's file is: beside its manifest, else in the store.
+    pub fn resolve(&self, manifest: &Manifest, member: &Member) -> Result<PathBuf, PackError> {
+        let mut looked = Vec::new();
+        let near = match &manifest.origin {
+            Origin::Shipped if Path::new(&member.file).is_absolute() => {
+                Some(PathBuf::from(&member.file))
+            }
+            _ => manifest.folder().map(|folder| folder.join(&member.file)),
+        };
+        if let Some(near) = near {
+            if near.is_file() {
+                return Ok(near);
+            }
+            looked.push(near);
+        }
+        if let Some(path) = self.find(&member.file)? {
+            return Ok(path);
+        }
+        if plain_file_name(&member.file) {
+            looked.push(self.model_path(&member.file));
+        }
+        let pack = match &manifest.origin {
+            _ if member.sources.is_empty() => None,
+            Origin::File(path) => Some(path.display().to_string()),
+            Origin::Shipped | Origin::Store(_) => Some(manifest.name.clone()),
+        };
+        Err(PackError::ModelMissing {
+            file: member.file.clone(),
+            looked,
+            pack,
+        })
+    }
+
+    /// Deletes a model of the store, its partial download too, or forgets a reference.
+    pub fn remove(&self, file: &str) -> Result<Removed, PackError> {
+        let known = || Ok(self.list()?.into_iter().map(|listing| listing.model.file));
+        let unknown = |nearest| PackError::UnknownModel {
+            file: file.to_owned(),
+            nearest,
+        };
+        if !plain_file_name(file) {
+            return Err(unknown(nearest(file, known()?)));
+        }
+        let lock = self.lock_file(file)?;
+        lock.try_lock().map_err(|_| PackError::Busy {
+            file: file.to_owned(),
+        })?;
+        let path = self.model_path(file);
+        let part = part::path_of(&path);
+        let whole = path.is_file();
+        let removed = if whole || part.is_file() {
+            let target = if whole { &path } else { &part };
+            let bytes = stamp(target)?.0;
+            if whole {
+                fs::remove_file(&path).map_err(io_error("delete", &path))?;
+            }
+            part::delete(&path);
+            Removed::File {
+                path: target.clone(),
+                bytes,
+            }
+        } else if let Some(path) = self.recorded(file)?.and_then(|model| model.reference) {
+            Removed::Reference { path }
+        } else {
+            return Err(unknown(nearest(file, known()?)));
+        };
+        self.change(|models| models.retain(|model| model.file != file))?;
+        Ok(removed)
+    }
+
+    /// The index's entry of that name.
+    pub(super) fn recorded(&self, file: &str) -> Result<Option<StoredModel>, PackError> {
+        Ok(self
+            .index()?
+            .models
+            .into_iter()
+            .find(|model| model.file == file))
+    }
+
+    /// Writes an entry, in place of an older one of that name.
+    pub(super) fn record(&self, model: StoredModel) -> Result<(), PackError> {
+        self.change(|models| {
+            models.retain(|other| other.file != model.file);
+            models.push(model);
+        })
+    }
+
+    /// The file whose lock belongs to whoever pulls or removes the model `file`.
+    pub(super) fn lock_file(&self, file: &str) -> Result<File, PackError> {
+        open_lock(&self.root.join("locks").join(file))
+    }
+
+    /// Makes `<root>/<name>` and returns its path.
+    pub(super) fn folder(&self, name: &str) -> Result<PathBuf, PackError> {
+        let folder = self.root.join(name);
+        fs::create_dir_all(&folder).map_err(io_error("make the folder", &folder))?;
+        Ok(folder)
+    }
+
+    fn index(&self) -> Result<Index, PackError> {
+        let path = self.root.join("index.json");
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Index::default()),
+            Err(error) => return Err(io_error("read", path)(error)),
+        };
+        let index: Index = serde_json::from_slice(&bytes).map_err(|error| PackError::BadIndex {
+            path: path.clone(),
+            reason: error.to_string(),
+        })?;
+        if index.version > 1 {
+            return Err(PackError::BadIndex {
+                path,
+                reason: format!("version {} is newer than 1", index.version),
+            });
+        }
+        Ok(index)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Vec<StoredModel>)) -> Result<(), PackError> {
+        self.folder("models")?;
+        let lock = open_lock(&self.root.join("locks").join(".index"))?;
+        lock.lock()
+            .map_err(io_error("lock", self.root.join("locks")))?;
+        let mut index = self.index()?;
+        index.version = 1;
+        change(&mut index.models);
+        let path = self.root.join("index.json");
+        let text = serde_json::to_string_pretty(&index).map_err(|error| PackError::BadIndex {
+            path: path.clone(),
+            reason: error.to_string(),
+        })?;
+        write_atomically(&path, text.as_bytes())
+    }
+}
+
+/// Whether `file` can be a file of the store: one path component that no platform reads otherwise, and not the
+/// name of a partial download.
+pub(super) fn plain_file_name(file: &str) -> bool {
+    !file.is_empty()
+        && file.len() <= 200
+        && !file.starts_with('.')
+        && !file.ends_with(['.', ' '])
+        && !file.ends_with(".part")
+        && !file.ends_with(".part.json")
+        && !file.contains(|char: char| char.is_control() || r#"/\:*?"<>|"#.contains(char))
+}
+
+/// Size in bytes and time of change in nanoseconds since 1970 of the file behind `path`.
+pub(super) fn stamp(path: &Path) -> Result<(u64, u64), PackError> {
+    let data = fs::metadata(path).map_err(io_error("read", path))?;
+    let since = data
+        .modified()
+        .ok()
+        .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    Ok((
+        data.len(),
+        since.map_or(0, |age| u64::try_from(age.as_nanos()).unwrap_or(u64::MAX)),
+    ))
+}
+
+/// Names in a folder, sorted; none if it does not exist. Names that are not Unicode are left out.
+pub(super) fn file_names(folder: &Path) -> Result<Vec<String>, PackError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(io_error("read", folder)(error)),
+    };
+    let mut names: Vec<String> = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+/// Replaces `path` by `bytes`, on disk before it is visible.
+pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), PackError> {
+    // Neither two processes nor two threads share a temporary file.
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}.{count}.tmp", std::process::id()));
+    let temporary = PathBuf::from(name);
+    let write = || -> std::io::Result<()> {
+        let mut file = File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    };
+    write().map_err(|error| {
+        // The write's error is the one to report; a leftover is harmless.
+        let _ = fs::remove_file(&temporary);
+        io_error("write", path)(error)
+    })?;
+    sync_folder(path);
+    Ok(())
+}
+
+/// Makes a rename of `path` durable, where the platform can.
+pub(super) fn sync_folder(path: &Path) {
+    if let Some(folder) = path.parent().and_then(|folder| File::open(folder).ok()) {
+        // Not every file system can sync a folder; the file itself is safe by now.
+        let _ = folder.sync_all();
+    }
+}
+
+fn open_lock(path: &Path) -> Result<File, PackError> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(io_error("make the folder", folder))?;
+    }
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .map_err(io_error("open", path))
+}
