@@ -3,8 +3,8 @@
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use packllm_engine::backend::{Member, Vocab};
-use packllm_engine::engine::{Engine, EngineError, Foresight, MemberSpec};
-use packllm_engine::vocab::mined::Map;
+use packllm_engine::engine::{Engine, EngineError, MemberSpec, PromptPrefetch};
+use packllm_engine::vocab::mapped::Map;
 use packllm_llama::LlamaMember;
 use packllm_store::{KeptMap, Manifest, Shipped, Store};
 use std::io::IsTerminal;
@@ -120,7 +120,7 @@ impl App {
     pub fn load(
         &self,
         plan: &PackPlan,
-        foresee: &dyn Fn(usize) -> Option<Foresight>,
+        foresee: &dyn Fn(usize) -> Option<PromptPrefetch>,
     ) -> Result<Engine> {
         let specs = plan
             .members
@@ -130,7 +130,7 @@ impl App {
                 let options = member.load.clone();
                 MemberSpec {
                     name: member.name.clone(),
-                    foresight: foresee(k),
+                    prefetch: foresee(k),
                     loader: Box::new(move |watch| {
                         let options = packllm_llama::LoadOptions {
                             watch: Arc::clone(watch),

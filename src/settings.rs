@@ -69,7 +69,7 @@ pub fn plan(app: &App, pack: &PackArgs, fusion: &FusionArgs) -> Result<PackPlan>
     let names: Vec<String> = manifest.members.iter().map(|m| m.name.clone()).collect();
     let wished = fusion.reference.as_deref();
     let fusion = settle_fusion(&manifest, fusion, &names)?;
-    let mined = fusion.alphabet == Some(Alphabet::Mined);
+    let mined = fusion.alphabet == Some(Alphabet::Mapped);
     let reference = reference::settle(wished, mined, &names)?;
     let files: Vec<PathBuf> = manifest
         .members

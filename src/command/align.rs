@@ -7,7 +7,7 @@ use crate::report::Unusable;
 use anyhow::{Context, Result};
 use packllm_engine::backend::{Token, Vocab};
 use packllm_engine::gguf::Header;
-use packllm_engine::vocab::mined::{Link, Map};
+use packllm_engine::vocab::mapped::{Link, Map};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::Write;

@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::cli::BenchArgs;
 use crate::settings;
 use anyhow::{Context, Result};
-use packllm_engine::engine::{Engine, Generation, Wish};
+use packllm_engine::engine::{Engine, Generation, ScoreRequest};
 use packllm_engine::sample::Params;
 use packllm_engine::vocab::Alphabet;
 use std::io::Write;
@@ -40,7 +40,7 @@ pub fn run(app: &App, args: &BenchArgs) -> Result<ExitCode> {
         return settings::usage("the prompt is empty");
     }
     let mut plan = settings::plan(app, &args.pack, &args.fusion)?;
-    if plan.fusion.alphabet == Some(Alphabet::Mined) {
+    if plan.fusion.alphabet == Some(Alphabet::Mapped) {
         return settings::usage("--vocab mined is not measured: use auto, tokens or bytes");
     }
     let members = alone::measure(app, args, &plan, &prompt)?;
@@ -71,13 +71,13 @@ fn generation(tokens: usize) -> Generation {
 }
 
 /// Reads the prompt and settles the weights.
-fn read(engine: &mut Engine, prompt: &str, wish: Wish) -> Result<Duration> {
+fn read(engine: &mut Engine, prompt: &str, request: ScoreRequest) -> Result<Duration> {
     use packllm_engine::chat::speaker::plain_text;
     use packllm_engine::engine::Ending;
     let start = Instant::now();
     let n = engine.members().len();
     engine.prepare(plain_text(prompt, n, Ending::Continue))?;
-    engine.read(wish)?;
+    engine.read(request)?;
     engine.weigh()?;
     Ok(start.elapsed())
 }
@@ -87,9 +87,9 @@ const QUESTION: &str = "Explain in two sentences why the sky is blue.";
 
 /// Time from nothing loaded to the first piece of an answer to [`QUESTION`], of an engine that took `opening` to
 /// load.
-fn first_byte(engine: &mut Engine, opening: Duration, wish: Wish) -> Result<Duration> {
+fn first_byte(engine: &mut Engine, opening: Duration, request: ScoreRequest) -> Result<Duration> {
     let start = Instant::now();
-    read(engine, QUESTION, wish)?;
+    read(engine, QUESTION, request)?;
     let mut first = None;
     engine.answer(&generation(1), &mut |_| {
         first.get_or_insert_with(|| start.elapsed());

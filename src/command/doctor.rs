@@ -9,7 +9,7 @@ use crate::command::facts::{file_size, in_short, memory, some};
 use crate::command::table::printable;
 use crate::settings::{self, parse_layers};
 use anyhow::Result;
-use fit::{Fit, MemberFit, Seat};
+use fit::{Fit, MemberFit, Placement};
 use machine::{Disk, Machine, is_host};
 use packllm_engine::gguf::Usage;
 use packllm_llama::offload::{Device, Offload};
@@ -229,7 +229,7 @@ fn write_member(out: &mut impl Write, member: &MemberFit) -> io::Result<()> {
     writeln!(out, "{}", member.name)?;
     let mut line = |title: &str, text: &str| writeln!(out, "  {title:<11}  {}", printable(text));
     line("file", &member.path.display().to_string())?;
-    let seat: &Seat = match &member.outcome {
+    let seat: &Placement = match &member.outcome {
         Ok(seat) => seat,
         Err(unusable) => return line("error", &unusable.reason),
     };

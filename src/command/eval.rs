@@ -18,7 +18,7 @@ use indicatif::ProgressBar;
 use output::Output;
 use packllm_engine::engine::{Engine, EngineError, Maps, MemberInfo};
 use packllm_engine::vocab::Alphabet;
-use packllm_eval::{Answered, Entry, Judge, Outcome, Section, Sheet};
+use packllm_eval::{Answered, JournalEntry, Judge, Outcome, Section, Sheet};
 use plan::Exam;
 use std::collections::HashMap;
 use std::io::Write;
@@ -26,7 +26,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Sequences beside the trunk: options of a question that are evaluated together.
+/// Sequences beside the prefix: options of a question that are evaluated together.
 const OPTIONS_AT_ONCE: u32 = 9;
 
 pub fn run(app: &App, args: &EvalArgs) -> Result<ExitCode> {
@@ -45,7 +45,7 @@ pub fn run(app: &App, args: &EvalArgs) -> Result<ExitCode> {
         for note in refer_to(app, &mut engine, reference)? {
             app.dim(&format!("note: {note}"));
         }
-    } else if pack.fusion.alphabet == Some(Alphabet::Mined) {
+    } else if pack.fusion.alphabet == Some(Alphabet::Mapped) {
         judge.maps = Some(Arc::new(all_maps(app, engine.members())?));
     }
     check_lengths(app, args, &judge, &mut engine, &mut exams)?;
@@ -185,7 +185,7 @@ fn answer(
     engine: &mut Engine,
     exams: &[Exam],
     output: &mut Output,
-    decided: Vec<Entry>,
+    decided: Vec<JournalEntry>,
 ) -> Result<Vec<Answered>> {
     let mut known: HashMap<(usize, usize), Outcome> = decided
         .into_iter()
@@ -218,7 +218,7 @@ fn answer(
                             return fail(&bar, exam, line, error);
                         }
                     };
-                    output.append(&Entry {
+                    output.append(&JournalEntry {
                         task,
                         line,
                         outcome: outcome.clone(),

@@ -4,7 +4,9 @@ use super::session::now;
 use crate::settings::PackPlan;
 use packllm_engine::chat::Message;
 use packllm_engine::chat::speaker::{Speakers, plain_text};
-use packllm_engine::engine::{Ahead, Ending, Foresight, MemberInfo, Prompt, Wish};
+use packllm_engine::engine::{
+    Ending, ExpectedPrompt, MemberInfo, Prompt, PromptPrefetch, ScoreRequest,
+};
 use packllm_engine::gguf::Header;
 use packllm_engine::vocab::Alphabet;
 use std::path::PathBuf;
@@ -24,7 +26,7 @@ pub enum First {
 }
 
 /// What member `k` may read while others load; None where there are no others, or their alphabet is one of tokens.
-pub fn foresee(plan: &PackPlan, first: &Arc<First>, k: usize) -> Option<Foresight> {
+pub fn foresee(plan: &PackPlan, first: &Arc<First>, k: usize) -> Option<PromptPrefetch> {
     let alone = plan.members.len() == 1;
     if alone || !matches!(plan.fusion.alphabet, None | Some(Alphabet::Bytes)) {
         return None;
@@ -32,7 +34,7 @@ pub fn foresee(plan: &PackPlan, first: &Arc<First>, k: usize) -> Option<Foresigh
     let others = plan.members.iter().enumerate().filter(|(j, _)| *j != k);
     let others: Vec<PathBuf> = others.map(|(_, member)| member.path.clone()).collect();
     let template = plan.members[k].chat_template.clone();
-    let wish = Wish::of(&plan.fusion.method, plan.members.len());
+    let request = ScoreRequest::of(&plan.fusion.method, plan.members.len());
     let (budget, first) = (plan.fusion.budget, Arc::clone(first));
     Some(Box::new(move |info: &MemberInfo| {
         // Only identical vocabularies are mixed over tokens, and those have the same size.
@@ -41,11 +43,11 @@ pub fn foresee(plan: &PackPlan, first: &Arc<First>, k: usize) -> Option<Foresigh
         if !others.iter().any(differs) {
             return None;
         }
-        Some(Ahead {
+        Some(ExpectedPrompt {
             alphabet: Alphabet::Bytes,
             budget,
             prompt: prompt(&first, info, template)?,
-            wish,
+            request,
         })
     }))
 }

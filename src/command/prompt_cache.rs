@@ -3,9 +3,9 @@
 
 use crate::settings::PackPlan;
 use indicatif::HumanBytes;
-use packllm_engine::engine::kept::file::{self, BadKept};
-use packllm_engine::engine::kept::{Identity, Kept, Loaded};
-use packllm_engine::engine::{Engine, EngineError, Prepared, Wish};
+use packllm_engine::engine::prompt_cache::file::{self, BadPromptCache};
+use packllm_engine::engine::prompt_cache::{CachedPrompt, Identity, Loaded};
+use packllm_engine::engine::{Engine, EngineError, Prepared, ScoreRequest};
 use packllm_llama::LoadOptions;
 use std::path::PathBuf;
 
@@ -50,7 +50,7 @@ impl PromptCache {
     pub fn recall(
         &mut self,
         engine: &mut Engine,
-        wish: Wish,
+        request: ScoreRequest,
         all_read_along: bool,
     ) -> Result<Recalled, EngineError> {
         if !matches!(self.stage, Stage::Fresh) {
@@ -61,14 +61,14 @@ impl PromptCache {
             return Ok(self.trouble("a member is measured on a prompt of its own: it is not used"));
         }
         let loaded: Vec<Loaded> = self.loaded(engine);
-        let identity = match Identity::of(engine, packllm_llama::VERSION, &loaded, wish) {
+        let identity = match Identity::of(engine, packllm_llama::VERSION, &loaded, request) {
             Ok(identity) => identity,
             Err(error) => return Ok(self.trouble(&format!("not used: a model file: {error}"))),
         };
         let found = match file::read(&self.path, &identity) {
             Ok(found) => found,
             // What is there is not ours to replace, or cannot be.
-            Err(bad @ (BadKept::Foreign | BadKept::Io(_))) => {
+            Err(bad @ (BadPromptCache::Foreign | BadPromptCache::Io(_))) => {
                 return Ok(self.trouble(&format!("{bad}: it is left alone, and no prompt is kept")));
             }
             Err(bad) => {
@@ -96,7 +96,7 @@ impl PromptCache {
             Stage::Reading(identity) => {
                 let mut members = prepared.tokens.iter().zip(&prepared.new_tokens);
                 if members.any(|(&all, &new)| 2 * new > all) {
-                    engine.keep_next()?;
+                    engine.cache_next_prompt()?;
                     self.stage = Stage::Keeping(identity);
                 }
             }
@@ -111,7 +111,7 @@ impl PromptCache {
             return None;
         };
         let path = self.path.display();
-        let kept = match engine.take_kept() {
+        let kept = match engine.take_cached_prompt() {
             Ok(Some(kept)) => kept,
             Ok(None) if self.path.exists() => return None,
             Ok(None) => {
@@ -123,7 +123,7 @@ impl PromptCache {
         };
         Some(match file::write(&self.path, &identity, &kept) {
             Ok(bytes) => {
-                let tokens = kept.iter().map(Kept::tokens).max().unwrap_or(0);
+                let tokens = kept.iter().map(CachedPrompt::tokens).max().unwrap_or(0);
                 format!(
                     "a prompt of {tokens} tok is kept in {path} ({})",
                     HumanBytes(bytes)

@@ -41,10 +41,10 @@ pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
     session.engine.draft_with(settings::drafter(args.draft));
     session.ask_to_think(look.lets_think());
     generation.stops.extend(session.stops());
-    let wish = session.engine.wish_for(&plan.fusion.method);
+    let request = session.engine.score_request_for(&plan.fusion.method);
     let read = app.disposable(|| match &*first {
-        First::Text(text) => session.read_text(text, Ending::Continue, wish),
-        First::Chat { messages, .. } => session.read_chat(messages, 0, wish),
+        First::Text(text) => session.read_text(text, Ending::Continue, request),
+        First::Chat { messages, .. } => session.read_chat(messages, 0, request),
     })?;
     generation.attribution = look.attribution;
     let names = session.engine.names();

@@ -14,7 +14,9 @@ use crate::report::Unusable;
 use crate::settings::{self, Scoring};
 use anyhow::Result;
 use packllm_engine::chat::speaker::plain_text;
-use packllm_engine::engine::{Ending, Engine, EngineError, Fusion, MemberInfo, Place, Wish};
+use packllm_engine::engine::{
+    Ending, Engine, EngineError, Fusion, MemberInfo, Place, ScoreRequest,
+};
 use packllm_engine::mix::Mix;
 use packllm_engine::vocab::Alphabet;
 use packllm_engine::weight::{self, Evidence, Method, Mixture};
@@ -58,7 +60,7 @@ struct MixtureRow {
 }
 
 /// What the members predicted for a text, over one alphabet.
-struct Reading {
+struct Predictions {
     evidence: Evidence,
     /// Tokens evaluated, and tokens of the text, member by member.
     evaluated: Vec<usize>,
@@ -74,17 +76,17 @@ pub fn run(app: &App, args: &ScoreArgs) -> Result<ExitCode> {
         .map(|file| Text::open(file, scoring.max_bytes, scoring.split))
         .collect::<Result<_>>()?;
     let mut session = Session::open(app, &plan, true)?;
-    let wish = Wish {
+    let request = ScoreRequest {
         scores: true,
         rows: true,
         full: !args.chain,
     };
     for text in &texts {
-        prepare(&mut session.engine, text, wish)?;
+        prepare(&mut session.engine, text, request)?;
     }
     let measured: Vec<Measured> = texts
         .iter()
-        .map(|text| measure(app, &mut session, text, wish, &plan.fusion, &scoring))
+        .map(|text| measure(app, &mut session, text, request, &plan.fusion, &scoring))
         .collect::<Result<_>>()?;
     let mut out = std::io::stdout().lock();
     if args.json {
@@ -101,7 +103,7 @@ fn measure(
     app: &App,
     session: &mut Session<'_>,
     text: &Text,
-    wish: Wish,
+    request: ScoreRequest,
     fusion: &Fusion,
     scoring: &Scoring,
 ) -> Result<Measured> {
@@ -130,7 +132,7 @@ fn measure(
             continue;
         }
         done.push(engine.alphabet());
-        let reading = read(app, engine, text, wish)?;
+        let reading = read(app, engine, text, request)?;
         let place = Place::default().plus(text.cut);
         let (first, second) = reading.evidence.clone().split_at(&engine.cut(place))?;
         if first.is_empty() || second.is_empty() {
@@ -182,9 +184,9 @@ fn following(engine: &Engine, mix: Mix, lambda: &[f64], text: &Evidence) -> Resu
 }
 
 /// Tokenises a text for every member; returns how many tokens that is.
-fn prepare(engine: &mut Engine, text: &Text, wish: Wish) -> Result<Vec<usize>> {
+fn prepare(engine: &mut Engine, text: &Text, request: ScoreRequest) -> Result<Vec<usize>> {
     engine.clear()?;
-    let prompts = plain_text(&text.content, engine.members().len(), wish.ending());
+    let prompts = plain_text(&text.content, engine.members().len(), request.ending());
     let prepared = engine.prepare(prompts).map_err(|error| match error {
         EngineError::TooLong { tokens, room, .. } => text.too_long(&error, tokens, room),
         other => other.into(),
@@ -205,12 +207,12 @@ fn prepare(engine: &mut Engine, text: &Text, wish: Wish) -> Result<Vec<usize>> {
 }
 
 /// Evaluates all members over a text.
-fn read(app: &App, engine: &mut Engine, text: &Text, wish: Wish) -> Result<Reading> {
-    let tokens = prepare(engine, text, wish)?;
+fn read(app: &App, engine: &mut Engine, text: &Text, request: ScoreRequest) -> Result<Predictions> {
+    let tokens = prepare(engine, text, request)?;
     let before = engine.spent()?;
-    read_showing(app, engine, &text.name, &tokens, wish)?;
+    read_showing(app, engine, &text.name, &tokens, request)?;
     let spent = engine.spent()?.into_iter().zip(before);
-    Ok(Reading {
+    Ok(Predictions {
         evidence: engine.evidence()?,
         evaluated: spent
             .map(|(after, before)| (after - before).tokens)
@@ -220,7 +222,7 @@ fn read(app: &App, engine: &mut Engine, text: &Text, wish: Wish) -> Result<Readi
     })
 }
 
-impl Reading {
+impl Predictions {
     /// Tokens evaluated by some members ÷ tokens of the text in their own tokenisations.
     fn evaluations(&self, counts: impl Fn(usize) -> bool) -> f64 {
         let sum = |of: &[usize]| -> usize {
@@ -231,7 +233,7 @@ impl Reading {
     }
 }
 
-fn member_rows(engine: &Engine, reading: &Reading, scored: &Evidence) -> Vec<MemberRow> {
+fn member_rows(engine: &Engine, reading: &Predictions, scored: &Evidence) -> Vec<MemberRow> {
     let row = |(k, member): (usize, &MemberInfo)| MemberRow {
         name: member.name.clone(),
         bits_per_byte: scored.bits_per_byte(k),

@@ -6,9 +6,9 @@ use crate::settings::{PackPlan, Reference};
 use anyhow::Result;
 use chrono::NaiveDateTime;
 use packllm_engine::chat::Message;
-use packllm_engine::chat::speaker::{self, Reading, Speakers};
+use packllm_engine::chat::speaker::{self, MemberPrompts, Speakers};
 use packllm_engine::engine::{
-    Ending, Engine, EngineError, Foresight, Fusion, MemberInfo, Prepared, Prompt, Wish,
+    Ending, Engine, EngineError, Fusion, MemberInfo, Prepared, Prompt, PromptPrefetch, ScoreRequest,
 };
 use packllm_engine::vocab::Alphabet;
 use std::path::PathBuf;
@@ -26,11 +26,11 @@ pub fn read_showing(
     engine: &mut Engine,
     name: &str,
     new_tokens: &[usize],
-    wish: Wish,
+    request: ScoreRequest,
 ) -> Result<(), EngineError> {
     let length: usize = new_tokens.iter().sum();
     let bar = app.bar(length as u64, "reading {msg} {bar:30} {percent}% {eta}");
-    let result = engine.read_watched(wish, &mut |read| {
+    let result = engine.read_watched(request, &mut |read| {
         bar.set_message(name.to_owned());
         bar.set_position(read.iter().sum::<usize>() as u64);
     });
@@ -94,7 +94,7 @@ impl<'a> Session<'a> {
         app: &'a App,
         plan: &PackPlan,
         raw: bool,
-        foresee: &dyn Fn(usize) -> Option<Foresight>,
+        foresee: &dyn Fn(usize) -> Option<PromptPrefetch>,
     ) -> Result<Self> {
         let start = Instant::now();
         let mut engine = app.load(plan, foresee)?;
@@ -195,8 +195,13 @@ impl<'a> Session<'a> {
     }
 
     /// Reads a conversation of which the messages from number `new` on are new evidence.
-    pub fn read_chat(&mut self, messages: &[Message], new: usize, wish: Wish) -> Result<Read> {
-        self.read_going_on(messages, new, wish, "")
+    pub fn read_chat(
+        &mut self,
+        messages: &[Message],
+        new: usize,
+        request: ScoreRequest,
+    ) -> Result<Read> {
+        self.read_going_on(messages, new, request, "")
     }
 
     /// As [`Session::read_chat`], where the answer began with `begun` already.
@@ -204,7 +209,7 @@ impl<'a> Session<'a> {
         &mut self,
         messages: &[Message],
         new: usize,
-        wish: Wish,
+        request: ScoreRequest,
         begun: &str,
     ) -> Result<Read> {
         let (reading, opening) = self.reading(messages, new, begun)?;
@@ -215,7 +220,7 @@ impl<'a> Session<'a> {
         let apart = reading
             .apart
             .into_iter()
-            .filter(|_| self.engine.alphabet() != Alphabet::Mined);
+            .filter(|_| self.engine.alphabet() != Alphabet::Mapped);
         let apart: Vec<(usize, Prompt)> = apart.collect();
         let all_read_along = apart.is_empty();
         for (k, prompt) in apart {
@@ -223,12 +228,12 @@ impl<'a> Session<'a> {
             self.note(format!(
                 "{name}: its template changes or hides a message; its perplexity is measured under the plain template"
             ));
-            if wish.scores {
-                self.engine.read_apart(k, prompt, wish)?;
+            if request.scores {
+                self.engine.read_apart(k, prompt, request)?;
             }
         }
         let recalled = match &mut self.prompt_cache {
-            Some(cache) => cache.recall(&mut self.engine, wish, all_read_along)?,
+            Some(cache) => cache.recall(&mut self.engine, request, all_read_along)?,
             None => Recalled::default(),
         };
         recalled
@@ -239,7 +244,7 @@ impl<'a> Session<'a> {
         if let Some(cache) = &mut self.prompt_cache {
             cache.keep(&mut self.engine, &prepared)?;
         }
-        let mut read = self.read_prepared(prepared, wish, start)?;
+        let mut read = self.read_prepared(prepared, request, start)?;
         if recalled.found {
             let prompt = self.engine.prompt_tokens().iter();
             let cached = prompt.zip(&read.new_tokens).map(|(all, new)| all - new);
@@ -249,7 +254,12 @@ impl<'a> Session<'a> {
     }
 
     /// The conversation as the members read it, and how its answer is opened for them.
-    fn reading(&self, messages: &[Message], new: usize, begun: &str) -> Result<(Reading, String)> {
+    fn reading(
+        &self,
+        messages: &[Message],
+        new: usize,
+        begun: &str,
+    ) -> Result<(MemberPrompts, String)> {
         let mut reading = self.speakers.read(messages, new, now())?;
         let opening = reading.go_on(begun, messages.len(), &self.speaking());
         Ok((reading, opening))
@@ -279,7 +289,7 @@ impl<'a> Session<'a> {
     /// The conversation as member `k` reads it, from the token it begins after to where the answer begins.
     pub fn rendered(&self, k: usize, messages: &[Message]) -> Result<String> {
         // In the mined alphabet all read what one template writes.
-        let mined = self.engine.alphabet() == Alphabet::Mined && self.engine.has_reference();
+        let mined = self.engine.alphabet() == Alphabet::Mapped && self.engine.has_reference();
         let writer = if mined {
             self.engine.reference().unwrap_or(0)
         } else {
@@ -302,7 +312,7 @@ impl<'a> Session<'a> {
         Ok(self.engine.configure(fusion, self.can_end.clone())?)
     }
 
-    fn say_folded(&mut self, reading: &Reading) {
+    fn say_folded(&mut self, reading: &MemberPrompts) {
         for &k in &reading.folded {
             let name = self.engine.members()[k].name.clone();
             self.note(format!("{name}: its template takes no system prompt; it stands before the user's first message"));
@@ -310,15 +320,20 @@ impl<'a> Session<'a> {
     }
 
     /// Reads plain text.
-    pub fn read_text(&mut self, text: &str, ending: Ending, wish: Wish) -> Result<Read> {
+    pub fn read_text(&mut self, text: &str, ending: Ending, request: ScoreRequest) -> Result<Read> {
         let start = Instant::now();
         let prompts = speaker::plain_text(text, self.engine.members().len(), ending);
         self.refer(&prompts)?;
         let prepared = self.engine.prepare(prompts)?;
-        self.read_prepared(prepared, wish, start)
+        self.read_prepared(prepared, request, start)
     }
 
-    fn read_prepared(&mut self, prepared: Prepared, wish: Wish, start: Instant) -> Result<Read> {
+    fn read_prepared(
+        &mut self,
+        prepared: Prepared,
+        request: ScoreRequest,
+        start: Instant,
+    ) -> Result<Read> {
         for (k, lost) in prepared
             .lost
             .iter()
@@ -338,7 +353,7 @@ impl<'a> Session<'a> {
             &mut self.engine,
             "the prompt",
             &prepared.new_tokens,
-            wish,
+            request,
         )?;
         let weights = self.engine.weigh()?;
         if weights.no_evidence && self.engine.members().len() > 1 {

@@ -6,14 +6,14 @@ use crate::cli::WeighArgs;
 use crate::settings::{self, usage};
 use anyhow::Result;
 use packllm_engine::chat::Message;
-use packllm_engine::engine::{Fusion, Wish};
+use packllm_engine::engine::{Fusion, ScoreRequest};
 use packllm_engine::weight::{self, Certificate, Evidence, Method, Mixture};
 use serde_json::{Map, Value, json};
 use std::io::Write;
 use std::process::ExitCode;
 
 /// The weights of one method, and what the mixture costs with them.
-struct Row {
+struct WeightsByMethod {
     method: String,
     lambda: Vec<f64>,
     bits_per_byte: f64,
@@ -27,17 +27,17 @@ pub fn run(app: &App, args: &WeighArgs) -> Result<ExitCode> {
     };
     let plan = settings::plan(app, &args.pack, &args.fusion)?;
     let mut session = Session::open(app, &plan, args.prompt.raw)?;
-    let wish = Wish {
+    let request = ScoreRequest {
         scores: true,
         rows: true,
         full: args.full,
     };
     if args.prompt.raw {
-        session.read_text(&text, wish.ending(), wish)?;
+        session.read_text(&text, request.ending(), request)?;
     } else {
         let system = args.prompt.system_prompt.iter().map(Message::system);
         let messages: Vec<Message> = system.chain([Message::user(text.as_str())]).collect();
-        session.read_chat(&messages, 0, wish)?;
+        session.read_chat(&messages, 0, request)?;
     }
     let evidence = session.engine.evidence()?;
     if evidence.is_empty() {
@@ -55,11 +55,11 @@ pub fn run(app: &App, args: &WeighArgs) -> Result<ExitCode> {
 }
 
 /// All methods, and the given weights if any were.
-fn weigh(evidence: &Evidence, fusion: &Fusion) -> Result<Vec<Row>> {
+fn weigh(evidence: &Evidence, fusion: &Fusion) -> Result<Vec<WeightsByMethod>> {
     let mixture = Mixture::new(evidence, fusion.mix, fusion.floor)?;
     let given = Some(fusion.method.clone()).filter(|m| matches!(m, Method::Given(_)));
     let options = fusion.weighing();
-    let row = |method: Method| -> Result<Row> {
+    let row = |method: Method| -> Result<WeightsByMethod> {
         let weights = weight::weights(&method, evidence, &options)?;
         let bits_per_byte = mixture.bits_per_byte(&weights.lambda)?;
         let certificate = weights.certificate.filter(|_| method == Method::Exact);
@@ -67,7 +67,7 @@ fn weigh(evidence: &Evidence, fusion: &Fusion) -> Result<Vec<Row>> {
             Method::Given(_) => "given".to_owned(),
             named => named.to_string(),
         };
-        Ok(Row {
+        Ok(WeightsByMethod {
             method,
             lambda: weights.lambda,
             bits_per_byte,
@@ -82,7 +82,7 @@ fn write_table(
     out: &mut impl Write,
     session: &Session<'_>,
     evidence: &Evidence,
-    rows: &[Row],
+    rows: &[WeightsByMethod],
 ) -> Result<()> {
     let members = session.engine.members();
     let width = members
@@ -146,7 +146,7 @@ fn solved(certificate: &Certificate) -> String {
     format!("{of} {gap:.0e} nats per byte after {passes} passes")
 }
 
-fn document(session: &Session<'_>, evidence: &Evidence, rows: &[Row]) -> Value {
+fn document(session: &Session<'_>, evidence: &Evidence, rows: &[WeightsByMethod]) -> Value {
     let members: Vec<Value> = session
         .engine
         .members()
@@ -163,7 +163,7 @@ fn document(session: &Session<'_>, evidence: &Evidence, rows: &[Row]) -> Value {
             })
         })
         .collect();
-    let by_method = |value: &dyn Fn(&Row) -> Value| -> Map<String, Value> {
+    let by_method = |value: &dyn Fn(&WeightsByMethod) -> Value| -> Map<String, Value> {
         rows.iter()
             .map(|row| (row.method.clone(), value(row)))
             .collect()

@@ -104,7 +104,7 @@ pub fn prompt_cache(
     match &typed.prompt_cache {
         None => Ok(None),
         Some(_) if raw => refuse("keeps whole messages, and with --raw there are none"),
-        Some(_) if fusion.alphabet == Some(Alphabet::Mined) => {
+        Some(_) if fusion.alphabet == Some(Alphabet::Mapped) => {
             refuse("and --vocab mined do not go together: the published mode keeps no prompt")
         }
         Some(path) => Ok(Some(path.clone())),

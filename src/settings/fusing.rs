@@ -13,12 +13,12 @@ use packllm_store::Manifest;
 
 /// How the members `names` are fused; flags win over the manifest.
 pub fn settle_fusion(manifest: &Manifest, typed: &FusionArgs, names: &[String]) -> Result<Fusion> {
-    let (wish, numbers) = (&manifest.fusion, &typed.numbers);
+    let (request, numbers) = (&manifest.fusion, &typed.numbers);
     let defaults = Fusion::default();
-    let alphabet = match (typed.vocab, wish.vocab.as_deref()) {
+    let alphabet = match (typed.vocab, request.vocab.as_deref()) {
         (Some(VocabName::Tokens), _) | (None, Some("tokens")) => Some(Alphabet::Tokens),
         (Some(VocabName::Bytes), _) | (None, Some("bytes")) => Some(Alphabet::Bytes),
-        (Some(VocabName::Mined), _) | (None, Some("mined")) => Some(Alphabet::Mined),
+        (Some(VocabName::Mined), _) | (None, Some("mined")) => Some(Alphabet::Mapped),
         (Some(VocabName::Auto), _) | (None, Some("auto") | None) => None,
         (None, Some(other)) => {
             return usage(format!(
@@ -26,20 +26,20 @@ pub fn settle_fusion(manifest: &Manifest, typed: &FusionArgs, names: &[String]) 
             ));
         }
     };
-    let mix = match typed.mix.as_deref().or(wish.mix.as_deref()) {
+    let mix = match typed.mix.as_deref().or(request.mix.as_deref()) {
         Some(text) => text.parse::<Mix>().map_err(|e| Usage(e.to_string()))?,
         None => defaults.mix,
     };
-    let method = match typed.weights.as_deref().or(wish.weights.as_deref()) {
+    let method = match typed.weights.as_deref().or(request.weights.as_deref()) {
         Some(text) => Method::parse(text, names).map_err(|e| Usage(e.to_string()))?,
         None => defaults.method,
     };
     let number = |flag: &str,
                   typed: Option<f64>,
-                  wish: Option<f64>,
+                  request: Option<f64>,
                   default: f64,
                   range: std::ops::RangeInclusive<f64>| {
-        let value = typed.or(wish).unwrap_or(default);
+        let value = typed.or(request).unwrap_or(default);
         if range.contains(&value) {
             return Ok(value);
         }
@@ -51,7 +51,7 @@ pub fn settle_fusion(manifest: &Manifest, typed: &FusionArgs, names: &[String]) 
     };
     let heads = numbers
         .heads
-        .or(wish.heads)
+        .or(request.heads)
         .unwrap_or(defaults.budget.heads);
     if !(1..=MAX_HEADS).contains(&heads) {
         return usage(format!(
@@ -69,21 +69,21 @@ pub fn settle_fusion(manifest: &Manifest, typed: &FusionArgs, names: &[String]) 
         mix,
         follow_answer: typed.follow_answer,
         method,
-        tau: number("tau", numbers.tau, wish.tau, defaults.tau, 1e-6..=1e6)?,
+        tau: number("tau", numbers.tau, request.tau, defaults.tau, 1e-6..=1e6)?,
         prior_bytes: number(
             "prior-bytes",
             numbers.prior_bytes,
-            wish.prior_bytes,
+            request.prior_bytes,
             defaults.prior_bytes,
             0.0..=1e9,
         )?,
         prior: prior(manifest)?,
-        rate: number("rate", numbers.rate, wish.rate, defaults.rate, 0.0..=1.0)?,
-        drop: number("drop", numbers.drop, wish.drop, defaults.drop, 0.0..=1.0)?,
+        rate: number("rate", numbers.rate, request.rate, defaults.rate, 0.0..=1.0)?,
+        drop: number("drop", numbers.drop, request.drop, defaults.drop, 0.0..=1.0)?,
         floor: number(
             "floor",
             numbers.floor,
-            wish.floor,
+            request.floor,
             defaults.floor,
             0.0..=0.5,
         )?,
@@ -91,7 +91,7 @@ pub fn settle_fusion(manifest: &Manifest, typed: &FusionArgs, names: &[String]) 
             epsilon: number(
                 "epsilon",
                 numbers.epsilon,
-                wish.epsilon,
+                request.epsilon,
                 defaults.budget.epsilon,
                 0.0..=1.0,
             )?,

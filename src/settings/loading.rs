@@ -72,8 +72,8 @@ pub fn load_options(
         (None, None) => None,
     };
     let sequences = match fusion.alphabet {
-        Some(Alphabet::Tokens | Alphabet::Mined) => 2,
-        // Heads, as many forks on trial, the trunk, one to come to rest in and one for drafts.
+        Some(Alphabet::Tokens | Alphabet::Mapped) => 2,
+        // Heads, as many forks on trial, the prefix, one to come to rest in and one for drafts.
         _ if fusion.budget.exact() => MAX_SEQUENCES,
         _ => 2 * fusion.budget.heads + 3,
     };

@@ -54,10 +54,10 @@ pub fn scoring(app: &App, typed: &ScoreArgs) -> Result<(PackPlan, Scoring)> {
         alphabets.push(plan.fusion.alphabet);
     }
     let names: Vec<String> = plan.members.iter().map(|m| m.name.clone()).collect();
-    let mined = alphabets.contains(&Some(Alphabet::Mined));
+    let mined = alphabets.contains(&Some(Alphabet::Mapped));
     plan.reference = reference::settle(typed.reference.as_deref(), mined, &names)?;
     // Lengths are checked before there is a reference to mine.
-    plan.fusion.alphabet = plan.fusion.alphabet.filter(|&a| a != Alphabet::Mined);
+    plan.fusion.alphabet = plan.fusion.alphabet.filter(|&a| a != Alphabet::Mapped);
     let mut mixes = Vec::new();
     for text in &typed.mix {
         add(&mut mixes, text.parse().map_err(wrong)?);
@@ -81,7 +81,7 @@ fn alphabet(name: &VocabName) -> Option<Alphabet> {
         VocabName::Auto => None,
         VocabName::Tokens => Some(Alphabet::Tokens),
         VocabName::Bytes => Some(Alphabet::Bytes),
-        VocabName::Mined => Some(Alphabet::Mined),
+        VocabName::Mined => Some(Alphabet::Mapped),
     }
 }
 

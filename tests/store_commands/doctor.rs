@@ -105,14 +105,14 @@ fn what_would_not_load_is_said_before() {
 fn a_gpu_that_this_build_lacks_is_an_error_with_a_hint() {
     let user = User::new();
     let (bpe, _) = user.models();
-    for wish in [
+    for request in [
         ["-ngl", "1"],
         ["-ngl", "all"],
         ["-dev", "CUDA0"],
         ["-mg", "0"],
     ] {
         for pack in [&["-m", bpe.as_str()][..], &[]] {
-            let err = user.fails(&[&["doctor"], &wish[..], pack].concat());
+            let err = user.fails(&[&["doctor"], &request[..], pack].concat());
             says(
                 &err,
                 &["this build has no GPU backend", "hint: ", "--features"],

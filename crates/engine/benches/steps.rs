@@ -4,7 +4,7 @@
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use packllm_engine::backend::{Special, TokenKind, Vocab, VocabBuilder};
-use packllm_engine::mix::{Alphabet, Mix, Mixer};
+use packllm_engine::mix::{Mix, Mixer, SymbolSet};
 use packllm_engine::sample::{Params, Sampler};
 use packllm_engine::vocab::SYMBOLS;
 use packllm_engine::vocab::cover::{Budget, Cover};
@@ -109,7 +109,7 @@ fn mixing(c: &mut Criterion) {
             let rows: Vec<Vec<f64>> = (0..members).map(|_| random.row()).collect();
             let lambda = vec![1.0 / members as f64; members];
             let can_end = vec![true; members];
-            let mut mixer = Mixer::new(mix, 1e-10, Alphabet::bytes()).unwrap();
+            let mut mixer = Mixer::new(mix, 1e-10, SymbolSet::bytes()).unwrap();
             let mut out = vec![0.0; SYMBOLS];
             group.bench_function(BenchmarkId::new(mix.to_string(), members), |b| {
                 b.iter(|| mixer.mix(&rows, &lambda, &can_end, &mut out).unwrap());
@@ -131,7 +131,7 @@ fn tokens(c: &mut Criterion) {
                 logits.iter().map(|&z| f64::from(z) - ln_sum).collect()
             })
             .collect();
-        let alphabet = Alphabet::tokens(size, vec![size - 1]).unwrap();
+        let alphabet = SymbolSet::tokens(size, vec![size - 1]).unwrap();
         let mut out = vec![0.0; size];
         for mix in [Mix::Log, Mix::Linear] {
             let mut mixer = Mixer::new(mix, 1e-10, alphabet.clone()).unwrap();
@@ -168,7 +168,7 @@ fn weights(c: &mut Criterion) {
         }
     };
     let evidence = Evidence {
-        alphabet: Alphabet::bytes(),
+        alphabet: SymbolSet::bytes(),
         bytes: BYTES,
         members: (0..8).map(member).collect(),
         symbols: symbols.clone(),

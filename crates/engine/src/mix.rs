@@ -23,9 +23,9 @@
 //!
 //! A member that is certain of END says nothing about going on: its `p_k(s | not END)` is taken as uniform.
 
-mod alphabet;
 mod attribution;
 mod end;
+mod symbol_set;
 
 use std::fmt;
 use std::str::FromStr;
@@ -35,9 +35,9 @@ use thiserror::Error;
 use crate::vector;
 pub(crate) use crate::vector::lift;
 
-pub use alphabet::{Alphabet, END, SYMBOLS};
 use end::which_end;
 pub(crate) use end::{Split, pool_end, votes};
+pub use symbol_set::{END, SYMBOLS, SymbolSet};
 
 /// The default floor, a probability.
 pub const DEFAULT_FLOOR: f64 = 1e-10;
@@ -87,7 +87,7 @@ pub enum MixError {
     Floor(f64),
     /// An alphabet in which nothing but END can be said.
     #[error("an alphabet of {size} symbols leaves nothing beside its {ends} END symbols")]
-    Alphabet {
+    SymbolSet {
         /// Number of symbols.
         size: usize,
         /// How many of them are END.
@@ -157,7 +157,7 @@ pub(crate) fn ln_floor(floor: f64) -> Result<f64, MixError> {
 pub struct Mixer {
     mix: Mix,
     ln_floor: f64,
-    alphabet: Alphabet,
+    alphabet: SymbolSet,
     // Scratch, one entry a member.
     splits: Vec<Split>,
     shares: Vec<f64>,
@@ -168,7 +168,7 @@ impl Mixer {
     ///
     /// # Errors
     /// A floor outside `0 ≤ floor < 1`.
-    pub fn new(mix: Mix, floor: f64, alphabet: Alphabet) -> Result<Self, MixError> {
+    pub fn new(mix: Mix, floor: f64, alphabet: SymbolSet) -> Result<Self, MixError> {
         Ok(Mixer {
             mix,
             ln_floor: ln_floor(floor)?,
@@ -179,7 +179,7 @@ impl Mixer {
     }
 
     /// The alphabet mixed over.
-    pub fn alphabet(&self) -> &Alphabet {
+    pub fn alphabet(&self) -> &SymbolSet {
         &self.alphabet
     }
 
@@ -301,7 +301,7 @@ fn go_on_log<'a, I: Iterator<Item = (f64, &'a [f64], Split)>>(
     members: impl Fn() -> I,
     bottom: f64,
     go_on: f64,
-    alphabet: &Alphabet,
+    alphabet: &SymbolSet,
     out: &mut [f64],
 ) -> f64 {
     // Of a large alphabet, a part that the processor's cache holds at a time.
@@ -331,7 +331,7 @@ fn go_on_log<'a, I: Iterator<Item = (f64, &'a [f64], Split)>>(
 fn go_on_linear<'a>(
     members: impl Iterator<Item = (f64, &'a [f64], Split)>,
     go_on: f64,
-    alphabet: &Alphabet,
+    alphabet: &SymbolSet,
     out: &mut [f64],
 ) -> f64 {
     out.fill(0.0);

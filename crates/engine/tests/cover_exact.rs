@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use packllm_engine::backend::fake::{FakeMember, FakeOptions};
-use packllm_engine::backend::{Entry, Member, TRUNK, Token, TokenKind};
+use packllm_engine::backend::{BatchToken, Member, PREFIX, Token, TokenKind};
 use packllm_engine::engine::branches::Branches;
 use packllm_engine::vocab::cover::{Budget, Cover};
 use packllm_engine::vocab::sorted::SortedVocab;
@@ -57,10 +57,10 @@ impl Rig {
         let mut member = FakeMember::new(vocab, options);
         // Everything starts after one token, as after BOS.
         member
-            .decode(&[Entry {
+            .decode(&[BatchToken {
                 token: 0,
                 pos: 0,
-                seq: TRUNK,
+                seq: PREFIX,
                 output: true,
             }])
             .unwrap();
@@ -238,7 +238,7 @@ proptest! {
         prop_assert!((0.0..=1.0).contains(&rig.cover.skipped_mass()));
         // Coming to rest leaves one sequence that spells the text as far as tokens can.
         let tokens = rig.branches.commit(&mut rig.cover, &mut rig.member).unwrap();
-        prop_assert_eq!(rig.member.seq_len(TRUNK) as usize, tokens.len() + 1);
+        prop_assert_eq!(rig.member.seq_len(PREFIX) as usize, tokens.len() + 1);
         for seq in 1..rig.member.limits().sequences {
             prop_assert_eq!(rig.member.seq_len(seq), 0);
         }

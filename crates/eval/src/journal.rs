@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 /// One question of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct JournalEntry {
     /// Index of the task.
     pub task: usize,
     /// The question's line in its file.
@@ -116,20 +116,20 @@ impl Journal {
     pub fn resume(
         path: &Path,
         settings: &Map<String, Value>,
-    ) -> Result<(Journal, Vec<Entry>), JournalError> {
+    ) -> Result<(Journal, Vec<JournalEntry>), JournalError> {
         let (mut journal, text) = Journal::open(path)?;
         if !holds_questions(&text) {
             journal.begin(settings)?;
             return Ok((journal, Vec::new()));
         }
         let mut seen = HashSet::new();
-        let mut entries: Vec<Entry> = Vec::new();
+        let mut entries: Vec<JournalEntry> = Vec::new();
         for (line, text) in (1..).zip(text.lines()) {
             if line == 1 {
                 compare(path, &journal.parse(line, text)?, settings)?;
                 continue;
             }
-            let entry: Entry = journal.parse(line, text)?;
+            let entry: JournalEntry = journal.parse(line, text)?;
             if seen.insert((entry.task, entry.line)) {
                 entries.push(entry);
             }
@@ -141,7 +141,7 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError::Io`].
-    pub fn append(&mut self, entry: &Entry) -> Result<(), JournalError> {
+    pub fn append(&mut self, entry: &JournalEntry) -> Result<(), JournalError> {
         self.write(entry)
     }
 
@@ -258,7 +258,7 @@ mod tests {
         value.as_object().unwrap().clone()
     }
 
-    fn entry(task: usize, line: usize) -> Entry {
+    fn entry(task: usize, line: usize) -> JournalEntry {
         let outcome = Outcome::Decided(Verdict {
             picked: vec![0, 1],
             scores: vec![vec![-0.1, -0.25], vec![-1.0 / 3.0, 0.1]],
@@ -268,22 +268,22 @@ mod tests {
             total_seconds: 1.25,
             replay_seconds: None,
         });
-        Entry {
+        JournalEntry {
             task,
             line,
             outcome,
         }
     }
 
-    fn skipped() -> Entry {
-        Entry {
+    fn skipped() -> JournalEntry {
+        JournalEntry {
             outcome: Outcome::Skipped("too long".into()),
             ..entry(0, 9)
         }
     }
 
     /// A journal of three questions, and its path.
-    fn written() -> (tempfile::TempDir, PathBuf, Vec<Entry>) {
+    fn written() -> (tempfile::TempDir, PathBuf, Vec<JournalEntry>) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
         let entries = vec![entry(0, 1), skipped(), entry(1, 1)];

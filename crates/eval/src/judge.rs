@@ -10,7 +10,7 @@
 //! in its own tokens, to choose, and in the reference's.
 
 use super::layout::Sheet;
-use packllm_engine::engine::{Ending, Engine, EngineError, Fusion, Maps, Prompt, Wish};
+use packllm_engine::engine::{Ending, Engine, EngineError, Fusion, Maps, Prompt, ScoreRequest};
 use packllm_engine::weight::{self, Evidence, Method, Mixture, WeightError};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -34,12 +34,12 @@ pub struct Contestant {
     /// Its name in tables.
     pub name: String,
     /// How it predicts.
-    pub kind: Kind,
+    pub kind: ContestantKind,
 }
 
 /// How a contestant predicts.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Kind {
+pub enum ContestantKind {
     /// As this member.
     Member(usize),
     /// As a mixture of all, with weights by this method.
@@ -86,7 +86,7 @@ pub struct Judge {
 }
 
 /// What all members predicted for a question and its options.
-struct Reading {
+struct Predictions {
     question: Evidence,
     options: Vec<Evidence>,
 }
@@ -97,11 +97,11 @@ impl Judge {
     pub fn new(members: &[String], methods: Vec<(String, Method)>, fusion: Fusion) -> Judge {
         let member = |(k, name): (usize, &String)| Contestant {
             name: name.clone(),
-            kind: Kind::Member(k),
+            kind: ContestantKind::Member(k),
         };
         let mixture = |(name, method)| Contestant {
             name,
-            kind: Kind::Mixture(method),
+            kind: ContestantKind::Mixture(method),
         };
         let members = members.iter().enumerate().map(member);
         Judge {
@@ -176,11 +176,11 @@ impl Judge {
         for contestant in &self.contestants {
             let began = Instant::now();
             let (scores, mut lambda, time) = match &contestant.kind {
-                Kind::Member(k) => {
+                ContestantKind::Member(k) => {
                     let scores = reading.options.iter().map(|o| self.alone(o, *k)).collect();
                     (scores, Vec::new(), spent[*k].time)
                 }
-                Kind::Mixture(method) => {
+                ContestantKind::Mixture(method) => {
                     let (scores, lambda) = self.mixed(method, &reading, &mixtures)?;
                     (scores, lambda, shared + began.elapsed())
                 }
@@ -202,8 +202,8 @@ impl Judge {
         Ok(verdict)
     }
 
-    fn read(&self, engine: &mut Engine, sheet: &Sheet) -> Result<Reading, EngineError> {
-        let wish = Wish {
+    fn read(&self, engine: &mut Engine, sheet: &Sheet) -> Result<Predictions, EngineError> {
+        let request = ScoreRequest {
             scores: true,
             rows: true,
             full: false,
@@ -220,10 +220,10 @@ impl Judge {
             }
         }
         engine.forget_evidence();
-        engine.read(wish)?;
+        engine.read(request)?;
         let question = engine.evidence()?;
-        let options = engine.read_continuations(&sheet.options, wish)?;
-        Ok(Reading { question, options })
+        let options = engine.read_continuations(&sheet.options, request)?;
+        Ok(Predictions { question, options })
     }
 
     /// A member's score of an option.
@@ -236,7 +236,7 @@ impl Judge {
     fn mixed(
         &self,
         method: &Method,
-        reading: &Reading,
+        reading: &Predictions,
         mixtures: &[Mixture<'_>],
     ) -> Result<(Vec<f64>, Vec<Vec<f64>>), WeightError> {
         let lambdas: Vec<Vec<f64>> = if self.per_option {

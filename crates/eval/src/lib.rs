@@ -14,8 +14,8 @@ pub mod results;
 pub mod statistics;
 pub mod task;
 
-pub use journal::{Entry, Journal, JournalError, Outcome};
-pub use judge::{Contestant, Judge, Kind, Score, Verdict};
+pub use journal::{Journal, JournalEntry, JournalError, Outcome};
+pub use judge::{Contestant, ContestantKind, Judge, Score, Verdict};
 pub use layout::{Layout, Sheet, Shots, ShotsError};
 pub use results::{Answered, Row, Section};
 pub use statistics::{Accuracy, Difference, paired};

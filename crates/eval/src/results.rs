@@ -1,6 +1,6 @@
 //! Verdicts → a row for every contestant, task by task and over all of them.
 
-use super::judge::{Contestant, Kind, Verdict};
+use super::judge::{Contestant, ContestantKind, Verdict};
 use super::statistics::{Accuracy, Difference, paired};
 use packllm_engine::weight::Method;
 
@@ -68,12 +68,12 @@ impl Section {
             questions.iter().map(right).collect()
         };
         let right: Vec<Vec<bool>> = (0..contestants.len()).map(right).collect();
-        let is_member = |c: usize| matches!(contestants[c].kind, Kind::Member(_));
+        let is_member = |c: usize| matches!(contestants[c].kind, ContestantKind::Member(_));
         let best = (0..contestants.len())
             .rev()
             .filter(|&c| is_member(c))
             .max_by_key(|&c| Accuracy::of(&right[c]).right);
-        let is_uniform = |c: &Contestant| c.kind == Kind::Mixture(Method::Uniform);
+        let is_uniform = |c: &Contestant| c.kind == ContestantKind::Mixture(Method::Uniform);
         let uniform = contestants.iter().position(is_uniform);
         let versus = |c: usize, other: Option<usize>| {
             other
@@ -108,9 +108,9 @@ mod tests {
             kind,
         };
         vec![
-            contestant("a", Kind::Member(0)),
-            contestant("b", Kind::Member(1)),
-            contestant("uniform", Kind::Mixture(Method::Uniform)),
+            contestant("a", ContestantKind::Member(0)),
+            contestant("b", ContestantKind::Member(1)),
+            contestant("uniform", ContestantKind::Mixture(Method::Uniform)),
         ]
     }
 

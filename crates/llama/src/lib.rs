@@ -22,7 +22,8 @@ use llama_cpp_2::model::LlamaModel;
 use llama_cpp_sys_2 as sys;
 use offload::Offload;
 use packllm_engine::backend::{
-    BackendError, Description, Entry, Ledger, Limits, Member, SeqId, TRUNK, Token, Vocab, Watch,
+    BackendError, BatchToken, Description, Ledger, Limits, Member, PREFIX, SeqId, Token, Vocab,
+    Watch,
 };
 use std::path::PathBuf;
 use std::ptr::NonNull;
@@ -148,8 +149,8 @@ struct BatchBuffers {
 }
 
 impl BatchBuffers {
-    fn fill(&mut self, batch: &[Entry]) -> sys::llama_batch {
-        let set = |to: &mut Vec<i32>, from: &dyn Fn(&Entry) -> i32| {
+    fn fill(&mut self, batch: &[BatchToken]) -> sys::llama_batch {
+        let set = |to: &mut Vec<i32>, from: &dyn Fn(&BatchToken) -> i32| {
             to.clear();
             to.extend(batch.iter().map(from));
         };
@@ -228,7 +229,7 @@ impl LlamaMember {
     }
 
     /// After a failed decode: whatever part of the batch reached the cache goes.
-    fn roll_back(&mut self, batch: &[Entry]) {
+    fn roll_back(&mut self, batch: &[BatchToken]) {
         self.ledger.invalidate_rows();
         for entry in batch {
             self.cut(entry.seq, self.ledger.len(entry.seq));
@@ -264,7 +265,7 @@ impl Member for LlamaMember {
             .collect())
     }
 
-    fn decode(&mut self, batch: &[Entry]) -> Result<(), BackendError> {
+    fn decode(&mut self, batch: &[BatchToken]) -> Result<(), BackendError> {
         self.ledger.check(batch)?;
         if self.cancelled() {
             return Err(BackendError::Cancelled);
@@ -339,9 +340,9 @@ impl Member for LlamaMember {
     }
 
     /// Written as the state of the whole context: of a single sequence llama.cpp leaves out what its sliding
-    /// windows no longer reach, and the trunk could not be cut back any more.
+    /// windows no longer reach, and the prefix could not be cut back any more.
     fn save(&mut self) -> Result<Vec<u8>, BackendError> {
-        self.ledger.only_trunk()?;
+        self.ledger.only_prefix()?;
         let context = self.context.0.as_ptr();
         drop(take_log());
         // SAFETY: the context is alive.
@@ -362,20 +363,20 @@ impl Member for LlamaMember {
     /// the cache's beginning, over what lies outside the sliding windows.
     fn restore(&mut self, state: &[u8], len: u32) -> Result<(), BackendError> {
         self.ledger.check_restore(len)?;
-        let (context, trunk) = (self.context.0.as_ptr(), TRUNK as i32);
+        let (context, prefix) = (self.context.0.as_ptr(), PREFIX as i32);
         drop(take_log());
         // SAFETY: the context is alive; llama.cpp reads no further than the length, and checks the shapes
         // and types of what it finds.
         let read =
-            unsafe { sys::llama_state_seq_set_data(context, state.as_ptr(), state.len(), trunk) };
+            unsafe { sys::llama_state_seq_set_data(context, state.as_ptr(), state.len(), prefix) };
         // SAFETY: the context is alive.
         let ends = unsafe {
             let memory = self.memory();
-            let first = sys::llama_memory_seq_pos_min(memory, trunk);
-            (first, sys::llama_memory_seq_pos_max(memory, trunk))
+            let first = sys::llama_memory_seq_pos_min(memory, prefix);
+            (first, sys::llama_memory_seq_pos_max(memory, prefix))
         };
         if read != state.len() || ends != (0, len as i32 - 1) {
-            // Not by cutting the trunk: cells may have come to positions below 0.
+            // Not by cutting the prefix: cells may have come to positions below 0.
             // SAFETY: the context is alive, and no sequence holds anything else.
             unsafe { sys::llama_memory_clear(self.memory(), false) };
             return Err(BackendError::Refused(format!(
@@ -392,14 +393,14 @@ impl Member for LlamaMember {
 /// What llama.cpp puts before the state of a sequence (`io_magic` in llama-context.cpp).
 const SEQUENCE_MAGIC: u32 = 0xaf14_3cd8;
 
-/// Turns the state of a context, all of it the trunk's, into that of the trunk: the same cells after the magic
+/// Turns the state of a context, all of it the prefix's, into that of the prefix: the same cells after the magic
 /// number and the number of a sequence instead of after the architecture's name. False if it cannot be.
 fn into_sequence(state: &mut Vec<u8>) -> bool {
     let name = state.first_chunk().map(|n| u32::from_le_bytes(*n) as usize);
     let Some(cells) = name.map(|n| 4 + n).filter(|&at| at <= state.len()) else {
         return false;
     };
-    let head = [SEQUENCE_MAGIC.to_le_bytes(), TRUNK.to_le_bytes()].concat();
+    let head = [SEQUENCE_MAGIC.to_le_bytes(), PREFIX.to_le_bytes()].concat();
     state.splice(..cells, head);
     true
 }

@@ -10,9 +10,9 @@ mod tiny;
 
 use packllm_engine::backend::Watch;
 use packllm_engine::backend::fake::{FakeMember, FakeOptions};
-use packllm_engine::backend::{BackendError, Entry, Limits, Member, SeqId, TRUNK, Token};
+use packllm_engine::backend::{BackendError, BatchToken, Limits, Member, PREFIX, SeqId, Token};
 use packllm_engine::chat::speaker::plain_text;
-use packllm_engine::engine::{Ending, Engine, EngineError, MemberSpec, Wish};
+use packllm_engine::engine::{Ending, Engine, EngineError, MemberSpec, ScoreRequest};
 use packllm_engine::vocab::Alphabet;
 use packllm_llama::offload::Offload;
 use packllm_llama::{CacheType, LlamaMember, LoadOptions};
@@ -79,8 +79,8 @@ fn members() -> Vec<(&'static str, Box<dyn Member>)> {
     ]
 }
 
-fn entry(token: Token, pos: u32, seq: SeqId) -> Entry {
-    Entry {
+fn entry(token: Token, pos: u32, seq: SeqId) -> BatchToken {
+    BatchToken {
         token,
         pos,
         seq,
@@ -89,9 +89,9 @@ fn entry(token: Token, pos: u32, seq: SeqId) -> Entry {
 }
 
 /// `n` tokens at the end of a sequence, logits after the last.
-fn run(member: &dyn Member, seq: SeqId, n: u32) -> Vec<Entry> {
+fn run(member: &dyn Member, seq: SeqId, n: u32) -> Vec<BatchToken> {
     let start = member.seq_len(seq);
-    let entry = |i| Entry {
+    let entry = |i| BatchToken {
         token: i % 4,
         pos: start + i,
         seq,
@@ -128,13 +128,13 @@ fn lengths(member: &dyn Member) -> Vec<u32> {
 fn refused(request: impl Fn(&mut dyn Member) -> Result<(), BackendError>) {
     for (name, mut member) in members() {
         let member = member.as_mut();
-        member.decode(&run(member, TRUNK, 5)).unwrap();
+        member.decode(&run(member, PREFIX, 5)).unwrap();
         let (want, before) = (probe(member), lengths(member));
         let error = request(member).unwrap_err();
         assert!(matches!(error, BackendError::Refused(_)), "{name}: {error}");
         assert_eq!(lengths(member), before, "{name}");
         assert_same(&probe(member), &want, name);
-        let more = run(member, TRUNK, 1);
+        let more = run(member, PREFIX, 1);
         member.decode(&more).unwrap();
         member.logits(0).unwrap();
     }
@@ -144,9 +144,9 @@ fn refused(request: impl Fn(&mut dyn Member) -> Result<(), BackendError>) {
 
 #[test]
 fn a_batch_larger_than_the_limit() {
-    refused(|m| m.decode(&run(m, TRUNK, m.limits().batch + 1)));
+    refused(|m| m.decode(&run(m, PREFIX, m.limits().batch + 1)));
     refused(|m| {
-        let mut batch = run(m, TRUNK, m.limits().outputs + 1);
+        let mut batch = run(m, PREFIX, m.limits().outputs + 1);
         batch.iter_mut().for_each(|e| e.output = true);
         m.decode(&batch)
     });
@@ -161,7 +161,7 @@ fn a_token_of_a_sequence_that_does_not_exist() {
     refused(|m| m.decode(&[entry(1, 0, SeqId::MAX)]));
     // Also as the last of a batch that is fine so far.
     refused(|m| {
-        let mut batch = run(m, TRUNK, 2);
+        let mut batch = run(m, PREFIX, 2);
         batch.push(entry(1, 0, m.limits().sequences));
         m.decode(&batch)
     });
@@ -169,10 +169,10 @@ fn a_token_of_a_sequence_that_does_not_exist() {
 
 #[test]
 fn sequences_out_of_range_in_copies_and_cuts() {
-    refused(|m| m.seq_copy(TRUNK, m.limits().sequences, 1));
+    refused(|m| m.seq_copy(PREFIX, m.limits().sequences, 1));
     refused(|m| m.seq_copy(m.limits().sequences, 1, 0));
     refused(|m| m.seq_truncate(m.limits().sequences, 0));
-    refused(|m| m.seq_truncate(TRUNK, m.seq_len(TRUNK) + 1));
+    refused(|m| m.seq_truncate(PREFIX, m.seq_len(PREFIX) + 1));
 }
 
 #[test]
@@ -190,9 +190,9 @@ fn a_model_that_encodes() {
 #[test]
 fn a_token_outside_the_vocabulary() {
     // Pieces and kinds are asked of our own copy of the vocabulary, never of llama.cpp.
-    refused(|m| m.decode(&[entry(m.vocab().len() as Token, m.seq_len(TRUNK), TRUNK)]));
-    refused(|m| m.decode(&[entry(Token::MAX, m.seq_len(TRUNK), TRUNK)]));
-    refused(|m| m.decode(&[entry(i32::MAX as Token + 1, m.seq_len(TRUNK), TRUNK)]));
+    refused(|m| m.decode(&[entry(m.vocab().len() as Token, m.seq_len(PREFIX), PREFIX)]));
+    refused(|m| m.decode(&[entry(Token::MAX, m.seq_len(PREFIX), PREFIX)]));
+    refused(|m| m.decode(&[entry(i32::MAX as Token + 1, m.seq_len(PREFIX), PREFIX)]));
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn logits_that_were_not_asked_for() {
     // After a refused batch the rows of the one before are still there.
     for (name, mut member) in members() {
         let member = member.as_mut();
-        member.decode(&run(member, TRUNK, 2)).unwrap();
+        member.decode(&run(member, PREFIX, 2)).unwrap();
         let want = member.logits(1).unwrap().to_vec();
         assert!(member.decode(&[]).is_err());
         assert_eq!(member.logits(1).unwrap(), want, "{name}");
@@ -260,20 +260,23 @@ fn partial_copies_work_and_impossible_ones_are_refused() {
     // All sequences are in one stream, so part of one may be copied.
     for (name, mut member) in members() {
         let member = member.as_mut();
-        let tokens = run(member, TRUNK, 6);
+        let tokens = run(member, PREFIX, 6);
         member.decode(&tokens).unwrap();
         let want = member.logits(5).unwrap().to_vec();
-        member.seq_copy(TRUNK, 1, 3).unwrap();
-        let rest: Vec<Entry> = tokens[3..].iter().map(|e| Entry { seq: 1, ..*e }).collect();
+        member.seq_copy(PREFIX, 1, 3).unwrap();
+        let rest: Vec<BatchToken> = tokens[3..]
+            .iter()
+            .map(|e| BatchToken { seq: 1, ..*e })
+            .collect();
         member.decode(&rest).unwrap();
         assert_same(member.logits(2).unwrap(), &want, name);
         assert_eq!(lengths(member)[..3], [6, 6, 0]);
     }
-    refused(|m| m.seq_copy(TRUNK, 1, m.seq_len(TRUNK) + 1));
-    refused(|m| m.seq_copy(TRUNK, TRUNK, 1));
+    refused(|m| m.seq_copy(PREFIX, 1, m.seq_len(PREFIX) + 1));
+    refused(|m| m.seq_copy(PREFIX, PREFIX, 1));
     refused(|m| {
-        m.seq_copy(TRUNK, 1, 2)?;
-        let again = m.seq_copy(TRUNK, 1, 2);
+        m.seq_copy(PREFIX, 1, 2)?;
+        let again = m.seq_copy(PREFIX, 1, 2);
         m.seq_truncate(1, 0)?;
         again
     });
@@ -299,8 +302,8 @@ fn the_progress_of_a_load_is_told_and_can_stop_it() {
 
 #[test]
 fn a_gap_in_the_positions() {
-    refused(|m| m.decode(&[entry(1, m.seq_len(TRUNK) + 1, TRUNK)]));
-    refused(|m| m.decode(&[entry(1, m.seq_len(TRUNK) - 1, TRUNK)]));
+    refused(|m| m.decode(&[entry(1, m.seq_len(PREFIX) + 1, PREFIX)]));
+    refused(|m| m.decode(&[entry(1, m.seq_len(PREFIX) - 1, PREFIX)]));
     refused(|m| m.decode(&[entry(1, 100, 1)]));
     refused(|m| m.decode(&[entry(1, 0, 1), entry(1, 2, 1)]));
 }
@@ -320,7 +323,7 @@ fn weights_that_are_not_numbers_are_found_at_the_first_prediction() {
         let spec = MemberSpec {
             name: "torn".into(),
             loader,
-            foresight: None,
+            prefetch: None,
         };
         let mut engine = Engine::load(vec![spec], Arc::default(), &mut |_| {}).unwrap();
         let fusion = packllm_engine::engine::Fusion {
@@ -331,7 +334,7 @@ fn weights_that_are_not_numbers_are_found_at_the_first_prediction() {
         engine
             .prepare(plain_text("a", 1, Ending::Continue))
             .unwrap();
-        let read = engine.read(Wish::NOTHING).and_then(|()| {
+        let read = engine.read(ScoreRequest::NOTHING).and_then(|()| {
             let greedy = packllm_engine::engine::Generation {
                 limit: Some(1),
                 sampling: packllm_engine::sample::Params::default(),
@@ -364,24 +367,24 @@ fn a_full_context_is_an_error_and_room_can_be_made() {
         let member = member.as_mut();
         let context = member.limits().context;
         assert_eq!(context, LIMITS.context);
-        fill(member, TRUNK, context - 6);
+        fill(member, PREFIX, context - 6);
         let full = |e: &BackendError| matches!(e, BackendError::ContextFull { context: 256 });
-        let error = member.decode(&run(member, TRUNK, 20)).unwrap_err();
+        let error = member.decode(&run(member, PREFIX, 20)).unwrap_err();
         assert!(full(&error), "{name}: {error}");
-        assert_eq!(member.seq_len(TRUNK), context - 6, "{name}");
+        assert_eq!(member.seq_len(PREFIX), context - 6, "{name}");
         assert!(member.logits(19).is_err(), "{name}");
         // Six fit, a seventh does not.
-        fill(member, TRUNK, context);
+        fill(member, PREFIX, context);
         assert!(
-            full(&member.decode(&run(member, TRUNK, 1)).unwrap_err()),
+            full(&member.decode(&run(member, PREFIX, 1)).unwrap_err()),
             "{name}"
         );
-        member.seq_truncate(TRUNK, 64).unwrap();
-        member.decode(&run(member, TRUNK, 32)).unwrap();
+        member.seq_truncate(PREFIX, 64).unwrap();
+        member.decode(&run(member, PREFIX, 32)).unwrap();
         let got = member.logits(31).unwrap().to_vec();
-        member.seq_truncate(TRUNK, 0).unwrap();
-        fill(member, TRUNK, 64);
-        member.decode(&run(member, TRUNK, 32)).unwrap();
+        member.seq_truncate(PREFIX, 0).unwrap();
+        fill(member, PREFIX, 64);
+        member.decode(&run(member, PREFIX, 32)).unwrap();
         assert_same(member.logits(31).unwrap(), &got, name);
     }
 }
@@ -412,10 +415,10 @@ fn a_cancelled_evaluation_leaves_the_cache_as_it_was() {
         ..options(&path)
     };
     let mut member = LlamaMember::load(&options).unwrap();
-    fill(&mut member, TRUNK, 10);
-    member.decode(&run(&member, TRUNK, 5)).unwrap();
+    fill(&mut member, PREFIX, 10);
+    member.decode(&run(&member, PREFIX, 5)).unwrap();
     let want = member.logits(4).unwrap().to_vec();
-    member.seq_truncate(TRUNK, 10).unwrap();
+    member.seq_truncate(PREFIX, 10).unwrap();
     // If the flag comes too late for one evaluation, it will not for all.
     let cancelled = (0..100).any(|_| {
         let (begin, begun) = channel();
@@ -424,26 +427,26 @@ fn a_cancelled_evaluation_leaves_the_cache_as_it_was() {
             begun.recv().unwrap();
             flag.store(true, Ordering::Relaxed);
         });
-        let batch = run(&member, TRUNK, 1900);
+        let batch = run(&member, PREFIX, 1900);
         begin.send(()).unwrap();
         let result = member.decode(&batch);
         raiser.join().unwrap();
         options.watch.cancel.store(false, Ordering::Relaxed);
         match result {
-            Ok(()) => member.seq_truncate(TRUNK, 10).unwrap(),
+            Ok(()) => member.seq_truncate(PREFIX, 10).unwrap(),
             Err(BackendError::Cancelled) => {}
             Err(error) => panic!("{error}"),
         }
-        assert_eq!(member.seq_len(TRUNK), 10);
+        assert_eq!(member.seq_len(PREFIX), 10);
         batch.len() == 1900 && member.logits(1899).is_err()
     });
     assert!(cancelled);
     // What had been evaluated of the batch is gone, also from the cells.
-    member.decode(&run(&member, TRUNK, 5)).unwrap();
+    member.decode(&run(&member, PREFIX, 5)).unwrap();
     assert_same(member.logits(4).unwrap(), &want, "after a cancel");
-    member.seq_truncate(TRUNK, 0).unwrap();
+    member.seq_truncate(PREFIX, 0).unwrap();
     let cells = member.limits().context;
-    fill(&mut member, TRUNK, cells);
+    fill(&mut member, PREFIX, cells);
 }
 
 #[test]
@@ -453,9 +456,9 @@ fn a_raised_flag_stops_an_evaluation_before_it_begins() {
     let mut member = LlamaMember::load(&options).unwrap();
     let want = probe(&mut member);
     options.watch.cancel.store(true, Ordering::Relaxed);
-    let result = member.decode(&run(&member, TRUNK, 3));
+    let result = member.decode(&run(&member, PREFIX, 3));
     assert!(matches!(result, Err(BackendError::Cancelled)));
-    assert_eq!(member.seq_len(TRUNK), 0);
+    assert_eq!(member.seq_len(PREFIX), 0);
     options.watch.cancel.store(false, Ordering::Relaxed);
     assert_same(&probe(&mut member), &want, "after a cancel");
 }

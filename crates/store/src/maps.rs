@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use super::error::{PackError, io_error};
 use super::store::{Store, write_atomically};
 use packllm_engine::backend::Vocab;
-use packllm_engine::vocab::mined::{Fingerprint, Map};
+use packllm_engine::vocab::mapped::{Fingerprint, Map};
 
 /// A map, and how it was come by.
 #[derive(Debug)]

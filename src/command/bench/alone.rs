@@ -6,7 +6,7 @@ use crate::cli::BenchArgs;
 use crate::command::session::Session;
 use crate::settings::PackPlan;
 use anyhow::Result;
-use packllm_engine::engine::{Engine, Wish};
+use packllm_engine::engine::{Engine, ScoreRequest};
 use packllm_engine::weight::Method;
 use std::time::{Duration, Instant};
 
@@ -36,7 +36,7 @@ pub fn measure(app: &App, args: &BenchArgs, plan: &PackPlan, prompt: &str) -> Re
         let mut session = Session::open(app, &one, true)?;
         let opening = start.elapsed();
         let engine = &mut session.engine;
-        let first_byte = first_byte(engine, opening, Wish::NOTHING)?;
+        let first_byte = first_byte(engine, opening, ScoreRequest::NOTHING)?;
         let (prompt_per_second, decode_per_second) = rates(engine, prompt, args.predict)?;
         Ok(Alone {
             name: member.name.clone(),
@@ -53,7 +53,7 @@ pub fn measure(app: &App, args: &BenchArgs, plan: &PackPlan, prompt: &str) -> Re
 }
 
 fn rates(engine: &mut Engine, prompt: &str, tokens: usize) -> Result<(f64, f64)> {
-    let reading = read(engine, prompt, Wish::NOTHING)?;
+    let reading = read(engine, prompt, ScoreRequest::NOTHING)?;
     let read = engine.prompt_tokens()[0] as f64 / reading.as_secs_f64().max(1e-9);
     let answer = engine.answer(&generation(tokens), &mut |_| {})?;
     Ok((read, answer.tokens_per_second()))

@@ -6,7 +6,7 @@ use crate::cli::BenchArgs;
 use crate::settings;
 use anyhow::Result;
 use packllm_engine::chat::speaker::plain_text;
-use packllm_engine::engine::{Answer, Drafted, Ending, Engine, Wish};
+use packllm_engine::engine::{Answer, Drafted, Ending, Engine, ScoreRequest};
 use serde_json::{Value, json};
 use std::fmt;
 
@@ -45,14 +45,14 @@ pub fn measure(
     app: &App,
     args: &BenchArgs,
     engine: &mut Engine,
-    wish: Wish,
+    request: ScoreRequest,
 ) -> Result<Option<Drafting>> {
     if settings::drafter(args.draft).is_none() {
         return Ok(None);
     }
     let drafting = Drafting {
-        repeating: gain(app, args, engine, wish, &REPEATING)?,
-        prose: gain(app, args, engine, wish, &[super::PROMPT])?,
+        repeating: gain(app, args, engine, request, &REPEATING)?,
+        prose: gain(app, args, engine, request, &[super::PROMPT])?,
     };
     Ok(Some(drafting))
 }
@@ -61,7 +61,7 @@ fn gain(
     app: &App,
     args: &BenchArgs,
     engine: &mut Engine,
-    wish: Wish,
+    request: ScoreRequest,
     texts: &[&str],
 ) -> Result<Gain> {
     let mut gain = Gain::default();
@@ -75,7 +75,7 @@ fn gain(
                 engine.draft_with(settings::drafter(args.draft).filter(|_| with));
                 engine.clear()?;
                 engine.prepare(plain_text(text, engine.members().len(), Ending::Continue))?;
-                engine.read(wish)?;
+                engine.read(request)?;
                 engine.weigh()?;
                 Ok(engine.answer(&generation(args.predict), &mut |_| {})?)
             };

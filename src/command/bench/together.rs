@@ -7,7 +7,7 @@ use crate::command::foresee::{First, foresee};
 use crate::command::session::Session;
 use crate::settings::PackPlan;
 use anyhow::{Context, Result, bail};
-use packllm_engine::engine::{Answer, Engine, Recording, Wish};
+use packllm_engine::engine::{Answer, Engine, Recording, ScoreRequest};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -54,9 +54,9 @@ pub fn measure(app: &App, args: &BenchArgs, plan: &PackPlan, prompt: &str) -> Re
     let mut session = Session::open_with(app, plan, true, &|k| foresee(plan, &first, k))?;
     let opening = start.elapsed();
     let engine = &mut session.engine;
-    let wish = engine.wish_for(&plan.fusion.method);
-    let first_byte = first_byte(engine, opening, wish)?;
-    let tapes = record(engine, args, prompt, wish)?;
+    let request = engine.score_request_for(&plan.fusion.method);
+    let first_byte = first_byte(engine, opening, request)?;
+    let tapes = record(engine, args, prompt, request)?;
     let bar = app.bar(
         args.pairs as u64,
         "measuring {bar:30} {pos}/{len} pairs, {eta} left",
@@ -70,7 +70,7 @@ pub fn measure(app: &App, args: &BenchArgs, plan: &PackPlan, prompt: &str) -> Re
         } else {
             Some(replay(engine, &tapes)?)
         };
-        let (own, answer) = fuse(engine, args, prompt, wish)?;
+        let (own, answer) = fuse(engine, args, prompt, request)?;
         let other = ahead.map_or_else(|| replay(engine, &tapes), Ok)?;
         let ratio = |a: Duration, b: Duration| a.as_secs_f64() / b.as_secs_f64().max(1e-9);
         let sums = [&own, &other].map(|times| times.prompt + times.answer);
@@ -103,17 +103,22 @@ pub fn measure(app: &App, args: &BenchArgs, plan: &PackPlan, prompt: &str) -> Re
         rss: resident()
             .zip(before)
             .map(|(after, before)| after.saturating_sub(before)),
-        drafting: drafting::measure(app, args, engine, wish)?,
+        drafting: drafting::measure(app, args, engine, request)?,
     })
 }
 
 /// The prompt and the answer are recorded apart, and replayed in the same two parts.
-fn record(engine: &mut Engine, args: &BenchArgs, prompt: &str, wish: Wish) -> Result<Tapes> {
+fn record(
+    engine: &mut Engine,
+    args: &BenchArgs,
+    prompt: &str,
+    request: ScoreRequest,
+) -> Result<Tapes> {
     engine.start_recording()?;
-    read(engine, prompt, Wish::NOTHING)?;
+    read(engine, prompt, ScoreRequest::NOTHING)?;
     let given = engine.stop_recording()?;
     engine.start_recording()?;
-    read(engine, prompt, wish)?;
+    read(engine, prompt, request)?;
     let scored = engine.stop_recording()?;
     let mut weights = engine.members().iter().zip(engine.lambda());
     if let Some((silent, _)) = weights.find(|(_, weight)| **weight == 0.0) {
@@ -137,12 +142,12 @@ fn fuse(
     engine: &mut Engine,
     args: &BenchArgs,
     prompt: &str,
-    wish: Wish,
+    request: ScoreRequest,
 ) -> Result<(Times, Answer)> {
     engine.clear()?;
-    let given = read(engine, prompt, Wish::NOTHING)?;
+    let given = read(engine, prompt, ScoreRequest::NOTHING)?;
     engine.clear()?;
-    let prompt = read(engine, prompt, wish)?;
+    let prompt = read(engine, prompt, request)?;
     let start = Instant::now();
     let answer = engine.answer(&generation(args.predict), &mut |_| {})?;
     let times = Times {

@@ -2,7 +2,7 @@
 
 use super::talk::Talk;
 use anyhow::Result;
-use packllm_engine::engine::{EngineError, Finish, Generation, Wish};
+use packllm_engine::engine::{EngineError, Finish, Generation, ScoreRequest};
 use packllm_engine::weight::Method;
 use std::time::Instant;
 
@@ -52,7 +52,7 @@ impl Talk<'_> {
         self.session.engine.silence(silent)?;
         let read = self
             .session
-            .read_chat(context, context.len(), Wish::NOTHING)?;
+            .read_chat(context, context.len(), ScoreRequest::NOTHING)?;
         let generation = Generation {
             // All of it is its own.
             attribution: false,
@@ -135,8 +135,8 @@ impl Talk<'_> {
         };
         let engine = &self.session.engine;
         let (had, needs) = (
-            engine.wish_for(&self.fusion.method),
-            engine.wish_for(&method),
+            engine.score_request_for(&self.fusion.method),
+            engine.score_request_for(&method),
         );
         self.fusion.method = method;
         if needs.rows && !had.rows || needs.scores && !had.scores {

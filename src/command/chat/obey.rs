@@ -128,14 +128,14 @@ impl Talk<'_> {
             "auto" => None,
             "tokens" => Some(Alphabet::Tokens),
             "bytes" => Some(Alphabet::Bytes),
-            "mined" => Some(Alphabet::Mined),
+            "mined" => Some(Alphabet::Mapped),
             other => {
                 tell!("error: /vocab {other}: it is auto, tokens, bytes or mined");
                 return Ok(());
             }
         };
         let tokens_alone = Some(Alphabet::Tokens) == self.plan.fusion.alphabet
-            || Some(Alphabet::Mined) == self.plan.fusion.alphabet;
+            || Some(Alphabet::Mapped) == self.plan.fusion.alphabet;
         if tokens_alone && alphabet != self.plan.fusion.alphabet {
             tell!(
                 "error: /vocab {name}: the pack was loaded for tokens; start with --vocab {name}"

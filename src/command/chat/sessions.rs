@@ -3,7 +3,7 @@
 use crate::command::table::{counted, printable};
 use anyhow::{Context, Result};
 use packllm_engine::chat::Message;
-use packllm_engine::chat::log::{Entry, Header, Kept, Log, read};
+use packllm_engine::chat::log::{Header, Kept, Log, LogEntry, read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -143,7 +143,7 @@ impl Keeper {
                 self.header.pack,
                 self.header.members.join(", ")
             ));
-            log.write(&Entry::Session(self.header.clone()))?;
+            log.write(&LogEntry::Session(self.header.clone()))?;
         }
         (self.name, self.log) = (name.to_owned(), Some(log));
         Ok(kept)
@@ -164,8 +164,8 @@ impl Keeper {
     }
 
     /// Writes down what happened; makes the file, with what was before, if there is none yet.
-    pub fn write(&mut self, system: Option<&str>, entry: &Entry) -> Result<()> {
-        if !self.on || (self.log.is_none() && !matches!(entry, Entry::Message(_))) {
+    pub fn write(&mut self, system: Option<&str>, entry: &LogEntry) -> Result<()> {
+        if !self.on || (self.log.is_none() && !matches!(entry, LogEntry::Message(_))) {
             return Ok(());
         }
         let log = match &mut self.log {
@@ -176,7 +176,7 @@ impl Keeper {
                 let log = Log::create(&path(&self.folder, &self.name)?, &self.header)?;
                 let log = none.insert(log);
                 if let Some(system) = system {
-                    log.write(&Entry::System(Some(system.to_owned())))?;
+                    log.write(&LogEntry::System(Some(system.to_owned())))?;
                 }
                 log
             }

@@ -11,8 +11,8 @@ use crate::guard::Guard;
 use crate::report::message;
 use crate::settings::PackPlan;
 use anyhow::Result;
-use packllm_engine::chat::log::Entry;
-use packllm_engine::chat::{Conversation, Gone, Message, Role, SpeakerError};
+use packllm_engine::chat::log::LogEntry;
+use packllm_engine::chat::{Conversation, Message, RemovedMessages, Role, SpeakerError};
 use packllm_engine::engine::{EngineError, Fusion};
 use std::sync::atomic::Ordering;
 
@@ -133,7 +133,7 @@ impl<'a> Talk<'a> {
     }
 
     /// Writes down what happened. A disk that fails is told of; the conversation goes on.
-    pub fn note_down(&mut self, entry: &Entry) {
+    pub fn note_down(&mut self, entry: &LogEntry) {
         let system = self.conversation.system().map(str::to_owned);
         if let Err(error) = self.keeper.write(system.as_deref(), entry) {
             tell!("error: the session is not saved: {}", message(&error));
@@ -141,20 +141,20 @@ impl<'a> Talk<'a> {
     }
 
     /// Messages of the context are no more; nothing of them counts.
-    pub fn forget(&mut self, gone: &Gone) {
+    pub fn forget(&mut self, gone: &RemovedMessages) {
         self.session.engine.forget_messages(gone);
     }
 
     fn keep_standing(&mut self) {
         let standing = self.conversation.messages().len();
-        self.note_down(&Entry::Keep(standing));
+        self.note_down(&LogEntry::Keep(standing));
     }
 
     pub fn set_system(&mut self, system: Option<String>) -> Result<()> {
         let gone = self.conversation.set_system(system);
         self.forget(&gone);
         let system = self.conversation.system().map(str::to_owned);
-        self.note_down(&Entry::System(system));
+        self.note_down(&LogEntry::System(system));
         Ok(())
     }
 
@@ -197,7 +197,7 @@ impl<'a> Talk<'a> {
         let left = self.conversation.left();
         if left < before {
             self.session.engine.forget_evidence();
-            self.note_down(&Entry::Left(left));
+            self.note_down(&LogEntry::Left(left));
         }
     }
 
@@ -262,10 +262,10 @@ impl<'a> Talk<'a> {
     /// Lets every member read the context and derives the weights.
     pub fn read(&mut self, begun: &str) -> Result<Read> {
         self.make_room(begun)?;
-        let wish = self.session.engine.wish_for(&self.fusion.method);
+        let request = self.session.engine.score_request_for(&self.fusion.method);
         let context = self.conversation.context();
         let new = self.conversation.read();
-        let read = self.session.read_going_on(&context, new, wish, begun);
+        let read = self.session.read_going_on(&context, new, request, begun);
         // A member may have been scored already, and will be again.
         let read = read.inspect_err(|_| self.session.engine.forget_messages_from(new))?;
         self.conversation.mark_read();
@@ -295,7 +295,7 @@ impl<'a> Talk<'a> {
             };
             free = 4;
             self.forget(&gone);
-            self.note_down(&Entry::Left(self.conversation.left()));
+            self.note_down(&LogEntry::Left(self.conversation.left()));
             let left = self.conversation.left();
             self.app.dim(&format!(
                 "the context is full: the oldest turn leaves it ({left} messages are out of it now)"

@@ -22,11 +22,11 @@ pub struct Fit {
 pub struct MemberFit {
     pub name: String,
     pub path: PathBuf,
-    pub outcome: Result<Seat, Unusable>,
+    pub outcome: Result<Placement, Unusable>,
 }
 
 /// How and where a member will run.
-pub struct Seat {
+pub struct Placement {
     pub summary: Summary,
     pub context: u32,
     pub threads: u32,
@@ -148,13 +148,13 @@ fn usage(usage: &Usage) -> Value {
     })
 }
 
-fn seat(member: &MemberPlan, machine: &Machine) -> Result<Seat, Unusable> {
+fn seat(member: &MemberPlan, machine: &Machine) -> Result<Placement, Unusable> {
     let load = &member.load;
     let placed = place(&load.offload)?;
     let (header, summary) = facts::read(&member.path)?;
     let context = facts::context(load.context, &summary)?;
     let layers = u32::try_from(summary.layers).unwrap_or(u32::MAX);
-    Ok(Seat {
+    Ok(Placement {
         footprint: footprint(&header, load, context, &placed),
         placement: load.offload.describe(layers),
         shares: shares(&load.offload, &placed, &machine.devices),
@@ -165,7 +165,7 @@ fn seat(member: &MemberPlan, machine: &Machine) -> Result<Seat, Unusable> {
     })
 }
 
-/// Where a member is put; a wish that this build or machine cannot meet is an error.
+/// Where a member is put; a request that this build or machine cannot meet is an error.
 pub fn place(offload: &Offload) -> Result<Placed, Unusable> {
     offload.resolve().map_err(|(reason, hint)| Unusable {
         reason,

@@ -4,7 +4,7 @@ use super::{Report, picture, show};
 use crate::app::App;
 use crate::cli::EvalArgs;
 use anyhow::{Context, Result};
-use packllm_eval::{Entry, Journal};
+use packllm_eval::{Journal, JournalEntry};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,10 @@ pub struct Output {
 
 impl Output {
     /// Makes the folder and begins the journal, or goes on with it: then with what was decided.
-    pub fn open(args: &EvalArgs, settings: &Map<String, Value>) -> Result<(Output, Vec<Entry>)> {
+    pub fn open(
+        args: &EvalArgs,
+        settings: &Map<String, Value>,
+    ) -> Result<(Output, Vec<JournalEntry>)> {
         let Some(folder) = &args.output else {
             let folder = None;
             return Ok((Output { folder, kept: 0 }, Vec::new()));
@@ -37,7 +40,7 @@ impl Output {
     }
 
     /// Keeps a question.
-    pub fn append(&mut self, entry: &Entry) -> Result<()> {
+    pub fn append(&mut self, entry: &JournalEntry) -> Result<()> {
         if let Some((_, journal)) = &mut self.folder {
             journal.append(entry)?;
             self.kept += 1;

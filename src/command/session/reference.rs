@@ -7,7 +7,7 @@ use anyhow::Result;
 use packllm_engine::backend::Vocab;
 use packllm_engine::backend::tokenizer_json::TokenizerJson;
 use packllm_engine::engine::{Engine, MemberInfo, Prompt, lowest};
-use packllm_engine::vocab::mined::Map;
+use packllm_engine::vocab::mapped::Map;
 use packllm_engine::vocab::{Alphabet, identical};
 use std::sync::Arc;
 
@@ -63,7 +63,7 @@ fn map_to(app: &App, reference: &Vocab, member: &MemberInfo) -> Result<Option<Ar
 impl Session<'_> {
     /// Whether the first prompt is to decide which vocabulary is the reference.
     pub(super) fn needs_reference(&self) -> bool {
-        self.engine.alphabet() == Alphabet::Mined && !self.engine.has_reference()
+        self.engine.alphabet() == Alphabet::Mapped && !self.engine.has_reference()
     }
 
     /// Mined alphabet: the first prompt decides which member's vocabulary it is, as published the one with

@@ -4,7 +4,7 @@
 //! the caller changes them. What llama.cpp would abort on, or silently accept, is refused.
 
 use super::{
-    BackendError, Description, Entry, Ledger, Limits, Member, SeqId, Special, TRUNK, Token,
+    BackendError, BatchToken, Description, Ledger, Limits, Member, PREFIX, SeqId, Special, Token,
     TokenKind, Vocab, VocabBuilder,
 };
 use std::sync::Arc;
@@ -166,7 +166,7 @@ impl Member for FakeMember {
         Ok(tokens)
     }
 
-    fn decode(&mut self, batch: &[Entry]) -> Result<(), BackendError> {
+    fn decode(&mut self, batch: &[BatchToken]) -> Result<(), BackendError> {
         self.ledger.check(batch)?;
         if self.options.cancel.load(Ordering::Relaxed) {
             return Err(BackendError::Cancelled);
@@ -229,11 +229,11 @@ impl Member for FakeMember {
         self.ledger.len(seq)
     }
 
-    /// The trunk's tokens are all its state.
+    /// The prefix's tokens are all its state.
     fn save(&mut self) -> Result<Vec<u8>, BackendError> {
-        self.ledger.only_trunk()?;
-        let trunk = &self.sequences[TRUNK as usize];
-        Ok(trunk.iter().flat_map(|t| t.to_le_bytes()).collect())
+        self.ledger.only_prefix()?;
+        let prefix = &self.sequences[PREFIX as usize];
+        Ok(prefix.iter().flat_map(|t| t.to_le_bytes()).collect())
     }
 
     fn restore(&mut self, state: &[u8], len: u32) -> Result<(), BackendError> {
@@ -245,8 +245,8 @@ impl Member for FakeMember {
                 state.len()
             )));
         }
-        self.sequences[TRUNK as usize] = tokens.iter().map(|t| Token::from_le_bytes(*t)).collect();
-        self.cells[TRUNK as usize] = tokens.iter().map(|_| Arc::default()).collect();
+        self.sequences[PREFIX as usize] = tokens.iter().map(|t| Token::from_le_bytes(*t)).collect();
+        self.cells[PREFIX as usize] = tokens.iter().map(|_| Arc::default()).collect();
         self.rows.clear();
         self.ledger.restored(len);
         Ok(())

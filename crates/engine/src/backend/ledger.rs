@@ -1,6 +1,6 @@
 //! The bookkeeping that stands between us and llama.cpp's assertions.
 
-use super::{BackendError, Entry, Limits, SeqId, TRUNK};
+use super::{BackendError, BatchToken, Limits, PREFIX, SeqId};
 
 /// Tracks the length of every sequence and refuses requests that would abort, corrupt memory or be
 /// silently wrong: batches over the limit, unknown sequences or tokens, positions with a gap, copies
@@ -45,7 +45,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`BackendError::Refused`], naming the rule that was broken.
-    pub fn check(&mut self, batch: &[Entry]) -> Result<(), BackendError> {
+    pub fn check(&mut self, batch: &[BatchToken]) -> Result<(), BackendError> {
         let refuse = |why: String| Err(BackendError::Refused(why));
         if batch.is_empty() {
             return refuse("an empty batch".into());
@@ -84,7 +84,7 @@ impl Ledger {
     }
 
     /// Records a batch that was evaluated.
-    pub fn commit(&mut self, batch: &[Entry]) {
+    pub fn commit(&mut self, batch: &[BatchToken]) {
         self.outputs.clear();
         self.outputs.extend(batch.iter().map(|e| e.output));
         for e in batch {
@@ -131,27 +131,27 @@ impl Ledger {
         Ok(())
     }
 
-    /// Checks that no sequence but the trunk holds anything.
+    /// Checks that no sequence but the prefix holds anything.
     ///
     /// # Errors
     /// [`BackendError::Refused`], naming the one that does.
-    pub fn only_trunk(&self) -> Result<(), BackendError> {
+    pub fn only_prefix(&self) -> Result<(), BackendError> {
         match self.lens.iter().skip(1).position(|&len| len > 0) {
             None => Ok(()),
             Some(i) => Err(BackendError::Refused(format!(
-                "sequence {} is in use beside the trunk",
+                "sequence {} is in use beside the prefix",
                 i + 1
             ))),
         }
     }
 
-    /// Checks that a trunk of `len` tokens can be put into the cache: it is empty and large enough.
+    /// Checks that a prefix of `len` tokens can be put into the cache: it is empty and large enough.
     ///
     /// # Errors
     /// [`BackendError::Refused`], naming the rule that was broken.
     pub fn check_restore(&self, len: u32) -> Result<(), BackendError> {
-        self.only_trunk()?;
-        let (have, context) = (self.len(TRUNK), self.limits.context);
+        self.only_prefix()?;
+        let (have, context) = (self.len(PREFIX), self.limits.context);
         if have > 0 || len > context {
             return Err(BackendError::Refused(format!(
                 "{len} tokens put into a cache of {context} that holds {have}"
@@ -160,10 +160,10 @@ impl Ledger {
         Ok(())
     }
 
-    /// Records a trunk of `len` tokens that was put into the cache.
+    /// Records a prefix of `len` tokens that was put into the cache.
     pub fn restored(&mut self, len: u32) {
         self.outputs.clear();
-        self.lens[TRUNK as usize] = len;
+        self.lens[PREFIX as usize] = len;
     }
 
     /// Checks and records a cut of `seq` to `len` tokens.

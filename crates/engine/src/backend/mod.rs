@@ -25,11 +25,11 @@ pub use watch::Watch;
 pub type SeqId = u32;
 
 /// The sequence that holds what is committed: the prompt and finished answers.
-pub const TRUNK: SeqId = 0;
+pub const PREFIX: SeqId = 0;
 
 /// One token of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
+pub struct BatchToken {
     /// The token, below the vocabulary's size.
     pub token: Token,
     /// Its position in the sequence: exactly the sequence's length so far.
@@ -123,7 +123,7 @@ pub trait Member {
     /// [`BackendError::Refused`] for a batch that breaks the rules of [`Ledger::check`],
     /// [`BackendError::ContextFull`] if the cache has no room, [`BackendError::Cancelled`] if the
     /// cancel flag was raised (the sequences are then as before the call), [`BackendError::Decode`].
-    fn decode(&mut self, batch: &[Entry]) -> Result<(), BackendError>;
+    fn decode(&mut self, batch: &[BatchToken]) -> Result<(), BackendError>;
 
     /// Logits after entry `index` of the last batch: one per token, natural-log scale, unnormalised.
     ///
@@ -151,14 +151,14 @@ pub trait Member {
         false
     }
 
-    /// The trunk's part of the KV cache as bytes, for [`Member::restore`] of a member of the same model,
+    /// The prefix's part of the KV cache as bytes, for [`Member::restore`] of a member of the same model,
     /// settings and program. No other sequence may hold anything.
     ///
     /// # Errors
     /// [`BackendError::Refused`].
     fn save(&mut self) -> Result<Vec<u8>, BackendError>;
 
-    /// Fills the empty cache with a trunk of `len` tokens that was [saved](Member::save). The bytes have to
+    /// Fills the empty cache with a prefix of `len` tokens that was [saved](Member::save). The bytes have to
     /// be those that were saved: the caller has checked them.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 //! and which of those were read as evidence for the weights.
 //!
 //! Members number the messages of the *context*: the system prompt, if there is one, then every message that
-//! has not left it. Whatever takes messages out of the context returns their numbers ([`Gone`]), and whoever
+//! has not left it. Whatever takes messages out of the context returns their numbers ([`RemovedMessages`]), and whoever
 //! keeps evidence forgets it for them ([`crate::engine::Engine::forget_messages`]). Held to this, no message
 //! counts twice, and none that was taken back counts at all.
 
@@ -11,7 +11,7 @@ use crate::thought;
 use std::ops::Range;
 
 /// Numbers, in the context as it was, of messages that are in it no more. Later ones move up.
-pub type Gone = Range<usize>;
+pub type RemovedMessages = Range<usize>;
 
 /// A conversation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -126,7 +126,7 @@ impl Conversation {
     }
 
     /// Takes the last answer back, to be said anew or to go on from; None if there is none.
-    pub fn open_answer(&mut self) -> Option<(String, Gone)> {
+    pub fn open_answer(&mut self) -> Option<(String, RemovedMessages)> {
         self.last_answer()?;
         let gone = self.cut(self.messages.len() - 1);
         gone.map(|(mut messages, gone)| (messages.remove(0).content, gone))
@@ -134,14 +134,14 @@ impl Conversation {
 
     /// Takes the last message of the user back, and what was answered; returns what the user had said. None
     /// if there is none in the context.
-    pub fn undo(&mut self) -> Option<(String, Gone)> {
+    pub fn undo(&mut self) -> Option<(String, RemovedMessages)> {
         let from = self.messages.iter().rposition(|m| m.role == Role::User)?;
         let gone = self.cut(from);
         gone.map(|(mut messages, gone)| (messages.remove(0).content, gone))
     }
 
     /// Removes the messages from number `from` of all, if those are in the context.
-    fn cut(&mut self, from: usize) -> Option<(Vec<Message>, Gone)> {
+    fn cut(&mut self, from: usize) -> Option<(Vec<Message>, RemovedMessages)> {
         let number = self.first() + from.checked_sub(self.left)?;
         let gone = number..self.len();
         self.read = self.read.min(number);
@@ -150,7 +150,7 @@ impl Conversation {
 
     /// The oldest whole turn leaves the context: a message of the user with its answers. None if there is
     /// but one turn, which stays.
-    pub fn drop_oldest(&mut self) -> Option<Gone> {
+    pub fn drop_oldest(&mut self) -> Option<RemovedMessages> {
         let context = &self.messages[self.left..];
         let mut turns = (1..context.len()).filter(|&i| context[i].role == Role::User);
         let length = turns.next()?;
@@ -177,7 +177,7 @@ impl Conversation {
     }
 
     /// Another system prompt, or none. Everything after it has to be read again.
-    pub fn set_system(&mut self, system: Option<String>) -> Gone {
+    pub fn set_system(&mut self, system: Option<String>) -> RemovedMessages {
         let gone = 0..self.len();
         self.system = system.filter(|s| !s.trim().is_empty());
         self.read = 0;

@@ -16,7 +16,7 @@ const FORMAT: u32 = 1;
 /// One line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Entry {
+pub enum LogEntry {
     /// Which pack speaks from here on.
     Session(Header),
     /// Another system prompt, or none.
@@ -126,7 +126,7 @@ impl Log {
             }
             opened => opened?,
         };
-        log.write(&Entry::Session(header.clone()))?;
+        log.write(&LogEntry::Session(header.clone()))?;
         Ok(log)
     }
 
@@ -171,7 +171,7 @@ impl Log {
     ///
     /// # Errors
     /// [`LogError::Io`].
-    pub fn write(&mut self, entry: &Entry) -> Result<(), LogError> {
+    pub fn write(&mut self, entry: &LogEntry) -> Result<(), LogError> {
         let line = serde_json::to_string(entry).map_err(|e| io(&self.path, e.into()))?;
         self.file
             .write_all(format!("{line}\n").as_bytes())
@@ -199,23 +199,23 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Kept, LogError> {
             reason,
         };
         match serde_json::from_slice(line).map_err(|e| wrong(e.to_string()))? {
-            Entry::Session(new) if new.format != FORMAT => {
+            LogEntry::Session(new) if new.format != FORMAT => {
                 return Err(wrong(format!(
                     "format {}, and this program knows {FORMAT}",
                     new.format
                 )));
             }
-            Entry::Session(new) => header = Some(new),
+            LogEntry::Session(new) => header = Some(new),
             _ if header.is_none() => {
                 return Err(wrong("the first line does not name a pack".into()));
             }
-            Entry::System(new) => system = new,
-            Entry::Message(message) => messages.push(message),
-            Entry::Keep(n) => {
+            LogEntry::System(new) => system = new,
+            LogEntry::Message(message) => messages.push(message),
+            LogEntry::Keep(n) => {
                 messages.truncate(n);
                 left = left.min(n);
             }
-            Entry::Left(n) => left = n.min(messages.len()),
+            LogEntry::Left(n) => left = n.min(messages.len()),
         }
     }
     let missing = || LogError::Line {

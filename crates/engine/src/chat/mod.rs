@@ -7,7 +7,7 @@
 pub mod attribution;
 pub mod conversation;
 pub mod log;
-pub mod prompt;
+pub mod pieces;
 #[cfg(test)]
 mod samples;
 pub mod speaker;
@@ -17,8 +17,8 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-pub use conversation::{Conversation, Gone};
-pub use prompt::{Piece, PieceKind, Prompt};
+pub use conversation::{Conversation, RemovedMessages};
+pub use pieces::{Piece, PieceKind, PromptPieces};
 pub use speaker::{SpeakerError, Speakers};
 pub use template::{Rendered, Template, TemplateError};
 

@@ -1,6 +1,6 @@
 //! From a conversation to one engine prompt a member.
 
-use super::{Message, PieceKind, Prompt as Pieces, Role, Template, TemplateError};
+use super::{Message, PieceKind, PromptPieces, Role, Template, TemplateError};
 use crate::backend::{MemberInfo, TokenKind, Vocab};
 use crate::prompt::{Ending, Place, Prompt, Segment, Start};
 use crate::thought;
@@ -32,7 +32,7 @@ pub struct SpeakerError {
 
 /// A conversation as the members read it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reading {
+pub struct MemberPrompts {
     /// One prompt a member.
     pub prompts: Vec<Prompt>,
     /// Members whose template hides a scored message, with a plain prompt to score them on.
@@ -41,7 +41,7 @@ pub struct Reading {
     pub folded: Vec<usize>,
 }
 
-impl Reading {
+impl MemberPrompts {
     /// Lets every member read that its answer, message number `message`, began with `begun`, so that it goes on
     /// from there. A new answer begins with an open thought if the template of a `speaking` member opens one: then
     /// all of them read so, and its opening is returned, the first bytes of the answer.
@@ -187,8 +187,8 @@ impl Speakers {
         messages: &[Message],
         new: usize,
         now: NaiveDateTime,
-    ) -> Result<Reading, SpeakerError> {
-        let mut reading = Reading::default();
+    ) -> Result<MemberPrompts, SpeakerError> {
+        let mut reading = MemberPrompts::default();
         let scored = |m: usize| m >= new && messages[m].role != Role::Assistant;
         for (k, speaker) in self.speakers.iter().enumerate() {
             let pieces = speaker.render(&speaker.template, messages, true, now)?;
@@ -235,8 +235,8 @@ impl Speaker {
         messages: &[Message],
         open: bool,
         now: NaiveDateTime,
-    ) -> Result<Pieces, SpeakerError> {
-        Pieces::new(template, messages, open, now).map_err(|source| SpeakerError {
+    ) -> Result<PromptPieces, SpeakerError> {
+        PromptPieces::new(template, messages, open, now).map_err(|source| SpeakerError {
             member: self.name.clone(),
             source,
         })
@@ -245,7 +245,7 @@ impl Speaker {
 
 /// The engine's prompt for a rendered conversation.
 fn prompt_of(
-    pieces: &Pieces,
+    pieces: &PromptPieces,
     plain: bool,
     scored: &dyn Fn(usize) -> bool,
     ending: Ending,

@@ -15,7 +15,7 @@ use std::error::Error as _;
 use chrono::NaiveDateTime;
 use minijinja::{Environment, Error, ErrorKind, Value};
 
-use super::prompt::Sentinels;
+use super::pieces::Sentinels;
 use super::{Message, Role, Turn, folded, unfolded};
 
 /// Instructions that a render may take whatever the conversation; a message takes some hundred.

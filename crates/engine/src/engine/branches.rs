@@ -1,37 +1,37 @@
 //! Sequences of a member's KV cache for the heads of a cover.
 
-use crate::backend::{BackendError, Entry, Member, SeqId, TRUNK, Token};
+use crate::backend::{BackendError, BatchToken, Member, PREFIX, SeqId, Token};
 use crate::vocab::cover::{Cover, PathId, Plan, Resting};
 use prefetch::Prefetch;
 
 pub(super) mod prefetch;
 
-/// Hands out sequences and evaluates what a [`Cover`] wants. Sequence [`TRUNK`] holds the committed
+/// Hands out sequences and evaluates what a [`Cover`] wants. Sequence [`PREFIX`] holds the committed
 /// tokens; every head has one of the others.
 #[derive(Debug)]
 pub struct Branches {
     free: Vec<SeqId>,
-    /// Tokens in the trunk when the cover began.
+    /// Tokens in the prefix when the cover began.
     base: u32,
     /// The last of them, evaluated again if the path without tokens is wanted back.
     last: Token,
-    batch: Vec<Entry>,
+    batch: Vec<BatchToken>,
     /// Where each plan's row of logits is.
-    rows: Vec<(Plan, SeqId, Row)>,
+    rows: Vec<(Plan, SeqId, RowPlace)>,
     prefetch: Prefetch,
 }
 
 /// Where a row of logits is.
 #[derive(Debug, Clone, Copy)]
-enum Row {
+enum RowPlace {
     /// In the batch.
     Batch(usize),
     /// Among those that a draft brought.
-    Kept(usize),
+    CachedPrompt(usize),
 }
 
 impl Branches {
-    /// All sequences but the trunk are free.
+    /// All sequences but the prefix are free.
     #[must_use]
     pub fn new(sequences: u32) -> Self {
         // Popped from the end: the lowest first.
@@ -46,7 +46,7 @@ impl Branches {
         }
     }
 
-    /// Starts a cover at the end of the trunk, whose last token is `last` and has its logits in row
+    /// Starts a cover at the end of the prefix, whose last token is `last` and has its logits in row
     /// `row` of the member's last batch. `before` is the last byte in front of the cover.
     ///
     /// # Errors
@@ -61,10 +61,10 @@ impl Branches {
     ) -> Result<(), BackendError> {
         self.forget(member)?;
         self.release(cover, member)?;
-        self.base = member.seq_len(TRUNK);
+        self.base = member.seq_len(PREFIX);
         self.last = last;
         let seq = self.take(member)?;
-        member.seq_copy(TRUNK, seq, self.base)?;
+        member.seq_copy(PREFIX, seq, self.base)?;
         let begun = member
             .logits(row)
             .and_then(|logits| cover.begin(seq, logits, before));
@@ -175,11 +175,11 @@ impl Branches {
             let place = match kept.zip(self.prefetch.seq()) {
                 Some((i, from)) => member
                     .seq_copy(from, seq, self.base + self.prefetch.len_at(i))
-                    .map(|()| Row::Kept(i)),
+                    .map(|()| RowPlace::CachedPrompt(i)),
                 None => member
                     .seq_copy(plan.from, seq, start)
                     .and_then(|()| self.append(member, &plan.tokens, seq, start))
-                    .map(Row::Batch),
+                    .map(RowPlace::Batch),
             };
             if place.is_err() {
                 self.give_back(member, seq)?;
@@ -200,21 +200,21 @@ impl Branches {
     ) -> Result<usize, BackendError> {
         let most = member.limits().batch as usize;
         let ahead = tokens.len().saturating_sub(most);
-        let entry = |i: usize| Entry {
+        let entry = |i: usize| BatchToken {
             token: tokens[i],
             pos: start + i as u32,
             seq,
             output: i + 1 == tokens.len(),
         };
         for first in (0..ahead).step_by(most) {
-            let chunk: Vec<Entry> = (first..ahead.min(first + most)).map(entry).collect();
+            let chunk: Vec<BatchToken> = (first..ahead.min(first + most)).map(entry).collect();
             self.decode(member, &chunk)?;
         }
         self.batch.extend((ahead..tokens.len()).map(entry));
         Ok(self.batch.len() - 1)
     }
 
-    /// Where the plan's tokens begin. For the path without tokens, the trunk's last one is put in.
+    /// Where the plan's tokens begin. For the path without tokens, the prefix's last one is put in.
     fn locate(&self, plan: &mut Plan) -> u32 {
         if plan.tokens.is_empty() {
             plan.tokens.push(self.last);
@@ -234,8 +234,8 @@ impl Branches {
         for (plan, seq, row) in self.rows.drain(..) {
             if result.is_ok() {
                 let logits = match row {
-                    Row::Batch(i) => member.logits(i),
-                    Row::Kept(i) => Ok(self.prefetch.row(i)),
+                    RowPlace::Batch(i) => member.logits(i),
+                    RowPlace::CachedPrompt(i) => Ok(self.prefetch.row(i)),
                 };
                 result = logits.and_then(|logits| cover.admit(&plan, seq, logits));
             }
@@ -249,7 +249,11 @@ impl Branches {
     }
 
     /// Evaluates what the cover wants. What a draft brought makes room for it.
-    fn decode(&mut self, member: &mut dyn Member, batch: &[Entry]) -> Result<(), BackendError> {
+    fn decode(
+        &mut self,
+        member: &mut dyn Member,
+        batch: &[BatchToken],
+    ) -> Result<(), BackendError> {
         match member.decode(batch) {
             Err(BackendError::ContextFull { .. }) if self.prefetch.seq().is_some() => {
                 self.forget(member)?;
@@ -264,11 +268,11 @@ impl Branches {
         member.seq_truncate(seq, 0)
     }
 
-    /// Ends the cover: the heaviest path that spells its text becomes part of the trunk, all other
-    /// sequences are freed. Returns the tokens that joined the trunk.
+    /// Ends the cover: the heaviest path that spells its text becomes part of the prefix, all other
+    /// sequences are freed. Returns the tokens that joined the prefix.
     ///
     /// # Errors
-    /// From the member. The trunk is then as it was.
+    /// From the member. The prefix is then as it was.
     pub fn commit(
         &mut self,
         cover: &mut Cover,
@@ -295,7 +299,7 @@ impl Branches {
         Ok(tokens)
     }
 
-    /// Ends the cover and leaves the trunk as it was when it began.
+    /// Ends the cover and leaves the prefix as it was when it began.
     ///
     /// # Errors
     /// From the member.
@@ -318,8 +322,8 @@ impl Branches {
     ) -> Result<Vec<Token>, BackendError> {
         let tokens = cover.paths().tokens(path, 0);
         let len = self.base + tokens.len() as u32;
-        member.seq_truncate(TRUNK, 0)?;
-        member.seq_copy(seq, TRUNK, len)?;
+        member.seq_truncate(PREFIX, 0)?;
+        member.seq_copy(seq, PREFIX, len)?;
         Ok(tokens)
     }
 }

@@ -176,7 +176,7 @@ impl Chain {
         let rows = match (keep_rows, alphabet) {
             (false, _) => ScoredRows::None,
             (true, Alphabet::Bytes) => ScoredRows::Dense(Vec::new()),
-            (true, Alphabet::Tokens | Alphabet::Mined) => ScoredRows::Sparse(SparseRows::new()),
+            (true, Alphabet::Tokens | Alphabet::Mapped) => ScoredRows::Sparse(SparseRows::new()),
         };
         let scores = Scores {
             rows,

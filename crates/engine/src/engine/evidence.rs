@@ -1,7 +1,7 @@
 //! Scores of members → evidence: what all of them predicted for the same symbols.
 
 use super::chain::Scores;
-use super::seat::Wish;
+use super::runtime::ScoreRequest;
 use super::worker::{Command, Reply};
 use super::{Engine, EngineError};
 use crate::mix;
@@ -68,13 +68,13 @@ impl Engine {
     pub fn read_continuations(
         &mut self,
         texts: &[String],
-        wish: Wish,
+        request: ScoreRequest,
     ) -> Result<Vec<Evidence>, EngineError> {
         let shared: Arc<[String]> = texts.into();
         let replies = match self.alphabet {
-            Alphabet::Mined => self.continue_mined(&shared, wish)?,
+            Alphabet::Mapped => self.continue_by_reference(&shared, request)?,
             Alphabet::Tokens | Alphabet::Bytes => {
-                self.all(|_| Command::Continue(Arc::clone(&shared), wish))?
+                self.all(|_| Command::Continue(Arc::clone(&shared), request))?
             }
         };
         let mut by_text: Vec<Vec<Scores>> = texts.iter().map(|_| Vec::new()).collect();
@@ -97,23 +97,26 @@ impl Engine {
     fn evidence_in(&self, scores: &[Scores]) -> Result<Evidence, EngineError> {
         let shared = shared_places(scores);
         let vocab = self.shared_vocab();
-        let members = scores.iter().zip(&self.enders).map(|(s, &can_end)| {
-            let kept = s.only(&shared);
-            MemberEvidence {
-                tokens: kept.tokens.len(),
-                can_end,
-                nats: kept.nats,
-                rows: kept.rows.into(),
-            }
-        });
+        let members = scores
+            .iter()
+            .zip(&self.ending_members)
+            .map(|(s, &can_end)| {
+                let kept = s.only(&shared);
+                MemberEvidence {
+                    tokens: kept.tokens.len(),
+                    can_end,
+                    nats: kept.nats,
+                    rows: kept.rows.into(),
+                }
+            });
         let members: Vec<MemberEvidence> = members.collect();
         let symbols = scores[0].only(&shared).symbols;
         let bytes = self.bytes_of(&symbols);
         let alphabet = match self.alphabet {
-            Alphabet::Bytes => mix::Alphabet::bytes(),
-            Alphabet::Tokens | Alphabet::Mined => {
+            Alphabet::Bytes => mix::SymbolSet::bytes(),
+            Alphabet::Tokens | Alphabet::Mapped => {
                 let ends = vocab.ends().map(|t| t as usize).collect();
-                mix::Alphabet::tokens(vocab.len(), ends)?
+                mix::SymbolSet::tokens(vocab.len(), ends)?
             }
         };
         Ok(Evidence {
@@ -128,7 +131,7 @@ impl Engine {
     fn bytes_of(&self, symbols: &[u32]) -> usize {
         match self.alphabet {
             Alphabet::Bytes => symbols.len(),
-            Alphabet::Tokens | Alphabet::Mined => {
+            Alphabet::Tokens | Alphabet::Mapped => {
                 let vocab = self.shared_vocab();
                 symbols.iter().map(|&t| vocab.piece(t).len()).sum()
             }

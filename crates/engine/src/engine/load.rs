@@ -1,6 +1,6 @@
 //! Loading a pack: all members at the same time.
 
-use super::foresight::Foresight;
+use super::prompt_prefetch::PromptPrefetch;
 use super::worker::{Command, Loader, Worker};
 use super::{Engine, EngineError, Fusion, Scores};
 use crate::backend::MemberInfo;
@@ -17,7 +17,7 @@ pub struct MemberSpec {
     /// How it is loaded.
     pub loader: Loader,
     /// What it may read while others still load.
-    pub foresight: Option<Foresight>,
+    pub prefetch: Option<PromptPrefetch>,
 }
 
 /// How often progress is reported.
@@ -91,7 +91,7 @@ impl Engine {
             alphabet: Alphabet::Bytes,
             can_end: vec![true; n],
             silent: vec![false; n],
-            enders: vec![true; n],
+            ending_members: vec![true; n],
             reference: None,
             lambda: vec![1.0 / n as f64; n],
             scores: vec![Scores::default(); n],
@@ -102,14 +102,14 @@ impl Engine {
             cancel,
         };
         engine.fuse(Fusion::default(), vec![true; n])?;
-        // Seats begin with bytes, and may have read something ahead.
+        // Runtimes begin with bytes, and may have read something ahead.
         if engine.alphabet != Alphabet::Bytes {
-            engine.configure_seats()?;
+            engine.configure_runtimes()?;
         }
         Ok(engine)
     }
 
-    /// Waits for what members [read ahead](MemberSpec::foresight). `progress` is told now and then how many tokens each
+    /// Waits for what members [read ahead](MemberSpec::prefetch). `progress` is told now and then how many tokens each
     /// has read.
     ///
     /// # Errors

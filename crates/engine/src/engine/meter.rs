@@ -1,6 +1,6 @@
 //! Counts, times and, when asked, records what a member evaluates.
 
-use crate::backend::{BackendError, Description, Entry, Limits, Member, SeqId, Token, Vocab};
+use crate::backend::{BackendError, BatchToken, Description, Limits, Member, SeqId, Token, Vocab};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -43,7 +43,7 @@ impl std::ops::Sub for Spent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
     /// [`Member::decode`].
-    Decode(Vec<Entry>),
+    Decode(Vec<BatchToken>),
     /// [`Member::seq_copy`].
     Copy(SeqId, SeqId, u32),
     /// [`Member::seq_truncate`].
@@ -111,7 +111,7 @@ impl Member for Metered {
         self.member.tokenize(text, markup)
     }
 
-    fn decode(&mut self, batch: &[Entry]) -> Result<(), BackendError> {
+    fn decode(&mut self, batch: &[BatchToken]) -> Result<(), BackendError> {
         self.note(|| Operation::Decode(batch.to_vec()));
         let start = Instant::now();
         let result = self.member.decode(batch);

@@ -15,17 +15,17 @@ mod draft;
 mod error;
 mod evidence;
 mod exchange;
-mod foresight;
 mod fusion;
-pub mod kept;
 mod load;
+mod mapped;
 mod meter;
-mod mined;
-mod prompt;
+pub mod prompt_cache;
+mod prompt_prefetch;
 mod reading;
 mod replay;
-mod seat;
+mod runtime;
 mod silence;
+mod tokenized;
 mod view;
 mod worker;
 
@@ -34,14 +34,14 @@ pub use crate::prompt::{Ending, Place, Prompt, Segment, Start};
 pub use answer::{Answer, Event, Finish, Generation};
 pub use draft::{Drafted, Drafter, Lookup};
 pub use error::EngineError;
-pub use foresight::{Ahead, Foresight};
 pub use fusion::Fusion;
 pub use load::MemberSpec;
+pub use mapped::{Maps, lowest};
 pub use meter::{Operation, Spent};
-pub use mined::{Maps, lowest};
+pub use prompt_prefetch::{ExpectedPrompt, PromptPrefetch};
 pub use reading::Prepared;
 pub use replay::Recording;
-pub use seat::{Standing, Wish};
+pub use runtime::{ScoreRequest, Standing};
 pub use worker::Loader;
 
 use crate::backend::Vocab;
@@ -49,7 +49,7 @@ use crate::mix::Mix;
 use crate::vocab::{Alphabet, identical};
 use crate::weight::{self, Evidence, Method};
 use chain::Scores;
-use mined::Reference;
+use mapped::Reference;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use worker::{Command, Reply, Worker};
@@ -67,7 +67,7 @@ pub struct Engine {
     /// Which members have no say.
     silent: Vec<bool>,
     /// Which members decide when an answer ends.
-    enders: Vec<bool>,
+    ending_members: Vec<bool>,
     lambda: Vec<f64>,
     /// Everything scored since the last [`Engine::clear`], member by member.
     scores: Vec<Scores>,
@@ -137,10 +137,10 @@ impl Engine {
         if self.reference.take().is_some() {
             self.all(|_| Command::Look(None))?;
         }
-        self.configure_seats()
+        self.configure_runtimes()
     }
 
-    fn configure_seats(&self) -> Result<(), EngineError> {
+    fn configure_runtimes(&self) -> Result<(), EngineError> {
         self.all(|_| Command::Configure(self.alphabet, self.fusion.budget))?;
         Ok(())
     }
@@ -155,14 +155,14 @@ impl Engine {
         self.alphabet = match (fusion.alphabet, other) {
             (None, None) | (Some(Alphabet::Tokens), None) => Alphabet::Tokens,
             (None, Some(_)) | (Some(Alphabet::Bytes), _) => Alphabet::Bytes,
-            (Some(Alphabet::Mined), _) => Alphabet::Mined,
+            (Some(Alphabet::Mapped), _) => Alphabet::Mapped,
             (Some(Alphabet::Tokens), Some(m)) => {
                 let names = (first.name.clone(), m.name.clone());
                 return Err(EngineError::NotIdentical(names.0, names.1));
             }
         };
         self.can_end = can_end;
-        self.find_enders();
+        self.find_ending_members();
         self.fusion = fusion;
         Ok(())
     }
@@ -191,10 +191,10 @@ impl Engine {
         Ok(())
     }
 
-    /// The wish that a weighting method needs.
+    /// The request that a weighting method needs.
     #[must_use]
-    pub fn wish_for(&self, method: &Method) -> Wish {
-        Wish::of(method, self.members.len())
+    pub fn score_request_for(&self, method: &Method) -> ScoreRequest {
+        ScoreRequest::of(method, self.members.len())
     }
 
     /// Derives the weights from the evidence and uses them from now on.
@@ -231,20 +231,22 @@ impl Engine {
         evidence: &Evidence,
     ) -> Result<weight::Weights, EngineError> {
         let mut weights = self.weights_of_speakers(method, mix, evidence)?;
-        let ender = (0..self.members.len())
-            .filter(|&k| self.enders[k])
+        let ending_member = (0..self.members.len())
+            .filter(|&k| self.ending_members[k])
             .max_by(|&a, &b| weights.lambda[a].total_cmp(&weights.lambda[b]));
-        let keep: Vec<bool> = (0..self.members.len()).map(|k| Some(k) == ender).collect();
+        let keep: Vec<bool> = (0..self.members.len())
+            .map(|k| Some(k) == ending_member)
+            .collect();
         weights.lambda = weight::apply_drop(&weights.lambda, self.fusion.drop, &keep);
         Ok(weights)
     }
 
     /// Whether a member takes part in generation.
     fn is_active(&self, k: usize) -> bool {
-        let ender_of_last_resort = self.enders[k]
-            && !(0..self.members.len()).any(|j| self.enders[j] && self.lambda[j] > 0.0)
-            && (0..self.members.len()).find(|&j| self.enders[j]) == Some(k);
-        self.lambda[k] > 0.0 || ender_of_last_resort
+        let last_resort = self.ending_members[k]
+            && !(0..self.members.len()).any(|j| self.ending_members[j] && self.lambda[j] > 0.0)
+            && (0..self.members.len()).find(|&j| self.ending_members[j]) == Some(k);
+        self.lambda[k] > 0.0 || last_resort
     }
 
     /// The flag that stops loads and evaluations when raised.

@@ -1,7 +1,7 @@
 //! Prompts: tokenised by every member, and read by all at the same time.
 
 use super::branches::prefetch::reserve;
-use super::seat::Wish;
+use super::runtime::ScoreRequest;
 use super::worker::{Command, Reply};
 use super::{Engine, EngineError, MemberInfo};
 use crate::prompt::{Ending, Prompt};
@@ -30,7 +30,7 @@ impl Engine {
         let said = prompts.first().into_iter().flat_map(|p| &p.segments);
         said.for_each(|s| self.prompt_text.extend_from_slice(s.text.as_bytes()));
         let replies = match self.alphabet {
-            Alphabet::Mined => self.prepare_mined(prompts)?,
+            Alphabet::Mapped => self.prepare_by_reference(prompts)?,
             Alphabet::Tokens | Alphabet::Bytes => self.prepare_each(prompts)?,
         };
         let prepared = self.take_prepared(replies, closed)?;
@@ -84,8 +84,8 @@ impl Engine {
     ///
     /// # Errors
     /// From a member; [`EngineError::Cancelled`].
-    pub fn read(&mut self, wish: Wish) -> Result<(), EngineError> {
-        self.read_watched(wish, &mut |_| {})
+    pub fn read(&mut self, request: ScoreRequest) -> Result<(), EngineError> {
+        self.read_watched(request, &mut |_| {})
     }
 
     /// As [`Engine::read`]. While members evaluate, `progress` is told now and then how many of the
@@ -96,21 +96,21 @@ impl Engine {
     /// As [`Engine::read`].
     pub fn read_watched(
         &mut self,
-        wish: Wish,
+        request: ScoreRequest,
         progress: &mut dyn FnMut(&[usize]),
     ) -> Result<(), EngineError> {
-        let replies = self.all_watched(|_| Command::Evaluate(wish), progress)?;
-        let foreseen = |reply: &Reply| matches!(reply, Reply::Foreseen(_));
+        let replies = self.all_watched(|_| Command::Evaluate(request), progress)?;
+        let foreseen = |reply: &Reply| matches!(reply, Reply::PrefetchedPrompt(_));
         self.read_ahead = replies.iter().all(foreseen);
         for (scores, reply) in self.scores.iter_mut().zip(replies) {
-            if let Reply::Scored(new) | Reply::Foreseen(new) = reply {
+            if let Reply::Scored(new) | Reply::PrefetchedPrompt(new) = reply {
                 scores.extend(new);
             }
         }
         Ok(())
     }
 
-    /// Whether all members had read the last prompt when it was asked for, see [`MemberSpec::foresight`](super::MemberSpec::foresight).
+    /// Whether all members had read the last prompt when it was asked for, see [`MemberSpec::prefetch`](super::MemberSpec::prefetch).
     #[must_use]
     pub fn read_ahead(&self) -> bool {
         self.read_ahead
@@ -120,7 +120,12 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::prepare`] and [`Engine::read`].
-    pub fn read_apart(&mut self, k: usize, prompt: Prompt, wish: Wish) -> Result<(), EngineError> {
+    pub fn read_apart(
+        &mut self,
+        k: usize,
+        prompt: Prompt,
+        request: ScoreRequest,
+    ) -> Result<(), EngineError> {
         let mut prompt = Some(prompt);
         let info = &self.members[k];
         let prepared = self.some(&[k], |_| {
@@ -129,7 +134,7 @@ impl Engine {
         if let Some(Reply::Prepared { tokens, .. }) = prepared.first() {
             check_room(info, *tokens, 0)?;
         }
-        for reply in self.some(&[k], |_| Command::Evaluate(wish))? {
+        for reply in self.some(&[k], |_| Command::Evaluate(request))? {
             if let Reply::Scored(new) = reply {
                 self.scores[k].extend(new);
             }

@@ -19,7 +19,7 @@ impl Engine {
             return Err(EngineError::AllSilent);
         }
         self.silent = silent;
-        self.find_enders();
+        self.find_ending_members();
         Ok(())
     }
 
@@ -30,14 +30,14 @@ impl Engine {
     }
 
     /// Settles who decides when an answer ends.
-    pub(super) fn find_enders(&mut self) {
+    pub(super) fn find_ending_members(&mut self) {
         let among = |can: &dyn Fn(usize) -> bool| -> Vec<bool> {
             let speaks = self.silent.iter().enumerate();
             speaks.map(|(k, &silent)| !silent && can(k)).collect()
         };
         let by_template = among(&|k| self.can_end[k]);
         let someone_silent = self.silent.contains(&true);
-        self.enders = match by_template.contains(&true) || !someone_silent {
+        self.ending_members = match by_template.contains(&true) || !someone_silent {
             true => by_template,
             false => among(&|k| self.members[k].has_end()),
         };

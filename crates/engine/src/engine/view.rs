@@ -1,10 +1,10 @@
 //! A member's side of an alphabet of tokens: which of its tokens stands for a shared one, and what its
 //! logits say about the shared vocabulary.
 
-use super::prompt::{Reading, Stretch};
+use super::tokenized::{Stretch, TokenizedPrompt};
 use crate::backend::{BackendError, Token, TokenKind, Vocab};
 use crate::vector::{maximum, sum_of_exponentials};
-use crate::vocab::mined::Map;
+use crate::vocab::mapped::Map;
 use crate::vocab::sorted::SortedVocab;
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ pub(super) struct Lens {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct View {
-    kind: Arc<Kind>,
+    kind: Arc<ViewKind>,
     /// Scratch: the logits of the shared vocabulary, −∞ where there are none.
     logits: Vec<f32>,
 }
@@ -34,7 +34,7 @@ impl Clone for View {
 }
 
 #[derive(Debug)]
-enum Kind {
+enum ViewKind {
     /// The shared vocabulary is the member's own.
     Own {
         sorted: Arc<SortedVocab>,
@@ -54,13 +54,13 @@ impl View {
     pub fn new(lens: Option<Lens>, vocab: &Vocab, sorted: &Arc<SortedVocab>) -> Self {
         let is_control = |vocab: &Vocab, t: Token| vocab.kind(t) == TokenKind::Control;
         let kind = match lens {
-            None => Kind::Own {
+            None => ViewKind::Own {
                 sorted: Arc::clone(sorted),
                 control: (0..vocab.len() as Token)
                     .filter(|&t| is_control(vocab, t))
                     .collect(),
             },
-            Some(lens) => Kind::Mapped {
+            Some(lens) => ViewKind::Mapped {
                 gathered: (0..lens.reference.len() as Token)
                     .filter(|&shared| !is_control(&lens.reference, shared))
                     .filter_map(|shared| Some((shared, lens.map.token(shared)?)))
@@ -77,16 +77,16 @@ impl View {
     /// The member's token for a shared one.
     pub fn token(&self, shared: Token) -> Option<Token> {
         match &*self.kind {
-            Kind::Own { .. } => Some(shared),
-            Kind::Mapped { lens, .. } => lens.map.token(shared),
+            ViewKind::Own { .. } => Some(shared),
+            ViewKind::Mapped { lens, .. } => lens.map.token(shared),
         }
     }
 
     /// Bytes that a shared text token spells.
     pub fn piece_len(&self, shared: Token) -> usize {
         match &*self.kind {
-            Kind::Own { sorted, .. } => sorted.piece_len(shared),
-            Kind::Mapped { lens, .. } => lens.reference.piece(shared).len(),
+            ViewKind::Own { sorted, .. } => sorted.piece_len(shared),
+            ViewKind::Mapped { lens, .. } => lens.reference.piece(shared).len(),
         }
     }
 
@@ -99,13 +99,13 @@ impl View {
         let Self { kind, logits: seen } = self;
         seen.clear();
         match &**kind {
-            Kind::Own { control, .. } => {
+            ViewKind::Own { control, .. } => {
                 seen.extend_from_slice(logits);
                 for &token in control {
                     seen[token as usize] = f32::NEG_INFINITY;
                 }
             }
-            Kind::Mapped { lens, gathered } => {
+            ViewKind::Mapped { lens, gathered } => {
                 seen.resize(lens.reference.len(), f32::NEG_INFINITY);
                 for &(shared, own) in gathered {
                     seen[shared as usize] = logits[own as usize];
@@ -125,7 +125,7 @@ impl View {
 
     /// What this member reads where the reference reads `reading`: the mapped tokens one to one, less
     /// those that it has nothing for, after a start token of its own.
-    pub fn translate(&self, reading: &Reading, start: Option<Token>) -> Reading {
+    pub fn translate(&self, reading: &TokenizedPrompt, start: Option<Token>) -> TokenizedPrompt {
         let start = start.map(|token| Stretch {
             tokens: vec![token],
             is_start: true,
@@ -144,7 +144,7 @@ impl View {
             }
         });
         let stretches: Vec<Stretch> = start.into_iter().chain(rest).collect();
-        Reading {
+        TokenizedPrompt {
             keep: 0,
             marks: 0,
             total: stretches.iter().map(|s| s.tokens.len()).sum(),

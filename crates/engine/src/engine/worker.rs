@@ -2,12 +2,12 @@
 
 use super::chain::Scores;
 use super::draft::Draft;
-use super::foresight::Foreseen;
-use super::kept::Kept;
 use super::load::MemberSpec;
 use super::meter::{Metered, Operation, Spent};
-use super::prompt::Reading;
-use super::seat::{Continuations, Seat, Standing, Wish};
+use super::prompt_cache::CachedPrompt;
+use super::prompt_prefetch::PrefetchedPrompt;
+use super::runtime::{Continuations, MemberRuntime, ScoreRequest, Standing};
+use super::tokenized::TokenizedPrompt;
 use super::view::Lens;
 use crate::backend::MemberInfo;
 use crate::backend::Watch;
@@ -38,15 +38,15 @@ pub(super) enum Command {
     /// Show what was prepared: → `Shown`.
     Show,
     /// Prepare what the reference will read, after a start token of one's own: → `Prepared`.
-    PrepareMapped(Arc<Reading>, Start),
+    PrepareMapped(Arc<TokenizedPrompt>, Start),
     /// Evaluate the prepared prompt: → `Scored`.
-    Evaluate(Wish),
+    Evaluate(ScoreRequest),
     /// Score texts that may come after the evaluated prompt: → `Continued`.
-    Continue(Arc<[String]>, Wish),
+    Continue(Arc<[String]>, ScoreRequest),
     /// Tokens of texts, for the others to map: → `Spelt`.
     Spell(Arc<[String]>),
     /// As `Continue`, of texts in shared tokens: → `Continued`.
-    ContinueMapped(Arc<Vec<Vec<Token>>>, Wish),
+    ContinueMapped(Arc<Vec<Vec<Token>>>, ScoreRequest),
     /// Predict the next symbol into this buffer: → `Predicted`.
     Predict(Vec<f64>),
     /// Evaluate ahead what will probably be said.
@@ -63,11 +63,11 @@ pub(super) enum Command {
     /// Empty the cache after a replay.
     Empty,
     /// Keep the next prompt that is evaluated.
-    KeepNext,
-    /// Hand over what was kept: → `Kept`.
-    TakeKept,
-    /// Take a kept prompt for the trunk.
-    Restore(Box<Kept>),
+    CacheNextPrompt,
+    /// Hand over what was kept: → `CachedPrompt`.
+    TakeCachedPrompt,
+    /// Take a kept prompt for the prefix.
+    Restore(Box<CachedPrompt>),
     /// What was spent so far: → `Spent`.
     Spent,
 }
@@ -79,17 +79,17 @@ pub(super) enum Reply {
         new_tokens: usize,
         lost: Vec<u8>,
     },
-    Shown(Reading),
+    Shown(TokenizedPrompt),
     Scored(Scores),
     /// As `Scored`, of a prompt that was read ahead.
-    Foreseen(Scores),
+    PrefetchedPrompt(Scores),
     Continued(Continuations),
     /// Or the first byte without a token.
     Spelt(Result<Vec<Vec<Token>>, u8>),
     Predicted(Vec<f64>, Standing),
     Committed(usize),
     Recorded(Vec<Operation>),
-    Kept(Option<Box<Kept>>),
+    CachedPrompt(Option<Box<CachedPrompt>>),
     Spent(Spent),
 }
 
@@ -118,7 +118,7 @@ impl Worker {
         let MemberSpec {
             name,
             loader,
-            foresight,
+            prefetch,
         } = spec;
         let (commands, inbox) = bounded(1);
         let (outbox, replies) = bounded(1);
@@ -142,10 +142,12 @@ impl Worker {
                             load_time: start.elapsed(),
                         };
                         if announce.send(Ok(info.clone())).is_ok() {
-                            let mut seat = Seat::new(Metered::new(member), sorted, read_by_thread);
-                            let ahead = foresight.and_then(|foresee| foresee(&info));
-                            let foreseen = ahead.and_then(|a| Foreseen::read(&mut seat, a));
-                            serve(seat, foreseen, &inbox, &outbox);
+                            let mut runtime =
+                                MemberRuntime::new(Metered::new(member), sorted, read_by_thread);
+                            let ahead = prefetch.and_then(|foresee| foresee(&info));
+                            let foreseen =
+                                ahead.and_then(|a| PrefetchedPrompt::read(&mut runtime, a));
+                            serve(runtime, foreseen, &inbox, &outbox);
                         }
                     }
                     // Nobody listens if another member failed first.
@@ -248,23 +250,23 @@ fn soon<T>(channel: &Receiver<T>) -> Option<T> {
 }
 
 fn serve(
-    mut seat: Seat,
-    mut foreseen: Option<Foreseen>,
+    mut runtime: MemberRuntime,
+    mut foreseen: Option<PrefetchedPrompt>,
     inbox: &Receiver<Command>,
     outbox: &Sender<Result<Reply, BackendError>>,
 ) {
     while let Some(command) = soon(inbox).or_else(|| inbox.recv().ok()) {
-        seat.member.mark_step();
+        runtime.member.mark_step();
         let known = foreseen.as_mut().and_then(|f| f.answer(&command));
         let reply = match (known, foreseen.take()) {
             (Some(reply), known) => {
-                foreseen = known.filter(|_| !matches!(reply, Reply::Foreseen(_)));
+                foreseen = known.filter(|_| !matches!(reply, Reply::PrefetchedPrompt(_)));
                 Ok(reply)
             }
             (None, Some(wrong)) => wrong
-                .forget(&mut seat)
-                .and_then(|()| obey(&mut seat, command)),
-            (None, None) => obey(&mut seat, command),
+                .forget(&mut runtime)
+                .and_then(|()| obey(&mut runtime, command)),
+            (None, None) => obey(&mut runtime, command),
         };
         if outbox.send(reply).is_err() {
             return;
@@ -272,7 +274,7 @@ fn serve(
     }
 }
 
-pub(super) fn prepared(reading: &Reading) -> Reply {
+pub(super) fn prepared(reading: &TokenizedPrompt) -> Reply {
     Reply::Prepared {
         tokens: reading.total,
         new_tokens: reading.tokens().count(),
@@ -280,75 +282,79 @@ pub(super) fn prepared(reading: &Reading) -> Reply {
     }
 }
 
-fn obey(seat: &mut Seat, command: Command) -> Result<Reply, BackendError> {
+fn obey(runtime: &mut MemberRuntime, command: Command) -> Result<Reply, BackendError> {
     Ok(match command {
         Command::Ready => Reply::Done,
         Command::Configure(alphabet, budget) => {
-            seat.configure(alphabet, budget)?;
+            runtime.configure(alphabet, budget)?;
             Reply::Done
         }
-        Command::Prepare(prompt) => prepared(seat.prepare(&prompt)?),
+        Command::Prepare(prompt) => prepared(runtime.prepare(&prompt)?),
         Command::Look(through) => {
-            seat.look(through)?;
+            runtime.look(through)?;
             Reply::Done
         }
-        Command::Show => Reply::Shown(seat.prepared().cloned().unwrap_or_default()),
-        Command::PrepareMapped(reading, start) => prepared(seat.prepare_mapped(&reading, start)),
-        Command::Evaluate(wish) => Reply::Scored(seat.evaluate(wish)?),
-        Command::Continue(texts, wish) => Reply::Continued(seat.continuations(&texts, wish)?),
-        Command::Spell(texts) => Reply::Spelt(seat.spell(&texts)?),
-        Command::ContinueMapped(texts, wish) => {
-            Reply::Continued(seat.continue_mapped(&texts, wish)?)
+        Command::Show => Reply::Shown(runtime.prepared().cloned().unwrap_or_default()),
+        Command::PrepareMapped(reading, start) => prepared(runtime.prepare_mapped(&reading, start)),
+        Command::Evaluate(request) => Reply::Scored(runtime.evaluate(request)?),
+        Command::Continue(texts, request) => {
+            Reply::Continued(runtime.continuations(&texts, request)?)
+        }
+        Command::Spell(texts) => Reply::Spelt(runtime.spell(&texts)?),
+        Command::ContinueMapped(texts, request) => {
+            Reply::Continued(runtime.continue_mapped(&texts, request)?)
         }
         Command::Predict(mut row) => {
-            seat.predict(&mut row)?;
-            Reply::Predicted(row, seat.standing())
+            runtime.predict(&mut row)?;
+            Reply::Predicted(row, runtime.standing())
         }
         Command::Draft(draft) => {
-            seat.prefetch(&draft)?;
+            runtime.prefetch(&draft)?;
             Reply::Done
         }
         Command::Advance(symbol, mut row) => {
-            seat.advance(symbol)?;
-            seat.predict(&mut row)?;
-            Reply::Predicted(row, seat.standing())
+            runtime.advance(symbol)?;
+            runtime.predict(&mut row)?;
+            Reply::Predicted(row, runtime.standing())
         }
-        Command::Commit => Reply::Committed(seat.commit()?),
+        Command::Commit => Reply::Committed(runtime.commit()?),
         Command::Clear => {
-            seat.clear()?;
+            runtime.clear()?;
             Reply::Done
         }
         Command::Record(on) => {
-            let recorded = seat.member.record.take().unwrap_or_default();
-            seat.member.record = on.then(Vec::new);
+            let recorded = runtime.member.record.take().unwrap_or_default();
+            runtime.member.record = on.then(Vec::new);
             Reply::Recorded(recorded)
         }
         Command::Replay(operations, meetings, barrier) => {
-            replay(seat, &operations, &meetings, &barrier)?;
+            replay(runtime, &operations, &meetings, &barrier)?;
             Reply::Done
         }
         Command::Empty => {
-            for seq in 0..seat.member.limits().sequences {
-                seat.member.seq_truncate(seq, 0)?;
+            for seq in 0..runtime.member.limits().sequences {
+                runtime.member.seq_truncate(seq, 0)?;
             }
             Reply::Done
         }
-        Command::KeepNext => {
-            seat.keep_next();
+        Command::CacheNextPrompt => {
+            runtime.cache_next_prompt();
             Reply::Done
         }
-        Command::TakeKept => Reply::Kept(seat.take_kept()?.map(Box::new)),
+        Command::TakeCachedPrompt => {
+            Reply::CachedPrompt(runtime.take_cached_prompt()?.map(Box::new))
+        }
         Command::Restore(kept) => {
-            seat.restore(*kept)?;
+            runtime.restore(*kept)?;
             Reply::Done
         }
-        Command::Spent => Reply::Spent(seat.member.spent),
+        Command::Spent => Reply::Spent(runtime.member.spent),
     })
 }
 
 /// Replays step by step. A failure still meets the others, or they would wait for ever.
 fn replay(
-    seat: &mut Seat,
+    runtime: &mut MemberRuntime,
     operations: &[Operation],
     meetings: &[bool],
     barrier: &Barrier,
@@ -357,7 +363,7 @@ fn replay(
     let mut rest = operations;
     for &meet in meetings {
         if result.is_ok() {
-            match seat.member.replay(rest) {
+            match runtime.member.replay(rest) {
                 Ok(done) => rest = rest.get(done + 1..).unwrap_or_default(),
                 Err(error) => result = Err(error),
             }

@@ -42,7 +42,7 @@ pub use family::Family;
 pub use footprint::{Footprint, Plan, Usage, WeightBytes};
 pub use summary::Summary;
 pub use tensor::{Tensor, TensorType};
-pub use value::{Array, Items, Kind, Value};
+pub use value::{Array, Items, Value, ValueKind};
 
 /// Most layers that llama.cpp runs; it aborts on more.
 const MAX_LAYERS: usize = 512;

@@ -9,7 +9,7 @@ use super::Header;
 use super::error::Fault;
 use super::foreign;
 use super::tensor::{Tensor, TensorType};
-use super::value::{Array, Items, Kind, Value};
+use super::value::{Array, Items, Value, ValueKind};
 
 /// Longest array of which the elements are kept. llama.cpp runs at most 512 layers.
 const ARRAY_LIMIT: u64 = 1024;
@@ -175,16 +175,16 @@ impl<R: BufRead + Seek> Cursor<R> {
     /// The value of `key`, with its kind before it.
     fn value(&mut self, key: &str) -> Result<Value, Fault> {
         match self.kind(key)? {
-            Kind::Text => Ok(Value::Text(self.text(key, KEPT_LIMIT)?)),
-            Kind::Array => Ok(Value::Array(self.array(key)?)),
+            ValueKind::Text => Ok(Value::Text(self.text(key, KEPT_LIMIT)?)),
+            ValueKind::Array => Ok(Value::Array(self.array(key)?)),
             kind => self.scalar(key, kind),
         }
     }
 
-    fn kind(&mut self, key: &str) -> Result<Kind, Fault> {
+    fn kind(&mut self, key: &str) -> Result<ValueKind, Fault> {
         let offset = self.at;
         let number = self.u32(key)?;
-        Kind::from_number(number).ok_or_else(|| {
+        ValueKind::from_number(number).ok_or_else(|| {
             malformed(
                 offset,
                 &format!("the kind (0 to 12) of `{key}`"),
@@ -193,7 +193,7 @@ impl<R: BufRead + Seek> Cursor<R> {
         })
     }
 
-    fn scalar(&mut self, key: &str, kind: Kind) -> Result<Value, Fault> {
+    fn scalar(&mut self, key: &str, kind: ValueKind) -> Result<Value, Fault> {
         let offset = self.at;
         let mut bytes = [0; 8];
         match kind.bytes() {
@@ -210,7 +210,7 @@ impl<R: BufRead + Seek> Cursor<R> {
     fn array(&mut self, key: &str) -> Result<Array, Fault> {
         let offset = self.at;
         let kind = self.kind(key)?;
-        if kind == Kind::Array {
+        if kind == ValueKind::Array {
             // Allowed on paper, written by nobody, refused by llama.cpp.
             return Err(malformed(
                 offset,
@@ -224,22 +224,22 @@ impl<R: BufRead + Seek> Cursor<R> {
         self.need(key, bytes)?;
         let short = len <= ARRAY_LIMIT && self.kept.saturating_add(8 * len) <= KEPT_LIMIT;
         let items = match kind {
-            Kind::Text if key == TOKENS => self.tokens(len)?,
-            Kind::Text if short => {
+            ValueKind::Text if key == TOKENS => self.tokens(len)?,
+            ValueKind::Text if short => {
                 let mut texts = Vec::new();
                 for _ in 0..len {
                     texts.push(self.text(key, KEPT_LIMIT)?);
                 }
                 Items::Texts(texts)
             }
-            Kind::Text => {
+            ValueKind::Text => {
                 for _ in 0..len {
                     let length = self.u64(key)?;
                     self.skip(key, length)?;
                 }
                 Items::Unread
             }
-            Kind::F32 | Kind::F64 => {
+            ValueKind::F32 | ValueKind::F64 => {
                 self.skip(key, bytes)?;
                 Items::Unread
             }

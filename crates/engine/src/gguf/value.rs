@@ -40,8 +40,8 @@ impl fmt::Display for Value {
 /// An array of the metadata.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Array {
-    /// Kind of the elements.
-    pub kind: Kind,
+    /// ValueKind of the elements.
+    pub kind: ValueKind,
     /// Number of elements.
     pub len: u64,
     /// Where the first element starts: bytes from the start of the file.
@@ -61,10 +61,10 @@ pub enum Items {
     Texts(Vec<String>),
 }
 
-/// Kind of a value or of an array's elements, as the file encodes it.
+/// ValueKind of a value or of an array's elements, as the file encodes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
-pub enum Kind {
+pub enum ValueKind {
     U8,
     I8,
     U16,
@@ -80,36 +80,36 @@ pub enum Kind {
     F64,
 }
 
-impl Kind {
-    const ALL: [Kind; 13] = [
-        Kind::U8,
-        Kind::I8,
-        Kind::U16,
-        Kind::I16,
-        Kind::U32,
-        Kind::I32,
-        Kind::F32,
-        Kind::Bool,
-        Kind::Text,
-        Kind::Array,
-        Kind::U64,
-        Kind::I64,
-        Kind::F64,
+impl ValueKind {
+    const ALL: [ValueKind; 13] = [
+        ValueKind::U8,
+        ValueKind::I8,
+        ValueKind::U16,
+        ValueKind::I16,
+        ValueKind::U32,
+        ValueKind::I32,
+        ValueKind::F32,
+        ValueKind::Bool,
+        ValueKind::Text,
+        ValueKind::Array,
+        ValueKind::U64,
+        ValueKind::I64,
+        ValueKind::F64,
     ];
 
     /// The kind with this number in the file.
-    pub(super) fn from_number(number: u32) -> Option<Kind> {
-        Kind::ALL.get(usize::try_from(number).ok()?).copied()
+    pub(super) fn from_number(number: u32) -> Option<ValueKind> {
+        ValueKind::ALL.get(usize::try_from(number).ok()?).copied()
     }
 
     /// Bytes of one element; for strings the least (their length).
     pub(super) fn bytes(self) -> u64 {
         match self {
-            Kind::U8 | Kind::I8 | Kind::Bool => 1,
-            Kind::U16 | Kind::I16 => 2,
-            Kind::U32 | Kind::I32 | Kind::F32 => 4,
-            Kind::U64 | Kind::I64 | Kind::F64 | Kind::Text => 8,
-            Kind::Array => 12,
+            ValueKind::U8 | ValueKind::I8 | ValueKind::Bool => 1,
+            ValueKind::U16 | ValueKind::I16 => 2,
+            ValueKind::U32 | ValueKind::I32 | ValueKind::F32 => 4,
+            ValueKind::U64 | ValueKind::I64 | ValueKind::F64 | ValueKind::Text => 8,
+            ValueKind::Array => 12,
         }
     }
 
@@ -118,15 +118,17 @@ impl Kind {
         let word = u64::from_le_bytes(bytes);
         let [b0, b1, b2, b3, ..] = bytes;
         Some(match self {
-            Kind::U8 | Kind::U16 | Kind::U32 | Kind::U64 => Value::Unsigned(word),
-            Kind::I8 => Value::Signed(i8::from_le_bytes([b0]).into()),
-            Kind::I16 => Value::Signed(i16::from_le_bytes([b0, b1]).into()),
-            Kind::I32 => Value::Signed(i32::from_le_bytes([b0, b1, b2, b3]).into()),
-            Kind::I64 => Value::Signed(i64::from_le_bytes(bytes)),
-            Kind::F32 => Value::Float(f32::from_le_bytes([b0, b1, b2, b3]).into()),
-            Kind::F64 => Value::Float(f64::from_le_bytes(bytes)),
-            Kind::Bool => Value::Bool(b0 != 0),
-            Kind::Text | Kind::Array => return None,
+            ValueKind::U8 | ValueKind::U16 | ValueKind::U32 | ValueKind::U64 => {
+                Value::Unsigned(word)
+            }
+            ValueKind::I8 => Value::Signed(i8::from_le_bytes([b0]).into()),
+            ValueKind::I16 => Value::Signed(i16::from_le_bytes([b0, b1]).into()),
+            ValueKind::I32 => Value::Signed(i32::from_le_bytes([b0, b1, b2, b3]).into()),
+            ValueKind::I64 => Value::Signed(i64::from_le_bytes(bytes)),
+            ValueKind::F32 => Value::Float(f32::from_le_bytes([b0, b1, b2, b3]).into()),
+            ValueKind::F64 => Value::Float(f64::from_le_bytes(bytes)),
+            ValueKind::Bool => Value::Bool(b0 != 0),
+            ValueKind::Text | ValueKind::Array => return None,
         })
     }
 }

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read, Seek, SeekFrom};
 
 use super::error::Fault;
-use super::value::{Array, Items, Kind};
+use super::value::{Array, Items, ValueKind};
 use super::{GgufError, Header};
 use crate::backend::spelling::{END_NAMES, Spelling, byte_of};
 use crate::backend::{Special, Token, TokenKind, Vocab, VocabBuilder};
@@ -80,14 +80,16 @@ fn arrays(header: &Header) -> Result<(Vec<Vec<u8>>, Vec<u32>), Fault> {
     };
     let tokens = header
         .array(TOKENS)
-        .filter(|array| array.kind == Kind::Text && array.len > 0)
+        .filter(|array| array.kind == ValueKind::Text && array.len > 0)
         .ok_or_else(|| wrong(TOKENS, "a list of tokens"))?;
     let file = File::open(header.path()).map_err(Fault::Io)?;
     let mut source = BufReader::with_capacity(1 << 16, file);
     let texts = texts(&mut source, tokens, header.file_bytes).map_err(Fault::Io)?;
     let types = match header.array(TYPES) {
         None => Vec::new(),
-        Some(array) if matches!(array.kind, Kind::I32 | Kind::U32) && array.len == tokens.len => {
+        Some(array)
+            if matches!(array.kind, ValueKind::I32 | ValueKind::U32) && array.len == tokens.len =>
+        {
             numbers(&mut source, array).map_err(Fault::Io)?
         }
         Some(_) => return Err(wrong(TYPES, "one 32-bit number a token")),

@@ -7,7 +7,7 @@
 //! impossible, a contribution is infinite.
 
 use super::end::{Split, pool_end, votes};
-use super::{Alphabet, Mix, MixError, Mixer, lift};
+use super::{Mix, MixError, Mixer, SymbolSet, lift};
 
 impl Mixer {
     /// Writes every member's contribution to `symbol`, which is not END, into `out`. `mixed` is what
@@ -64,7 +64,7 @@ struct Without<'a, R> {
     others: &'a [f64],
     rows: &'a [R],
     splits: &'a [Split],
-    alphabet: &'a Alphabet,
+    alphabet: &'a SymbolSet,
 }
 
 impl<R: AsRef<[f64]>> Without<'_, R> {

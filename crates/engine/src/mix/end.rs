@@ -1,6 +1,6 @@
 //! Whether the text ends: parts 1 and 3 of the definition in [`crate::mix`].
 
-use super::{Alphabet, Mix, lift};
+use super::{Mix, SymbolSet, lift};
 
 /// A two-way distribution, end or go on, as natural logarithms.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -29,7 +29,7 @@ impl Split {
 
     /// A row of ln-probabilities, split. The complement stands for the sum over all other symbols, which
     /// costs an exponential each, unless END is likely and the difference would be rounding error.
-    pub(crate) fn of<F: Copy + Into<f64>>(row: &[F], alphabet: &Alphabet) -> Self {
+    pub(crate) fn of<F: Copy + Into<f64>>(row: &[F], alphabet: &SymbolSet) -> Self {
         let p = |s: usize| row[s].into().exp();
         let end = alphabet.ends().iter().map(|&s| p(s)).sum();
         let go_on = if end <= 0.5 {
@@ -42,7 +42,7 @@ impl Split {
     }
 
     /// `ln p(s | not END)` from `ln p(s)`.
-    pub(crate) fn condition(self, ln_p: f64, alphabet: &Alphabet) -> f64 {
+    pub(crate) fn condition(self, ln_p: f64, alphabet: &SymbolSet) -> f64 {
         if self.go_on == f64::NEG_INFINITY {
             alphabet.ln_uniform()
         } else {
@@ -114,7 +114,7 @@ pub(crate) fn pool_end(
 pub(super) fn which_end<'a>(
     voters: impl Iterator<Item = (f64, &'a [f64], Split)>,
     end: f64,
-    alphabet: &Alphabet,
+    alphabet: &SymbolSet,
     out: &mut [f64],
 ) {
     let ends = alphabet.ends();

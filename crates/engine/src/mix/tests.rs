@@ -5,7 +5,7 @@ use proptest::prelude::*;
 fn plain(
     mix: Mix,
     floor: f64,
-    alphabet: &Alphabet,
+    alphabet: &SymbolSet,
     p: &[Vec<f64>],
     lambda: &[f64],
     can_end: &[bool],
@@ -78,7 +78,7 @@ fn ln(p: &[Vec<f64>]) -> Vec<Vec<f64>> {
 
 fn run(
     mix: Mix,
-    alphabet: &Alphabet,
+    alphabet: &SymbolSet,
     p: &[Vec<f64>],
     lambda: &[f64],
     can_end: &[bool],
@@ -128,7 +128,7 @@ proptest! {
         can_end in prop::collection::vec(any::<bool>(), 4),
         ends in prop::collection::vec(0..9usize, 0..4),
     ) {
-        let alphabet = Alphabet::tokens(9, ends).unwrap();
+        let alphabet = SymbolSet::tokens(9, ends).unwrap();
         let fast = run(mix, &alphabet, &p, &lambda, &can_end).unwrap();
         let slow = plain(mix, DEFAULT_FLOOR, &alphabet, &p, &lambda, &can_end);
         prop_assert!(close(&fast, &slow), "{fast:?}\n{slow:?}");
@@ -148,7 +148,7 @@ proptest! {
         ends in prop::collection::vec(0..9usize, 0..4),
         symbol in 0..9usize,
     ) {
-        let alphabet = Alphabet::tokens(9, ends).unwrap();
+        let alphabet = SymbolSet::tokens(9, ends).unwrap();
         prop_assume!(!alphabet.is_end(symbol));
         let mut mixer = Mixer::new(mix, DEFAULT_FLOOR, alphabet.clone()).unwrap();
         let (rows, mut mixed, mut fast) = (ln(&p), vec![0.0; 9], Vec::new());
@@ -176,9 +176,9 @@ proptest! {
 
     #[test]
     fn one_member_is_itself(mix in mixes(), p in distributions(1, SYMBOLS)) {
-        let q = run(mix, &Alphabet::bytes(), &p, &[1.0], &[true]).unwrap();
+        let q = run(mix, &SymbolSet::bytes(), &p, &[1.0], &[true]).unwrap();
         prop_assert!(close(&q, &p[0]));
-        let tokens = Alphabet::tokens(SYMBOLS, vec![3, 200, 77]).unwrap();
+        let tokens = SymbolSet::tokens(SYMBOLS, vec![3, 200, 77]).unwrap();
         let q = run(mix, &tokens, &p, &[1.0], &[true]).unwrap();
         prop_assert!(close(&q, &p[0]));
     }
@@ -190,7 +190,7 @@ proptest! {
         lambda in simplex(3),
     ) {
         let same = vec![p[0].clone(); 3];
-        let q = run(mix, &Alphabet::bytes(), &same, &lambda, &[true; 3]).unwrap();
+        let q = run(mix, &SymbolSet::bytes(), &same, &lambda, &[true; 3]).unwrap();
         // The floor lifts what is under it: up to 257 floors of mass.
         let gap = q.iter().zip(&p[0]).map(|(q, p)| (q - p).abs()).fold(0.0, f64::max);
         prop_assert!(gap <= 257.0 * DEFAULT_FLOOR);
@@ -203,12 +203,12 @@ proptest! {
         lambda in simplex(3),
     ) {
         let ends = [true, false, true];
-        let q = run(mix, &Alphabet::bytes(), &p, &lambda, &ends).unwrap();
+        let q = run(mix, &SymbolSet::bytes(), &p, &lambda, &ends).unwrap();
         let turned = |i: usize| (i + 1) % 3;
         let p2: Vec<_> = (0..3).map(|i| p[turned(i)].clone()).collect();
         let lambda2: Vec<_> = (0..3).map(|i| lambda[turned(i)]).collect();
         let ends2: Vec<_> = (0..3).map(|i| ends[turned(i)]).collect();
-        let q2 = run(mix, &Alphabet::bytes(), &p2, &lambda2, &ends2).unwrap();
+        let q2 = run(mix, &SymbolSet::bytes(), &p2, &lambda2, &ends2).unwrap();
         prop_assert!(close(&q, &q2));
     }
 
@@ -222,7 +222,7 @@ proptest! {
             x.iter().map(|x| x.exp() / z).collect()
         };
         let p: Vec<_> = logits.iter().map(|x| softmax(x)).collect();
-        let alphabet = Alphabet::tokens(12, vec![]).unwrap();
+        let alphabet = SymbolSet::tokens(12, vec![]).unwrap();
         let q = run(Mix::Log, &alphabet, &p, &lambda, &[true; 3]).unwrap();
         let mean: Vec<f64> = (0..12)
             .map(|s| lambda.iter().zip(&logits).map(|(w, x)| w * x[s]).sum())
@@ -239,7 +239,7 @@ fn certain(symbol: usize) -> Vec<f64> {
 
 #[test]
 fn certain_members_never_break_the_sum() {
-    let alphabet = Alphabet::bytes();
+    let alphabet = SymbolSet::bytes();
     let symbols = [65, 66, END];
     for mix in [Mix::Log, Mix::Linear] {
         for floor in [0.0, DEFAULT_FLOOR] {
@@ -261,7 +261,7 @@ fn certain_members_never_break_the_sum() {
 
 #[test]
 fn what_only_one_can_say_is_its_own() {
-    let alphabet = Alphabet::bytes();
+    let alphabet = SymbolSet::bytes();
     let argued = |mix, rows: &[Vec<f64>], lambda: &[f64]| {
         let mut mixer = Mixer::new(mix, DEFAULT_FLOOR, alphabet.clone()).unwrap();
         let (mut mixed, mut out) = (vec![0.0; SYMBOLS], Vec::new());
@@ -292,11 +292,11 @@ fn what_only_one_can_say_is_its_own() {
 
 #[test]
 fn only_members_that_can_end_decide_about_it() {
-    let alphabet = Alphabet::tokens(3, vec![2]).unwrap();
+    let alphabet = SymbolSet::tokens(3, vec![2]).unwrap();
     let p = [vec![0.5, 0.1, 0.4], vec![0.1, 0.9, 0.0]];
     let q = run(Mix::Linear, &alphabet, &p, &[0.5, 0.5], &[true, false]).unwrap();
     assert!((q[2] - 0.4).abs() < 1e-12);
-    // A present ender of weight 0 decides where no other can.
+    // A present ending_member of weight 0 decides where no other can.
     let q = run(Mix::Linear, &alphabet, &p, &[0.0, 1.0], &[true, false]).unwrap();
     assert!(close(&q, &[0.06, 0.54, 0.4]));
 }
@@ -307,7 +307,7 @@ fn members_may_be_absent() {
         vec![(0.25f64).ln(), (0.75f64).ln(), f64::NEG_INFINITY],
         vec![],
     ];
-    let alphabet = Alphabet::tokens(3, vec![2]).unwrap();
+    let alphabet = SymbolSet::tokens(3, vec![2]).unwrap();
     let mut mixer = Mixer::new(Mix::Log, 0.0, alphabet).unwrap();
     let mut out = [0.0; 3];
     mixer
@@ -328,10 +328,10 @@ fn members_may_be_absent() {
 fn bad_input_is_an_error() {
     assert_eq!("log".parse(), Ok(Mix::Log));
     assert!("lin".parse::<Mix>().is_err());
-    assert!(Mixer::new(Mix::Log, f64::NAN, Alphabet::bytes()).is_err());
-    assert!(Alphabet::tokens(2, vec![0, 1]).is_err());
-    assert!(Alphabet::tokens(2, vec![2]).is_err());
-    let alphabet = Alphabet::tokens(3, vec![2]).unwrap();
+    assert!(Mixer::new(Mix::Log, f64::NAN, SymbolSet::bytes()).is_err());
+    assert!(SymbolSet::tokens(2, vec![0, 1]).is_err());
+    assert!(SymbolSet::tokens(2, vec![2]).is_err());
+    let alphabet = SymbolSet::tokens(3, vec![2]).unwrap();
     for mix in [Mix::Log, Mix::Linear] {
         let mut mixer = Mixer::new(mix, 0.1, alphabet.clone()).unwrap();
         let mut run = |row: [f64; 3], weight: f64| {

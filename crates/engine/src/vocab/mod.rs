@@ -10,7 +10,7 @@
 
 pub mod cover;
 pub mod dist;
-pub mod mined;
+pub mod mapped;
 pub mod prior;
 pub mod sorted;
 pub mod speller;
@@ -29,7 +29,7 @@ pub enum Alphabet {
     /// 256 bytes and END.
     Bytes,
     /// One member's vocabulary, to which those of the others are [mapped](mined).
-    Mined,
+    Mapped,
 }
 
 impl Alphabet {
@@ -39,7 +39,7 @@ impl Alphabet {
         match self {
             Alphabet::Tokens => "tokens",
             Alphabet::Bytes => "bytes",
-            Alphabet::Mined => "mined",
+            Alphabet::Mapped => "mined",
         }
     }
 

@@ -17,7 +17,7 @@
 
 use super::mixture::Mixture;
 use super::{Options, WeightError};
-use crate::mix::{Alphabet, Mix, Split, lift, ln_floor};
+use crate::mix::{Mix, Split, SymbolSet, lift, ln_floor};
 
 /// Bound of a slope, in nats: a guard, any from 1 to 20 cost the same on the texts measured.
 const CLIP: f64 = 3.0;
@@ -77,7 +77,7 @@ impl Adaptive {
     pub fn see<R, F>(
         &mut self,
         rows: &[R],
-        alphabet: &Alphabet,
+        alphabet: &SymbolSet,
         symbol: usize,
     ) -> Result<(), WeightError>
     where

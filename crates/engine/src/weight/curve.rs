@@ -54,8 +54,8 @@ impl Curve {
 
     /// Whether L is convex on the simplex.
     pub fn is_convex(mixture: &Mixture) -> bool {
-        let enders = mixture.enders().len();
-        enders <= 1 || enders == mixture.members()
+        let ending_members = mixture.ending_members().len();
+        ending_members <= 1 || ending_members == mixture.members()
     }
 
     fn add(&mut self, other: &Curve) {
@@ -180,19 +180,19 @@ fn go_on(mixture: &Mixture, lambda: &[f64]) -> Curve {
 
 /// What not ending costs, in nats.
 fn end(mixture: &Mixture, lambda: &[f64]) -> Curve {
-    let enders = mixture.enders();
+    let ending_members = mixture.ending_members();
     let mut whole = Curve::zero(mixture.members());
-    let total: f64 = enders.iter().map(|&k| lambda[k]).sum();
-    if enders.len() < 2 || total <= 0.0 {
+    let total: f64 = ending_members.iter().map(|&k| lambda[k]).sum();
+    if ending_members.len() < 2 || total <= 0.0 {
         whole.value = mixture.end_loss(lambda);
         return whole;
     }
-    let votes: Vec<f64> = enders.iter().map(|&k| lambda[k] / total).collect();
-    let mut curve = Curve::zero(enders.len());
-    let mut rows = vec![Vec::new(); enders.len()];
+    let votes: Vec<f64> = ending_members.iter().map(|&k| lambda[k] / total).collect();
+    let mut curve = Curve::zero(ending_members.len());
+    let mut rows = vec![Vec::new(); ending_members.len()];
     let (mut q, mut weighted) = (Vec::new(), Vec::new());
     for i in 0..mixture.len() {
-        let splits = || enders.iter().map(|&k| mixture.split(k, i));
+        let splits = || ending_members.iter().map(|&k| mixture.split(k, i));
         match mixture.mix() {
             Mix::Log => {
                 for (row, Split { end, go_on }) in rows.iter_mut().zip(splits()) {
@@ -210,10 +210,10 @@ fn end(mixture: &Mixture, lambda: &[f64]) -> Curve {
     }
     let curve = curve.pulled_back(&votes, total);
     whole.value = curve.value;
-    for (a, &k) in enders.iter().enumerate() {
+    for (a, &k) in ending_members.iter().enumerate() {
         whole.gradient[k] = curve.gradient[a];
-        for (b, &l) in enders.iter().enumerate() {
-            whole.hessian[k * lambda.len() + l] = curve.hessian[a * enders.len() + b];
+        for (b, &l) in ending_members.iter().enumerate() {
+            whole.hessian[k * lambda.len() + l] = curve.hessian[a * ending_members.len() + b];
         }
     }
     whole

@@ -78,7 +78,7 @@ fn split_rows(rows: Rows, at: usize, n: usize, size: usize) -> Option<(Rows, Row
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mix::{Alphabet, Mix, SYMBOLS};
+    use crate::mix::{Mix, SYMBOLS, SymbolSet};
     use crate::weight::Mixture;
     use proptest::prelude::*;
 
@@ -108,7 +108,7 @@ mod tests {
             }
         });
         Evidence {
-            alphabet: Alphabet::bytes(),
+            alphabet: SymbolSet::bytes(),
             bytes: text.len(),
             members: members.collect(),
             symbols,
@@ -157,7 +157,7 @@ mod tests {
             rows.push(&[(i, -0.5), (i + 1, -2.0)], (i, -0.5), 0.25);
         }
         let whole = Evidence {
-            alphabet: Alphabet::tokens(9, vec![8]).unwrap(),
+            alphabet: SymbolSet::tokens(9, vec![8]).unwrap(),
             bytes: 7,
             symbols: vec![0, 1, 2],
             members: vec![MemberEvidence {

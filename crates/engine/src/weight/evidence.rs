@@ -1,7 +1,7 @@
 //! What members predicted for a text.
 
 use super::WeightError;
-use crate::mix::{Alphabet, Split};
+use crate::mix::{Split, SymbolSet};
 
 /// How far above 0 rounding may lift a ln-probability.
 const ROUNDING: f32 = 1e-3;
@@ -10,7 +10,7 @@ const ROUNDING: f32 = 1e-3;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evidence {
     /// The alphabet of `symbols`: bytes, or the tokens of a vocabulary that all members share.
-    pub alphabet: Alphabet,
+    pub alphabet: SymbolSet,
     /// Length of the text in bytes, whatever the alphabet.
     pub bytes: usize,
     /// The text x_1…x_n as symbols of the alphabet, none of them END.
@@ -159,7 +159,7 @@ impl SparseRows {
     }
 
     /// Row i split into END and the rest.
-    pub(super) fn split(&self, i: usize, alphabet: &Alphabet) -> Split {
+    pub(super) fn split(&self, i: usize, alphabet: &SymbolSet) -> Split {
         let unlisted = self.ln_unlisted(i, alphabet.size()).exp();
         let (mut end, mut go_on, mut ends) = (0.0, 0.0, 0);
         for &(symbol, ln_p) in self.listed(i) {

@@ -209,7 +209,7 @@ impl<'a> Mixture<'a> {
     }
 
     /// The members that decide about END.
-    pub(super) fn enders(&self) -> Vec<usize> {
+    pub(super) fn ending_members(&self) -> Vec<usize> {
         (0..self.members()).filter(|&k| self.may_end(k)).collect()
     }
 

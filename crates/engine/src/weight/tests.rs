@@ -1,5 +1,5 @@
 use super::*;
-use crate::mix::{Alphabet, Mixer};
+use crate::mix::{Mixer, SymbolSet};
 use proptest::prelude::*;
 
 mod adaptive;
@@ -32,7 +32,7 @@ fn evidence(members: usize) -> impl Strategy<Value = Evidence> {
             }
         };
         Evidence {
-            alphabet: Alphabet::tokens(SIZE, vec![10, 11]).unwrap(),
+            alphabet: SymbolSet::tokens(SIZE, vec![10, 11]).unwrap(),
             bytes: 20,
             members: (0..members).map(member).collect(),
             symbols,
@@ -231,7 +231,7 @@ fn losses(nats: &[[f32; 4]]) -> Evidence {
         rows: Rows::None,
     };
     Evidence {
-        alphabet: Alphabet::bytes(),
+        alphabet: SymbolSet::bytes(),
         bytes: 4,
         symbols: vec![97; 4],
         members: nats.iter().map(member).collect(),

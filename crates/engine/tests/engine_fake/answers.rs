@@ -330,9 +330,9 @@ fn end_is_decided_by_the_members_that_can_end() {
     let certain = (0..).find(|&seed| {
         plain_greedy(&mut Fake::new(LETTERS, seed).bare(), "a b", 1).1 == Finish::Stop
     });
-    let ender = || Fake::new(LETTERS, certain.unwrap()).with_spread(20.0);
+    let ending_member = || Fake::new(LETTERS, certain.unwrap()).with_spread(20.0);
     let mut engine = pack(
-        vec![Fake::without_end(LETTERS, 9), ender()],
+        vec![Fake::without_end(LETTERS, 9), ending_member()],
         Alphabet::Bytes,
     );
     let ended = ask(&mut engine, "a b", &greedy(10));

@@ -1,12 +1,14 @@
 //! Texts that may come next, scored after one prompt: as if each had been read from scratch.
 
 use crate::rig::*;
-use packllm_engine::engine::{Ending, Engine, EngineError, Place, Prompt, Segment, Start, Wish};
+use packllm_engine::engine::{
+    Ending, Engine, EngineError, Place, Prompt, ScoreRequest, Segment, Start,
+};
 use packllm_engine::vocab::Alphabet;
 use packllm_engine::weight::Evidence;
 use proptest::prelude::*;
 
-const ROWS: Wish = Wish {
+const ROWS: ScoreRequest = ScoreRequest {
     scores: true,
     rows: true,
     full: false,
@@ -31,7 +33,7 @@ fn prompts(before: &str, scored: &str) -> Vec<Prompt> {
 
 fn members(alphabet: Alphabet, seed: u64) -> Vec<Fake> {
     let second = match alphabet {
-        Alphabet::Tokens | Alphabet::Mined => NESTED,
+        Alphabet::Tokens | Alphabet::Mapped => NESTED,
         Alphabet::Bytes => LETTERS_MOVED,
     };
     vec![Fake::new(NESTED, seed), Fake::new(second, seed + 50)]

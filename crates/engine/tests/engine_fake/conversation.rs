@@ -1,7 +1,7 @@
 //! Several turns in the members' caches.
 
 use crate::rig::*;
-use packllm_engine::backend::{Entry, Vocab};
+use packllm_engine::backend::{BatchToken, Vocab};
 use packllm_engine::chat::{Message, Speakers};
 use packllm_engine::engine::{Answer, Engine, Finish, Generation, Prepared};
 use packllm_engine::vocab::Alphabet;
@@ -182,7 +182,7 @@ struct CancelHook {
 fn with_cancel(fake: Fake, at: usize) -> (Fake, CancelHook) {
     let (tell, reached) = channel();
     let (go_on, wait) = channel();
-    let hook = move |n: usize, _: &[Entry]| {
+    let hook = move |n: usize, _: &[BatchToken]| {
         if n == at {
             tell.send(()).unwrap();
             wait.recv().unwrap();

@@ -2,7 +2,7 @@
 
 use crate::rig::*;
 use packllm_engine::backend::fake::{FakeMember, FakeOptions};
-use packllm_engine::backend::{Entry, Limits, Member, TRUNK};
+use packllm_engine::backend::{BatchToken, Limits, Member, PREFIX};
 use packllm_engine::engine::branches::Branches;
 use packllm_engine::engine::{Answer, Drafter, Engine, Finish, Fusion, Generation, Lookup};
 use packllm_engine::sample::Params;
@@ -195,7 +195,7 @@ fn two_turns(engine: &mut Engine, generation: &Generation) -> (Vec<Answer>, Vec<
         return (vec![first], Vec::new());
     };
     engine
-        .read(engine.wish_for(&engine.fusion().method.clone()))
+        .read(engine.score_request_for(&engine.fusion().method.clone()))
         .unwrap();
     engine.weigh().unwrap();
     let second = answer(engine, generation);
@@ -326,7 +326,7 @@ fn an_answer_cancelled_in_the_middle_of_a_draft_leaves_the_member_usable() {
             let cancel = Arc::new(AtomicBool::new(false));
             let count = Arc::new(AtomicUsize::new(0));
             let (flag, counted) = (Arc::clone(&cancel), Arc::clone(&count));
-            let hook = move |_: usize, _: &[Entry]| {
+            let hook = move |_: usize, _: &[BatchToken]| {
                 if counted.fetch_add(1, Ordering::Relaxed) + 1 == cancelled_at {
                     flag.store(true, Ordering::Relaxed);
                 }
@@ -372,10 +372,10 @@ fn nothing_that_was_drafted_is_left_in_the_cache() {
         let sorted = Arc::new(SortedVocab::new(member.vocab()));
         let mut cover = Cover::new(Arc::clone(&sorted), Budget::default());
         let mut branches = Branches::new(64);
-        let start = Entry {
+        let start = BatchToken {
             token: 0,
             pos: 0,
-            seq: TRUNK,
+            seq: PREFIX,
             output: true,
         };
         member.decode(&[start]).unwrap();

@@ -4,7 +4,7 @@ use crate::rig::*;
 use packllm_engine::backend::fake::FakeMember;
 use packllm_engine::backend::{Member, Token, TokenKind};
 use packllm_engine::chat::speaker::plain_text;
-use packllm_engine::engine::{Ending, Engine, Fusion, Place, Prompt, Segment, Start, Wish};
+use packllm_engine::engine::{Ending, Engine, Fusion, Place, Prompt, ScoreRequest, Segment, Start};
 use packllm_engine::mix::{DEFAULT_FLOOR, Mix};
 use packllm_engine::vocab::Alphabet;
 use packllm_engine::weight::{Evidence, Method, mixture_bits_per_byte};
@@ -42,9 +42,9 @@ fn assert_near(got: &[f32], want: &[f64]) {
     }
 }
 
-fn measure(engine: &mut Engine, prompts: Vec<Prompt>, wish: Wish) -> Evidence {
+fn measure(engine: &mut Engine, prompts: Vec<Prompt>, request: ScoreRequest) -> Evidence {
     engine.prepare(prompts).unwrap();
-    engine.read(wish).unwrap();
+    engine.read(request).unwrap();
     engine.evidence().unwrap()
 }
 
@@ -86,7 +86,7 @@ fn only_what_all_members_read_counts() {
         assert_eq!(evidence.bytes, 4);
         let spelled: Vec<u8> = match alphabet {
             Alphabet::Bytes => evidence.symbols.iter().map(|&s| s as u8).collect(),
-            Alphabet::Tokens | Alphabet::Mined => evidence
+            Alphabet::Tokens | Alphabet::Mapped => evidence
                 .symbols
                 .iter()
                 .flat_map(|&t| engine.members()[0].vocab.piece(t).to_vec())
@@ -186,9 +186,9 @@ fn weights_by_opt_are_the_best_of_the_grid() {
         for seed in 0..6 {
             let mut engine = pack(two(alphabet, [seed, seed + 50]).into(), alphabet);
             set(&mut engine, fused(alphabet, Method::Opt));
-            let wish = engine.wish_for(&Method::Opt);
+            let request = engine.score_request_for(&Method::Opt);
             let prompts = plain_text("ab cab a\nbc", 2, Ending::Continue);
-            let evidence = measure(&mut engine, prompts, wish);
+            let evidence = measure(&mut engine, prompts, request);
             let lambda = engine.weigh().unwrap().lambda;
             let bits = |first: f64| {
                 let lambda = [first, 1.0 - first];
@@ -283,11 +283,11 @@ fn weights_follow_the_answer_only_where_that_is_asked_for() {
                 ..fused(alphabet, Method::Adaptive)
             };
             set(&mut engine, fusion);
-            let wish = engine.wish_for(&Method::Adaptive);
+            let request = engine.score_request_for(&Method::Adaptive);
             measure(
                 &mut engine,
                 plain_text("ab cab a\nbc", 2, Ending::Continue),
-                wish,
+                request,
             );
             engine.weigh().unwrap();
             let answer = answer(&mut engine, &greedy(10));

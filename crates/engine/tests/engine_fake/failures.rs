@@ -2,9 +2,11 @@
 
 use crate::rig::*;
 use packllm_engine::backend::Watch;
-use packllm_engine::backend::{BackendError, Entry};
+use packllm_engine::backend::{BackendError, BatchToken};
 use packllm_engine::chat::speaker::plain_text;
-use packllm_engine::engine::{Ending, Engine, EngineError, Finish, Fusion, MemberSpec, Wish};
+use packllm_engine::engine::{
+    Ending, Engine, EngineError, Finish, Fusion, MemberSpec, ScoreRequest,
+};
 use packllm_engine::vocab::Alphabet;
 use packllm_engine::vocab::cover::Budget;
 use std::path::PathBuf;
@@ -24,7 +26,7 @@ fn failing(name: &str) -> MemberSpec {
     MemberSpec {
         name: name.into(),
         loader: Box::new(|_| Err(broken())),
-        foresight: None,
+        prefetch: None,
     }
 }
 
@@ -42,7 +44,7 @@ fn endless(name: &str) -> (MemberSpec, Receiver<()>) {
         MemberSpec {
             name: name.into(),
             loader,
-            foresight: None,
+            prefetch: None,
         },
         stops,
     )
@@ -97,7 +99,7 @@ fn a_load_that_panics_is_an_error_and_frees_the_others() {
             MemberSpec {
                 name: "mad".into(),
                 loader,
-                foresight: None,
+                prefetch: None,
             },
         ],
         &Arc::default(),
@@ -141,7 +143,7 @@ fn attempt(engine: &mut Engine) -> Result<String, EngineError> {
         packllm_engine::engine::Ending::Continue,
     );
     engine.prepare(prompts)?;
-    engine.read(Wish::NOTHING)?;
+    engine.read(ScoreRequest::NOTHING)?;
     engine.weigh()?;
     Ok(engine.answer(&greedy(12), &mut |_| {})?.text)
 }
@@ -189,7 +191,8 @@ fn of_failures_at_once_the_gravest_is_told() {
             ];
             let fakes = order.map(|i: usize| {
                 let error = errors[i].clone();
-                Fake::new(LETTERS, 1).with_hook(Box::new(move |_, _: &[Entry]| Err(error.clone())))
+                Fake::new(LETTERS, 1)
+                    .with_hook(Box::new(move |_, _: &[BatchToken]| Err(error.clone())))
             });
             let mut engine = load(fakes.into());
             let error = attempt(&mut engine).unwrap_err();
@@ -225,7 +228,7 @@ fn after_an_evaluation_that_failed_once_the_pack_answers_as_ever() {
                 code: -1,
                 log: "once".into(),
             };
-            let fails = move |n, _: &[Entry]| {
+            let fails = move |n, _: &[BatchToken]| {
                 if n == fail_at {
                     Err(error.clone())
                 } else {
@@ -270,7 +273,7 @@ fn an_exact_cover_without_room_is_an_error_and_the_next_one_works() {
         assert!(error.hint().unwrap().contains("--epsilon"));
         engine.clear().unwrap();
         if sequences < 4 {
-            continue; // The trunk, a head, its fork and a place to come to rest.
+            continue; // The prefix, a head, its fork and a place to come to rest.
         }
         let mut fresh = load(vec![crowded()]);
         for engine in [&mut engine, &mut fresh] {
@@ -314,7 +317,7 @@ fn a_cache_that_overflows_in_mid_answer_cuts_the_answer_and_keeps_it() {
         // From there on nothing can be evaluated, not even to come to rest.
         let narrow = || {
             let full = BackendError::ContextFull { context: 1 };
-            let refuses = move |n, _: &[Entry]| {
+            let refuses = move |n, _: &[BatchToken]| {
                 if n >= full_at {
                     Err(full.clone())
                 } else {
@@ -345,7 +348,7 @@ fn a_cancelled_reading_is_not_waited_for_and_the_next_one_is_whole() {
     let (let_go, gate) = channel::<()>();
     let flag = Arc::clone(&cancel);
     // Its first evaluation does not end before it is let go, like a large matrix product.
-    let hook = move |n: usize, _: &[Entry]| {
+    let hook = move |n: usize, _: &[BatchToken]| {
         if n == 1 {
             flag.store(true, Ordering::Relaxed);
             gate.recv().unwrap();
@@ -365,7 +368,7 @@ fn a_cancelled_reading_is_not_waited_for_and_the_next_one_is_whole() {
     );
     let prompts = plain_text("abc ab", 2, Ending::Continue);
     engine.prepare(prompts).unwrap();
-    let read = engine.read(Wish::NOTHING);
+    let read = engine.read(ScoreRequest::NOTHING);
     assert!(matches!(read, Err(EngineError::Cancelled)), "{read:?}");
     let_go.send(()).unwrap();
     engine.settle();

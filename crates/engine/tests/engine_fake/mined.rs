@@ -5,10 +5,10 @@ use packllm_engine::backend::fake::FakeMember;
 use packllm_engine::backend::{Member, Token, TokenKind, Vocab};
 use packllm_engine::chat::speaker::plain_text;
 use packllm_engine::engine::{
-    Ending, Engine, EngineError, Place, Prompt, Segment, Start, Wish, lowest,
+    Ending, Engine, EngineError, Place, Prompt, ScoreRequest, Segment, Start, lowest,
 };
 use packllm_engine::vocab::Alphabet;
-use packllm_engine::vocab::mined::Map;
+use packllm_engine::vocab::mapped::Map;
 use packllm_engine::weight::{Evidence, Method};
 
 /// Some of the pieces of [`NESTED`] and some others.
@@ -199,7 +199,7 @@ fn markup_that_a_member_lacks_is_left_out_of_what_it_reads() {
     assert!(answer.text.bytes().all(|b| b"abc \n".contains(&b)));
 }
 
-const ROWS: Wish = Wish {
+const ROWS: ScoreRequest = ScoreRequest {
     scores: true,
     rows: true,
     full: false,

@@ -2,7 +2,7 @@
 
 use crate::rig::*;
 use packllm_engine::chat::speaker::plain_text;
-use packllm_engine::engine::{Ending, EngineError, Finish, Generation, Wish};
+use packllm_engine::engine::{Ending, EngineError, Finish, Generation, ScoreRequest};
 use packllm_engine::vocab::Alphabet;
 
 #[test]
@@ -30,7 +30,7 @@ fn a_prompt_that_is_too_long_says_by_how_much_before_anything_is_evaluated() {
     let prepared = engine.prepare(prompt(room - 1)).unwrap();
     assert_eq!(prepared.tokens, [room, room]);
     assert_eq!(spent(&engine), before);
-    engine.read(Wish::NOTHING).unwrap();
+    engine.read(ScoreRequest::NOTHING).unwrap();
     assert_eq!(spent(&engine), [room, room]);
 }
 
@@ -109,7 +109,7 @@ fn bytes_without_a_token_are_reported_and_left_out() {
     let prepared = engine.prepare(prompts).unwrap();
     assert_eq!(prepared.lost, [b"X".to_vec(), b" c".to_vec()]);
     assert_eq!(prepared.tokens, [1 + 4, 1 + 3]);
-    engine.read(Wish::NOTHING).unwrap();
+    engine.read(ScoreRequest::NOTHING).unwrap();
     engine.weigh().unwrap();
     assert!(!answer(&mut engine, &greedy(4)).text.is_empty());
 }

@@ -1,24 +1,24 @@
 //! Recording what an answer asked of the members, and doing it again.
 
 use crate::rig::*;
-use packllm_engine::backend::Entry;
+use packllm_engine::backend::BatchToken;
 use packllm_engine::vocab::Alphabet;
 use std::sync::{Arc, Mutex};
 
 /// All batches that a member evaluated, in order.
-type Batches = Arc<Mutex<Vec<Vec<Entry>>>>;
+type Batches = Arc<Mutex<Vec<Vec<BatchToken>>>>;
 
 fn watched(fake: Fake) -> (Fake, Batches) {
     let batches = Batches::default();
     let seen = Arc::clone(&batches);
-    let note = move |_, batch: &[Entry]| {
+    let note = move |_, batch: &[BatchToken]| {
         seen.lock().unwrap().push(batch.to_vec());
         Ok(())
     };
     (fake.with_hook(Box::new(note)), batches)
 }
 
-fn take(batches: &[Batches]) -> Vec<Vec<Vec<Entry>>> {
+fn take(batches: &[Batches]) -> Vec<Vec<Vec<BatchToken>>> {
     batches
         .iter()
         .map(|b| std::mem::take(&mut *b.lock().unwrap()))

@@ -3,16 +3,16 @@
 use packllm_engine::backend::Watch;
 use packllm_engine::backend::fake::{FakeMember, FakeOptions};
 use packllm_engine::backend::{
-    BackendError, Description, Entry, Limits, Member, SeqId, Special, Token, TokenKind, Vocab,
+    BackendError, BatchToken, Description, Limits, Member, SeqId, Special, Token, TokenKind, Vocab,
     VocabBuilder,
 };
 use packllm_engine::chat::speaker::plain_text;
 use packllm_engine::engine::{
-    Answer, Ending, Engine, EngineError, Event, Fusion, Generation, MemberSpec, Wish,
+    Answer, Ending, Engine, EngineError, Event, Fusion, Generation, MemberSpec, ScoreRequest,
 };
 use packllm_engine::sample::Params;
 use packllm_engine::vocab::Alphabet;
-use packllm_engine::vocab::mined::Map;
+use packllm_engine::vocab::mapped::Map;
 use packllm_engine::weight::Method;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -65,7 +65,7 @@ pub const MULTIBYTE_MOVED: &[&[u8]] = &[
 ];
 
 /// Called before every decode with its number, from 1, and its batch.
-pub type Hook = Box<dyn FnMut(usize, &[Entry]) -> Result<(), BackendError> + Send>;
+pub type Hook = Box<dyn FnMut(usize, &[BatchToken]) -> Result<(), BackendError> + Send>;
 
 /// A member to be made on its thread.
 pub struct Fake {
@@ -143,7 +143,7 @@ impl Fake {
         MemberSpec {
             name: name.into(),
             loader,
-            foresight: None,
+            prefetch: None,
         }
     }
 }
@@ -182,7 +182,7 @@ impl Member for Hooked {
         self.fake.tokenize(text, markup)
     }
 
-    fn decode(&mut self, batch: &[Entry]) -> Result<(), BackendError> {
+    fn decode(&mut self, batch: &[BatchToken]) -> Result<(), BackendError> {
         self.decodes += 1;
         if let Some(hook) = &mut self.hook {
             hook(self.decodes, batch)?;
@@ -277,17 +277,17 @@ pub fn greedy(limit: usize) -> Generation {
     }
 }
 
-pub const SCORES: Wish = Wish {
+pub const SCORES: ScoreRequest = ScoreRequest {
     scores: true,
-    ..Wish::NOTHING
+    ..ScoreRequest::NOTHING
 };
 
 /// Reads plain text that the answer goes on from.
 pub fn read(engine: &mut Engine, text: &str) {
     let prompts = plain_text(text, engine.members().len(), Ending::Continue);
     engine.prepare(prompts).unwrap();
-    let wish = engine.wish_for(&engine.fusion().method.clone());
-    engine.read(wish).unwrap();
+    let request = engine.score_request_for(&engine.fusion().method.clone());
+    engine.read(request).unwrap();
     engine.weigh().unwrap();
 }
 
@@ -348,7 +348,7 @@ pub fn mined(fakes: Vec<Fake>, reference: usize, method: Method) -> Engine {
     set(
         &mut engine,
         Fusion {
-            alphabet: Some(Alphabet::Mined),
+            alphabet: Some(Alphabet::Mapped),
             method,
             drop: 0.0,
             ..Fusion::default()

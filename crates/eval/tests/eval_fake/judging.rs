@@ -1,17 +1,17 @@
 //! Questions decided from one evaluation, against every option read from scratch.
 
 use crate::rig::*;
-use packllm_engine::engine::{Ending, Engine, Fusion, Place, Prompt, Segment, Start, Wish};
+use packllm_engine::engine::{Ending, Engine, Fusion, Place, Prompt, ScoreRequest, Segment, Start};
 use packllm_engine::mix::Mix;
 use packllm_engine::vocab::Alphabet;
 use packllm_engine::weight::{self, Evidence, Method, apply_drop, mixture_bits_per_byte, weights};
-use packllm_eval::{Judge, Kind, Layout, Question, Score, Sheet, Shots, Verdict};
+use packllm_eval::{ContestantKind, Judge, Layout, Question, Score, Sheet, Shots, Verdict};
 use proptest::prelude::*;
 use std::f64::consts::LN_2;
 
 fn members(alphabet: Alphabet, seed: u64) -> Vec<Fake> {
     let second = match alphabet {
-        Alphabet::Tokens | Alphabet::Mined => NESTED,
+        Alphabet::Tokens | Alphabet::Mapped => NESTED,
         Alphabet::Bytes => LETTERS_MOVED,
     };
     vec![Fake::new(NESTED, seed), Fake::new(second, seed + 50)]
@@ -31,17 +31,22 @@ fn from_scratch(fakes: Vec<Fake>, alphabet: Alphabet, before: &[&str], scored: &
         ending: Ending::Closed,
     };
     engine.prepare(vec![prompt; 2]).unwrap();
-    let wish = Wish {
+    let request = ScoreRequest {
         scores: true,
         rows: true,
         full: false,
     };
-    engine.read(wish).unwrap();
+    engine.read(request).unwrap();
     engine.evidence().unwrap()
 }
 
 /// A contestant's scores and weights, each option by itself.
-fn plain(judge: &Judge, kind: &Kind, fakes: &dyn Fn() -> Vec<Fake>, sheet: &Sheet) -> Plain {
+fn plain(
+    judge: &Judge,
+    kind: &ContestantKind,
+    fakes: &dyn Fn() -> Vec<Fake>,
+    sheet: &Sheet,
+) -> Plain {
     let alphabet = judge.fusion.alphabet.unwrap();
     let Fusion {
         mix, floor, drop, ..
@@ -52,11 +57,11 @@ fn plain(judge: &Judge, kind: &Kind, fakes: &dyn Fn() -> Vec<Fake>, sheet: &Shee
     for text in &sheet.options {
         let option = from_scratch(fakes(), alphabet, &before, text);
         let (nats, lead) = match kind {
-            Kind::Member(k) => (
+            ContestantKind::Member(k) => (
                 option.members[*k].nats.iter().map(|&x| f64::from(x)).sum(),
                 *k,
             ),
-            Kind::Mixture(method) => {
+            ContestantKind::Mixture(method) => {
                 let evidence = if judge.per_option {
                     question.joined(&option)
                 } else {

@@ -21,7 +21,7 @@ use std::sync::OnceLock;
 const PROMPT: &str = "what time is it";
 const LIMIT: usize = 40;
 
-/// Kept for good: dropping it would take llama.cpp away from tests beside this one.
+/// CachedPrompt for good: dropping it would take llama.cpp away from tests beside this one.
 fn backend() -> &'static LlamaBackend {
     static BACKEND: OnceLock<LlamaBackend> = OnceLock::new();
     packllm_llama::init();

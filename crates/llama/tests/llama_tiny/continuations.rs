@@ -2,7 +2,7 @@
 
 use crate::rig::*;
 use crate::tiny::TinyModel;
-use packllm_engine::engine::{Ending, Engine, Fusion, Place, Prompt, Segment, Start, Wish};
+use packllm_engine::engine::{Ending, Engine, Fusion, Place, Prompt, ScoreRequest, Segment, Start};
 use packllm_engine::vocab::Alphabet;
 use packllm_engine::weight::{Evidence, Rows};
 
@@ -32,8 +32,8 @@ fn prompts(scored: &str) -> Vec<Prompt> {
     vec![prompt; 2]
 }
 
-fn wish() -> Wish {
-    Wish {
+fn request() -> ScoreRequest {
+    ScoreRequest {
         scores: true,
         rows: true,
         full: false,
@@ -83,16 +83,16 @@ fn check(alphabet: Alphabet, models: [TinyModel; 2], batch: u32, sequences: u32)
     let mut engine = pack();
     let options = OPTIONS.map(str::to_owned);
     engine.prepare(prompts("")).unwrap();
-    engine.read(wish()).unwrap();
-    let got = engine.read_continuations(&options, wish()).unwrap();
+    engine.read(request()).unwrap();
+    let got = engine.read_continuations(&options, request()).unwrap();
     // Again, with the prompt in the caches.
     engine.prepare(prompts("")).unwrap();
-    engine.read(wish()).unwrap();
-    let again = engine.read_continuations(&options, wish()).unwrap();
+    engine.read(request()).unwrap();
+    let again = engine.read_continuations(&options, request()).unwrap();
     for ((text, got), again) in OPTIONS.iter().zip(&got).zip(&again) {
         let mut fresh = pack();
         fresh.prepare(prompts(text)).unwrap();
-        fresh.read(wish()).unwrap();
+        fresh.read(request()).unwrap();
         let want = fresh.evidence().unwrap();
         assert_eq!(got.bytes, text.len());
         near(got, &want);

@@ -6,9 +6,9 @@
 
 use crate::rig::*;
 use crate::tiny::TinyModel;
-use packllm_engine::backend::{Entry, Member, SeqId, TRUNK, Token, TokenKind, Vocab};
+use packllm_engine::backend::{BatchToken, Member, PREFIX, SeqId, Token, TokenKind, Vocab};
 use packllm_engine::engine::branches::Branches;
-use packllm_engine::mix::{Alphabet, Mix, Mixer};
+use packllm_engine::mix::{Mix, Mixer, SymbolSet};
 use packllm_engine::vocab::cover::{Budget, Cover};
 use packllm_engine::vocab::sorted::SortedVocab;
 use packllm_engine::vocab::{END, Row};
@@ -51,10 +51,10 @@ impl Rig {
         let mut member = load(model);
         let start = member.vocab().text_start().unwrap();
         member
-            .decode(&[Entry {
+            .decode(&[BatchToken {
                 token: start,
                 pos: 0,
-                seq: TRUNK,
+                seq: PREFIX,
                 output: true,
             }])
             .unwrap();
@@ -94,13 +94,13 @@ impl Enumeration {
 
     fn after(&mut self, path: &[Token]) -> Vec<f64> {
         let last = path.len() - 1;
-        let entry = |(i, &token): (usize, &Token)| Entry {
+        let entry = |(i, &token): (usize, &Token)| BatchToken {
             token,
             pos: i as u32,
             seq: Self::ALONE,
             output: i == last,
         };
-        let batch: Vec<Entry> = path.iter().enumerate().map(entry).collect();
+        let batch: Vec<BatchToken> = path.iter().enumerate().map(entry).collect();
         self.member.decode(&batch).unwrap();
         let p = probabilities(&self.vocab, self.member.logits(last).unwrap());
         self.member.seq_truncate(Self::ALONE, 0).unwrap();
@@ -205,7 +205,7 @@ fn every_prediction_of_members_and_mixtures_is_a_distribution() {
         };
         let mut rigs = models().map(|model| Rig::new(&model, budget));
         let mut mixers =
-            [Mix::Log, Mix::Linear].map(|mix| Mixer::new(mix, 1e-10, Alphabet::bytes()).unwrap());
+            [Mix::Log, Mix::Linear].map(|mix| Mixer::new(mix, 1e-10, SymbolSet::bytes()).unwrap());
         for &byte in text.as_bytes() {
             let rows = [0, 1].map(|k: usize| rigs[k].cover.predicted().map(f64::ln).to_vec());
             for rig in &mut rigs {

@@ -7,7 +7,7 @@
 mod alike;
 mod continuations;
 mod cover;
-mod kept;
+mod prompt_cache;
 mod rig;
 mod spelling;
 #[path = "../../../../tests/tiny/mod.rs"]

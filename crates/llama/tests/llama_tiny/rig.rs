@@ -4,7 +4,9 @@ use crate::tiny::TinyModel;
 use packllm_engine::backend::Watch;
 use packllm_engine::backend::{Member, Token, TokenKind, Vocab};
 use packllm_engine::chat::speaker::plain_text;
-use packllm_engine::engine::{Answer, Ending, Engine, Fusion, Generation, MemberSpec, Wish};
+use packllm_engine::engine::{
+    Answer, Ending, Engine, Fusion, Generation, MemberSpec, ScoreRequest,
+};
 use packllm_engine::sample::Params;
 use packllm_engine::weight::Method;
 use packllm_llama::offload::Offload;
@@ -15,9 +17,9 @@ use tempfile::TempDir;
 
 pub const BATCH: u32 = 512;
 pub const SEQUENCES: u32 = 18;
-pub const SCORES: Wish = Wish {
+pub const SCORES: ScoreRequest = ScoreRequest {
     scores: true,
-    ..Wish::NOTHING
+    ..ScoreRequest::NOTHING
 };
 
 /// A folder of models, removed when dropped.
@@ -59,7 +61,7 @@ pub fn member(model: &TinyModel) -> LlamaMember {
 pub fn pack(members: Vec<LoadOptions>) -> Engine {
     let spec = |(name, options): (char, LoadOptions)| MemberSpec {
         name: name.to_string(),
-        foresight: None,
+        prefetch: None,
         loader: Box::new(move |watch: &Arc<Watch>| {
             let options = LoadOptions {
                 watch: Arc::clone(watch),
@@ -105,7 +107,7 @@ pub fn greedy(limit: usize) -> Generation {
 pub fn ask(engine: &mut Engine, text: &str, generation: &Generation) -> Answer {
     let prompts = plain_text(text, engine.members().len(), Ending::Continue);
     engine.prepare(prompts).unwrap();
-    engine.read(Wish::NOTHING).unwrap();
+    engine.read(ScoreRequest::NOTHING).unwrap();
     engine.weigh().unwrap();
     engine.answer(generation, &mut |_| {}).unwrap()
 }

@@ -2,7 +2,7 @@
 
 use crate::rig::*;
 use crate::tiny::TinyModel;
-use packllm_engine::backend::{Entry, Member, TRUNK, Token, TokenKind};
+use packllm_engine::backend::{BatchToken, Member, PREFIX, Token, TokenKind};
 use packllm_engine::chat::speaker::plain_text;
 use packllm_engine::chat::{Message, Speakers};
 use packllm_engine::engine::{Ending, Engine, Prepared};
@@ -149,13 +149,13 @@ fn evidence_by_tokens_is_what_the_model_gives_the_text() {
         let vocab = Arc::clone(member.vocab());
         let mut tokens: Vec<Token> = vocab.text_start().into_iter().collect();
         tokens.extend(member.tokenize(text, false).unwrap());
-        let entry = |(pos, &token): (usize, &Token)| Entry {
+        let entry = |(pos, &token): (usize, &Token)| BatchToken {
             token,
             pos: pos as u32,
-            seq: TRUNK,
+            seq: PREFIX,
             output: true,
         };
-        let batch: Vec<Entry> = tokens.iter().enumerate().map(entry).collect();
+        let batch: Vec<BatchToken> = tokens.iter().enumerate().map(entry).collect();
         member.decode(&batch).unwrap();
         let nats = &evidence.members[k].nats;
         assert_eq!(nats.len(), tokens.len() - 1);

@@ -8,7 +8,7 @@ use std::thread;
 use super::*;
 use packllm_engine::backend::Vocab;
 use packllm_engine::backend::fake::FakeMember;
-use packllm_engine::vocab::mined::Map;
+use packllm_engine::vocab::mapped::Map;
 
 fn vocabularies() -> (Vocab, Vocab) {
     let one = FakeMember::vocab_of(&[b"a", b"ab", b"abc"], true);

@@ -111,7 +111,7 @@ impl Talk<'_> {
             .map(|(text, _)| text)
             .unwrap_or_default();
         let context = asked.context();
-        let mined = self.session.engine.alphabet() == Alphabet::Mined;
+        let mined = self.session.engine.alphabet() == Alphabet::Mapped;
         let gauges = match context.is_empty() || mined {
             true => self.gauges(),
             false => match self.session.size(&context, &said) {

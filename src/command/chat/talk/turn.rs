@@ -6,7 +6,7 @@ use crate::command::screen::attribution::legend;
 use crate::command::session::{Read, Streamed};
 use anyhow::Result;
 use packllm_engine::chat::Message;
-use packllm_engine::chat::log::Entry;
+use packllm_engine::chat::log::LogEntry;
 use packllm_engine::engine::{Finish, Generation};
 use std::time::Instant;
 
@@ -65,7 +65,7 @@ impl Talk<'_> {
 
     fn note_message_down(&mut self) {
         if let Some(message) = self.conversation.messages().last().cloned() {
-            self.note_down(&Entry::Message(message));
+            self.note_down(&LogEntry::Message(message));
         }
     }
 
@@ -75,7 +75,7 @@ impl Talk<'_> {
         }
         self.conversation.answer(text.as_str());
         self.conversation.mark_read();
-        self.note_down(&Entry::Message(Message::assistant(text)));
+        self.note_down(&LogEntry::Message(Message::assistant(text)));
     }
 
     /// Where the answer met the end of the context, the oldest turns leave, and it goes on.

@@ -7,13 +7,13 @@ fn header() -> Header {
 fn written(path: &Path) -> Log {
     let mut log = Log::create(path, &header()).unwrap();
     for entry in [
-        Entry::System(Some("s".into())),
-        Entry::Message(Message::user("one\n\"two\"")),
-        Entry::Message(Message::assistant("three")),
-        Entry::Message(Message::user("four")),
-        Entry::Keep(2),
-        Entry::Message(Message::user("five")),
-        Entry::Left(2),
+        LogEntry::System(Some("s".into())),
+        LogEntry::Message(Message::user("one\n\"two\"")),
+        LogEntry::Message(Message::assistant("three")),
+        LogEntry::Message(Message::user("four")),
+        LogEntry::Keep(2),
+        LogEntry::Message(Message::user("five")),
+        LogEntry::Left(2),
     ] {
         log.write(&entry).unwrap();
     }
@@ -43,7 +43,8 @@ fn every_torn_end_loses_its_line_alone_and_more_can_be_written() {
     for end in first..bytes.len() {
         std::fs::write(&path, &bytes[..end]).unwrap();
         let (mut log, before) = Log::resume(&path).unwrap();
-        log.write(&Entry::Message(Message::user("more"))).unwrap();
+        log.write(&LogEntry::Message(Message::user("more")))
+            .unwrap();
         drop(log);
         let after = read(&path).unwrap().conversation;
         let n = before.conversation.messages().len();

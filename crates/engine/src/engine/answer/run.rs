@@ -4,7 +4,7 @@ use super::symbols::Symbols;
 use super::{Event, Finish, Generation};
 use crate::engine::attribution::Attributor;
 use crate::engine::draft::Drafting;
-use crate::engine::seat::Standing;
+use crate::engine::runtime::Standing;
 use crate::engine::worker::{Command, Reply};
 use crate::engine::{Engine, EngineError};
 use crate::mix::{self, Mixer};
@@ -64,7 +64,7 @@ impl Run {
         let alphabet = symbols.alphabet()?;
         let sampling = generation.sampling.clone();
         let sampler = match engine.alphabet {
-            Alphabet::Tokens | Alphabet::Mined => Sampler::tokens(sampling)?,
+            Alphabet::Tokens | Alphabet::Mapped => Sampler::tokens(sampling)?,
             Alphabet::Bytes => {
                 let window = sampling.repeat_last_n.saturating_mul(BYTES_PER_TOKEN);
                 Sampler::bytes(sampling, window)?
@@ -162,8 +162,12 @@ impl Run {
     /// The next symbol; None for END, or if nothing is possible.
     fn pick(&mut self, engine: &Engine) -> Result<Option<usize>, EngineError> {
         let start = Instant::now();
-        self.mixer
-            .mix(&self.rows, &self.lambda, &engine.enders, &mut self.mixed)?;
+        self.mixer.mix(
+            &self.rows,
+            &self.lambda,
+            &engine.ending_members,
+            &mut self.mixed,
+        )?;
         for (sum, weight) in self.weights.iter_mut().zip(&self.lambda) {
             *sum += weight;
         }
@@ -195,9 +199,10 @@ impl Run {
         symbol: usize,
     ) -> Result<(), EngineError> {
         if let Some(attributor) = &mut self.attributor {
-            let (lambda, enders, out) = (&self.lambda, &engine.enders, attributor.symbol());
+            let (lambda, ending_members, out) =
+                (&self.lambda, &engine.ending_members, attributor.symbol());
             self.mixer
-                .contributions(&self.rows, lambda, enders, mixed, symbol, out)?;
+                .contributions(&self.rows, lambda, ending_members, mixed, symbol, out)?;
         }
         Ok(())
     }
@@ -264,13 +269,13 @@ impl Run {
 /// Weights that learn from what is said.
 struct Follower {
     weights: Adaptive,
-    alphabet: mix::Alphabet,
+    alphabet: mix::SymbolSet,
     /// Of the answer so far: nothing is learnt from a thought.
     said: Splitter,
 }
 
 impl Follower {
-    fn of(engine: &Engine, alphabet: &mix::Alphabet) -> Result<Option<Self>, EngineError> {
+    fn of(engine: &Engine, alphabet: &mix::SymbolSet) -> Result<Option<Self>, EngineError> {
         if !engine.fusion.follow_answer || engine.fusion.method != Method::Adaptive {
             return Ok(None);
         }

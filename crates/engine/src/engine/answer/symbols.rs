@@ -20,7 +20,7 @@ impl Symbols {
     pub fn new(alphabet: Alphabet, vocab: &Arc<Vocab>) -> Self {
         let starts_well = match alphabet {
             Alphabet::Bytes => Vec::new(),
-            Alphabet::Tokens | Alphabet::Mined => (0..vocab.len() as u32)
+            Alphabet::Tokens | Alphabet::Mapped => (0..vocab.len() as u32)
                 .map(|t| keeps_utf8(Utf8State::new(), vocab.piece(t)))
                 .collect(),
         };
@@ -32,12 +32,12 @@ impl Symbols {
         }
     }
 
-    pub fn alphabet(&self) -> Result<mix::Alphabet, EngineError> {
+    pub fn alphabet(&self) -> Result<mix::SymbolSet, EngineError> {
         Ok(match self.alphabet {
-            Alphabet::Bytes => mix::Alphabet::bytes(),
-            Alphabet::Tokens | Alphabet::Mined => {
+            Alphabet::Bytes => mix::SymbolSet::bytes(),
+            Alphabet::Tokens | Alphabet::Mapped => {
                 let ends = self.vocab.ends().map(|t| t as usize).collect();
-                mix::Alphabet::tokens(self.vocab.len(), ends)?
+                mix::SymbolSet::tokens(self.vocab.len(), ends)?
             }
         })
     }
@@ -45,7 +45,7 @@ impl Symbols {
     pub fn is_end(&self, symbol: usize) -> bool {
         match self.alphabet {
             Alphabet::Bytes => symbol == END,
-            Alphabet::Tokens | Alphabet::Mined => self.vocab.kind(symbol as u32) == TokenKind::End,
+            Alphabet::Tokens | Alphabet::Mapped => self.vocab.kind(symbol as u32) == TokenKind::End,
         }
     }
 
@@ -66,7 +66,7 @@ impl Symbols {
                 one[0] = symbol as u8;
                 one
             }
-            Alphabet::Tokens | Alphabet::Mined => vocab.piece(symbol as u32),
+            Alphabet::Tokens | Alphabet::Mapped => vocab.piece(symbol as u32),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Rows of logits evaluated ahead, along a [draft](crate::engine::draft).
 
 use super::Branches;
-use crate::backend::{BackendError, Entry, Member, SeqId, Token};
+use crate::backend::{BackendError, BatchToken, Member, SeqId, Token};
 use crate::vocab::cover::{Cover, PathId, Paths};
 use crate::vocab::sorted::SortedVocab;
 use crate::vocab::speller;
@@ -200,7 +200,7 @@ impl Branches {
         let start = member.seq_len(seq);
         self.batch.clear();
         self.batch
-            .extend(tokens.iter().zip(start..).map(|(&token, pos)| Entry {
+            .extend(tokens.iter().zip(start..).map(|(&token, pos)| BatchToken {
                 token,
                 pos,
                 seq,

@@ -27,7 +27,7 @@ fn reads_what_the_file_says() {
     let tokens = header.array("tokenizer.ggml.tokens").expect("tokens");
     assert_eq!(
         (tokens.len, tokens.kind, &tokens.items),
-        (10, Kind::Text, &Items::Unread)
+        (10, ValueKind::Text, &Items::Unread)
     );
     assert_eq!(
         &bytes[tokens.offset as usize..][..9],

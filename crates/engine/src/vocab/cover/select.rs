@@ -96,7 +96,7 @@ impl Cover {
             .chain(&self.dead)
             .map(|h| (h.seq, self.paths.common(h.path, path).min(most)))
             .max_by_key(|&(_, keep)| keep)
-            .unwrap_or((crate::backend::TRUNK, 0))
+            .unwrap_or((crate::backend::PREFIX, 0))
     }
 
     /// The heaviest head: its sequence, its path, and how many of the last bytes of x that does not

@@ -103,7 +103,7 @@ fn letter_a(p: &[f64]) -> Vec<Vec<f32>> {
 
 #[test]
 fn a_change_of_subject_brings_a_member_back() {
-    let bytes = Alphabet::bytes();
+    let bytes = SymbolSet::bytes();
     for mix in [Mix::Log, Mix::Linear] {
         let mut adaptive = Adaptive::new(vec![0.5, 0.5], &options(mix, 0.05)).unwrap();
         let mut see = |p: &[f64], times: usize| {
@@ -121,7 +121,7 @@ fn a_change_of_subject_brings_a_member_back() {
 
 #[test]
 fn the_absent_and_the_end_teach_nothing() {
-    let bytes = Alphabet::bytes();
+    let bytes = SymbolSet::bytes();
     let mut adaptive = Adaptive::new(vec![0.2, 0.3, 0.5], &options(Mix::Log, 0.1)).unwrap();
     adaptive
         .see(&letter_a(&[0.9, 0.1, 0.5]), &bytes, crate::mix::END)
@@ -151,7 +151,7 @@ fn one_surprise_does_not_overturn_the_weights() {
     // A probability of 0 is a slope of ln(floor), clipped.
     let mut adaptive = Adaptive::new(vec![0.5, 0.5], &options(Mix::Log, 0.05)).unwrap();
     adaptive
-        .see(&letter_a(&[0.5, 0.0]), &Alphabet::bytes(), 97)
+        .see(&letter_a(&[0.5, 0.0]), &SymbolSet::bytes(), 97)
         .unwrap();
     let odds = adaptive.lambda()[0] / adaptive.lambda()[1];
     assert!(odds > 1.0 && odds <= (2.0f64 * 3.0 * 0.05).exp(), "{odds}");

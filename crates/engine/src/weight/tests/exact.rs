@@ -223,7 +223,7 @@ fn simple(p: &[&[f64]]) -> Evidence {
         }
     };
     Evidence {
-        alphabet: Alphabet::bytes(),
+        alphabet: SymbolSet::bytes(),
         bytes: n,
         symbols: vec![97; n],
         members: p.iter().map(member).collect(),

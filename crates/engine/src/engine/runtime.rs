@@ -1,13 +1,13 @@
-//! A member at work: its trunk, its cover and its evidence. Lives on the member's own thread.
+//! A member at work: its prefix, its cover and its evidence. Lives on the member's own thread.
 
 use super::branches::Branches;
 use super::chain::{Chain, Scores};
 use super::draft::Draft;
-use super::kept::Kept;
 use super::meter::Metered;
-use super::prompt::{Reading, Trunk, read};
+use super::prompt_cache::CachedPrompt;
+use super::tokenized::{Prefix, TokenizedPrompt, read};
 use super::view::{Lens, View};
-use crate::backend::{BackendError, Entry, Member, TRUNK, Token, TokenKind};
+use crate::backend::{BackendError, BatchToken, Member, PREFIX, Token, TokenKind};
 use crate::prompt::{Place, Prompt, Start};
 use crate::vocab::cover::{Budget, Cover};
 use crate::vocab::sorted::SortedVocab;
@@ -22,7 +22,7 @@ mod evaluation;
 mod plan;
 
 pub(super) use continuations::Continuations;
-pub use evaluation::Wish;
+pub use evaluation::ScoreRequest;
 
 /// Where a member stands after a symbol.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -35,7 +35,7 @@ pub struct Standing {
     pub skipped_mass: f64,
 }
 
-pub(super) struct Seat {
+pub(super) struct MemberRuntime {
     pub member: Metered,
     pub sorted: Arc<SortedVocab>,
     alphabet: Alphabet,
@@ -43,26 +43,26 @@ pub(super) struct Seat {
     budget: Budget,
     branches: Branches,
     cover: Cover,
-    trunk: Trunk,
-    /// Scores up to the marks of a restored trunk.
+    prefix: Prefix,
+    /// Scores up to the marks of a restored prefix.
     recalled: Scores,
-    /// Whether the next prompt is to be kept, the trunk's state at its last mark, and what was kept.
+    /// Whether the next prompt is to be kept, the prefix's state at its last mark, and what was kept.
     keeps: bool,
     state: Option<Result<Vec<u8>, BackendError>>,
-    kept: Option<Result<Kept, BackendError>>,
-    reading: Option<Reading>,
+    kept: Option<Result<CachedPrompt, BackendError>>,
+    reading: Option<TokenizedPrompt>,
     /// Tokens of the prompt read so far, for whoever waits.
     read: Arc<AtomicUsize>,
     /// Alphabet of tokens: which row of the last batch predicts the next token, and tokens said.
     row: usize,
     said: u32,
-    /// Alphabet of tokens: what the trunk's sequence holds beyond the trunk, the first of them predicted
+    /// Alphabet of tokens: what the prefix's sequence holds beyond the prefix, the first of them predicted
     /// by `row` and each next by the row after.
     ahead: VecDeque<Token>,
-    batch: Vec<Entry>,
+    batch: Vec<BatchToken>,
 }
 
-impl Seat {
+impl MemberRuntime {
     pub fn new(member: Metered, sorted: Arc<SortedVocab>, read: Arc<AtomicUsize>) -> Self {
         let budget = Budget::default();
         Self {
@@ -73,7 +73,7 @@ impl Seat {
             sorted,
             alphabet: Alphabet::Bytes,
             budget,
-            trunk: Trunk::default(),
+            prefix: Prefix::default(),
             recalled: Scores::default(),
             keeps: false,
             state: None,
@@ -110,20 +110,20 @@ impl Seat {
     }
 
     /// Prepares what the reference will read, in this member's tokens.
-    pub fn prepare_mapped(&mut self, reading: &Reading, start: Start) -> &Reading {
+    pub fn prepare_mapped(&mut self, reading: &TokenizedPrompt, start: Start) -> &TokenizedPrompt {
         let start = start.token(self.member.vocab());
         let reading = self.view.translate(reading, start);
         self.reading.insert(reading)
     }
 
     /// What was prepared.
-    pub fn prepared(&self) -> Option<&Reading> {
+    pub fn prepared(&self) -> Option<&TokenizedPrompt> {
         self.reading.as_ref()
     }
 
     /// Tokenises a prompt without evaluating anything.
-    pub fn prepare(&mut self, prompt: &Prompt) -> Result<&Reading, BackendError> {
-        let reading = read(&mut self.member, &self.sorted, prompt, &self.trunk)?;
+    pub fn prepare(&mut self, prompt: &Prompt) -> Result<&TokenizedPrompt, BackendError> {
+        let reading = read(&mut self.member, &self.sorted, prompt, &self.prefix)?;
         Ok(self.reading.insert(reading))
     }
 
@@ -131,54 +131,54 @@ impl Seat {
     pub fn clear(&mut self) -> Result<(), BackendError> {
         self.branches
             .drop_cover(&mut self.cover, &mut self.member)?;
-        self.cut_trunk(0)
+        self.cut_prefix(0)
     }
 
-    fn cut_trunk(&mut self, len: usize) -> Result<(), BackendError> {
+    fn cut_prefix(&mut self, len: usize) -> Result<(), BackendError> {
         self.ahead.clear();
-        self.member.seq_truncate(TRUNK, len as u32)?;
-        self.trunk.tokens.truncate(len);
+        self.member.seq_truncate(PREFIX, len as u32)?;
+        self.prefix.tokens.truncate(len);
         self.forget_marks();
         Ok(())
     }
 
-    /// What was scored of a restored trunk counts for the first prompt alone.
+    /// What was scored of a restored prefix counts for the first prompt alone.
     fn forget_marks(&mut self) {
-        self.trunk.marks.clear();
+        self.prefix.marks.clear();
         self.recalled = Scores::default();
     }
 
     /// Keeps the next prompt that is read.
-    pub fn keep_next(&mut self) {
+    pub fn cache_next_prompt(&mut self) {
         (self.keeps, self.kept) = (true, None);
     }
 
     /// The prompt that was kept, or why it could not be.
-    pub fn take_kept(&mut self) -> Result<Option<Kept>, BackendError> {
+    pub fn take_cached_prompt(&mut self) -> Result<Option<CachedPrompt>, BackendError> {
         self.kept.take().transpose()
     }
 
-    /// Takes a kept prompt for the trunk, in place of what was read and said.
-    pub fn restore(&mut self, kept: Kept) -> Result<(), BackendError> {
+    /// Takes a kept prompt for the prefix, in place of what was read and said.
+    pub fn restore(&mut self, kept: CachedPrompt) -> Result<(), BackendError> {
         self.clear()?;
         let len = kept.tokens.len();
         kept.check(self.member.vocab().len())?;
         self.member.restore(&kept.state, len as u32)?;
-        self.trunk.tokens = kept.tokens;
-        self.trunk.marks = kept.marks;
+        self.prefix.tokens = kept.tokens;
+        self.prefix.marks = kept.marks;
         self.recalled = kept.scores;
         Ok(())
     }
 
     /// A chain that has not begun.
-    fn chain(&self, wish: Wish) -> Chain {
+    fn chain(&self, request: ScoreRequest) -> Chain {
         Chain::new(
             self.alphabet,
             self.view.clone(),
             Arc::clone(self.member.vocab()),
             Arc::clone(&self.sorted),
             self.budget,
-            wish.rows,
+            request.rows,
         )
     }
 
@@ -198,7 +198,7 @@ impl Seat {
                 row.extend(self.cover.predicted().iter().map(|p| p.ln()));
                 Ok(())
             }
-            Alphabet::Tokens | Alphabet::Mined => {
+            Alphabet::Tokens | Alphabet::Mapped => {
                 self.view.ln_p(self.member.logits(self.row)?, row)
             }
         }
@@ -213,7 +213,7 @@ impl Seat {
                 self.branches
                     .advance(&mut self.cover, &mut self.member, byte)
             }
-            Alphabet::Tokens | Alphabet::Mined => {
+            Alphabet::Tokens | Alphabet::Mapped => {
                 let token = self.view.token(symbol).ok_or_else(|| {
                     BackendError::Refused(format!("nothing stands for the shared token {symbol}"))
                 })?;
@@ -224,7 +224,7 @@ impl Seat {
 
     pub fn standing(&self) -> Standing {
         match self.alphabet {
-            Alphabet::Tokens | Alphabet::Mined => Standing {
+            Alphabet::Tokens | Alphabet::Mapped => Standing {
                 tokens: self.said,
                 whole: true,
                 skipped_mass: 0.0,
@@ -240,9 +240,9 @@ impl Seat {
         }
     }
 
-    /// The answer is over: what was said joins the trunk. Returns how many tokens spell the answer.
+    /// The answer is over: what was said joins the prefix. Returns how many tokens spell the answer.
     ///
-    /// Where coming to rest needs an evaluation for which there is no room or no time, the trunk
+    /// Where coming to rest needs an evaluation for which there is no room or no time, the prefix
     /// stays at the prompt, and the next one evaluates the answer again.
     pub fn commit(&mut self) -> Result<usize, BackendError> {
         if self.alphabet.is_tokens() {
@@ -253,7 +253,7 @@ impl Seat {
         let (given, mut end) = (self.cover.given(), self.cover.text().len());
         match self.branches.commit(&mut self.cover, &mut self.member) {
             Ok(tokens) => {
-                self.trunk.tokens.extend(&tokens);
+                self.prefix.tokens.extend(&tokens);
                 // Raw text: its tail is in the cover, but no part of the answer.
                 let beyond = tokens.iter().rev().take_while(|&&t| {
                     let counts = end > given;

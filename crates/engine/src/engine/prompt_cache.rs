@@ -1,6 +1,6 @@
-//! A prompt that outlives the program: every member's trunk with its KV cache, and what was scored of it.
+//! A prompt that outlives the program: every member's prefix with its KV cache, and what was scored of it.
 //!
-//! [`Engine::keep_next`] has the next prompt kept as it is read, up to the last scored message but one; [`Engine::take_kept`] hands it over, to be
+//! [`Engine::cache_next_prompt`] has the next prompt kept as it is read, up to the last scored message but one; [`Engine::take_cached_prompt`] hands it over, to be
 //! written to a [`mod@file`]; [`Engine::restore`] puts it back. The prompt that is read next is compared with it
 //! token by token and keeps what agrees, up to the end of a scored message: its scores come from the kept ones,
 //! and as batches end there too, all that follows is the same, bit by bit, as without.
@@ -9,7 +9,7 @@ pub mod file;
 pub mod identity;
 
 use super::chain::{ScoredRows, Scores};
-use super::prompt::Mark;
+use super::tokenized::Mark;
 use super::worker::{Command, Reply};
 use super::{Engine, EngineError};
 use crate::backend::{BackendError, Token};
@@ -19,7 +19,7 @@ pub use identity::{Identity, Kin, Loaded};
 
 /// A prompt as one member read it.
 #[derive(Debug, Clone)]
-pub struct Kept {
+pub struct CachedPrompt {
     pub(super) tokens: Vec<Token>,
     /// Where scored messages end in it, at least one.
     pub(super) marks: Vec<Mark>,
@@ -31,7 +31,7 @@ pub struct Kept {
     pub(super) grown: bool,
 }
 
-impl Kept {
+impl CachedPrompt {
     /// Tokens of the prompt.
     #[must_use]
     pub fn tokens(&self) -> usize {
@@ -70,8 +70,8 @@ impl Engine {
     ///
     /// # Errors
     /// From a member.
-    pub fn keep_next(&mut self) -> Result<(), EngineError> {
-        self.all(|_| Command::KeepNext).map(|_| ())
+    pub fn cache_next_prompt(&mut self) -> Result<(), EngineError> {
+        self.all(|_| Command::CacheNextPrompt).map(|_| ())
     }
 
     /// The prompt that was kept, one entry a member; None if it is no more than was restored, or less than two
@@ -79,13 +79,13 @@ impl Engine {
     ///
     /// # Errors
     /// From a member.
-    pub fn take_kept(&mut self) -> Result<Option<Vec<Kept>>, EngineError> {
-        let replies = self.all(|_| Command::TakeKept)?;
+    pub fn take_cached_prompt(&mut self) -> Result<Option<Vec<CachedPrompt>>, EngineError> {
+        let replies = self.all(|_| Command::TakeCachedPrompt)?;
         let kept = replies.into_iter().map(|reply| match reply {
-            Reply::Kept(kept) => kept.map(|kept| *kept),
+            Reply::CachedPrompt(kept) => kept.map(|kept| *kept),
             _ => None,
         });
-        let kept: Option<Vec<Kept>> = kept.collect();
+        let kept: Option<Vec<CachedPrompt>> = kept.collect();
         Ok(kept.filter(|members| members.iter().any(|kept| kept.grown)))
     }
 
@@ -94,8 +94,8 @@ impl Engine {
     ///
     /// # Errors
     /// If it does not fit a member. Nothing is then read.
-    pub fn restore(&mut self, kept: Vec<Kept>) -> Result<(), EngineError> {
-        let mut kept: Vec<Option<Kept>> = kept.into_iter().map(Some).collect();
+    pub fn restore(&mut self, kept: Vec<CachedPrompt>) -> Result<(), EngineError> {
+        let mut kept: Vec<Option<CachedPrompt>> = kept.into_iter().map(Some).collect();
         kept.resize_with(self.members.len(), || None);
         let restored = self.all(|k| {
             let kept = kept[k].take().map(Box::new);

@@ -1,12 +1,12 @@
 //! Several texts that may come next, each scored by itself after the same prompt.
 //!
-//! The prompt stays in the trunk; every text gets a KV sequence of its own that shares the trunk's
+//! The prompt stays in the prefix; every text gets a KV sequence of its own that shares the prefix's
 //! cells, so that one batch evaluates the tokens of many texts. The last row of the prompt predicts
 //! the first token of all of them, and nothing asks what follows a last token, which is therefore not
 //! evaluated.
 
-use super::{Place, Seat, Wish};
-use crate::backend::{BackendError, Entry, Member, TRUNK, Token};
+use super::{MemberRuntime, Place, ScoreRequest};
+use crate::backend::{BackendError, BatchToken, Member, PREFIX, Token};
 use crate::engine::chain::{Chain, Scores};
 use crate::vocab::Alphabet;
 use crate::vocab::speller;
@@ -35,14 +35,14 @@ struct Course<'a> {
     at: usize,
 }
 
-impl Seat {
+impl MemberRuntime {
     /// Scores every byte of each text as if it came right after the prompt. The prompt must have been
-    /// evaluated last, [closed](crate::engine::Ending::Closed); it stays in the trunk, but has to be evaluated
+    /// evaluated last, [closed](crate::engine::Ending::Closed); it stays in the prefix, but has to be evaluated
     /// again before more is asked of it.
     pub fn continuations(
         &mut self,
         texts: &[String],
-        wish: Wish,
+        request: ScoreRequest,
     ) -> Result<Continuations, BackendError> {
         let mut spelled = Vec::with_capacity(texts.len());
         for text in texts {
@@ -59,7 +59,7 @@ impl Seat {
                 tokens: text.tokens,
             });
         }
-        self.score_spelt(&spelled, wish)
+        self.score_spelt(&spelled, request)
     }
 
     /// Tokens of texts in this member's vocabulary, for the others to read through their maps. Err: the
@@ -76,12 +76,12 @@ impl Seat {
         Ok(Ok(spelled))
     }
 
-    /// As [`Seat::continuations`], of texts in shared tokens. What this member has nothing for it neither
+    /// As [`MemberRuntime::continuations`], of texts in shared tokens. What this member has nothing for it neither
     /// reads nor scores.
     pub fn continue_mapped(
         &mut self,
         texts: &[Vec<Token>],
-        wish: Wish,
+        request: ScoreRequest,
     ) -> Result<Continuations, BackendError> {
         let spelt = texts.iter().map(|text| {
             let pairs = text.iter();
@@ -90,13 +90,13 @@ impl Seat {
             Spelt { tokens, shared }
         });
         let spelt: Vec<Spelt> = spelt.collect();
-        self.score_spelt(&spelt, wish)
+        self.score_spelt(&spelt, request)
     }
 
     fn score_spelt(
         &mut self,
         spelled: &[Spelt],
-        wish: Wish,
+        request: ScoreRequest,
     ) -> Result<Continuations, BackendError> {
         let first = self.member.logits(self.row)?.to_vec();
         self.row = usize::MAX;
@@ -104,7 +104,7 @@ impl Seat {
         let mut rest = spelled;
         while !rest.is_empty() {
             let (group, after) = rest.split_at(self.group(rest));
-            let result = self.score_group(group, &first, wish);
+            let result = self.score_group(group, &first, request);
             for seq in 1..=group.len() as u32 {
                 self.member.seq_truncate(seq, 0)?;
             }
@@ -114,10 +114,10 @@ impl Seat {
         Ok(Continuations { scores, lost: None })
     }
 
-    /// How many of the texts, at least one, have room beside the trunk at the same time.
+    /// How many of the texts, at least one, have room beside the prefix at the same time.
     fn group(&self, texts: &[Spelt]) -> usize {
         let limits = self.member.limits();
-        let room = (limits.context as usize).saturating_sub(self.trunk.tokens.len());
+        let room = (limits.context as usize).saturating_sub(self.prefix.tokens.len());
         let mut used = 0;
         let fits = texts.iter().take_while(|text| {
             used += text.tokens.len();
@@ -131,13 +131,13 @@ impl Seat {
         &mut self,
         group: &[Spelt],
         first: &[f32],
-        wish: Wish,
+        request: ScoreRequest,
     ) -> Result<Vec<Scores>, BackendError> {
-        let base = self.trunk.tokens.len() as u32;
+        let base = self.prefix.tokens.len() as u32;
         let mut courses = Vec::with_capacity(group.len());
         for (seq, spelt) in (1..).zip(group) {
-            self.member.seq_copy(TRUNK, seq, base)?;
-            courses.push(self.start(spelt, first, wish)?);
+            self.member.seq_copy(PREFIX, seq, base)?;
+            courses.push(self.start(spelt, first, request)?);
         }
         // Text after text, so that a chain is fed in order whatever the division into batches.
         let evaluated: Vec<(usize, usize)> = (0..group.len())
@@ -145,7 +145,7 @@ impl Seat {
             .collect();
         let limits = self.member.limits();
         for part in evaluated.chunks(limits.batch.min(limits.outputs) as usize) {
-            let entry = |&(i, j): &(usize, usize)| Entry {
+            let entry = |&(i, j): &(usize, usize)| BatchToken {
                 token: group[i].tokens[j],
                 pos: base + j as u32,
                 seq: i as u32 + 1,
@@ -166,16 +166,16 @@ impl Seat {
         &self,
         spelt: &'a Spelt,
         first: &[f32],
-        wish: Wish,
+        request: ScoreRequest,
     ) -> Result<Course<'a>, BackendError> {
-        let mut chain = self.chain(wish);
+        let mut chain = self.chain(request);
         match (self.alphabet, spelt.shared.first()) {
             (_, None) => {}
-            (Alphabet::Tokens | Alphabet::Mined, Some(&token)) => {
+            (Alphabet::Tokens | Alphabet::Mapped, Some(&token)) => {
                 chain.token(token, Place::default(), first)?
             }
             (Alphabet::Bytes, Some(_)) => {
-                let last = self.trunk.tokens.last();
+                let last = self.prefix.tokens.last();
                 let before = last.and_then(|&token| self.last_byte(token));
                 chain.begin(first, before)?;
             }

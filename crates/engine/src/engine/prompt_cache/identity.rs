@@ -1,7 +1,7 @@
 //! Whose a kept prompt is: the models, and all settings that shape the KV cache or the scores.
 
 use crate::digest::hex;
-use crate::engine::{Engine, Wish};
+use crate::engine::{Engine, ScoreRequest};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -57,7 +57,7 @@ impl Identity {
         engine: &Engine,
         backend: &str,
         loaded: &[Loaded],
-        wish: Wish,
+        request: ScoreRequest,
     ) -> std::io::Result<Self> {
         let members = engine.members().iter().zip(loaded).map(|(member, load)| {
             Ok(Kin {
@@ -76,8 +76,8 @@ impl Identity {
                 engine.alphabet().name(),
                 budget.epsilon,
                 budget.heads,
-                wish.scores,
-                wish.rows
+                request.scores,
+                request.rows
             ),
         })
     }

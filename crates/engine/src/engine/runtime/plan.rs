@@ -1,8 +1,8 @@
 //! Which tokens of a prompt are evaluated, which rows of logits are read, and where the cover takes over.
 
-use super::Wish;
+use super::ScoreRequest;
 use crate::backend::Token;
-use crate::engine::prompt::Reading;
+use crate::engine::tokenized::TokenizedPrompt;
 use crate::engine::view::View;
 use crate::prompt::{Ending, Place};
 use crate::vocab::Alphabet;
@@ -31,24 +31,24 @@ pub(super) struct Planned {
 }
 
 /// The tokens of a reading, and where the cover takes over.
-pub(super) struct Plan {
+pub(super) struct EvaluationPlan {
     pub tokens: Vec<Planned>,
     /// Tokens that the chain evaluates; the rest is read by the cover.
     pub upto: usize,
     alphabet: Alphabet,
 }
 
-impl Plan {
+impl EvaluationPlan {
     pub fn new(
-        reading: &Reading,
+        reading: &TokenizedPrompt,
         view: &View,
         sorted: &SortedVocab,
         alphabet: Alphabet,
-        wish: Wish,
+        request: ScoreRequest,
     ) -> Self {
         let mut tokens = Vec::new();
         for stretch in &reading.stretches {
-            let scored = if wish.scores {
+            let scored = if request.scores {
                 stretch.scored.clone()
             } else {
                 0..0
@@ -90,9 +90,9 @@ impl Plan {
             tokens,
             alphabet,
         };
-        let by_cover = wish.full || reading.ending == Ending::Continue;
+        let by_cover = request.full || reading.ending == Ending::Continue;
         if by_cover && alphabet == Alphabet::Bytes {
-            plan.upto = if wish.full {
+            plan.upto = if request.full {
                 plan.upto.min(1)
             } else {
                 plan.tail_start(sorted)
@@ -137,7 +137,7 @@ impl Plan {
                     && i + 1 < self.upto;
                 self.tokens[i].goes_on || begins
             }
-            Alphabet::Tokens | Alphabet::Mined => {
+            Alphabet::Tokens | Alphabet::Mapped => {
                 self.tokens.get(i + 1).is_some_and(|t| !t.scored.is_empty())
             }
         };

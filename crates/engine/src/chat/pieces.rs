@@ -44,7 +44,7 @@ pub struct Piece {
 
 /// A conversation as one member reads it, in pieces.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Prompt {
+pub struct PromptPieces {
     /// Markup and contents in order; together they are the whole rendering. Two pieces of markup never
     /// follow each other. A template that repeats a message gives it a piece each time.
     pub pieces: Vec<Piece>,
@@ -66,7 +66,7 @@ struct Shown {
     at: usize,
 }
 
-impl Prompt {
+impl PromptPieces {
     /// Renders a conversation and cuts it up; the arguments are those of [`Template::render`].
     ///
     /// # Errors
@@ -76,7 +76,7 @@ impl Prompt {
         messages: &[Message],
         add_generation_prompt: bool,
         now: NaiveDateTime,
-    ) -> Result<Prompt, TemplateError> {
+    ) -> Result<PromptPieces, TemplateError> {
         let Arranged {
             text,
             turns,
@@ -97,7 +97,7 @@ impl Prompt {
             let together = search.together(whole).or_else(|| search.together(answer));
             together.unwrap_or_else(|| search.one_by_one())
         });
-        let mut prompt = Prompt {
+        let mut prompt = PromptPieces {
             pieces: Vec::new(),
             hidden: Vec::new(),
             system_folded,

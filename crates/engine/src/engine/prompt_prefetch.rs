@@ -1,10 +1,10 @@
-//! Reading, while other members still load, what will be asked for first.
+//! TokenizedPrompt, while other members still load, what will be asked for first.
 //!
 //! A small model is loaded long before a large one, and has a core to itself until then. Where it is known what
 //! comes, it reads that; asked for the very same, it answers with what it has. Told anything else first, it forgets.
 
 use super::chain::Scores;
-use super::seat::{Seat, Wish};
+use super::runtime::{MemberRuntime, ScoreRequest};
 use super::worker::{Command, Reply, prepared};
 use crate::backend::MemberInfo;
 use crate::backend::{BackendError, Member};
@@ -14,7 +14,7 @@ use crate::vocab::cover::Budget;
 
 /// What a member will be asked for first.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Ahead {
+pub struct ExpectedPrompt {
     /// The alphabet that the pack will have, which is not known before all have loaded.
     pub alphabet: Alphabet,
     /// How much of a cover is evaluated.
@@ -22,15 +22,15 @@ pub struct Ahead {
     /// The prompt of this member.
     pub prompt: Prompt,
     /// What is wanted from it.
-    pub wish: Wish,
+    pub request: ScoreRequest,
 }
 
 /// Says, on the member's own thread, what it will be asked for; None if that is not known.
-pub type Foresight = Box<dyn FnOnce(&MemberInfo) -> Option<Ahead> + Send>;
+pub type PromptPrefetch = Box<dyn FnOnce(&MemberInfo) -> Option<ExpectedPrompt> + Send>;
 
 /// What was read ahead, until it is asked for.
-pub(super) struct Foreseen {
-    ahead: Ahead,
+pub(super) struct PrefetchedPrompt {
+    ahead: ExpectedPrompt,
     /// Whether the alphabet and the budget were asked for.
     configured: bool,
     /// Of the prompt: see [`Reply::Prepared`]. None once it was asked for.
@@ -42,27 +42,30 @@ pub(super) struct Foreseen {
 /// before; and next to it a second of loading is little.
 const MAX_TOKENS: usize = 512;
 
-impl Foreseen {
+impl PrefetchedPrompt {
     /// Reads ahead. Whatever goes wrong will go wrong again, and be told, when it is asked for.
-    pub fn read(seat: &mut Seat, ahead: Ahead) -> Option<Self> {
-        if let Ok(Some(foreseen)) = Self::try_read(seat, ahead) {
+    pub fn read(runtime: &mut MemberRuntime, ahead: ExpectedPrompt) -> Option<Self> {
+        if let Ok(Some(foreseen)) = Self::try_read(runtime, ahead) {
             return Some(foreseen);
         }
-        // A seat that cannot be emptied says so with the next command as well.
-        drop(seat.begin_again());
+        // A runtime that cannot be emptied says so with the next command as well.
+        drop(runtime.begin_again());
         None
     }
 
-    fn try_read(seat: &mut Seat, ahead: Ahead) -> Result<Option<Self>, BackendError> {
-        seat.configure(ahead.alphabet, ahead.budget)?;
+    fn try_read(
+        runtime: &mut MemberRuntime,
+        ahead: ExpectedPrompt,
+    ) -> Result<Option<Self>, BackendError> {
+        runtime.configure(ahead.alphabet, ahead.budget)?;
         // What leaves no room for an answer is refused later.
-        let room = seat.member.limits().context as usize / 2;
-        let reading = seat.prepare(&ahead.prompt)?;
+        let room = runtime.member.limits().context as usize / 2;
+        let reading = runtime.prepare(&ahead.prompt)?;
         if !(1..=room.min(MAX_TOKENS)).contains(&reading.total) {
             return Ok(None);
         }
         let prepared = Some(prepared(reading));
-        let scores = seat.evaluate(ahead.wish)?;
+        let scores = runtime.evaluate(ahead.request)?;
         Ok(Some(Self {
             ahead,
             configured: false,
@@ -83,21 +86,23 @@ impl Foreseen {
             Command::Prepare(prompt) if self.configured && *prompt == self.ahead.prompt => {
                 self.prepared.take()
             }
-            Command::Evaluate(wish) if self.prepared.is_none() && *wish == self.ahead.wish => {
-                Some(Reply::Foreseen(std::mem::take(&mut self.scores)))
+            Command::Evaluate(request)
+                if self.prepared.is_none() && *request == self.ahead.request =>
+            {
+                Some(Reply::PrefetchedPrompt(std::mem::take(&mut self.scores)))
             }
             _ => None,
         }
     }
 
-    /// Something else is wanted: the seat is as if it had read nothing, and knows what it was told meanwhile.
-    pub fn forget(self, seat: &mut Seat) -> Result<(), BackendError> {
+    /// Something else is wanted: the runtime is as if it had read nothing, and knows what it was told meanwhile.
+    pub fn forget(self, runtime: &mut MemberRuntime) -> Result<(), BackendError> {
         match self.configured {
-            true => seat.clear()?,
-            false => seat.begin_again()?,
+            true => runtime.clear()?,
+            false => runtime.begin_again()?,
         }
         if self.prepared.is_none() {
-            seat.prepare(&self.ahead.prompt)?;
+            runtime.prepare(&self.ahead.prompt)?;
         }
         Ok(())
     }

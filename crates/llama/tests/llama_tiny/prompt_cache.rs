@@ -1,28 +1,28 @@
-//! The trunk's KV cache as bytes, and prompts that are restored from it.
+//! The prefix's KV cache as bytes, and prompts that are restored from it.
 
 use crate::rig::*;
 use crate::tiny::TinyModel;
-use packllm_engine::backend::{Entry, Member, TRUNK};
+use packllm_engine::backend::{BatchToken, Member, PREFIX};
 use packllm_engine::chat::{Message, Speakers};
-use packllm_engine::engine::kept::Kept;
-use packllm_engine::engine::{Engine, Fusion, Wish};
+use packllm_engine::engine::prompt_cache::CachedPrompt;
+use packllm_engine::engine::{Engine, Fusion, ScoreRequest};
 use packllm_engine::weight::{Evidence, Method};
 use packllm_llama::{CacheType, LlamaMember};
 
-fn entries(tokens: &[u32], from: u32) -> Vec<Entry> {
+fn entries(tokens: &[u32], from: u32) -> Vec<BatchToken> {
     let last = tokens.len() - 1;
-    let entry = |(i, &token): (usize, &u32)| Entry {
+    let entry = |(i, &token): (usize, &u32)| BatchToken {
         token,
         pos: from + i as u32,
-        seq: TRUNK,
+        seq: PREFIX,
         output: i == last,
     };
     tokens.iter().enumerate().map(entry).collect()
 }
 
-/// The logits after a trunk that is cut to 40 tokens and goes on with a few.
+/// The logits after a prefix that is cut to 40 tokens and goes on with a few.
 fn cut_and_go_on(member: &mut LlamaMember) -> Vec<f32> {
-    member.seq_truncate(TRUNK, 40).unwrap();
+    member.seq_truncate(PREFIX, 40).unwrap();
     member.decode(&entries(&[70, 71, 72], 40)).unwrap();
     member.logits(2).unwrap().to_vec()
 }
@@ -46,7 +46,7 @@ fn a_restored_trunk_goes_on_as_the_saved_one() {
         let state = first.save().unwrap();
         let mut second = load();
         second.restore(&state, 100).unwrap();
-        assert_eq!(second.seq_len(TRUNK), 100);
+        assert_eq!(second.seq_len(PREFIX), 100);
         assert_eq!(
             cut_and_go_on(&mut first),
             cut_and_go_on(&mut second),
@@ -60,7 +60,7 @@ fn bytes_that_are_no_such_state_are_refused_and_leave_the_cache_empty() {
     let mut first = member(&TinyModel::bpe(3));
     first.decode(&entries(&[70, 71, 72, 73], 0)).unwrap();
     let state = first.save().unwrap();
-    first.seq_copy(TRUNK, 1, 2).unwrap();
+    first.seq_copy(PREFIX, 1, 2).unwrap();
     assert!(first.save().is_err(), "another sequence is in use");
     assert!(first.restore(&state, 4).is_err(), "the cache is not empty");
     let mut second = member(&TinyModel::bpe(3));
@@ -70,7 +70,7 @@ fn bytes_that_are_no_such_state_are_refused_and_leave_the_cache_empty() {
             "{} bytes, {len} tokens",
             state.len()
         );
-        assert_eq!(second.seq_len(TRUNK), 0);
+        assert_eq!(second.seq_len(PREFIX), 0);
     };
     refused(&state, 3);
     refused(&state, 5);
@@ -84,7 +84,7 @@ fn bytes_that_are_no_such_state_are_refused_and_leave_the_cache_empty() {
         changed[at] ^= 0xff;
         // A changed value of the cache passes; that is what the file's checksum is for.
         if second.restore(&changed, 4).is_ok() {
-            second.seq_truncate(TRUNK, 0).unwrap();
+            second.seq_truncate(PREFIX, 0).unwrap();
         }
     }
     second.restore(&state, 4).unwrap();
@@ -120,11 +120,11 @@ fn ask(engine: &mut Engine, question: &str) -> Asked {
     let now = chrono::NaiveDateTime::default();
     let reading = speakers.read(&messages, 0, now).unwrap();
     let new = engine.prepare(reading.prompts).unwrap().new_tokens;
-    let wish = Wish {
+    let request = ScoreRequest {
         rows: true,
         ..SCORES
     };
-    engine.read(wish).unwrap();
+    engine.read(request).unwrap();
     engine.weigh().unwrap();
     let mut generation = greedy(30);
     generation.sampling.temperature = 0.9;
@@ -152,9 +152,9 @@ fn with_a_restored_prompt_all_is_as_without() {
     for models in packs {
         let files = Files::new();
         let mut first = engine(&files, &models);
-        first.keep_next().unwrap();
+        first.cache_next_prompt().unwrap();
         ask(&mut first, "what is the time?");
-        let kept: Vec<Kept> = first.take_kept().unwrap().unwrap();
+        let kept: Vec<CachedPrompt> = first.take_cached_prompt().unwrap().unwrap();
         for question in ["what is the time?", "and for the water", "what is"] {
             let plain = ask(&mut engine(&files, &models), question);
             let mut restored = engine(&files, &models);

@@ -2,7 +2,9 @@
 
 use crate::rig::*;
 use packllm_engine::chat::speaker::plain_text;
-use packllm_engine::engine::{Ahead, Ending, Engine, Fusion, MemberSpec, Prompt, Wish};
+use packllm_engine::engine::{
+    Ending, Engine, ExpectedPrompt, Fusion, MemberSpec, Prompt, ScoreRequest,
+};
 use packllm_engine::vocab::Alphabet;
 use packllm_engine::vocab::cover::Budget;
 use packllm_engine::weight::Method;
@@ -15,12 +17,12 @@ fn prompt(text: &str) -> Prompt {
     plain_text(text, 1, Ending::Continue).remove(0)
 }
 
-fn ahead(text: &str) -> Ahead {
-    Ahead {
+fn ahead(text: &str) -> ExpectedPrompt {
+    ExpectedPrompt {
         alphabet: Alphabet::Bytes,
         budget: Budget::default(),
         prompt: prompt(text),
-        wish: Wish::of(&Method::Exact, 2),
+        request: ScoreRequest::of(&Method::Exact, 2),
     }
 }
 
@@ -33,7 +35,7 @@ fn exact() -> Fusion {
 }
 
 /// Two members that read ahead, and a count of the tokens that the first is asked to evaluate.
-fn pair(read: &[Option<Ahead>; 2]) -> (Vec<MemberSpec>, Arc<AtomicUsize>) {
+fn pair(read: &[Option<ExpectedPrompt>; 2]) -> (Vec<MemberSpec>, Arc<AtomicUsize>) {
     let evaluated = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&evaluated);
     let counting = Fake::new(NESTED, 1).with_hook(Box::new(move |_, batch| {
@@ -43,12 +45,12 @@ fn pair(read: &[Option<Ahead>; 2]) -> (Vec<MemberSpec>, Arc<AtomicUsize>) {
     let mut specs = specs(vec![counting, Fake::new(LETTERS, 2)]);
     for (spec, read) in specs.iter_mut().zip(read) {
         let read = read.clone();
-        spec.foresight = Some(Box::new(move |_| read));
+        spec.prefetch = Some(Box::new(move |_| read));
     }
     (specs, evaluated)
 }
 
-fn begin(read: &[Option<Ahead>; 2], fusion: &Fusion) -> (Engine, Arc<AtomicUsize>) {
+fn begin(read: &[Option<ExpectedPrompt>; 2], fusion: &Fusion) -> (Engine, Arc<AtomicUsize>) {
     let (specs, evaluated) = pair(read);
     let mut engine = try_load(specs, &Arc::default()).unwrap();
     engine.catch_up(&mut |_| {}).unwrap();
@@ -70,7 +72,7 @@ fn answers_and_weights_are_the_same_whatever_was_foreseen() {
         },
         ..exact.clone()
     };
-    let other_budget = Ahead {
+    let other_budget = ExpectedPrompt {
         budget: fine.budget,
         ..ahead(TEXT)
     };
@@ -97,7 +99,7 @@ fn answers_and_weights_are_the_same_whatever_was_foreseen() {
 #[test]
 fn what_was_foreseen_is_read_once() {
     let fusion = exact();
-    let tokens_of = |case: &[Option<Ahead>; 2]| {
+    let tokens_of = |case: &[Option<ExpectedPrompt>; 2]| {
         let (mut engine, evaluated) = begin(case, &fusion);
         read(&mut engine, TEXT);
         let ahead = engine.read_ahead();

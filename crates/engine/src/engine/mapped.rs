@@ -12,15 +12,15 @@
 //! What was read is not kept for the next prompt, as it is elsewhere: a baseline need not be fast.
 
 use super::chain::Scores;
-use super::prompt::{Reading, Trunk, read};
-use super::seat::Wish;
+use super::runtime::ScoreRequest;
+use super::tokenized::{Prefix, TokenizedPrompt, read};
 use super::view::Lens;
 use super::worker::{Command, Reply};
 use super::{Engine, EngineError};
 use crate::backend::tokenizer_json::TokenizerJson;
 use crate::backend::{Token, Vocab};
 use crate::prompt::Prompt;
-use crate::vocab::mined::Map;
+use crate::vocab::mapped::Map;
 use crate::vocab::sorted::SortedVocab;
 use crate::vocab::speller;
 use std::sync::Arc;
@@ -48,10 +48,10 @@ impl Outside {
         self.tokenizer.vocab()
     }
 
-    fn read(&self, prompts: &[Prompt]) -> Result<Reading, EngineError> {
+    fn read(&self, prompts: &[Prompt]) -> Result<TokenizedPrompt, EngineError> {
         let prompt = prompts.first().cloned().unwrap_or_default();
         let mut tokenizer = &*self.tokenizer;
-        let nothing = Trunk::default();
+        let nothing = Prefix::default();
         read(&mut tokenizer, &self.sorted, &prompt, &nothing).map_err(EngineError::Reference)
     }
 
@@ -110,9 +110,9 @@ impl Engine {
         self.all(|_| Command::Look(None))?;
         let replies = self.prepare_each(prompts)?;
         self.take_prepared(replies, true)?;
-        let scores = Wish {
+        let scores = ScoreRequest {
             scores: true,
-            ..Wish::NOTHING
+            ..ScoreRequest::NOTHING
         };
         let replies = self.all(|_| Command::Evaluate(scores))?;
         self.all(|_| Command::Clear)?;
@@ -185,16 +185,16 @@ impl Engine {
     }
 
     /// The reference tokenises texts that may come next, and all read the mapped ids.
-    pub(super) fn continue_mined(
+    pub(super) fn continue_by_reference(
         &self,
         texts: &Arc<[String]>,
-        wish: Wish,
+        request: ScoreRequest,
     ) -> Result<Vec<Reply>, EngineError> {
         let reference = match self.reference.as_ref().ok_or(EngineError::NoReference)? {
             Reference::Member(k) => *k,
             Reference::Outside(outside) => {
                 let spelt = Arc::new(outside.spell(texts)?);
-                return self.all(|_| Command::ContinueMapped(Arc::clone(&spelt), wish));
+                return self.all(|_| Command::ContinueMapped(Arc::clone(&spelt), request));
             }
         };
         let mut spelt = Arc::default();
@@ -208,11 +208,14 @@ impl Engine {
                 _ => {}
             }
         }
-        self.all(|_| Command::ContinueMapped(Arc::clone(&spelt), wish))
+        self.all(|_| Command::ContinueMapped(Arc::clone(&spelt), request))
     }
 
     /// The reference tokenises its prompt, the others map what it will read.
-    pub(super) fn prepare_mined(&self, prompts: Vec<Prompt>) -> Result<Vec<Reply>, EngineError> {
+    pub(super) fn prepare_by_reference(
+        &self,
+        prompts: Vec<Prompt>,
+    ) -> Result<Vec<Reply>, EngineError> {
         let reference = self.reference.as_ref().ok_or(EngineError::NoReference)?;
         self.all(|_| Command::Clear)?;
         let starts: Vec<_> = prompts.iter().map(|prompt| prompt.start).collect();

@@ -1,13 +1,13 @@
 //! Prompts that outlive an engine.
 
 use crate::rig::*;
-use packllm_engine::engine::kept::Kept;
-use packllm_engine::engine::{Engine, EngineError, Fusion, Place, Prompt, Segment, Wish};
+use packllm_engine::engine::prompt_cache::CachedPrompt;
+use packllm_engine::engine::{Engine, EngineError, Fusion, Place, Prompt, ScoreRequest, Segment};
 use packllm_engine::vocab::Alphabet;
 use packllm_engine::weight::{Evidence, Method};
 
 const SYSTEM: &str = "abc bc a cab abc";
-const EVERYTHING: Wish = Wish {
+const EVERYTHING: ScoreRequest = ScoreRequest {
     scores: true,
     rows: true,
     full: false,
@@ -61,13 +61,13 @@ fn ask(engine: &mut Engine, messages: &[&str]) -> (Vec<usize>, Evidence, String)
     )
 }
 
-fn keep(alphabet: Alphabet, messages: &[&str]) -> Vec<Kept> {
+fn keep(alphabet: Alphabet, messages: &[&str]) -> Vec<CachedPrompt> {
     let mut engine = engine(alphabet);
-    engine.keep_next().unwrap();
+    engine.cache_next_prompt().unwrap();
     ask(&mut engine, messages);
-    let kept = engine.take_kept().unwrap().unwrap();
+    let kept = engine.take_cached_prompt().unwrap().unwrap();
     assert!(
-        engine.take_kept().unwrap().is_none(),
+        engine.take_cached_prompt().unwrap().is_none(),
         "it is handed over once"
     );
     kept
@@ -142,12 +142,12 @@ fn what_fits_no_member_is_refused_and_nothing_is_left_of_it() {
 #[test]
 fn a_prompt_in_which_nothing_is_to_be_scored_is_not_kept() {
     let mut engine = engine(Alphabet::Bytes);
-    engine.keep_next().unwrap();
+    engine.cache_next_prompt().unwrap();
     let mut prompts = prompts(&[SYSTEM]);
     prompts.iter_mut().for_each(|p| p.segments[1].scored = 0..0);
     engine.prepare(prompts).unwrap();
     engine.read(EVERYTHING).unwrap();
-    assert!(engine.take_kept().unwrap().is_none());
+    assert!(engine.take_cached_prompt().unwrap().is_none());
 }
 
 #[test]
@@ -163,12 +163,12 @@ fn a_state_that_cannot_be_saved_harms_nothing_else() {
             ..Fusion::default()
         },
     );
-    engine_of_two.keep_next().unwrap();
+    engine_of_two.cache_next_prompt().unwrap();
     let messages = [SYSTEM, "ab ca"];
     let asked = ask(&mut engine_of_two, &messages);
     assert_eq!(asked, ask(&mut engine(Alphabet::Bytes), &messages));
-    let error = engine_of_two.take_kept().unwrap_err();
+    let error = engine_of_two.take_cached_prompt().unwrap_err();
     assert!(matches!(&error, EngineError::Member { member, .. } if member == "b"));
     // It is told once.
-    assert!(engine_of_two.take_kept().unwrap().is_none());
+    assert!(engine_of_two.take_cached_prompt().unwrap().is_none());
 }

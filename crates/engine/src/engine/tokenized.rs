@@ -5,31 +5,31 @@ use crate::prompt::{Ending, Place, Prompt, Segment};
 use crate::vocab::sorted::SortedVocab;
 use crate::vocab::speller;
 
-/// The tokens that are in a member's trunk, in order.
+/// The tokens that are in a member's prefix, in order.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Trunk {
+pub(super) struct Prefix {
     pub tokens: Vec<Token>,
-    /// Of a trunk that was restored and not read on from yet: where scored segments end in it, in order.
+    /// Of a prefix that was restored and not read on from yet: where scored segments end in it, in order.
     pub marks: Vec<Mark>,
 }
 
-impl Trunk {
+impl Prefix {
     /// What is before the end of its first `marks` scored segments.
-    fn begun(&self, marks: usize) -> Trunk {
+    fn begun(&self, marks: usize) -> Prefix {
         let marks = self.marks[..marks].to_vec();
         let len = marks.last().map_or(0, |mark| mark.len);
-        Trunk {
+        Prefix {
             tokens: self.tokens[..len].to_vec(),
             marks,
         }
     }
 }
 
-/// Where a scored segment ends in a trunk and another follows: with it ends a batch, so that what follows is evaluated the same,
+/// Where a scored segment ends in a prefix and another follows: with it ends a batch, so that what follows is evaluated the same,
 /// bit by bit, whether what is before it was evaluated just now or restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
-    /// Tokens of the trunk up to here.
+    /// Tokens of the prefix up to here.
     pub len: usize,
     /// The end of the segment.
     pub place: Place,
@@ -39,12 +39,12 @@ pub struct Mark {
     pub tokens: usize,
 }
 
-/// A prompt in tokens, less what the trunk already holds.
+/// A prompt in tokens, less what the prefix already holds.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Reading {
-    /// Tokens of the trunk that stay.
+pub(super) struct TokenizedPrompt {
+    /// Tokens of the prefix that stay.
     pub keep: usize,
-    /// Marks of a restored trunk among them.
+    /// Marks of a restored prefix among them.
     pub marks: usize,
     /// Tokens to evaluate, with what is scored of them.
     pub stretches: Vec<Stretch>,
@@ -70,39 +70,39 @@ pub(super) struct Stretch {
     pub place: Place,
 }
 
-impl Reading {
+impl TokenizedPrompt {
     /// All tokens to evaluate.
     pub fn tokens(&self) -> impl Iterator<Item = Token> + '_ {
         self.stretches.iter().flat_map(|s| s.tokens.iter().copied())
     }
 }
 
-/// Tokenises `prompt` and keeps the longest part of the trunk that it begins with: at least one token
-/// is left to evaluate, and everything scored is. A restored trunk comes with the scores of its segments and is
+/// Tokenises `prompt` and keeps the longest part of the prefix that it begins with: at least one token
+/// is left to evaluate, and everything scored is. A restored prefix comes with the scores of its segments and is
 /// kept up to the end of one of them.
 pub(super) fn read(
     member: &mut (impl Tokenize + ?Sized),
     sorted: &SortedVocab,
     prompt: &Prompt,
-    trunk: &Trunk,
-) -> Result<Reading, BackendError> {
-    let reading = read_on(member, sorted, prompt, trunk)?;
-    if trunk.marks.is_empty() {
+    prefix: &Prefix,
+) -> Result<TokenizedPrompt, BackendError> {
+    let reading = read_on(member, sorted, prompt, prefix)?;
+    if prefix.marks.is_empty() {
         return Ok(reading);
     }
-    read_on(member, sorted, prompt, &trunk.begun(reading.marks))
+    read_on(member, sorted, prompt, &prefix.begun(reading.marks))
 }
 
 fn read_on(
     member: &mut (impl Tokenize + ?Sized),
     sorted: &SortedVocab,
     prompt: &Prompt,
-    trunk: &Trunk,
-) -> Result<Reading, BackendError> {
-    let mut matcher = Matcher::new(trunk);
-    let mut reading = Reading {
+    prefix: &Prefix,
+) -> Result<TokenizedPrompt, BackendError> {
+    let mut matcher = Matcher::new(prefix);
+    let mut reading = TokenizedPrompt {
         ending: prompt.ending,
-        ..Reading::default()
+        ..TokenizedPrompt::default()
     };
     if let Some(start) = prompt.start.token(member.pieces()) {
         if !matcher.take_token(start) {
@@ -143,28 +143,28 @@ fn read_on(
         });
     }
     (reading.keep, reading.marks) = (matcher.kept, matcher.marks);
-    leave_one(&mut reading, trunk);
+    leave_one(&mut reading, prefix);
     Ok(reading)
 }
 
-/// The logits after the last token are wanted, and those before the first scored one: if the trunk
+/// The logits after the last token are wanted, and those before the first scored one: if the prefix
 /// has that token, it is evaluated again. (Its score, if it has one, is known.)
-fn leave_one(reading: &mut Reading, trunk: &Trunk) {
+fn leave_one(reading: &mut TokenizedPrompt, prefix: &Prefix) {
     let first = reading.stretches.iter().find(|s| !s.tokens.is_empty());
     let unpredicted = first.is_none_or(|stretch| !stretch.scored.is_empty());
     if unpredicted && reading.keep > 0 {
         reading.keep -= 1;
         let again = Stretch {
-            tokens: vec![trunk.tokens[reading.keep]],
+            tokens: vec![prefix.tokens[reading.keep]],
             ..Stretch::default()
         };
         reading.stretches.insert(0, again);
     }
 }
 
-/// Walks the trunk along a prompt while they agree.
+/// Walks the prefix along a prompt while they agree.
 struct Matcher<'a> {
-    trunk: &'a Trunk,
+    prefix: &'a Prefix,
     kept: usize,
     /// Marks passed.
     marks: usize,
@@ -177,9 +177,9 @@ struct Taken {
 }
 
 impl<'a> Matcher<'a> {
-    fn new(trunk: &'a Trunk) -> Self {
+    fn new(prefix: &'a Prefix) -> Self {
         Self {
-            trunk,
+            prefix,
             kept: 0,
             marks: 0,
             open: true,
@@ -190,9 +190,9 @@ impl<'a> Matcher<'a> {
         self.open = false;
     }
 
-    /// Whether the trunk spells all of a scored segment and has its scores.
+    /// Whether the prefix spells all of a scored segment and has its scores.
     fn knows(&mut self, vocab: &Vocab, segment: &Segment) -> bool {
-        let Some(mark) = self.trunk.marks.get(self.marks).filter(|_| self.open) else {
+        let Some(mark) = self.prefix.marks.get(self.marks).filter(|_| self.open) else {
             return false;
         };
         let mut ahead = Self { ..*self };
@@ -207,18 +207,18 @@ impl<'a> Matcher<'a> {
     }
 
     fn take_token(&mut self, token: Token) -> bool {
-        self.open &= self.trunk.tokens.get(self.kept) == Some(&token);
+        self.open &= self.prefix.tokens.get(self.kept) == Some(&token);
         self.kept += usize::from(self.open);
         self.open
     }
 
-    /// Takes the tokens of the trunk that spell a beginning of `text` (whole characters of it).
+    /// Takes the tokens of the prefix that spell a beginning of `text` (whole characters of it).
     fn take_text(&mut self, vocab: &Vocab, text: &str, markup: bool) -> Taken {
         let (mut tokens, mut bytes) = (0, 0);
         // Up to the last token that ends at a character: what is left must be text.
         let mut whole = (0, 0);
         while self.open && bytes < text.len() {
-            let Some(&token) = self.trunk.tokens.get(self.kept + tokens) else {
+            let Some(&token) = self.prefix.tokens.get(self.kept + tokens) else {
                 break;
             };
             let fits = text.as_bytes()[bytes..].starts_with(vocab.piece(token))

@@ -1,11 +1,11 @@
 //! What a member evaluates ahead, along a draft.
 
-use super::{Draft, Seat};
-use crate::backend::{BackendError, Entry, Member, TRUNK, Token};
+use super::{Draft, MemberRuntime};
+use crate::backend::{BackendError, BatchToken, Member, PREFIX, Token};
 use crate::engine::branches::prefetch::{reserve, spell};
 use crate::vocab::Alphabet;
 
-impl Seat {
+impl MemberRuntime {
     /// Evaluates what is expected. See [`crate::engine::draft`].
     pub fn prefetch(&mut self, draft: &Draft) -> Result<(), BackendError> {
         match self.alphabet {
@@ -25,11 +25,11 @@ impl Seat {
             }
             Alphabet::Tokens => self.prefetch_tokens(draft),
             // For comparison alone: its members read a reference's tokens.
-            Alphabet::Mined => Ok(()),
+            Alphabet::Mapped => Ok(()),
         }
     }
 
-    /// The symbol and the expected tokens after it join the trunk's sequence, not yet the trunk.
+    /// The symbol and the expected tokens after it join the prefix's sequence, not yet the prefix.
     fn prefetch_tokens(&mut self, draft: &Draft) -> Result<(), BackendError> {
         let tokens = spell(&mut self.member, &self.sorted, &draft.ahead)?;
         let mut spelled = 0;
@@ -38,7 +38,7 @@ impl Seat {
             spelled <= draft.worth
         });
         let limits = self.member.limits();
-        let used = self.trunk.tokens.len() as u32 + reserve(limits.context);
+        let used = self.prefix.tokens.len() as u32 + reserve(limits.context);
         let room = limits.context.saturating_sub(used) as usize;
         let most = room.min(limits.batch as usize).min(limits.outputs as usize);
         let n = (1 + worth.count()).min(most);
@@ -49,14 +49,18 @@ impl Seat {
         let all = std::iter::once(draft.symbol).chain(tokens).take(n);
         self.ahead.extend(all);
         self.batch.clear();
-        let start = self.member.seq_len(TRUNK);
-        self.batch
-            .extend(self.ahead.iter().zip(start..).map(|(&token, pos)| Entry {
-                token,
-                pos,
-                seq: TRUNK,
-                output: true,
-            }));
+        let start = self.member.seq_len(PREFIX);
+        self.batch.extend(
+            self.ahead
+                .iter()
+                .zip(start..)
+                .map(|(&token, pos)| BatchToken {
+                    token,
+                    pos,
+                    seq: PREFIX,
+                    output: true,
+                }),
+        );
         match self.member.decode(&self.batch) {
             Ok(()) => Ok(()),
             Err(error) => {
@@ -77,16 +81,16 @@ impl Seat {
             self.ahead.pop_front();
         } else {
             self.forget_ahead()?;
-            let pos = self.member.seq_len(TRUNK);
-            self.member.decode(&[Entry {
+            let pos = self.member.seq_len(PREFIX);
+            self.member.decode(&[BatchToken {
                 token,
                 pos,
-                seq: TRUNK,
+                seq: PREFIX,
                 output: true,
             }])?;
             self.row = 0;
         }
-        self.trunk.tokens.push(token);
+        self.prefix.tokens.push(token);
         self.said += 1;
         Ok(())
     }
@@ -97,7 +101,7 @@ impl Seat {
             return Ok(());
         }
         self.ahead.clear();
-        let said = self.trunk.tokens.len() as u32;
-        self.member.seq_truncate(TRUNK, said)
+        let said = self.prefix.tokens.len() as u32;
+        self.member.seq_truncate(PREFIX, said)
     }
 }

@@ -3,8 +3,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::chat::samples::*;
 
-fn prompt(template: &Template, messages: &[Message]) -> Prompt {
-    let prompt = Prompt::new(template, messages, true, now()).unwrap();
+fn prompt(template: &Template, messages: &[Message]) -> PromptPieces {
+    let prompt = PromptPieces::new(template, messages, true, now()).unwrap();
     let rendered = template.render(messages, true, now()).unwrap();
     assert_eq!(prompt.text(), rendered.text);
     assert_eq!(prompt.system_folded, rendered.system_folded);
@@ -18,7 +18,7 @@ fn prompt(template: &Template, messages: &[Message]) -> Prompt {
 }
 
 /// The pieces in short: markup in plain, contents as `message@offset:text`.
-fn shape(prompt: &Prompt) -> Vec<String> {
+fn shape(prompt: &PromptPieces) -> Vec<String> {
     let show = |piece: &Piece| match piece.kind {
         PieceKind::Markup => piece.text.clone(),
         PieceKind::Content { message, offset } => format!("{message}@{offset}:{}", piece.text),
@@ -337,7 +337,7 @@ proptest! {
             any::<String>(),
         ], 0..24)) {
         if let Ok(template) = Template::new(&words.concat(), "<s>", "</s>") {
-            let _ = Prompt::new(&template, &conversation(), true, now());
+            let _ = PromptPieces::new(&template, &conversation(), true, now());
         }
     }
 }

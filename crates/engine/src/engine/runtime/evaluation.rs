@@ -1,11 +1,11 @@
 //! A prompt is evaluated: its tokens in batches, its evidence along the way, and then the answer begins.
 
-use super::Seat;
-use super::plan::Plan;
-use crate::backend::{BackendError, Entry, Member, TRUNK};
+use super::MemberRuntime;
+use super::plan::EvaluationPlan;
+use crate::backend::{BackendError, BatchToken, Member, PREFIX};
 use crate::engine::chain::{Chain, Scores, push_scored};
-use crate::engine::kept::Kept;
-use crate::engine::prompt::Mark;
+use crate::engine::prompt_cache::CachedPrompt;
+use crate::engine::tokenized::Mark;
 use crate::prompt::Ending;
 use crate::vocab::Alphabet;
 use crate::weight::Method;
@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 
 /// What is wanted from the evaluation of a prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wish {
+pub struct ScoreRequest {
     /// Score the evidence.
     pub scores: bool,
     /// Keep whole distributions along it.
@@ -23,9 +23,9 @@ pub struct Wish {
     pub full: bool,
 }
 
-impl Wish {
+impl ScoreRequest {
     /// Nothing but the evaluation.
-    pub const NOTHING: Wish = Wish {
+    pub const NOTHING: ScoreRequest = ScoreRequest {
         scores: false,
         rows: false,
         full: false,
@@ -40,7 +40,7 @@ impl Wish {
             Method::Top1 | Method::Sim => (true, false),
             Method::Opt | Method::Exact | Method::Adaptive => (true, true),
         };
-        Wish {
+        ScoreRequest {
             scores,
             rows,
             full: false,
@@ -58,26 +58,26 @@ impl Wish {
     }
 }
 
-impl Seat {
+impl MemberRuntime {
     /// Evaluates the prepared prompt. Afterwards the next symbol is predicted, unless the prompt is
     /// closed.
-    pub fn evaluate(&mut self, wish: Wish) -> Result<Scores, BackendError> {
+    pub fn evaluate(&mut self, request: ScoreRequest) -> Result<Scores, BackendError> {
         let reading = self
             .reading
             .take()
             .ok_or_else(|| BackendError::Refused("no prompt was prepared".into()))?;
         self.branches
             .drop_cover(&mut self.cover, &mut self.member)?;
-        let mut marks = self.trunk.marks.split_off(0);
+        let mut marks = self.prefix.marks.split_off(0);
         marks.truncate(reading.marks);
         let known = marks
             .last()
             .map_or((0, 0), |mark| (mark.symbols, mark.tokens));
         let recalled = self.recalled.begun(known.0, known.1);
-        self.cut_trunk(reading.keep)?;
+        self.cut_prefix(reading.keep)?;
         self.read.store(0, Ordering::Relaxed);
-        let plan = Plan::new(&reading, &self.view, &self.sorted, self.alphabet, wish);
-        let mut chain = self.chain(wish);
+        let plan = EvaluationPlan::new(&reading, &self.view, &self.sorted, self.alphabet, request);
+        let mut chain = self.chain(request);
         if self.keeps && plan.marks() == 0 {
             self.state = Some(self.member.save());
         }
@@ -96,8 +96,8 @@ impl Seat {
         if std::mem::take(&mut self.keeps) {
             self.keep(marks, &scores, plan.marks() > 0);
         }
-        if reading.ending != Ending::Closed || wish.full {
-            self.open(&plan, &mut scores, wish)?;
+        if reading.ending != Ending::Closed || request.full {
+            self.open(&plan, &mut scores, request)?;
         }
         self.said = 0;
         Ok(scores)
@@ -108,8 +108,8 @@ impl Seat {
     fn keep(&mut self, marks: Vec<Mark>, scores: &Scores, grown: bool) {
         let state = self.state.take();
         self.kept = marks.last().copied().zip(state).map(|(last, state)| {
-            Ok(Kept {
-                tokens: self.trunk.tokens[..last.len].to_vec(),
+            Ok(CachedPrompt {
+                tokens: self.prefix.tokens[..last.len].to_vec(),
                 scores: scores.begun(last.symbols, last.tokens),
                 marks,
                 state: state?,
@@ -120,7 +120,7 @@ impl Seat {
 
     /// Evaluates the plan's tokens in batches of a fixed division, feeding the chain row by row. Returns
     /// where scored segments end that others follow; with each of them ends a batch.
-    fn run(&mut self, plan: &Plan, chain: &mut Chain) -> Result<Vec<Mark>, BackendError> {
+    fn run(&mut self, plan: &EvaluationPlan, chain: &mut Chain) -> Result<Vec<Mark>, BackendError> {
         let limits = self.member.limits();
         let mut marks = Vec::new();
         let mut next = 0;
@@ -135,18 +135,20 @@ impl Seat {
             {
                 let output = plan.wants_row(next);
                 outputs += usize::from(output);
-                let pos = (self.trunk.tokens.len() + self.batch.len()) as u32;
+                let pos = (self.prefix.tokens.len() + self.batch.len()) as u32;
                 let token = plan.tokens[next].token;
-                self.batch.push(Entry {
+                self.batch.push(BatchToken {
                     token,
                     pos,
-                    seq: TRUNK,
+                    seq: PREFIX,
                     output,
                 });
                 next += 1;
             }
             self.member.decode(&self.batch)?;
-            self.trunk.tokens.extend(self.batch.iter().map(|e| e.token));
+            self.prefix
+                .tokens
+                .extend(self.batch.iter().map(|e| e.token));
             for i in first..next {
                 // A row of a large vocabulary takes a millisecond, a batch of them half a second.
                 if self.member.cancelled() {
@@ -156,7 +158,7 @@ impl Seat {
             }
             if let Some(place) = plan.tokens[next - 1].ends {
                 marks.push(Mark {
-                    len: self.trunk.tokens.len(),
+                    len: self.prefix.tokens.len(),
                     place,
                     symbols: chain.scores.nats.len(),
                     tokens: chain.scores.tokens.len(),
@@ -174,7 +176,7 @@ impl Seat {
     /// Hands the chain what token `i`, in row `row` of the batch, has to say.
     fn feed(
         &self,
-        plan: &Plan,
+        plan: &EvaluationPlan,
         i: usize,
         row: usize,
         chain: &mut Chain,
@@ -202,13 +204,18 @@ impl Seat {
         Ok(())
     }
 
-    /// Begins the answer: in bytes a cover after the trunk, which then reads the tail of raw text.
-    fn open(&mut self, plan: &Plan, scores: &mut Scores, wish: Wish) -> Result<(), BackendError> {
+    /// Begins the answer: in bytes a cover after the prefix, which then reads the tail of raw text.
+    fn open(
+        &mut self,
+        plan: &EvaluationPlan,
+        scores: &mut Scores,
+        request: ScoreRequest,
+    ) -> Result<(), BackendError> {
         if self.alphabet.is_tokens() {
             return Ok(());
         }
         let last = *self
-            .trunk
+            .prefix
             .tokens
             .last()
             .ok_or_else(|| BackendError::Refused("an empty prompt".into()))?;
@@ -219,7 +226,13 @@ impl Seat {
             let vocab = Arc::clone(self.member.vocab());
             for (i, &byte) in vocab.piece(planned.token).iter().enumerate() {
                 if planned.scored.contains(&i) {
-                    push_scored(scores, &self.cover, byte, planned.place.plus(i), wish.rows);
+                    push_scored(
+                        scores,
+                        &self.cover,
+                        byte,
+                        planned.place.plus(i),
+                        request.rows,
+                    );
                 }
                 self.branches
                     .advance(&mut self.cover, &mut self.member, byte)?;

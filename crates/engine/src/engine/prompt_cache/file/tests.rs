@@ -1,5 +1,5 @@
 use super::*;
-use crate::engine::kept::Kin;
+use crate::engine::prompt_cache::Kin;
 use crate::vocab::SYMBOLS;
 
 fn identity() -> Identity {
@@ -20,8 +20,8 @@ fn place(offset: u32) -> Place {
 }
 
 /// Two symbols scored, in one token of three.
-fn kept(rows: ScoredRows) -> Kept {
-    Kept {
+fn kept(rows: ScoredRows) -> CachedPrompt {
+    CachedPrompt {
         tokens: vec![7, 70_000, 3],
         marks: vec![Mark {
             len: 2,
@@ -49,7 +49,7 @@ fn sparse() -> SparseRows {
     rows
 }
 
-fn pack() -> [Kept; 2] {
+fn pack() -> [CachedPrompt; 2] {
     let dense = (0..2 * SYMBOLS).map(|i| -(i as f32)).collect();
     [
         kept(ScoredRows::Dense(dense)),
@@ -63,14 +63,14 @@ fn encoded() -> Vec<u8> {
     bytes
 }
 
-fn decoded(bytes: &[u8]) -> Result<Vec<Kept>, BadKept> {
+fn decoded(bytes: &[u8]) -> Result<Vec<CachedPrompt>, BadPromptCache> {
     decode(bytes, bytes.len() as u64, &identity())
 }
 
 #[test]
 fn what_is_read_is_what_was_written() {
     let read = decoded(&encoded()).unwrap();
-    let shown = |kept: &[Kept]| format!("{kept:?}");
+    let shown = |kept: &[CachedPrompt]| format!("{kept:?}");
     assert_eq!(shown(&read), shown(&pack()));
     read.iter().for_each(|kept| kept.check(70_001).unwrap());
     // A token beyond the vocabulary, and parts that do not fit.
@@ -85,12 +85,12 @@ fn not_one_byte_may_be_missing_added_or_changed() {
     let bytes = encoded();
     for end in 0..bytes.len() {
         assert!(
-            matches!(decoded(&bytes[..end]), Err(BadKept::Damaged)),
+            matches!(decoded(&bytes[..end]), Err(BadPromptCache::Damaged)),
             "{end}"
         );
     }
     let longer = [&bytes[..], &[0]].concat();
-    assert!(matches!(decoded(&longer), Err(BadKept::Damaged)));
+    assert!(matches!(decoded(&longer), Err(BadPromptCache::Damaged)));
     for i in 0..bytes.len() {
         let mut changed = bytes.clone();
         changed[i] ^= 0x10;
@@ -100,15 +100,18 @@ fn not_one_byte_may_be_missing_added_or_changed() {
 
 #[test]
 fn what_belongs_to_others_is_told_apart() {
-    assert!(matches!(decoded(b"GGUF and so on"), Err(BadKept::Foreign)));
+    assert!(matches!(
+        decoded(b"GGUF and so on"),
+        Err(BadPromptCache::Foreign)
+    ));
     let mut newer = encoded();
     newer[12] = 9;
-    assert!(matches!(decoded(&newer), Err(BadKept::Version(9))));
+    assert!(matches!(decoded(&newer), Err(BadPromptCache::Version(9))));
     let mut bytes = Vec::new();
     let mut other = identity();
     other.members[1].model = "another".into();
     encode(&mut bytes, &other, &pack()).unwrap();
-    let Err(BadKept::Other(said)) = decoded(&bytes) else {
+    let Err(BadPromptCache::Other(said)) = decoded(&bytes) else {
         panic!("it was read");
     };
     assert_eq!(said, "of other models (a + b)");

@@ -9,16 +9,16 @@ pub const SYMBOLS: usize = 257;
 
 /// The symbols that are mixed over, and which of them are END.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Alphabet {
+pub struct SymbolSet {
     size: usize,
     /// Ascending, without duplicates.
     ends: Vec<usize>,
 }
 
-impl Alphabet {
+impl SymbolSet {
     /// The 256 bytes and [`END`].
     pub fn bytes() -> Self {
-        Alphabet {
+        SymbolSet {
             size: SYMBOLS,
             ends: vec![END],
         }
@@ -35,12 +35,12 @@ impl Alphabet {
             return Err(MixError::EndOutside { id, size });
         }
         if ends.len() >= size {
-            return Err(MixError::Alphabet {
+            return Err(MixError::SymbolSet {
                 size,
                 ends: ends.len(),
             });
         }
-        Ok(Alphabet { size, ends })
+        Ok(SymbolSet { size, ends })
     }
 
     /// Number of symbols, END included.

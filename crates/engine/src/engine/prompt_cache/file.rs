@@ -9,9 +9,9 @@
 //!
 //! Numbers are little endian. Nothing of a file is handed out before its last byte was read and hashed.
 
-use super::{Identity, Kept};
+use super::{CachedPrompt, Identity};
 use crate::engine::chain::{ScoredRows, Scores};
-use crate::engine::prompt::Mark;
+use crate::engine::tokenized::Mark;
 use crate::prompt::Place;
 use crate::weight::SparseRows;
 use sha2::{Digest, Sha256};
@@ -26,7 +26,7 @@ const DIGEST: u64 = 32;
 
 /// Why a file does not give the prompt that was asked for.
 #[derive(Debug, thiserror::Error)]
-pub enum BadKept {
+pub enum BadPromptCache {
     /// It could not be read.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -49,7 +49,7 @@ pub enum BadKept {
 ///
 /// # Errors
 /// From the disk; an older file is then as it was.
-pub fn write(path: &Path, identity: &Identity, members: &[Kept]) -> std::io::Result<u64> {
+pub fn write(path: &Path, identity: &Identity, members: &[CachedPrompt]) -> std::io::Result<u64> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     // Under a name of its own, which two processes do not share, and with the rights 0600.
@@ -66,8 +66,8 @@ pub fn write(path: &Path, identity: &Identity, members: &[Kept]) -> std::io::Res
 /// Reads what [`write()`] wrote for this identity; None if there is no file.
 ///
 /// # Errors
-/// [`BadKept`].
-pub fn read(path: &Path, identity: &Identity) -> Result<Option<Vec<Kept>>, BadKept> {
+/// [`BadPromptCache`].
+pub fn read(path: &Path, identity: &Identity) -> Result<Option<Vec<CachedPrompt>>, BadPromptCache> {
     let file = match File::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         file => file?,
@@ -76,7 +76,11 @@ pub fn read(path: &Path, identity: &Identity) -> Result<Option<Vec<Kept>>, BadKe
     decode(BufReader::with_capacity(1 << 20, file), length, identity).map(Some)
 }
 
-fn encode(to: &mut impl Write, identity: &Identity, members: &[Kept]) -> std::io::Result<()> {
+fn encode(
+    to: &mut impl Write,
+    identity: &Identity,
+    members: &[CachedPrompt],
+) -> std::io::Result<()> {
     let mut out = Out {
         to,
         hasher: Sha256::new(),
@@ -125,7 +129,11 @@ const NONE: u8 = 0;
 const DENSE: u8 = 1;
 const SPARSE: u8 = 2;
 
-fn decode(from: impl Read, length: u64, identity: &Identity) -> Result<Vec<Kept>, BadKept> {
+fn decode(
+    from: impl Read,
+    length: u64,
+    identity: &Identity,
+) -> Result<Vec<CachedPrompt>, BadPromptCache> {
     let mut input = In {
         from,
         left: length,
@@ -133,25 +141,29 @@ fn decode(from: impl Read, length: u64, identity: &Identity) -> Result<Vec<Kept>
     };
     let magic = input.raw(MAGIC.len().min(length as usize))?;
     if !MAGIC.starts_with(&magic) {
-        return Err(BadKept::Foreign);
+        return Err(BadPromptCache::Foreign);
     }
     let version = u32::from_le_bytes(input.array()?);
     if version != VERSION {
-        return Err(BadKept::Version(version));
+        return Err(BadPromptCache::Version(version));
     }
-    input.left = input.left.checked_sub(DIGEST).ok_or(BadKept::Damaged)?;
+    input.left = input
+        .left
+        .checked_sub(DIGEST)
+        .ok_or(BadPromptCache::Damaged)?;
     // What does not parse may be damaged or not: the digest would tell, and both are made anew.
-    let theirs: Identity = serde_json::from_slice(&input.bytes()?).map_err(|_| BadKept::Damaged)?;
+    let theirs: Identity =
+        serde_json::from_slice(&input.bytes()?).map_err(|_| BadPromptCache::Damaged)?;
     if let Some(difference) = identity.difference(&theirs) {
-        return Err(BadKept::Other(difference));
+        return Err(BadPromptCache::Other(difference));
     }
     let members = theirs.members.iter().map(|_| input.member());
-    let members = members.collect::<Result<Vec<Kept>, BadKept>>()?;
+    let members = members.collect::<Result<Vec<CachedPrompt>, BadPromptCache>>()?;
     let digest = input.hasher.clone().finalize();
     let whole = input.left == 0;
     input.left += DIGEST;
     if !whole || input.raw(DIGEST as usize)? != digest.as_slice() {
-        return Err(BadKept::Damaged);
+        return Err(BadPromptCache::Damaged);
     }
     Ok(members)
 }
@@ -213,41 +225,44 @@ struct In<R> {
 }
 
 impl<R: Read> In<R> {
-    fn raw(&mut self, count: usize) -> Result<Vec<u8>, BadKept> {
+    fn raw(&mut self, count: usize) -> Result<Vec<u8>, BadPromptCache> {
         self.left = self
             .left
             .checked_sub(count as u64)
-            .ok_or(BadKept::Damaged)?;
+            .ok_or(BadPromptCache::Damaged)?;
         let mut bytes = vec![0; count];
         self.from
             .read_exact(&mut bytes)
             .map_err(|e| match e.kind() {
-                ErrorKind::UnexpectedEof => BadKept::Damaged,
-                _ => BadKept::Io(e),
+                ErrorKind::UnexpectedEof => BadPromptCache::Damaged,
+                _ => BadPromptCache::Io(e),
             })?;
         self.hasher.update(&bytes);
         Ok(bytes)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], BadKept> {
-        self.raw(N)?.try_into().map_err(|_| BadKept::Damaged)
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], BadPromptCache> {
+        self.raw(N)?.try_into().map_err(|_| BadPromptCache::Damaged)
     }
 
-    fn bytes(&mut self) -> Result<Vec<u8>, BadKept> {
+    fn bytes(&mut self) -> Result<Vec<u8>, BadPromptCache> {
         let count = u64::from_le_bytes(self.array()?);
-        self.raw(usize::try_from(count).map_err(|_| BadKept::Damaged)?)
+        self.raw(usize::try_from(count).map_err(|_| BadPromptCache::Damaged)?)
     }
 
-    fn all<const N: usize, T>(&mut self, of: impl Fn([u8; N]) -> T) -> Result<Vec<T>, BadKept> {
+    fn all<const N: usize, T>(
+        &mut self,
+        of: impl Fn([u8; N]) -> T,
+    ) -> Result<Vec<T>, BadPromptCache> {
         let count = u64::from_le_bytes(self.array()?);
         let bytes = count
             .checked_mul(N as u64)
             .and_then(|n| usize::try_from(n).ok());
-        let bytes = self.raw(bytes.ok_or(BadKept::Damaged)?)?;
+        let bytes = self.raw(bytes.ok_or(BadPromptCache::Damaged)?)?;
         Ok(bytes.as_chunks().0.iter().map(|entry| of(*entry)).collect())
     }
 
-    fn member(&mut self) -> Result<Kept, BadKept> {
+    fn member(&mut self) -> Result<CachedPrompt, BadPromptCache> {
         let tokens = self.all(u32::from_le_bytes)?;
         let marks = self.marks()?;
         let mut scores = Scores {
@@ -268,10 +283,10 @@ impl<R: Read> In<R> {
         scores.rows = match kind[..] {
             [NONE] => ScoredRows::None,
             [DENSE] => ScoredRows::Dense(dense),
-            [SPARSE] => ScoredRows::Sparse(sparse.ok_or(BadKept::Damaged)?),
-            _ => return Err(BadKept::Damaged),
+            [SPARSE] => ScoredRows::Sparse(sparse.ok_or(BadPromptCache::Damaged)?),
+            _ => return Err(BadPromptCache::Damaged),
         };
-        Ok(Kept {
+        Ok(CachedPrompt {
             tokens,
             marks,
             scores,
@@ -280,7 +295,7 @@ impl<R: Read> In<R> {
         })
     }
 
-    fn marks(&mut self) -> Result<Vec<Mark>, BadKept> {
+    fn marks(&mut self) -> Result<Vec<Mark>, BadPromptCache> {
         let numbers = self.all(|bytes: [u8; 24]| {
             let (words, _) = bytes.as_chunks::<8>();
             [0, 1, 2].map(|i| u64::from_le_bytes(words[i]) as usize)
