@@ -24,10 +24,8 @@ fn wheel(store: &Store, name: &str, members: &[(&str, &[u8])]) {
 }
 
 fn fake_python() -> PullOptions {
-    // Beside this file; tests run in the folder that `file!` starts from.
-    let folder = Path::new(file!());
     PullOptions {
-        python: folder.with_file_name("python3"),
+        python: Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tests/python3"),
         ..options()
     }
 }
