@@ -44,7 +44,7 @@ struct MemberRow {
     bits_per_byte: f64,
     /// Tokens evaluated ÷ tokens of the text in the member's own tokenisation, over the whole text.
     evaluations_per_token: f64,
-    /// Mean share of its predictions that came from the prior, over the whole text.
+    /// Mean share of its predictions that came from the fallback model, over the whole text.
     skipped_mass: f64,
 }
 
@@ -122,7 +122,8 @@ fn measure(
             alphabet,
             ..fusion.clone()
         };
-        // This also forgets what the priors have learnt, so that the order of the texts is of no account.
+        // This also forgets what the fallback models have learnt, so that the order of the texts is of
+        // no account.
         session.engine.configure(fusion, can_end.clone())?;
         // As published, the first part decides which vocabulary is the reference.
         let first_part = &text.content[..text.cut];

@@ -52,7 +52,7 @@ pub fn settle_fusion(manifest: &Manifest, typed: &FusionArgs, names: &[String]) 
     let heads = numbers
         .heads
         .or(request.heads)
-        .unwrap_or(defaults.budget.heads);
+        .unwrap_or(defaults.budget.hypotheses);
     if !(1..=MAX_HEADS).contains(&heads) {
         return usage(format!(
             "--heads {heads}: it must be from 1 to {}",
@@ -95,7 +95,7 @@ pub fn settle_fusion(manifest: &Manifest, typed: &FusionArgs, names: &[String]) 
                 defaults.budget.epsilon,
                 0.0..=1.0,
             )?,
-            heads,
+            hypotheses: heads,
         },
     })
 }

@@ -19,7 +19,7 @@ const OUTPUTS: u32 = 64;
 /// Most KV sequences llama.cpp serves.
 const MAX_SEQUENCES: usize = 250;
 
-/// Most heads that fit into them, with as many forks on trial.
+/// Most hypotheses that fit into them, with as many forks on trial.
 pub const MAX_HEADS: usize = MAX_SEQUENCES / 2 - 4;
 
 /// Threads of each member, for small batches and for wide ones. Members evaluate at the same time, and more threads
@@ -73,9 +73,9 @@ pub fn load_options(
     };
     let sequences = match fusion.alphabet {
         Some(Alphabet::Tokens | Alphabet::Mapped) => 2,
-        // Heads, as many forks on trial, the prefix, one to come to rest in and one for drafts.
+        // Hypotheses, as many forks on trial, the prefix, one to come to rest in and one for drafts.
         _ if fusion.budget.exact() => MAX_SEQUENCES,
-        _ => 2 * fusion.budget.heads + 3,
+        _ => 2 * fusion.budget.hypotheses + 3,
     };
     Ok(LoadOptions {
         path: path.to_owned(),

@@ -8,7 +8,6 @@ use packllm_engine::mix::{Mix, Mixer, SymbolSet};
 use packllm_engine::sample::{Params, Sampler};
 use packllm_engine::vocab::SYMBOLS;
 use packllm_engine::vocab::cover::{Budget, Cover};
-use packllm_engine::vocab::dist::{Dist, Precision};
 use packllm_engine::vocab::sorted::SortedVocab;
 use packllm_engine::weight::{self, Evidence, MemberEvidence, Method, Rows};
 use rand_pcg::rand_core::{Rng, SeedableRng};
@@ -78,19 +77,20 @@ fn cover(c: &mut Criterion) {
         );
         let sorted = Arc::new(SortedVocab::new(&vocab));
         let logits = Random::new().logits(vocab.len());
-        let mut dist = Dist::new(Precision::Fast);
-        group.bench_function(BenchmarkId::new("fill distribution", size), |b| {
-            b.iter(|| dist.fill(&sorted, &logits).unwrap());
+        // One distribution from logits, and what follows from it.
+        let mut cover = Cover::new(Arc::clone(&sorted), Budget::default());
+        group.bench_function(BenchmarkId::new("begin", size), |b| {
+            b.iter(|| cover.begin((), &logits, Some(b'\n')).unwrap());
         });
         let begun = || {
             let mut cover = Cover::new(Arc::clone(&sorted), Budget::default());
-            cover.begin(0, &logits, Some(b'\n')).unwrap();
+            cover.begin((), &logits, Some(b'\n')).unwrap();
             cover.finish(None);
             cover
         };
-        // Without evaluations: what those cost is the line above.
+        // Without evaluations: each costs about as much as the line above.
         group.bench_function(BenchmarkId::new("advance a byte", size), |b| {
-            let step = |mut cover: Cover| {
+            let step = |mut cover: Cover<()>| {
                 cover.advance(b'e');
                 cover.finish(None);
                 cover

@@ -226,7 +226,7 @@ pub fn record(
         "floor": fusion.floor,
         "drop": fusion.drop,
         "epsilon": fusion.budget.epsilon,
-        "heads": fusion.budget.heads,
+        "heads": fusion.budget.hypotheses,
         "ctx_size": args.pack.ctx_size,
     });
     Ok(record.as_object().cloned().unwrap_or_default())

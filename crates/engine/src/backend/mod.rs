@@ -211,7 +211,7 @@ pub enum BackendError {
         context: u32,
     },
     /// All KV sequences are in use.
-    #[error("no free sequence for another head")]
+    #[error("no free sequence for another hypothesis")]
     NoSequence,
     /// The cancel flag was raised.
     #[error("cancelled")]

@@ -68,8 +68,8 @@ pub struct Answer {
     pub tokens: usize,
     /// Tokens by which each member spells it; 0 for one that took no part.
     pub member_tokens: Vec<usize>,
-    /// Mean over the bytes of the share of each member's prediction that came from a prior instead of
-    /// an evaluation, weighted by the members' weights.
+    /// Mean over the bytes of the share of each member's prediction that came from a fallback
+    /// model instead of an evaluation, weighted by the members' weights.
     pub skipped_mass: f64,
     /// What each member spent on it, the prompt not counted.
     pub spent: Vec<Spent>,

@@ -1,23 +1,28 @@
-//! Sequences of a member's KV cache for the heads of a cover.
+//! Sequences of a member's KV cache for the hypotheses of a cover.
+//!
+//! A cover says what it wants evaluated; here that becomes batches, copies of sequences and cuts.
+//! The slot of a hypothesis is its sequence.
 
 use crate::backend::{BackendError, BatchToken, Member, PREFIX, SeqId, Token};
-use crate::vocab::cover::{Cover, PathId, Plan, Resting};
+use crate::vocab::cover::{Cover, Evaluation, PathId, Resting};
 use prefetch::Prefetch;
 
 pub(super) mod prefetch;
+#[cfg(test)]
+mod tests;
 
-/// Hands out sequences and evaluates what a [`Cover`] wants. Sequence [`PREFIX`] holds the committed
-/// tokens; every head has one of the others.
+/// Hands out sequences and evaluates what a [`Cover`] wants. Sequence [`PREFIX`] holds the
+/// committed tokens; every hypothesis has one of the others.
 #[derive(Debug)]
-pub struct Branches {
+pub(super) struct Branches {
     free: Vec<SeqId>,
     /// Tokens in the prefix when the cover began.
     base: u32,
     /// The last of them, evaluated again if the path without tokens is wanted back.
     last: Token,
     batch: Vec<BatchToken>,
-    /// Where each plan's row of logits is.
-    rows: Vec<(Plan, SeqId, RowPlace)>,
+    /// Where each evaluation's row of logits is.
+    rows: Vec<(Evaluation<SeqId>, SeqId, RowPlace)>,
     prefetch: Prefetch,
 }
 
@@ -27,12 +32,11 @@ enum RowPlace {
     /// In the batch.
     Batch(usize),
     /// Among those that a draft brought.
-    CachedPrompt(usize),
+    Prefetched(usize),
 }
 
 impl Branches {
     /// All sequences but the prefix are free.
-    #[must_use]
     pub fn new(sequences: u32) -> Self {
         // Popped from the end: the lowest first.
         let free = (1..sequences).rev().collect();
@@ -46,14 +50,14 @@ impl Branches {
         }
     }
 
-    /// Starts a cover at the end of the prefix, whose last token is `last` and has its logits in row
-    /// `row` of the member's last batch. `before` is the last byte in front of the cover.
+    /// Starts a cover at the end of the prefix, whose last token is `last` and has its logits in
+    /// row `row` of the member's last batch. `before` is the last byte in front of the cover.
     ///
     /// # Errors
     /// From the member.
     pub fn begin(
         &mut self,
-        cover: &mut Cover,
+        cover: &mut Cover<SeqId>,
         member: &mut dyn Member,
         last: Token,
         row: usize,
@@ -75,7 +79,7 @@ impl Branches {
         begun
     }
 
-    /// A free sequence. What a draft brought gives way.
+    /// A free sequence. If there is none, what a draft brought is given up for it.
     fn take(&mut self, member: &mut dyn Member) -> Result<SeqId, BackendError> {
         if self.free.is_empty() {
             self.forget(member)?;
@@ -83,7 +87,11 @@ impl Branches {
         self.free.pop().ok_or(BackendError::NoSequence)
     }
 
-    fn release(&mut self, cover: &mut Cover, member: &mut dyn Member) -> Result<(), BackendError> {
+    fn release(
+        &mut self,
+        cover: &mut Cover<SeqId>,
+        member: &mut dyn Member,
+    ) -> Result<(), BackendError> {
         for seq in cover.take_released() {
             member.seq_truncate(seq, 0)?;
             self.free.push(seq);
@@ -95,10 +103,10 @@ impl Branches {
     /// predicted.
     ///
     /// # Errors
-    /// From the member, or when an exact cover needs more heads than there are sequences.
+    /// From the member, or when an exact cover needs more hypotheses than there are sequences.
     pub fn advance(
         &mut self,
-        cover: &mut Cover,
+        cover: &mut Cover<SeqId>,
         member: &mut dyn Member,
         byte: u8,
     ) -> Result<(), BackendError> {
@@ -110,24 +118,24 @@ impl Branches {
             }
             self.evaluate(cover, member, wanted)?;
         }
-        // Candidates may have been evaluated only to find that none can spell the text.
+        // Some may have been evaluated only to find that none can spell the text.
         if cover.is_lost()
-            && let Some(plan) = cover.recover()
+            && let Some(evaluation) = cover.recover()
         {
-            self.evaluate(cover, member, vec![plan])?;
+            self.evaluate(cover, member, vec![evaluation])?;
         }
         cover.finish(None);
         self.follow(member, byte)?;
         self.release(cover, member)
     }
 
-    /// What the cover wants and there are sequences for: the same whether or not one of them holds
-    /// what a draft brought.
+    /// What the cover wants, as far as there are sequences. It is the same whether or not one of
+    /// them holds what a draft brought.
     fn wanted(
         &mut self,
-        cover: &mut Cover,
+        cover: &mut Cover<SeqId>,
         member: &mut dyn Member,
-    ) -> Result<Vec<Plan>, BackendError> {
+    ) -> Result<Vec<Evaluation<SeqId>>, BackendError> {
         if cover.budget().exact() {
             // It leaves nothing out: without a free sequence it is an error instead.
             return Ok(cover.wanted(usize::MAX));
@@ -140,15 +148,15 @@ impl Branches {
         Ok(cover.wanted(self.free.len() + lent))
     }
 
-    /// Evaluates plans, in as few batches as the member's limits allow, and admits them. After a
-    /// failure nothing of a batch begun is left.
+    /// Evaluates what is wanted, in as few batches as the member's limits allow, and admits it.
+    /// After a failure nothing of a batch begun is left.
     fn evaluate(
         &mut self,
-        cover: &mut Cover,
+        cover: &mut Cover<SeqId>,
         member: &mut dyn Member,
-        plans: Vec<Plan>,
+        wanted: Vec<Evaluation<SeqId>>,
     ) -> Result<(), BackendError> {
-        let result = self.evaluate_all(cover, member, plans);
+        let result = self.evaluate_all(cover, member, wanted);
         self.batch.clear();
         for (_, seq, _) in std::mem::take(&mut self.rows) {
             self.give_back(member, seq)?;
@@ -158,33 +166,33 @@ impl Branches {
 
     fn evaluate_all(
         &mut self,
-        cover: &mut Cover,
+        cover: &mut Cover<SeqId>,
         member: &mut dyn Member,
-        plans: Vec<Plan>,
+        wanted: Vec<Evaluation<SeqId>>,
     ) -> Result<(), BackendError> {
         let limits = member.limits();
-        for mut plan in plans {
-            let start = self.locate(&mut plan);
-            let full = self.batch.len() + plan.tokens.len() > limits.batch as usize
+        for mut evaluation in wanted {
+            let start = self.locate(&mut evaluation);
+            let full = self.batch.len() + evaluation.tokens.len() > limits.batch as usize
                 || self.rows.len() >= limits.outputs as usize;
             if full {
                 self.flush(cover, member)?;
             }
             let seq = self.take(member)?;
-            let kept = self.prefetch.find(cover.paths(), plan.path);
+            let kept = self.prefetch.find(cover.paths(), evaluation.path);
             let place = match kept.zip(self.prefetch.seq()) {
                 Some((i, from)) => member
                     .seq_copy(from, seq, self.base + self.prefetch.len_at(i))
-                    .map(|()| RowPlace::CachedPrompt(i)),
+                    .map(|()| RowPlace::Prefetched(i)),
                 None => member
-                    .seq_copy(plan.from, seq, start)
-                    .and_then(|()| self.append(member, &plan.tokens, seq, start))
+                    .seq_copy(source(&evaluation), seq, start)
+                    .and_then(|()| self.append(member, &evaluation.tokens, seq, start))
                     .map(RowPlace::Batch),
             };
             if place.is_err() {
                 self.give_back(member, seq)?;
             }
-            self.rows.push((plan, seq, place?));
+            self.rows.push((evaluation, seq, place?));
         }
         self.flush(cover, member)
     }
@@ -214,16 +222,21 @@ impl Branches {
         Ok(self.batch.len() - 1)
     }
 
-    /// Where the plan's tokens begin. For the path without tokens, the prefix's last one is put in.
-    fn locate(&self, plan: &mut Plan) -> u32 {
-        if plan.tokens.is_empty() {
-            plan.tokens.push(self.last);
+    /// Where the tokens to evaluate begin. For the path without tokens, the prefix's last one is
+    /// put in.
+    fn locate(&self, evaluation: &mut Evaluation<SeqId>) -> u32 {
+        if evaluation.tokens.is_empty() {
+            evaluation.tokens.push(self.last);
             return self.base - 1;
         }
-        self.base + plan.keep
+        self.base + evaluation.keep
     }
 
-    fn flush(&mut self, cover: &mut Cover, member: &mut dyn Member) -> Result<(), BackendError> {
+    fn flush(
+        &mut self,
+        cover: &mut Cover<SeqId>,
+        member: &mut dyn Member,
+    ) -> Result<(), BackendError> {
         let batch = std::mem::take(&mut self.batch);
         let mut result = match batch.is_empty() {
             true => Ok(()),
@@ -231,16 +244,16 @@ impl Branches {
         };
         self.batch = batch;
         self.batch.clear();
-        for (plan, seq, row) in self.rows.drain(..) {
+        for (evaluation, seq, row) in self.rows.drain(..) {
             if result.is_ok() {
                 let logits = match row {
                     RowPlace::Batch(i) => member.logits(i),
-                    RowPlace::CachedPrompt(i) => Ok(self.prefetch.row(i)),
+                    RowPlace::Prefetched(i) => Ok(self.prefetch.row(i)),
                 };
-                result = logits.and_then(|logits| cover.admit(&plan, seq, logits));
+                result = logits.and_then(|logits| cover.admit(&evaluation, seq, logits));
             }
             if result.is_err() {
-                // The sequence was made for nothing.
+                // Nothing was admitted, so nobody needs the sequence.
                 self.free.push(seq);
                 member.seq_truncate(seq, 0)?;
             }
@@ -248,7 +261,7 @@ impl Branches {
         result
     }
 
-    /// Evaluates what the cover wants. What a draft brought makes room for it.
+    /// Evaluates what the cover wants. Where the context is full, what a draft brought is given up.
     fn decode(
         &mut self,
         member: &mut dyn Member,
@@ -275,21 +288,21 @@ impl Branches {
     /// From the member. The prefix is then as it was.
     pub fn commit(
         &mut self,
-        cover: &mut Cover,
+        cover: &mut Cover<SeqId>,
         member: &mut dyn Member,
     ) -> Result<Vec<Token>, BackendError> {
         self.forget(member)?;
         let tokens = match cover.resting() {
             None => Vec::new(),
-            Some(Resting::Head(seq, path)) => self.join(cover, member, seq, path)?,
-            Some(Resting::Plan(mut plan)) => {
-                let start = self.locate(&mut plan);
+            Some(Resting::Hypothesis(seq, path)) => self.join(cover, member, seq, path)?,
+            Some(Resting::Unevaluated(mut evaluation)) => {
+                let start = self.locate(&mut evaluation);
                 let seq = self.take(member)?;
                 let joined = member
-                    .seq_copy(plan.from, seq, start)
-                    .and_then(|()| self.append(member, &plan.tokens, seq, start))
+                    .seq_copy(source(&evaluation), seq, start)
+                    .and_then(|()| self.append(member, &evaluation.tokens, seq, start))
                     .and_then(|_| member.decode(&self.batch))
-                    .and_then(|()| self.join(cover, member, seq, plan.path));
+                    .and_then(|()| self.join(cover, member, seq, evaluation.path));
                 self.batch.clear();
                 self.give_back(member, seq)?;
                 joined?
@@ -305,7 +318,7 @@ impl Branches {
     /// From the member.
     pub fn drop_cover(
         &mut self,
-        cover: &mut Cover,
+        cover: &mut Cover<SeqId>,
         member: &mut dyn Member,
     ) -> Result<(), BackendError> {
         cover.end();
@@ -315,7 +328,7 @@ impl Branches {
 
     fn join(
         &mut self,
-        cover: &Cover,
+        cover: &Cover<SeqId>,
         member: &mut dyn Member,
         seq: SeqId,
         path: PathId,
@@ -326,4 +339,9 @@ impl Branches {
         member.seq_copy(seq, PREFIX, len)?;
         Ok(tokens)
     }
+}
+
+/// The sequence that an evaluation branches off from.
+fn source(evaluation: &Evaluation<SeqId>) -> SeqId {
+    evaluation.from.unwrap_or(PREFIX)
 }

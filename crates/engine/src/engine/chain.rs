@@ -2,11 +2,12 @@
 //!
 //! One batched pass over the text's own tokenisation gives the distribution after every token. The
 //! probability of every byte follows from a cover in which only the chain's tokens are evaluated;
-//! every fork off the chain stays in the denominator as a candidate under the prior (leaving it out
-//! would use knowledge of the future). In the alphabet of tokens the chain is the text itself.
+//! every fork off the chain stays in the denominator as an unevaluated hypothesis under the
+//! fallback model (leaving it out would use knowledge of the future). In the alphabet of tokens the
+//! chain is the text itself.
 
 use super::view::View;
-use crate::backend::{BackendError, SeqId, Token, Vocab};
+use crate::backend::{BackendError, Token, Vocab};
 use crate::prompt::Place;
 use crate::sample::{Candidate, likeliest};
 use crate::vocab::Alphabet;
@@ -24,8 +25,8 @@ pub struct Scores {
     pub places: Vec<Place>,
     /// Where each scored token, the member's own, has its first scored byte.
     pub tokens: Vec<Place>,
-    /// Of every scored symbol, the share of the prediction that came from the prior; empty in an alphabet
-    /// of tokens.
+    /// Of every scored symbol, the share of the prediction that came from the fallback model; empty
+    /// in an alphabet of tokens.
     pub skipped: Vec<f32>,
     /// −ln p of every scored symbol: nats.
     pub nats: Vec<f32>,
@@ -155,8 +156,9 @@ pub(super) struct Chain {
     alphabet: Alphabet,
     view: View,
     vocab: Arc<Vocab>,
-    cover: Cover,
-    head: PathId,
+    cover: Cover<()>,
+    /// What the chain has come to.
+    path: PathId,
     keep_rows: bool,
     pub scores: Scores,
     // Scratch of the alphabet of tokens: ln p of all, and the likeliest.
@@ -188,7 +190,7 @@ impl Chain {
             view,
             vocab,
             cover,
-            head: PathId::START,
+            path: PathId::START,
             keep_rows,
             scores,
             ln_p: Vec::new(),
@@ -199,11 +201,9 @@ impl Chain {
     /// A stretch of text begins after the token whose logits these are. Its cover has learnt nothing from
     /// stretches before, so that a message scores the same whether it is read alone or along with those.
     pub fn begin(&mut self, logits: &[f32], before: Option<u8>) -> Result<(), BackendError> {
-        self.head = PathId::START;
+        self.path = PathId::START;
         self.cover.unlearn();
-        self.cover.begin(SeqId::MAX, logits, before)?;
-        drop(self.cover.take_released());
-        Ok(())
+        self.cover.begin((), logits, before)
     }
 
     /// The chain's next token, by bytes. `after` are the logits that follow it, None for the last of
@@ -226,10 +226,9 @@ impl Chain {
             }
             self.cover.advance(byte);
             if let Some(logits) = after.filter(|_| i + 1 == piece.len()) {
-                self.head = self.cover.follow(self.head, token, logits)?;
+                self.path = self.cover.follow(self.path, token, logits)?;
             }
-            self.cover.finish(Some(self.head));
-            drop(self.cover.take_released());
+            self.cover.finish(Some(self.path));
         }
         Ok(())
     }
@@ -272,9 +271,9 @@ impl Chain {
 }
 
 /// Records one scored byte under what the cover predicts.
-pub(super) fn push_scored(
+pub(super) fn push_scored<S: Copy>(
     scores: &mut Scores,
-    cover: &Cover,
+    cover: &Cover<S>,
     byte: u8,
     place: Place,
     keep_rows: bool,
@@ -285,7 +284,7 @@ pub(super) fn push_scored(
     scores.nats.push(nats(predicted[byte as usize]));
     scores.symbols.push(u32::from(byte));
     scores.places.push(place);
-    scores.skipped.push(cover.unevaluated() as f32);
+    scores.skipped.push(cover.skipped() as f32);
     if let (true, ScoredRows::Dense(rows)) = (keep_rows, &mut scores.rows) {
         rows.extend(predicted.iter().map(|&p| -nats(p)));
     }

@@ -154,8 +154,8 @@ impl Engine {
         }
     }
 
-    /// Mean over the scored symbols of the share of each member's prediction that came from the prior
-    /// instead of an evaluation; 0 if nothing was scored.
+    /// Mean over the scored symbols of the share of each member's prediction that came from the fallback
+    /// model instead of an evaluation; 0 if nothing was scored.
     #[must_use]
     pub fn skipped_mass(&self) -> Vec<f64> {
         let mean = |s: &Scores| {

@@ -9,7 +9,7 @@
 
 mod answer;
 mod attribution;
-pub mod branches;
+mod branches;
 mod chain;
 mod draft;
 mod error;

@@ -7,7 +7,7 @@ use super::meter::Metered;
 use super::prompt_cache::CachedPrompt;
 use super::tokenized::{Prefix, TokenizedPrompt, read};
 use super::view::{Lens, View};
-use crate::backend::{BackendError, BatchToken, Member, PREFIX, Token, TokenKind};
+use crate::backend::{BackendError, BatchToken, Member, PREFIX, SeqId, Token, TokenKind};
 use crate::prompt::{Place, Prompt, Start};
 use crate::vocab::cover::{Budget, Cover};
 use crate::vocab::sorted::SortedVocab;
@@ -31,7 +31,7 @@ pub struct Standing {
     pub tokens: u32,
     /// Whether they spell it exactly, or the last is only begun.
     pub whole: bool,
-    /// Mean share of its predictions that came from the prior.
+    /// Mean share of its predictions that came from the fallback model.
     pub skipped_mass: f64,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct MemberRuntime {
     view: View,
     budget: Budget,
     branches: Branches,
-    cover: Cover,
+    cover: Cover<SeqId>,
     prefix: Prefix,
     /// Scores up to the marks of a restored prefix.
     recalled: Scores,

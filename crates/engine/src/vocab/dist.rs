@@ -2,9 +2,10 @@
 //!
 //! From logits z (natural-log scale) of one row: p(v) = exp(z_v − max) / Σ, over text and
 //! end-of-generation tokens; control tokens are masked and the rest renormalised. Sums are f64.
-//! Weights are kept by token id, unnormalised; a mass is a direct sum over the ranks of a trie node,
-//! so masses far below 1 keep their relative precision. The sums by first byte, which every decode
-//! needs and which run over the whole vocabulary, are made once in the order of the ids.
+//! Weights (the exponentials) are kept by token id, not normalised. A mass is a direct sum over the
+//! ranks of a trie node, so that masses far below 1 keep their relative precision. Every decode
+//! needs the sums by first byte, which run over the whole vocabulary: they are made once, in the
+//! order of the ids.
 
 use super::sorted::{Cursor, SortedVocab};
 use super::{END, Row};
@@ -13,7 +14,7 @@ use crate::vector::{exponentials, maximum};
 
 /// Precision of the exponentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Precision {
+pub(crate) enum Precision {
     /// f32, relative error under 2e-7: the default.
     Fast,
     /// f64: for the exact cover.
@@ -21,15 +22,15 @@ pub enum Precision {
 }
 
 #[derive(Debug, Clone)]
-enum Weights {
+enum Exponentials {
     Fast(Vec<f32>),
     Exact(Vec<f64>),
 }
 
-/// A next-token distribution. Reuse one with [`Dist::fill`]: it holds a number per token.
+/// A next-token distribution. It holds a number a token, so reuse one with [`Dist::fill`].
 #[derive(Debug, Clone)]
-pub struct Dist {
-    weights: Weights,
+pub(crate) struct Dist {
+    weights: Exponentials,
     /// 1 / Σ weights.
     scale: f64,
     /// Probability of each first byte, and of END at index 256.
@@ -38,11 +39,10 @@ pub struct Dist {
 
 impl Dist {
     /// An empty buffer.
-    #[must_use]
     pub fn new(precision: Precision) -> Self {
         let weights = match precision {
-            Precision::Fast => Weights::Fast(Vec::new()),
-            Precision::Exact => Weights::Exact(Vec::new()),
+            Precision::Fast => Exponentials::Fast(Vec::new()),
+            Precision::Exact => Exponentials::Exact(Vec::new()),
         };
         Self {
             weights,
@@ -62,12 +62,12 @@ impl Dist {
             return Err(BackendError::NotANumber);
         }
         let sums = match &mut self.weights {
-            Weights::Fast(w) => {
+            Exponentials::Fast(w) => {
                 w.resize(logits.len(), 0.0);
                 exponentials(logits, max, w);
                 sums_by_first_byte(w, bytes)
             }
-            Weights::Exact(w) => {
+            Exponentials::Exact(w) => {
                 w.clear();
                 w.extend(
                     logits
@@ -90,8 +90,8 @@ impl Dist {
 
     fn weight(&self, token: Token) -> f64 {
         match &self.weights {
-            Weights::Fast(w) => f64::from(w[token as usize]),
-            Weights::Exact(w) => w[token as usize],
+            Exponentials::Fast(w) => f64::from(w[token as usize]),
+            Exponentials::Exact(w) => w[token as usize],
         }
     }
 
@@ -99,19 +99,12 @@ impl Dist {
     ///
     /// # Panics
     /// If the token is outside the vocabulary.
-    #[must_use]
     pub fn token(&self, token: Token) -> f64 {
         self.weight(token) * self.scale
     }
 
-    /// Probability of END: all end-of-generation tokens together.
-    #[must_use]
-    pub fn end(&self) -> f64 {
-        self.first[END]
-    }
-
-    /// Writes the probability of every next symbol after the cursor's prefix into `out` (END only at
-    /// the root) and returns their sum: the mass of the tokens strictly longer than the prefix.
+    /// Writes the probability of every next symbol after the cursor's prefix into `out` (END only
+    /// at the root) and returns their sum: the mass of the tokens strictly longer than the prefix.
     pub fn masses(&self, vocab: &SortedVocab, at: Cursor, out: &mut Row) -> f64 {
         if at == Cursor::ROOT {
             out.copy_from_slice(&self.first[..]);
@@ -123,8 +116,8 @@ impl Dist {
             let tokens = &vocab.tokens()[branch.ranks];
             let mass = self.scale
                 * match &self.weights {
-                    Weights::Fast(w) => gathered_sum(w, tokens),
-                    Weights::Exact(w) => gathered_sum(w, tokens),
+                    Exponentials::Fast(w) => gathered_sum(w, tokens),
+                    Exponentials::Exact(w) => gathered_sum(w, tokens),
                 };
             out[branch.byte as usize] = mass;
             total += mass;
@@ -137,7 +130,7 @@ impl Dist {
 fn masked_max(vocab: &SortedVocab, logits: &[f32]) -> f32 {
     const CHUNK: usize = 64;
     let max = maximum(logits);
-    // A control token on top is rare; only then is it worth looking who holds the maximum.
+    // That a control token has the maximum is rare; only then the others are searched.
     let counts = |t: usize| vocab.first_bytes()[t] < 256 || vocab.ends().contains(&(t as Token));
     let holds = |(chunk, first): (&[f32], usize)| {
         // Without a branch, this vectorises.
@@ -153,8 +146,8 @@ fn masked_max(vocab: &SortedVocab, logits: &[f32]) -> f32 {
     text.chain(ends).fold(f32::NEG_INFINITY, f32::max)
 }
 
-/// Sums of the weights by first byte. Eight interleaved accumulators, because consecutive ids often
-/// share a byte and would wait for each other.
+/// Sums of the weights by first byte, in eight interleaved accumulators: consecutive ids often
+/// share a byte, and their additions would wait for each other.
 fn sums_by_first_byte<T: Copy + Into<f64>>(weights: &[T], bytes: &[u16]) -> Row {
     const WAYS: usize = 8;
     let mut sums = [[0.0f64; END + 1]; WAYS];

@@ -2,16 +2,19 @@
 //!
 //! * [`sorted`]: a vocabulary in byte order with a trie over it; every question "which tokens start
 //!   with these bytes" is a contiguous range.
-//! * [`dist`]: one next-token distribution and its masses over such ranges.
+//! * `dist`: one next-token distribution and its masses over such ranges.
 //! * [`cover`]: the 257-symbol alphabet (256 bytes and END): all token paths that spell a text.
-//! * [`prior`]: what may follow a token path that was not evaluated.
-//! * [`mined`]: the published alternative to all this: a map from one vocabulary to another.
+//! * `fallback`: what may follow a token path that was not evaluated.
+//! * [`mapped`]: the published alternative to all this: a map from one vocabulary to another.
+//!   People know it as `mined`, the name of the mode in the command line, in files and in JSON.
 //! * [`speller`]: exact tokenisation of given bytes.
+//!
+//! All of it is arithmetic: nothing here evaluates a model or knows its KV cache.
 
 pub mod cover;
-pub mod dist;
+mod dist;
+mod fallback;
 pub mod mapped;
-pub mod prior;
 pub mod sorted;
 pub mod speller;
 
@@ -28,7 +31,7 @@ pub enum Alphabet {
     Tokens,
     /// 256 bytes and END.
     Bytes,
-    /// One member's vocabulary, to which those of the others are [mapped](mined).
+    /// One member's vocabulary, to which those of the others are [mapped](mapped).
     Mapped,
 }
 

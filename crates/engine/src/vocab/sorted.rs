@@ -1,16 +1,16 @@
 //! A vocabulary in byte order, and a trie over it.
 //!
 //! Sorted by their bytes, the tokens that start with some bytes `q` are one contiguous range of
-//! *ranks*. The trie names these ranges: a [`Node`] stands for a prefix `q`, its first
+//! *ranks*. The trie names these ranges: a `Node` stands for a prefix `q`, its first
 //! `exact` ranks are the tokens that spell exactly `q`, the others are strictly longer and
-//! fall into one child per next byte. Nodes with a single token are not expanded: the rest of that
-//! token's bytes is its path.
+//! fall into one child per next byte. Nodes with a single token are not expanded: the rest of
+//! that token's bytes is the only way on.
 
 use crate::backend::{Token, TokenKind, Vocab};
 
 /// A prefix that at least one token starts with.
 #[derive(Debug, Clone, Copy)]
-pub struct Node {
+struct Node {
     /// First rank of the range.
     lo: u32,
     /// One past the last rank.
@@ -27,7 +27,7 @@ pub struct Node {
 
 /// A place in the trie: a prefix of one or more tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cursor {
+pub(crate) struct Cursor {
     node: u32,
     /// Length of the prefix: bytes.
     depth: u32,
@@ -38,7 +38,6 @@ impl Cursor {
     pub const ROOT: Cursor = Cursor { node: 0, depth: 0 };
 
     /// Length of the prefix: bytes.
-    #[must_use]
     pub fn depth(self) -> usize {
         self.depth as usize
     }
@@ -46,7 +45,7 @@ impl Cursor {
 
 /// One way to go on from a cursor: a byte and the ranks whose next byte it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Branch {
+pub(crate) struct Branch {
     /// The next byte.
     pub byte: u8,
     /// The ranks that have it.
@@ -65,22 +64,21 @@ pub struct SortedVocab {
     /// By token id: the rank of a text token, else [`NO_RANK`].
     ranks: Vec<u32>,
     ends: Vec<Token>,
-    longest: usize,
 }
 
 /// Stands for "spells nothing" in [`SortedVocab::first_bytes`].
-pub const NO_BYTE: u16 = 256;
+pub(crate) const NO_BYTE: u16 = 256;
 
 const NO_RANK: u32 = u32::MAX;
 
 impl SortedVocab {
-    /// Sorts the text tokens of `vocab` and builds the trie: O(total bytes × log) once.
+    /// Sorts the text tokens of `vocab` and builds the trie, in O(total bytes × log tokens).
     #[must_use]
     pub fn new(vocab: &Vocab) -> Self {
-        // The first eight bytes as a key decide nearly every comparison without touching the text.
+        // The first eight bytes, as a key, decide nearly every comparison without reading the text.
         let mut keyed: Vec<(u64, Token)> = (0..vocab.len() as Token)
             .filter(|&t| vocab.kind(t) == TokenKind::Text)
-            .map(|t| (head_of(vocab.piece(t)), t))
+            .map(|t| (key_of(vocab.piece(t)), t))
             .collect();
         keyed.sort_unstable_by(|&(x, a), &(y, b)| {
             let pieces = || vocab.piece(a).cmp(vocab.piece(b));
@@ -89,11 +87,9 @@ impl SortedVocab {
         let tokens: Vec<Token> = keyed.into_iter().map(|(_, t)| t).collect();
         let mut bytes = Vec::new();
         let mut offsets = vec![0];
-        let mut longest = 0;
         for &t in &tokens {
             bytes.extend_from_slice(vocab.piece(t));
             offsets.push(bytes.len() as u32);
-            longest = longest.max(vocab.piece(t).len());
         }
         let mut first_bytes = vec![NO_BYTE; vocab.len()];
         let mut ranks = vec![NO_RANK; vocab.len()];
@@ -109,7 +105,6 @@ impl SortedVocab {
             first_bytes,
             ranks,
             ends: vocab.ends().collect(),
-            longest,
         };
         sorted.build_trie();
         sorted
@@ -167,20 +162,17 @@ impl SortedVocab {
     }
 
     /// The bytes of the token at `rank`.
-    #[must_use]
-    pub fn piece(&self, rank: usize) -> &[u8] {
+    pub(crate) fn piece(&self, rank: usize) -> &[u8] {
         &self.bytes[self.offsets[rank] as usize..self.offsets[rank + 1] as usize]
     }
 
     /// Number of bytes of a text token, 0 for any other.
-    #[must_use]
-    pub fn piece_len(&self, token: Token) -> usize {
+    pub(crate) fn piece_len(&self, token: Token) -> usize {
         self.piece_of(token).len()
     }
 
     /// The bytes of a text token, none for any other.
-    #[must_use]
-    pub fn piece_of(&self, token: Token) -> &[u8] {
+    pub(crate) fn piece_of(&self, token: Token) -> &[u8] {
         match self.ranks.get(token as usize) {
             Some(&rank) if rank != NO_RANK => self.piece(rank as usize),
             _ => &[],
@@ -188,32 +180,22 @@ impl SortedVocab {
     }
 
     /// Token ids by rank.
-    #[must_use]
-    pub fn tokens(&self) -> &[Token] {
+    pub(crate) fn tokens(&self) -> &[Token] {
         &self.tokens
     }
 
     /// By token id: the first byte of a text token, else [`NO_BYTE`].
-    #[must_use]
-    pub fn first_bytes(&self) -> &[u16] {
+    pub(crate) fn first_bytes(&self) -> &[u16] {
         &self.first_bytes
     }
 
     /// Ids that end a generation.
-    #[must_use]
-    pub fn ends(&self) -> &[Token] {
+    pub(crate) fn ends(&self) -> &[Token] {
         &self.ends
     }
 
-    /// Bytes of the longest text token.
-    #[must_use]
-    pub fn longest(&self) -> usize {
-        self.longest
-    }
-
     /// The cursor after one more byte, if any token goes on with it.
-    #[must_use]
-    pub fn child(&self, at: Cursor, byte: u8) -> Option<Cursor> {
+    pub(crate) fn child(&self, at: Cursor, byte: u8) -> Option<Cursor> {
         let node = &self.nodes[at.node as usize];
         let depth = at.depth + 1;
         if self.is_tail(at) {
@@ -233,8 +215,7 @@ impl SortedVocab {
     }
 
     /// Tokens that spell exactly the cursor's prefix.
-    #[must_use]
-    pub fn exact(&self, at: Cursor) -> &[Token] {
+    pub(crate) fn exact(&self, at: Cursor) -> &[Token] {
         let node = &self.nodes[at.node as usize];
         let n = if self.is_tail(at) {
             u32::from(self.piece(node.lo as usize).len() == at.depth())
@@ -245,7 +226,7 @@ impl SortedVocab {
     }
 
     /// The ways to go on from the cursor, by ascending byte.
-    pub fn branches(&self, at: Cursor) -> impl Iterator<Item = Branch> + '_ {
+    pub(crate) fn branches(&self, at: Cursor) -> impl Iterator<Item = Branch> + '_ {
         let node = &self.nodes[at.node as usize];
         let tail = self.is_tail(at);
         let only = if tail {
@@ -277,9 +258,9 @@ impl SortedVocab {
 }
 
 /// The first eight bytes as a number that sorts like them.
-fn head_of(piece: &[u8]) -> u64 {
-    let mut head = [0; 8];
+fn key_of(piece: &[u8]) -> u64 {
+    let mut key = [0; 8];
     let n = piece.len().min(8);
-    head[..n].copy_from_slice(&piece[..n]);
-    u64::from_be_bytes(head)
+    key[..n].copy_from_slice(&piece[..n]);
+    u64::from_be_bytes(key)
 }

@@ -1,7 +1,8 @@
-//! Exact tokenisation: tokens that spell given bytes and nothing else.
+//! Exact tokenisation: tokens that spell given bytes and nothing else. For everybody who asks a
+//! [`Member`](crate::backend::Member) to tokenise.
 //!
 //! A model's own tokenizer is asked first, because its segmentation is what the model was trained
-//! on. It may be lossy (invalid UTF-8, bytes it has no token for) or put a space in front; what it
+//! on. It may lose bytes (invalid UTF-8, bytes without a token) or put a space in front. What it
 //! returns is therefore checked, and the part that does not spell its text is segmented greedily,
 //! the longest token first.
 
@@ -11,15 +12,14 @@ use crate::backend::{BackendError, Token, TokenKind, Tokenize, Vocab};
 /// Tokens for a text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Spelled {
-    /// The tokens; together they spell the text but for the lost bytes.
+    /// Together they spell the text without the lost bytes.
     pub tokens: Vec<Token>,
     /// Bytes that no token spells, in order.
     pub lost: Vec<u8>,
 }
 
 /// Segments bytes greedily, the longest token first; bytes without a token are reported as lost.
-#[must_use]
-pub fn greedy(vocab: &SortedVocab, text: &[u8]) -> Spelled {
+pub(crate) fn greedy(vocab: &SortedVocab, text: &[u8]) -> Spelled {
     let mut spelled = Spelled::default();
     let mut i = 0;
     while i < text.len() {
@@ -48,7 +48,7 @@ pub fn greedy(vocab: &SortedVocab, text: &[u8]) -> Spelled {
     spelled
 }
 
-/// Tokens of plain text: `text` may contain markup in letters, which stays text.
+/// Tokens of plain text. Markup written out in `text` stays text.
 ///
 /// # Errors
 /// Whatever the member's tokenizer refuses.
@@ -76,9 +76,10 @@ pub fn plain(
     Ok(greedy(sorted, text.as_bytes()))
 }
 
-/// Tokens of plain text by a tokenizer that puts a space in front: a line feed takes the space and
-/// both are cut off again. Line feeds merge with nothing in the vocabularies that do this; where
-/// they do, the check fails and there is no result.
+/// Tokens of plain text by a tokenizer that puts a space in front. A line feed is written before
+/// the text, so that the space comes before the line feed, and both are cut off again. In the
+/// vocabularies that do this a line feed merges with nothing; where it does, the check fails and
+/// there is no result.
 fn without_prefix(
     member: &mut (impl Tokenize + ?Sized),
     text: &str,

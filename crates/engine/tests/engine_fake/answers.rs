@@ -138,13 +138,13 @@ fn the_size_of_batches_changes_no_answer() {
 #[test]
 fn few_sequences_leave_no_answer_without_a_path_that_spells_it() {
     for seed in 0..40 {
-        for (heads, epsilon) in [(1, 0.03), (2, 0.03), (3, 0.001)] {
+        for (hypotheses, epsilon) in [(1, 0.03), (2, 0.03), (3, 0.001)] {
             let mut fake = Fake::without_end(NESTED, seed).with_spread(0.5);
-            fake.options.limits.sequences = 2 * heads + 2;
+            fake.options.limits.sequences = 2 * hypotheses + 2;
             let mut engine = load(vec![fake]);
             let budget = Budget {
                 epsilon,
-                heads: heads as usize,
+                hypotheses: hypotheses as usize,
             };
             set(
                 &mut engine,
@@ -159,7 +159,7 @@ fn few_sequences_leave_no_answer_without_a_path_that_spells_it() {
             // one that the answer comes to rest on may have other tokens. Here none is over 3 bytes.
             assert!(
                 (25..=31).contains(&said.tokens) && 3 * said.tokens >= said.text.len(),
-                "seed {seed}, {heads} heads: {} tokens for {:?}",
+                "seed {seed}, {hypotheses} hypotheses: {} tokens for {:?}",
                 said.tokens,
                 said.text
             );

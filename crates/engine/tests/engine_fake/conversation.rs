@@ -231,7 +231,7 @@ fn a_cancelled_answer_is_kept_as_far_as_it_went_and_the_next_turn_works() {
 
 #[test]
 fn a_cancel_among_many_segmentations_leaves_a_cache_that_spells_what_was_said() {
-    // Nested pieces: the cover has several heads and candidates when it is interrupted.
+    // Nested pieces: the cover has several hypotheses, evaluated and not, when it is interrupted.
     for at in 2..14 {
         let nested = |seed| member(chat_vocab(NESTED), seed);
         let (hooked, hook) = with_cancel(nested(2), at);

@@ -1,14 +1,11 @@
 //! Drafts change what is evaluated together, and nothing else.
 
 use crate::rig::*;
-use packllm_engine::backend::fake::{FakeMember, FakeOptions};
-use packllm_engine::backend::{BatchToken, Limits, Member, PREFIX};
-use packllm_engine::engine::branches::Branches;
+use packllm_engine::backend::{BatchToken, Limits};
 use packllm_engine::engine::{Answer, Drafter, Engine, Finish, Fusion, Generation, Lookup};
 use packllm_engine::sample::Params;
 use packllm_engine::vocab::Alphabet;
-use packllm_engine::vocab::cover::{Budget, Cover};
-use packllm_engine::vocab::sorted::SortedVocab;
+use packllm_engine::vocab::cover::Budget;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -90,7 +87,7 @@ const WIDE: Case = Case {
     alphabet: Alphabet::Bytes,
     budget: Budget {
         epsilon: 0.03,
-        heads: 8,
+        hypotheses: 8,
     },
     sequences: 19,
     context: 4096,
@@ -98,14 +95,17 @@ const WIDE: Case = Case {
 };
 
 fn cases() -> Vec<Case> {
-    let few = |epsilon, heads| Case {
-        budget: Budget { epsilon, heads },
-        sequences: 2 * heads as u32 + 2,
+    let few = |epsilon, hypotheses| Case {
+        budget: Budget {
+            epsilon,
+            hypotheses,
+        },
+        sequences: 2 * hypotheses as u32 + 2,
         ..WIDE
     };
     let exact = Budget {
         epsilon: 0.0,
-        heads: 8,
+        hypotheses: 8,
     };
     vec![
         WIDE,
@@ -348,7 +348,8 @@ fn an_answer_cancelled_in_the_middle_of_a_draft_leaves_the_member_usable() {
             cancelled += usize::from(first.finish == Finish::Cancelled);
             engine.clear().unwrap();
             let second = ask(&mut engine, "ab c", &greedy(20));
-            // What the prior learnt of the first answer stays: the skipped mass may differ.
+            // What the fallback model learnt of the first answer stays: the skipped mass may
+            // differ.
             assert_eq!(
                 (&second.text, second.finish, second.tokens),
                 (&want.text, want.finish, want.tokens),
@@ -356,61 +357,5 @@ fn an_answer_cancelled_in_the_middle_of_a_draft_leaves_the_member_usable() {
             );
         }
         assert!(cancelled > 1, "{alphabet:?}: {cancelled} cancelled");
-    }
-}
-
-#[test]
-fn nothing_that_was_drafted_is_left_in_the_cache() {
-    for seed in 0..30 {
-        let mut member = FakeMember::new(
-            FakeMember::vocab_of(NESTED, true),
-            FakeOptions {
-                seed,
-                ..FakeOptions::default()
-            },
-        );
-        let sorted = Arc::new(SortedVocab::new(member.vocab()));
-        let mut cover = Cover::new(Arc::clone(&sorted), Budget::default());
-        let mut branches = Branches::new(64);
-        let start = BatchToken {
-            token: 0,
-            pos: 0,
-            seq: PREFIX,
-            output: true,
-        };
-        member.decode(&[start]).unwrap();
-        branches.begin(&mut cover, &mut member, 0, 0, None).unwrap();
-        let text = b"abcab abcab bca";
-        let before = member.cells_in_use();
-        let drafted = b"abcab abcab abc";
-        branches
-            .prefetch(&cover, &mut member, &sorted, drafted, 12)
-            .unwrap();
-        let with_draft = member.cells_in_use();
-        assert!(with_draft > before + 3);
-        for (i, &byte) in text.iter().enumerate() {
-            branches.advance(&mut cover, &mut member, byte).unwrap();
-            if i == 3 {
-                // In the middle, another: nothing of it twice.
-                let ahead = &drafted[4..];
-                branches
-                    .prefetch(&cover, &mut member, &sorted, ahead, ahead.len())
-                    .unwrap();
-            }
-        }
-        // The text left the draft.
-        let held = member.cells_in_use();
-        assert!(
-            held <= 1 + cover.resident_tokens() as usize,
-            "seed {seed}: {held}"
-        );
-        branches
-            .prefetch(&cover, &mut member, &sorted, b"abc abc", 6)
-            .unwrap();
-        let tokens = branches.commit(&mut cover, &mut member).unwrap();
-        assert_eq!(member.cells_in_use(), 1 + tokens.len());
-        for seq in 1..64 {
-            assert_eq!(member.seq_len(seq), 0, "sequence {seq}");
-        }
     }
 }

@@ -260,7 +260,10 @@ fn an_exact_cover_without_room_is_an_error_and_the_next_one_works() {
         };
         let fuse = |epsilon| Fusion {
             alphabet: Some(Alphabet::Bytes),
-            budget: Budget { epsilon, heads: 1 },
+            budget: Budget {
+                epsilon,
+                hypotheses: 1,
+            },
             ..uniform()
         };
         let mut engine = load(vec![crowded()]);
@@ -273,7 +276,7 @@ fn an_exact_cover_without_room_is_an_error_and_the_next_one_works() {
         assert!(error.hint().unwrap().contains("--epsilon"));
         engine.clear().unwrap();
         if sequences < 4 {
-            continue; // The prefix, a head, its fork and a place to come to rest.
+            continue; // The prefix, a hypothesis, its fork and a place to come to rest.
         }
         let mut fresh = load(vec![crowded()]);
         for engine in [&mut engine, &mut fresh] {

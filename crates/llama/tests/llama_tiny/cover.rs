@@ -1,24 +1,26 @@
 //! The cover over a real model against every segmentation, enumerated.
 //!
-//! Batches differ: the enumeration evaluates each path alone from the start, the cover the forks of a
-//! byte together after what they share. llama.cpp adds up in another order for each shape of a batch,
-//! which moves probabilities of these models by up to some 1e-4; hence [`TOLERANCE`].
+//! Batches differ: the enumeration evaluates each path alone from the start, the engine the forks
+//! of a byte together after what they share. llama.cpp adds up in another order for each shape of a
+//! batch, which moves probabilities of these models by up to some 1e-4; hence [`TOLERANCE`].
 
 use crate::rig::*;
 use crate::tiny::TinyModel;
-use packllm_engine::backend::{BatchToken, Member, PREFIX, SeqId, Token, TokenKind, Vocab};
-use packllm_engine::engine::branches::Branches;
+use packllm_engine::backend::{BatchToken, Member, SeqId, Token, TokenKind, Vocab};
+use packllm_engine::chat::speaker::plain_text;
+use packllm_engine::engine::{Fusion, ScoreRequest};
 use packllm_engine::mix::{Mix, Mixer, SymbolSet};
 use packllm_engine::vocab::cover::{Budget, Cover};
 use packllm_engine::vocab::sorted::SortedVocab;
-use packllm_engine::vocab::{END, Row};
+use packllm_engine::vocab::{Alphabet, END, Row};
+use packllm_engine::weight::{Method, Rows};
 use packllm_llama::{LlamaMember, LoadOptions};
 use std::sync::Arc;
 
 const TOLERANCE: f64 = 2e-3;
 const EXACT: Budget = Budget {
     epsilon: 0.0,
-    heads: 8,
+    hypotheses: 8,
 };
 
 fn models() -> [TinyModel; 2] {
@@ -28,53 +30,39 @@ fn models() -> [TinyModel; 2] {
     ]
 }
 
-fn load(model: &TinyModel) -> LlamaMember {
+/// What the cover predicts before every byte of a text and after the last, and the mean share of it
+/// that was not evaluated.
+fn predictions(model: &TinyModel, budget: Budget, text: &str) -> (Vec<Row>, f64) {
     let files = Files::new();
-    let path = files.write("model.gguf", model);
-    LlamaMember::load(&LoadOptions {
+    let mut engine = pack(vec![LoadOptions {
         sequences: 250,
         outputs: 250,
-        ..options(path)
-    })
-    .unwrap()
-}
-
-/// A cover after the start token.
-struct Rig {
-    member: LlamaMember,
-    cover: Cover,
-    branches: Branches,
-}
-
-impl Rig {
-    fn new(model: &TinyModel, budget: Budget) -> Self {
-        let mut member = load(model);
-        let start = member.vocab().text_start().unwrap();
-        member
-            .decode(&[BatchToken {
-                token: start,
-                pos: 0,
-                seq: PREFIX,
-                output: true,
-            }])
-            .unwrap();
-        let mut branches = Branches::new(member.limits().sequences);
-        let mut cover = Cover::new(Arc::new(SortedVocab::new(member.vocab())), budget);
-        branches
-            .begin(&mut cover, &mut member, start, 0, None)
-            .unwrap();
-        Self {
-            member,
-            cover,
-            branches,
-        }
-    }
-
-    fn advance(&mut self, byte: u8) {
-        self.branches
-            .advance(&mut self.cover, &mut self.member, byte)
-            .unwrap();
-    }
+        ..options(files.write("model.gguf", model))
+    }]);
+    let fusion = Fusion {
+        alphabet: Some(Alphabet::Bytes),
+        method: Method::Uniform,
+        budget,
+        ..Fusion::default()
+    };
+    set(&mut engine, fusion);
+    let request = ScoreRequest {
+        scores: true,
+        rows: true,
+        full: true,
+    };
+    // One byte more: a row is what is predicted before a byte.
+    let prompts = plain_text(&format!("{text} "), 1, request.ending());
+    engine.prepare(prompts).unwrap();
+    engine.read(request).unwrap();
+    let evidence = engine.evidence().unwrap();
+    let Rows::Dense(ln_p) = &evidence.members[0].rows else {
+        panic!("no rows");
+    };
+    let (rows, rest) = ln_p.as_chunks::<{ END + 1 }>();
+    assert_eq!((rows.len(), rest.len()), (text.len() + 1, 0));
+    let rows = rows.iter().map(|row| row.map(|l| f64::from(l).exp()));
+    (rows.collect(), engine.skipped_mass()[0])
 }
 
 /// The plain twin: every token path that spells a beginning of the text, each evaluated alone.
@@ -87,12 +75,17 @@ impl Enumeration {
     const ALONE: SeqId = 1;
 
     fn new(model: &TinyModel) -> Self {
-        let member = load(model);
+        let member = member(model);
         let vocab = Arc::clone(member.vocab());
         Self { member, vocab }
     }
 
-    fn after(&mut self, path: &[Token]) -> Vec<f64> {
+    /// What every text begins after.
+    fn start(&self) -> Token {
+        self.vocab.text_start().unwrap()
+    }
+
+    fn logits(&mut self, path: &[Token]) -> Vec<f32> {
         let last = path.len() - 1;
         let entry = |(i, &token): (usize, &Token)| BatchToken {
             token,
@@ -102,15 +95,15 @@ impl Enumeration {
         };
         let batch: Vec<BatchToken> = path.iter().enumerate().map(entry).collect();
         self.member.decode(&batch).unwrap();
-        let p = probabilities(&self.vocab, self.member.logits(last).unwrap());
+        let logits = self.member.logits(last).unwrap().to_vec();
         self.member.seq_truncate(Self::ALONE, 0).unwrap();
-        p
+        logits
     }
 
     /// Adds what follows `path`, of probability `weight`, with `rest` of the text left to spell.
     fn add(&mut self, path: &mut Vec<Token>, weight: f64, rest: &[u8], row: &mut Row) {
-        let p = self.after(path);
         let vocab = Arc::clone(&self.vocab);
+        let p = probabilities(&vocab, &self.logits(path));
         for token in 0..vocab.len() as Token {
             let (piece, mass) = (vocab.piece(token), weight * p[token as usize]);
             match vocab.kind(token) {
@@ -132,15 +125,10 @@ impl Enumeration {
 
     fn predicted(&mut self, text: &[u8]) -> Row {
         let mut row = [0.0; END + 1];
-        let start = self.vocab.text_start().unwrap();
-        self.add(&mut vec![start], 1.0, text, &mut row);
+        self.add(&mut vec![self.start()], 1.0, text, &mut row);
         let total: f64 = row.iter().sum();
         row.map(|p| p / total)
     }
-}
-
-fn sum(row: &Row) -> f64 {
-    row.iter().sum()
 }
 
 /// Total variation: the largest difference that the two can have on any set of symbols.
@@ -155,16 +143,13 @@ fn the_exact_cover_equals_the_enumeration_of_all_segmentations() {
     for model in models() {
         let mut enumeration = Enumeration::new(&model);
         for text in texts {
-            let mut rig = Rig::new(&model, EXACT);
-            for n in 0..=text.len() {
+            let (rows, skipped_mass) = predictions(&model, EXACT, text);
+            for (n, row) in rows.iter().enumerate() {
                 let want = enumeration.predicted(&text.as_bytes()[..n]);
-                let far = distance(rig.cover.predicted(), &want);
+                let far = distance(row, &want);
                 assert!(far < TOLERANCE, "{:?}: {far}", &text.as_bytes()[..n]);
-                if let Some(&byte) = text.as_bytes().get(n) {
-                    rig.advance(byte);
-                }
             }
-            assert_eq!(rig.cover.skipped_mass(), 0.0);
+            assert_eq!(skipped_mass, 0.0);
         }
     }
 }
@@ -176,13 +161,10 @@ fn the_usual_cover_is_near_the_exact_one() {
     for model in models() {
         let mut distances = Vec::new();
         for text in [" the", "ing ", "für"] {
-            let mut exact = Rig::new(&model, EXACT);
-            let mut usual = Rig::new(&model, Budget::default());
-            for &byte in text.as_bytes() {
-                exact.advance(byte);
-                usual.advance(byte);
-                distances.push(distance(exact.cover.predicted(), usual.cover.predicted()));
-            }
+            let (exact, _) = predictions(&model, EXACT, text);
+            let (usual, _) = predictions(&model, Budget::default(), text);
+            let rows = exact.iter().zip(&usual).skip(1);
+            distances.extend(rows.map(|(exact, usual)| distance(exact, usual)));
         }
         let mean = distances.iter().sum::<f64>() / distances.len() as f64;
         let most = distances.iter().copied().fold(0.0, f64::max);
@@ -194,22 +176,59 @@ fn the_usual_cover_is_near_the_exact_one() {
     }
 }
 
+/// A cover after the start token, of which every path is evaluated alone: in full precision.
+struct Alone {
+    enumeration: Enumeration,
+    cover: Cover<()>,
+}
+
+impl Alone {
+    fn new(model: &TinyModel, budget: Budget) -> Self {
+        let mut enumeration = Enumeration::new(model);
+        let sorted = Arc::new(SortedVocab::new(&enumeration.vocab));
+        let mut cover = Cover::new(sorted, budget);
+        let start = enumeration.start();
+        let logits = enumeration.logits(&[start]);
+        cover.begin((), &logits, None).unwrap();
+        Self { enumeration, cover }
+    }
+
+    fn advance(&mut self, byte: u8) {
+        self.cover.advance(byte);
+        loop {
+            let wanted = self.cover.wanted(usize::MAX);
+            if wanted.is_empty() {
+                break;
+            }
+            for evaluation in wanted {
+                let mut path = vec![self.enumeration.start()];
+                path.extend(self.cover.paths().tokens(evaluation.path, 0));
+                let logits = self.enumeration.logits(&path);
+                self.cover.admit(&evaluation, (), &logits).unwrap();
+            }
+        }
+        assert!(!self.cover.is_lost());
+        self.cover.finish(None);
+    }
+}
+
 #[test]
 fn every_prediction_of_members_and_mixtures_is_a_distribution() {
     // With what the vocabularies spell in many ways, in few, and hardly at all.
     let text = "  let für = 漢;\n\u{1}\0 3 the water";
+    let sum = |row: &Row| row.iter().sum::<f64>();
     for epsilon in [0.03, 0.3] {
         let budget = Budget {
             epsilon,
             ..Budget::default()
         };
-        let mut rigs = models().map(|model| Rig::new(&model, budget));
+        let mut members = models().map(|model| Alone::new(&model, budget));
         let mut mixers =
             [Mix::Log, Mix::Linear].map(|mix| Mixer::new(mix, 1e-10, SymbolSet::bytes()).unwrap());
         for &byte in text.as_bytes() {
-            let rows = [0, 1].map(|k: usize| rigs[k].cover.predicted().map(f64::ln).to_vec());
-            for rig in &mut rigs {
-                let p = rig.cover.predicted();
+            let rows = [0, 1].map(|k: usize| members[k].cover.predicted().map(f64::ln).to_vec());
+            for member in &mut members {
+                let p = member.cover.predicted();
                 assert!((sum(p) - 1.0).abs() < 1e-12);
                 assert!(p.iter().all(|&p| p > 0.0), "a symbol is impossible");
             }
@@ -220,7 +239,7 @@ fn every_prediction_of_members_and_mixtures_is_a_distribution() {
                     .unwrap();
                 assert!((sum(&mixed.map(f64::exp)) - 1.0).abs() < 1e-12);
             }
-            rigs.iter_mut().for_each(|rig| rig.advance(byte));
+            members.iter_mut().for_each(|member| member.advance(byte));
         }
     }
 }

@@ -9,15 +9,16 @@ use crate::vocab::speller;
 /// Most tokens kept. Gemma's row is 1 MB.
 const MOST: usize = 32;
 
-/// Batches are filled up to a multiple of this: kernels work on so many columns at once, and Gemma
+/// Batches are filled up to a multiple of this. Kernels work on so many columns at once: Gemma
 /// takes longer for 7 tokens than for 8.
 const COLUMNS: usize = 4;
 
-/// One path beyond what is said, in a sequence of its own, with the logits after each of its tokens.
+/// One path beyond what was said, in a sequence of its own, with the logits after each of its
+/// tokens.
 #[derive(Debug, Default)]
 pub(super) struct Prefetch {
     seq: Option<SeqId>,
-    /// The path it branches off from, and that path's tokens.
+    /// The path it branches off from, how many tokens that has, and the tokens beyond.
     base: PathId,
     depth: u32,
     tokens: Vec<Token>,
@@ -70,7 +71,7 @@ impl Prefetch {
         as_drafted
     }
 
-    /// Moves the base on to `path`, if that is on the kept path and the rest of it begins `tokens`.
+    /// Moves the base on to `path`, if that is on the kept path and `tokens` begins with the rest.
     fn rebase(&mut self, paths: &Paths, path: PathId, tokens: &[Token]) -> bool {
         let Some(n) = paths.len(path).checked_sub(self.depth).map(|n| n as usize) else {
             return false;
@@ -91,15 +92,15 @@ impl Prefetch {
 }
 
 impl Branches {
-    /// Evaluates, in one batch, the tokens of the heaviest path that spell `ahead`, of which at
-    /// least `worth` bytes matter. Nothing happens where there is no room: the cover's own evaluations
-    /// come first.
+    /// Evaluates, in one batch, the tokens after the heaviest path that spell `ahead`, of which at
+    /// least `worth` bytes matter. Nothing happens where there is no room: the cover's own
+    /// evaluations come first.
     ///
     /// # Errors
     /// From the member, but for a full context. Nothing is kept then.
     pub fn prefetch(
         &mut self,
-        cover: &Cover,
+        cover: &Cover<SeqId>,
         member: &mut dyn Member,
         sorted: &SortedVocab,
         ahead: &[u8],
@@ -136,7 +137,7 @@ impl Branches {
     /// How many of the tokens to have: up to the byte that matters, then to fill the last columns.
     fn count(
         &self,
-        cover: &Cover,
+        cover: &Cover<SeqId>,
         member: &dyn Member,
         sorted: &SortedVocab,
         tokens: &[Token],
@@ -176,12 +177,13 @@ impl Branches {
         known + new
     }
 
-    /// Evaluates more tokens at the end of the kept path, or at the head given if nothing is kept.
+    /// Evaluates more tokens at the end of the kept path, or, if nothing is kept, after the path
+    /// given, which is in sequence `from`.
     fn fetch(
         &mut self,
-        cover: &Cover,
+        cover: &Cover<SeqId>,
         member: &mut dyn Member,
-        (head, path): (SeqId, PathId),
+        (from, path): (SeqId, PathId),
         tokens: &[Token],
     ) -> Result<(), BackendError> {
         let seq = match self.prefetch.seq {
@@ -193,7 +195,7 @@ impl Branches {
                 self.prefetch.seq = Some(seq);
                 self.prefetch.base = path;
                 self.prefetch.depth = cover.paths().len(path);
-                member.seq_copy(head, seq, self.base + self.prefetch.depth)?;
+                member.seq_copy(from, seq, self.base + self.prefetch.depth)?;
                 seq
             }
         };
@@ -222,7 +224,7 @@ impl Branches {
         Ok(())
     }
 
-    /// The text has grown: what is kept goes if the draft was wrong, or is used up.
+    /// The text has grown: what is kept is given up if the draft was wrong, or has come to its end.
     pub(super) fn follow(&mut self, member: &mut dyn Member, byte: u8) -> Result<(), BackendError> {
         if self.prefetch.seq.is_some() && !self.prefetch.follow(byte) {
             return self.forget(member);

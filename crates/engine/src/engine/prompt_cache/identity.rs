@@ -75,7 +75,7 @@ impl Identity {
                 "vocab {}, epsilon {}, heads {}, scores {}, rows {}",
                 engine.alphabet().name(),
                 budget.epsilon,
-                budget.heads,
+                budget.hypotheses,
                 request.scores,
                 request.rows
             ),

@@ -8,15 +8,15 @@ pub struct Budget {
     /// Smallest share of the whole, in 0..1, that a path must have to be evaluated. 0: all of them,
     /// in f64 and without a cap.
     pub epsilon: f64,
-    /// Most heads alive after a byte.
-    pub heads: usize,
+    /// Most hypotheses (evaluated paths) alive after a byte.
+    pub hypotheses: usize,
 }
 
 impl Default for Budget {
     fn default() -> Self {
         Self {
             epsilon: 0.03,
-            heads: 8,
+            hypotheses: 8,
         }
     }
 }

@@ -26,12 +26,12 @@ pub struct Paths {
 
 impl Paths {
     /// Forgets every path but [`PathId::START`].
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.steps.clear();
     }
 
     /// The path `parent` and then `token`.
-    pub fn push(&mut self, parent: PathId, token: Token) -> PathId {
+    pub(super) fn push(&mut self, parent: PathId, token: Token) -> PathId {
         self.steps.push(Step {
             token,
             parent,
@@ -51,20 +51,17 @@ impl Paths {
     }
 
     /// Last token.
-    #[must_use]
-    pub fn token(&self, path: PathId) -> Option<Token> {
+    pub(crate) fn token(&self, path: PathId) -> Option<Token> {
         self.step(path).map(|s| s.token)
     }
 
     /// The path without its last token; START for START.
-    #[must_use]
-    pub fn parent(&self, path: PathId) -> PathId {
+    pub(crate) fn parent(&self, path: PathId) -> PathId {
         self.step(path).map_or(PathId::START, |s| s.parent)
     }
 
     /// Number of leading tokens two paths share.
-    #[must_use]
-    pub fn common(&self, mut a: PathId, mut b: PathId) -> u32 {
+    pub(super) fn common(&self, mut a: PathId, mut b: PathId) -> u32 {
         while a != b {
             if self.len(a) >= self.len(b) {
                 a = self.parent(a);

@@ -1,16 +1,17 @@
-//! The next symbol's distribution, from heads and from the prior for candidates.
+//! The next symbol's distribution: from hypotheses, and for unevaluated ones from the fallback
+//! model.
 
-use super::{Candidate, Cover, Cursor};
-use crate::vocab::prior::{Heads, Stage};
+use super::{Cover, Cursor, Unevaluated};
+use crate::vocab::fallback::{HypothesisMasses, Stage};
 
-/// What the prior gave a byte of x, by stage.
+/// What the fallback model gave a byte of x, by stage.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Given {
+pub(super) struct ByteFallback {
     ended: f64,
     inside: f64,
 }
 
-impl Candidate {
+impl Unevaluated {
     fn stage(&self) -> Stage {
         if self.since == 0 {
             Stage::Ended
@@ -20,85 +21,86 @@ impl Candidate {
     }
 }
 
-impl Cover {
-    /// x is about to grow by `byte`: the prior learns from it, candidates go on as it said, and what
-    /// it said is kept.
+impl<S: Copy> Cover<S> {
+    /// x is about to grow by `byte`: the fallback model learns from it, unevaluated hypotheses go
+    /// on with what it said, and that is kept.
     pub(super) fn observe(&mut self, byte: u8) {
-        let given = Given {
-            ended: self.prior.row(Stage::Ended)[byte as usize],
-            inside: self.prior.row(Stage::Inside)[byte as usize],
+        let given = ByteFallback {
+            ended: self.fallback.row(Stage::Ended)[byte as usize],
+            inside: self.fallback.row(Stage::Inside)[byte as usize],
         };
         let (ended, inside) = self.unevaluated_shares();
         let p = self.predicted[byte as usize];
         let last = self.last_byte();
         let explained = (ended * given.ended / p, inside * given.inside / p);
-        self.prior
-            .observe(last, &self.from_heads, byte, explained.0, explained.1);
+        self.fallback
+            .observe(last, &self.from_hypotheses, byte, explained.0, explained.1);
         self.text.push(byte);
-        self.priors.push(given);
-        for candidate in &mut self.candidates {
-            candidate.share *= match candidate.stage() {
+        self.fallbacks.push(given);
+        for unevaluated in &mut self.unevaluated {
+            unevaluated.share *= match unevaluated.stage() {
                 Stage::Ended => given.ended,
                 Stage::Inside => given.inside,
             };
-            candidate.since += 1;
+            unevaluated.since += 1;
         }
     }
 
-    /// What the prior gave the last `since` bytes after a token that ended before them.
-    pub(super) fn given_since(&self, since: usize) -> f64 {
-        let mut bytes = self.priors[self.priors.len() - since..].iter();
+    /// What the fallback model gave the last `since` bytes after a token that ended before them.
+    pub(super) fn fallback_since(&self, since: usize) -> f64 {
+        let mut bytes = self.fallbacks[self.fallbacks.len() - since..].iter();
         let first = bytes.next().map_or(1.0, |given| given.ended);
         first * bytes.map(|given| given.inside).product::<f64>()
     }
 
-    /// Shares of the candidates whose token has just ended, and of the others.
+    /// Shares of the unevaluated hypotheses whose token has just ended, and of the others.
     fn unevaluated_shares(&self) -> (f64, f64) {
         let (mut ended, mut inside) = (0.0, 0.0);
-        for candidate in &self.candidates {
-            match candidate.stage() {
-                Stage::Ended => ended += candidate.share,
-                Stage::Inside => inside += candidate.share,
+        for unevaluated in &self.unevaluated {
+            match unevaluated.stage() {
+                Stage::Ended => ended += unevaluated.share,
+                Stage::Inside => inside += unevaluated.share,
             }
         }
         (ended, inside)
     }
 
-    /// Writes p(s | x) and learns what heads say where a token has just ended.
+    /// Writes p(s | x) and learns what hypotheses say where a token has just ended.
     pub(super) fn predict(&mut self) {
         let last = self.last_byte();
-        let Heads { all, ended } = &mut self.from_heads;
+        let HypothesisMasses { all, ended } = &mut self.from_hypotheses;
         all.fill(0.0);
         ended.fill(0.0);
-        for head in &self.heads {
-            let just_ended = head.at == Cursor::ROOT;
+        for hypothesis in &self.hypotheses {
+            let just_ended = hypothesis.at == Cursor::ROOT;
             if just_ended {
-                self.prior.observe_head(last, &head.masses, head.live);
+                self.fallback
+                    .observe_ended(last, &hypothesis.masses, hypothesis.live);
             }
-            for (s, mass) in head.masses.iter().enumerate() {
-                all[s] += head.weight * mass;
+            for (s, mass) in hypothesis.masses.iter().enumerate() {
+                all[s] += hypothesis.weight * mass;
                 if just_ended {
-                    ended[s] += head.weight * mass;
+                    ended[s] += hypothesis.weight * mass;
                 }
             }
         }
-        self.prior.predict(last, &self.from_heads);
+        self.fallback.predict(last, &self.from_hypotheses);
         let (ended, inside) = self.unevaluated_shares();
-        let total = self.from_heads.all.iter().sum::<f64>() + ended + inside;
-        let (after_ended, after_inside) =
-            (self.prior.row(Stage::Ended), self.prior.row(Stage::Inside));
+        let total = self.from_hypotheses.all.iter().sum::<f64>() + ended + inside;
+        let after_ended = self.fallback.row(Stage::Ended);
+        let after_inside = self.fallback.row(Stage::Inside);
         if total > 0.0 {
             for (s, p) in self.predicted.iter_mut().enumerate() {
-                let prior = ended * after_ended[s] + inside * after_inside[s];
-                *p = (self.from_heads.all[s] + prior) / total;
+                let fallback = ended * after_ended[s] + inside * after_inside[s];
+                *p = (self.from_hypotheses.all[s] + fallback) / total;
             }
-            self.unevaluated = (ended + inside) / total;
+            self.skipped = (ended + inside) / total;
         } else {
-            // Nothing the model can say spells the text: the prior is all there is.
+            // Nothing the model can say spells the text: the fallback model is all there is.
             self.predicted.copy_from_slice(&after_inside[..]);
-            self.unevaluated = 1.0;
+            self.skipped = 1.0;
         }
-        self.skipped += self.unevaluated;
+        self.skipped_sum += self.skipped;
         let sum: f64 = self.predicted.iter().sum();
         self.predicted.iter_mut().for_each(|p| *p /= sum);
         self.steps += 1;

@@ -1,75 +1,77 @@
 //! Which paths of a cover are evaluated next, and from where.
 
-use super::{Candidate, Cover, Head, PathId};
-use crate::backend::{SeqId, Token};
+use super::{Cover, Cursor, Hypothesis, PathId, Unevaluated};
+use crate::backend::Token;
 use crate::vocab::speller;
 
 /// An evaluation that the cover wants: share the first `keep` tokens (counted from the beginning of
-/// the cover) of sequence `from`, evaluate `tokens` after them, and hand the last row of logits to
+/// the cover) of slot `from`, evaluate `tokens` after them, and hand the last row of logits to
 /// [`Cover::admit`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
-    /// The path that becomes a head.
+pub struct Evaluation<S> {
+    /// The path that becomes a hypothesis.
     pub path: PathId,
-    /// A sequence that holds the longest part of it.
-    pub from: SeqId,
+    /// The slot that holds the longest part of it; None where no slot is in use.
+    pub from: Option<S>,
     /// How many tokens of the path it holds.
     pub keep: u32,
-    /// The tokens to evaluate; empty only in [`Resting::Head`].
+    /// The tokens to evaluate. None for the path without tokens, whose logits are those that the
+    /// cover began with.
     pub tokens: Vec<Token>,
 }
 
 /// The heaviest path that spells x exactly, where a turn comes to rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Resting {
-    /// It is evaluated, in this sequence.
-    Head(SeqId, PathId),
+pub(crate) enum Resting<S> {
+    /// It is evaluated, in this slot.
+    Hypothesis(S, PathId),
     /// It has to be evaluated first.
-    Plan(Plan),
+    Unevaluated(Evaluation<S>),
 }
 
-impl Cover {
-    /// The candidates to evaluate now, heaviest first, at most `room` (free sequences): those whose
-    /// share exceeds ε for every token that it takes. Empty when the step may be
+impl<S: Copy> Cover<S> {
+    /// The evaluations to do now, heaviest first, at most `room` (free slots): of the unevaluated
+    /// hypotheses whose share exceeds ε for every token that it takes. Empty when the step may be
     /// [finished](Cover::finish).
     #[must_use]
-    pub fn wanted(&self, room: usize) -> Vec<Plan> {
+    pub fn wanted(&self, room: usize) -> Vec<Evaluation<S>> {
         let least = self.total() * self.budget.epsilon;
-        let mut chosen: Vec<&Candidate> = self
-            .candidates
+        let mut chosen: Vec<&Unevaluated> = self
+            .unevaluated
             .iter()
-            .filter(|c| c.share > least && c.share > least * self.cost(c))
+            .filter(|u| u.share > least && u.share > least * self.cost(u))
             .collect();
         chosen.sort_by(|a, b| b.share.total_cmp(&a.share));
         if !self.budget.exact() {
             chosen.truncate(self.places_for(&chosen));
         }
-        if chosen.is_empty() && self.heads.is_empty() {
-            // However light: without a head there is no prediction.
+        if chosen.is_empty() && self.hypotheses.is_empty() {
+            // However light: without a hypothesis there is no prediction.
             chosen.extend(
-                self.candidates
+                self.unevaluated
                     .iter()
                     .max_by(|a, b| a.share.total_cmp(&b.share)),
             );
         }
         chosen.truncate(room);
-        chosen.iter().map(|c| self.plan(c.path)).collect()
+        chosen.iter().map(|u| self.evaluation(u.path)).collect()
     }
 
-    /// Tokens that evaluating a candidate takes: one for a fork, more for a rescue.
-    fn cost(&self, candidate: &Candidate) -> f64 {
-        let (_, keep) = self.resident(candidate.path);
-        f64::from(self.paths.len(candidate.path).saturating_sub(keep).max(1))
+    /// Tokens that an evaluation takes: one for a fork, more for a late one.
+    fn cost(&self, unevaluated: &Unevaluated) -> f64 {
+        let (_, keep) = self.resident(unevaluated.path);
+        f64::from(self.paths.len(unevaluated.path).saturating_sub(keep).max(1))
     }
 
-    /// How many of the candidates (heaviest first) belong to the heaviest `heads` of all.
-    fn places_for(&self, chosen: &[&Candidate]) -> usize {
-        let cap = self.budget.heads.max(1);
-        let mut shares: Vec<f64> = self.heads.iter().map(Head::share).collect();
+    /// How many of the chosen (heaviest first) belong to the heaviest hypotheses that the budget
+    /// allows.
+    fn places_for(&self, chosen: &[&Unevaluated]) -> usize {
+        let cap = self.budget.hypotheses.max(1);
+        let mut shares: Vec<f64> = self.hypotheses.iter().map(Hypothesis::share).collect();
         shares.sort_by(|a, b| b.total_cmp(a));
         (0..chosen.len().min(cap))
             .take_while(|&i| {
-                // With i + 1 candidates in, the heads beyond the cap must be lighter than this one.
+                // With i + 1 more, the hypotheses beyond the cap must be lighter than this one.
                 shares
                     .get(cap - i - 1)
                     .is_none_or(|&displaced| displaced < chosen[i].share)
@@ -77,9 +79,9 @@ impl Cover {
             .count()
     }
 
-    fn plan(&self, path: PathId) -> Plan {
+    fn evaluation(&self, path: PathId) -> Evaluation<S> {
         let (from, keep) = self.resident(path);
-        Plan {
+        Evaluation {
             path,
             from,
             keep,
@@ -87,85 +89,78 @@ impl Cover {
         }
     }
 
-    /// The sequence that holds the longest part of `path`, and how much of it. At least the last
-    /// token of the path is left to evaluate, because its logits are what is wanted.
-    fn resident(&self, path: PathId) -> (SeqId, u32) {
+    /// The slot that holds the longest part of `path`, and how much of it. At least the last token
+    /// of the path is left to evaluate, because its logits are what is wanted.
+    pub(super) fn resident(&self, path: PathId) -> (Option<S>, u32) {
         let most = self.paths.len(path).saturating_sub(1);
-        self.heads
+        self.hypotheses
             .iter()
             .chain(&self.dead)
-            .map(|h| (h.seq, self.paths.common(h.path, path).min(most)))
+            .map(|h| (Some(h.slot), self.paths.common(h.path, path).min(most)))
             .max_by_key(|&(_, keep)| keep)
-            .unwrap_or((crate::backend::PREFIX, 0))
+            .unwrap_or((None, 0))
     }
 
-    /// The heaviest head: its sequence, its path, and how many of the last bytes of x that does not
-    /// spell. None between [`Cover::end`] and [`Cover::begin`].
-    #[must_use]
-    pub fn heaviest(&self) -> Option<(SeqId, PathId, usize)> {
-        let heads = self.heads.iter();
-        let heaviest = heads.max_by(|a, b| a.share().total_cmp(&b.share()))?;
-        Some((heaviest.seq, heaviest.path, heaviest.at.depth()))
+    fn heaviest_hypothesis(&self) -> Option<&Hypothesis<S>> {
+        self.hypotheses
+            .iter()
+            .max_by(|a, b| a.share().total_cmp(&b.share()))
     }
 
-    /// Tokens that the heads' paths hold together, at most: what one shares with the heaviest counts
-    /// once.
-    #[must_use]
-    pub fn resident_tokens(&self) -> u32 {
+    /// The heaviest hypothesis: its slot, its path, and how many of the last bytes of x that does
+    /// not spell. None between [`Cover::end`] and [`Cover::begin`].
+    pub(crate) fn heaviest(&self) -> Option<(S, PathId, usize)> {
+        let heaviest = self.heaviest_hypothesis()?;
+        Some((heaviest.slot, heaviest.path, heaviest.at.depth()))
+    }
+
+    /// Tokens that the hypotheses' paths hold together, at most: what one shares with the heaviest
+    /// counts once.
+    pub(crate) fn resident_tokens(&self) -> u32 {
         let Some((_, heaviest, _)) = self.heaviest() else {
             return 0;
         };
-        let own = |h: &Head| self.paths.len(h.path) - self.paths.common(h.path, heaviest);
-        self.paths.len(heaviest) + self.heads.iter().map(own).sum::<u32>()
-    }
-
-    /// Gives up sequences in the middle of a step: the heads over the cap, and the dead but the one
-    /// that holds most of the heaviest candidate. A step whose rescues die and lead to further ones
-    /// may need more than there are.
-    pub fn make_room(&mut self) {
-        self.evict(None);
-        let heaviest = self
-            .candidates
-            .iter()
-            .max_by(|a, b| a.share.total_cmp(&b.share));
-        let needed = heaviest.map(|c| self.resident(c.path).0);
-        for i in (0..self.dead.len()).rev() {
-            if Some(self.dead[i].seq) != needed {
-                let head = self.dead.swap_remove(i);
-                self.release(head);
-            }
-        }
+        let own = |h: &Hypothesis<S>| self.paths.len(h.path) - self.paths.common(h.path, heaviest);
+        self.paths.len(heaviest) + self.hypotheses.iter().map(own).sum::<u32>()
     }
 
     /// Whether x cannot be spelled by anything the cover holds.
     #[must_use]
     pub fn is_lost(&self) -> bool {
-        self.total() <= 0.0 || (self.heads.is_empty() && self.candidates.is_empty())
+        self.total() <= 0.0 || (self.hypotheses.is_empty() && self.unevaluated.is_empty())
     }
 
     /// Gives up the paths of a [lost](Cover::is_lost) cover and goes on from the heaviest of them
-    /// with the bytes it did not spell tokenised anew. None if no token spells them: the head then
-    /// stays where its path ended, as if they had not been said.
-    pub fn recover(&mut self) -> Option<Plan> {
-        self.candidates.clear();
-        self.dead.append(&mut self.heads);
+    /// with the bytes it did not spell tokenised anew. None if no token spells them: the hypothesis
+    /// then stays where its path ended, as if they had not been said.
+    pub fn recover(&mut self) -> Option<Evaluation<S>> {
+        self.unevaluated.clear();
+        self.dead.append(&mut self.hypotheses);
         let heaviest = (0..self.dead.len())
             .max_by(|&a, &b| self.dead[a].weight.total_cmp(&self.dead[b].weight))?;
         let path = self.dead[heaviest].path;
-        // A head's cursor stopped where it could not follow: what is left is counted from the path.
+        // The cursor stopped where it could not follow: what is left is counted from the path.
         let spelled = self.spelled_bytes(path).min(self.text.len());
         let tail = self.text[spelled..].to_vec();
-        let tokens = speller::greedy(&self.vocab, &tail).tokens;
-        if tokens.is_empty() {
-            let mut head = self.dead.swap_remove(heaviest);
-            head.at = super::Cursor::ROOT;
-            head.weight = 1.0;
-            head.live = head.dist.masses(&self.vocab, head.at, &mut head.masses);
-            self.heads.push(head);
+        let Some(path) = self.spell(path, &tail) else {
+            let mut hypothesis = self.dead.swap_remove(heaviest);
+            hypothesis.at = Cursor::ROOT;
+            hypothesis.weight = 1.0;
+            hypothesis.live =
+                hypothesis
+                    .dist
+                    .masses(&self.vocab, hypothesis.at, &mut hypothesis.masses);
+            self.hypotheses.push(hypothesis);
             return None;
-        }
-        let path = tokens.iter().fold(path, |p, &t| self.paths.push(p, t));
-        Some(self.plan(path))
+        };
+        Some(self.evaluation(path))
+    }
+
+    /// `path` and then the tokens of `bytes`. None if no token spells them.
+    fn spell(&mut self, path: PathId, bytes: &[u8]) -> Option<PathId> {
+        let tokens = speller::greedy(&self.vocab, bytes).tokens;
+        let push = |path, token: &Token| self.paths.push(path, *token);
+        (!tokens.is_empty()).then(|| tokens.iter().fold(path, push))
     }
 
     fn spelled_bytes(&self, path: PathId) -> usize {
@@ -174,49 +169,45 @@ impl Cover {
     }
 
     /// Where the turn comes to rest: the heaviest path that spells x exactly or, failing that, the
-    /// heaviest head's path and the bytes it did not spell, tokenised.
-    pub fn resting(&mut self) -> Option<Resting> {
-        let head = self
-            .heads
+    /// path of the heaviest hypothesis and the bytes it did not spell, tokenised.
+    pub(crate) fn resting(&mut self) -> Option<Resting<S>> {
+        let evaluated = self
+            .hypotheses
             .iter()
             .filter(|h| h.at.depth() == 0)
             .max_by(|a, b| a.weight.total_cmp(&b.weight));
-        let candidate = self
-            .candidates
+        let unevaluated = self
+            .unevaluated
             .iter()
-            .filter(|c| c.since == 0)
+            .filter(|u| u.since == 0)
             .max_by(|a, b| a.base.total_cmp(&b.base));
-        match (head, candidate) {
-            (Some(h), Some(c)) if c.base > h.weight => Some(Resting::Plan(self.plan(c.path))),
-            (Some(h), _) => Some(Resting::Head(h.seq, h.path)),
-            (None, Some(c)) => Some(Resting::Plan(self.plan(c.path))),
+        match (evaluated, unevaluated) {
+            (Some(h), Some(u)) if u.base > h.weight => {
+                Some(Resting::Unevaluated(self.evaluation(u.path)))
+            }
+            (Some(h), _) => Some(Resting::Hypothesis(h.slot, h.path)),
+            (None, Some(u)) => Some(Resting::Unevaluated(self.evaluation(u.path))),
             (None, None) => self.rest_by_tokenising(),
         }
     }
 
-    fn rest_by_tokenising(&mut self) -> Option<Resting> {
-        let heaviest = self
-            .heads
-            .iter()
-            .max_by(|a, b| a.share().total_cmp(&b.share()))?;
-        let (seq, path, rest) = (heaviest.seq, heaviest.path, heaviest.at.depth());
-        let tail = &self.text[self.text.len() - rest..];
-        let tokens = speller::greedy(&self.vocab, tail).tokens;
-        if tokens.is_empty() {
-            return Some(Resting::Head(seq, path));
-        }
-        let path = tokens.iter().fold(path, |p, &t| self.paths.push(p, t));
-        Some(Resting::Plan(self.plan(path)))
+    fn rest_by_tokenising(&mut self) -> Option<Resting<S>> {
+        let (slot, path, rest) = self.heaviest()?;
+        let tail = self.text[self.text.len() - rest..].to_vec();
+        Some(match self.spell(path, &tail) {
+            Some(path) => Resting::Unevaluated(self.evaluation(path)),
+            None => Resting::Hypothesis(slot, path),
+        })
     }
 
-    /// Tokens of the heaviest path that spell what x has beyond the [given](Cover::mark_given) bytes,
-    /// one begun but not spelled out included, and whether they spell it exactly.
-    #[must_use]
-    pub fn spelling(&self) -> (u32, bool) {
-        let heads = self.heads.iter().map(|h| (h.share(), h.path, h.at.depth()));
-        let candidates = self.candidates.iter().map(|c| (c.share, c.path, c.since));
-        heads
-            .chain(candidates)
+    /// Tokens of the heaviest path that spell what x has beyond the [given](Cover::mark_given)
+    /// bytes, one begun but not spelled out included, and whether they spell it exactly.
+    pub(crate) fn spelling(&self) -> (u32, bool) {
+        let hypotheses = &self.hypotheses;
+        let evaluated = hypotheses.iter().map(|h| (h.share(), h.path, h.at.depth()));
+        let unevaluated = self.unevaluated.iter().map(|u| (u.share, u.path, u.since));
+        evaluated
+            .chain(unevaluated)
             .max_by(|a, b| a.0.total_cmp(&b.0))
             .map_or((0, true), |(_, path, open)| {
                 let whole = self.tokens_beyond_given(path, self.text.len().saturating_sub(open));

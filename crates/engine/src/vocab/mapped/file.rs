@@ -1,4 +1,5 @@
-//! A map as bytes, to be kept: recognised, bound to its two vocabularies, and checked.
+//! A map as the bytes of a file, which say what they are, of which two vocabularies, and whether
+//! they are whole.
 //!
 //! ```text
 //! "packllm map\0"  version: u32  reference: 32 bytes  member: 32 bytes  tokens: u32
@@ -18,7 +19,7 @@ use crate::backend::{Token, TokenKind, Vocab};
 const MAGIC: &[u8; 12] = b"packllm map\0";
 /// To be raised when the layout changes, or the rules by which tokens are aligned.
 const VERSION: u32 = 1;
-const HEAD: usize = MAGIC.len() + 4 + 32 + 32 + 4;
+const HEADER: usize = MAGIC.len() + 4 + 32 + 32 + 4;
 const DIGEST: usize = 32;
 
 /// SHA-256 of everything about a vocabulary that the alignment depends on.
@@ -80,7 +81,7 @@ impl Map {
     /// The map between two vocabularies as bytes.
     #[must_use]
     pub fn encode(&self, reference: Fingerprint, member: Fingerprint) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(HEAD + 8 * self.len() + DIGEST);
+        let mut bytes = Vec::with_capacity(HEADER + 8 * self.len() + DIGEST);
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&VERSION.to_le_bytes());
         bytes.extend_from_slice(&reference.0);
@@ -111,13 +112,13 @@ impl Map {
             return Err(BadMap::Version(version));
         }
         let (body, digest) = bytes.split_last_chunk::<DIGEST>().ok_or(BadMap::Damaged)?;
-        if Sha256::digest(body).as_slice() != digest || body.len() < HEAD {
+        if Sha256::digest(body).as_slice() != digest || body.len() < HEADER {
             return Err(BadMap::Damaged);
         }
-        let (head, numbers) = body.split_at(HEAD);
+        let (header, numbers) = body.split_at(HEADER);
         let count = (sizes.0 as u32).to_le_bytes();
         let of_these = [&reference.0[..], &member.0, &count].concat();
-        if !head.ends_with(&of_these) {
+        if !header.ends_with(&of_these) {
             return Err(BadMap::Other);
         }
         let mut numbers = numbers

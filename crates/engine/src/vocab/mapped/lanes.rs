@@ -3,34 +3,36 @@
 //! # Method
 //!
 //! For a pattern of m symbols and a target t, let `D[i][j]` be the Levenshtein distance between the
-//! first i symbols of the pattern and the first j of the target. Neighbours in a column differ by −1,
-//! 0 or 1, so a column is two bit vectors, `plus` and `minus`, and the next one follows with a dozen
-//! word operations (Myers 1999, in the form of Hyyrö 2003 for the distance between whole strings).
-//! Targets with a common prefix share its columns: the trie is walked depth first with one column per
-//! depth. Patterns of at most the word.s bits symbols share a register, one a lane, so that a step of the
-//! walk serves them all.
+//! first i symbols of the pattern and the first j of the target. Neighbours in a column differ by
+//! −1, 0 or 1, so a column is two bit vectors, `plus` and `minus`, and the next one follows with a
+//! dozen word operations (Myers 1999, in the form of Hyyrö 2003 for the distance between whole
+//! strings). Targets with a common prefix share its columns: the trie is walked depth first with
+//! one column per depth. Patterns with at most as many symbols as a word has bits share a register,
+//! one a lane, so that a step of the walk serves them all.
 //!
 //! # Pruning
 //!
-//! Along a target `D[m][·]` never falls below the minimum of a column, which is at least
+//! Further along a target, `D[m][·]` never falls below the minimum of column j. That is at least
 //! `j − popcount(minus)`, counted from the top (`D[0][j]` = j), and at least
-//! `D[m][j] − popcount(plus)`, counted from the bottom. It falls by at most 1 a symbol. A subtree is
-//! left out if for every lane one of these bounds exceeds the best distance so far, or equals it and
-//! no target below has a lower rank. Nothing that could win is left out: the search is exact.
+//! `D[m][j] − popcount(plus)`, counted from the bottom. And `D[m][·]` falls by at most 1 a symbol.
+//! A subtree is left out if for every lane one of these bounds exceeds the best distance so far, or
+//! equals it and no target below has a lower rank. Nothing that could win is left out: the search
+//! is exact.
 
 use std::ops::{BitAnd, BitOr, BitXor, Not};
 
 use super::symbols::FOREIGN;
 use super::trie::{NO_RANK, Trie};
 
-/// A target and its distance: symbols inserted, deleted or replaced. Ordered by distance, then rank.
+/// A target and its distance: symbols inserted, deleted or replaced. Ordered by distance, then
+/// rank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Found {
     pub distance: u32,
     pub rank: u32,
 }
 
-/// An unsigned integer with a bit a symbol of the pattern, which also holds distances.
+/// An unsigned integer: a bit vector, with one bit for each symbol of a pattern, or a distance.
 pub(super) trait Word:
     Copy
     + Ord
@@ -112,8 +114,9 @@ impl<'t, W: Word, const N: usize> Search<'t, W, N> {
         }
     }
 
-    /// Betters `found[l]`, some target and its distance, to the best target for `patterns[l]`: the
-    /// nearest, of several the one of lowest rank. At most N patterns of 1 to the word.s bits symbols.
+    /// Replaces `found[l]`, some target and its distance, by the best target for `patterns[l]`: the
+    /// nearest, of several the one of lowest rank. There are at most N patterns, none of them empty
+    /// or with more symbols than a word has bits.
     pub fn run(&mut self, patterns: &[&[u32]], found: &mut [Found]) {
         let mut lanes = Lanes::new(found);
         for (l, pattern) in patterns.iter().enumerate().take(N) {
@@ -163,8 +166,9 @@ impl<'t, W: Word, const N: usize> Search<'t, W, N> {
     }
 }
 
-/// The walk over the trie, compiled for the widest registers that the machine has. (A closure would
-/// not do: the compiler calls it instead of inlining it, and it stays with the narrow ones.)
+/// The walk over the trie, compiled for the widest registers that the machine has. It is no
+/// closure, because the compiler calls a closure instead of inlining it, and then uses the narrow
+/// registers.
 struct Walk<'s, 't, W, const N: usize> {
     search: &'s mut Search<'t, W, N>,
     lanes: &'s mut Lanes<W, N>,
@@ -281,8 +285,8 @@ impl<W: Word, const N: usize> Lanes<W, N> {
         self.note();
     }
 
-    /// Whether no target that goes on from this column can better any lane: `depth` symbols of them
-    /// are in it, the longest has `longest`, and their lowest rank is `lowest`.
+    /// Whether no target that goes on from this column can be better for any lane. `depth` symbols
+    /// of them are in it, the longest has `longest`, and their lowest rank is `lowest`.
     #[inline(always)]
     fn hopeless(&self, column: &Column<W, N>, depth: u32, longest: u32, lowest: u32) -> bool {
         let tie = W::of(u32::from(lowest >= self.highest));

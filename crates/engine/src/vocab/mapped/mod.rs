@@ -1,23 +1,23 @@
 //! The published alignment of vocabularies: a map from a reference vocabulary to a member's, token
 //! by token.
 //!
-//! Text is tokenised once, by the reference. A member reads the ids mapped one to one, and its logits
-//! are gathered through the map into the reference vocabulary (PackLLM, Mavromatis et al. 2024, arXiv
-//! 2404.11531, after the token alignment of FuseLLM, Wan et al. 2024, arXiv 2401.10491). So every
-//! reference token gets one token of the member:
+//! Text is tokenised once, by the reference. A member reads the ids mapped one to one, and its
+//! logits are gathered through the map into the reference vocabulary (PackLLM, Mavromatis et al.
+//! 2024, arXiv 2404.11531, after the token alignment of FuseLLM, Wan et al. 2024, arXiv
+//! 2401.10491). So every reference token gets one token of the member:
 //!
-//! - **Text** gets the text token of the same bytes, else the text token at minimum edit distance. By
-//!   the time they are compared, `▁`, `Ġ` and byte fallbacks are bytes. The distance (Levenshtein: a
-//!   symbol inserted, deleted or replaced costs 1) is over characters, as published; a byte that
-//!   belongs to no UTF-8 character is a symbol of its own. Of several candidates a normal token goes
-//!   before a byte fallback, then the lowest id, which in a learnt vocabulary is among the most
-//!   frequent. Pieces over 1,024 characters can only be equal.
+//! - **Text** gets the text token of the same bytes, else the text token at minimum edit distance.
+//!   `▁`, `Ġ` and byte fallbacks have become bytes before they are compared. The distance
+//!   (Levenshtein: a symbol inserted, deleted or replaced costs 1) is over characters, as
+//!   published; a byte that belongs to no UTF-8 character is a symbol of its own. Of several at the
+//!   same distance a normal token goes before a byte fallback, then the lowest id, which in a
+//!   learnt vocabulary is among the most frequent. Pieces over 1,024 characters can only be equal.
 //! - **Control tokens** get the control token of the same written form, else BOS gets BOS. Where
 //!   there is none the token is unreachable: a distance between two names means nothing.
-//! - **End tokens** get the end token of the same written form, else the member's EOS, else its first
-//!   end token.
+//! - **End tokens** get the end token of the same written form, else the member's EOS, else its
+//!   first end token.
 //!
-//! The map is exact: the search (`lanes`) finds what a comparison of all pairs would.
+//! The map is exact: the search (`lanes`) finds what a comparison of all pairs would find.
 
 mod file;
 mod lanes;
@@ -58,9 +58,9 @@ pub struct Map {
 const NOTHING: Token = Token::MAX;
 
 impl Map {
-    /// Aligns `member` to `reference` on `threads` threads. `progress` is told from time to time, on
-    /// any thread, how many of how many pieces have been looked for, and says whether to go on. None
-    /// if it did not.
+    /// Aligns `member` to `reference` on `threads` threads. `progress` is told from time to time,
+    /// on any thread, how many of how many pieces have been looked for, and says whether to go on.
+    /// None if it said no.
     #[must_use]
     pub fn align(
         reference: &Vocab,

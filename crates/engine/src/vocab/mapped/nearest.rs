@@ -62,9 +62,9 @@ impl Targets {
         self.numbering.translate(piece)
     }
 
-    /// The best target of every pattern (none if there are no targets, or the pattern is empty or over
-    /// [`LONGEST`]), on `threads` threads. `progress` is told how many patterns are done and says
-    /// whether to go on; None if it did not.
+    /// The best target of every pattern (none if there are no targets, or the pattern is empty or
+    /// over [`LONGEST`]), on `threads` threads. `progress` is told how many patterns are done and
+    /// says whether to go on. None if it said no.
     pub fn nearest(
         &self,
         patterns: &[Vec<u32>],
@@ -86,7 +86,7 @@ impl Targets {
         order
             .iter()
             .for_each(|&i| starts[i] = self.start(&patterns[i]));
-        // Alike patterns share a register: they leave the same subtrees out.
+        // Patterns that are alike share a register: they leave the same subtrees out.
         order.sort_by_key(|&i| {
             let class = lanes_for(patterns[i].len());
             (class, starts[i].distance, &patterns[i])

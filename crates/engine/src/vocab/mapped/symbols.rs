@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-/// Stands for every symbol that no target has: it differs from all of them.
+/// Stands for every symbol that no target has. It differs from all symbols of targets.
 pub(super) const FOREIGN: u32 = u32::MAX;
 
-/// The symbols of a piece: its characters; every byte that belongs to no UTF-8 character is a symbol
-/// of its own, different from all characters. Two pieces have the same symbols if and only if they
-/// are the same bytes.
+/// The symbols of a piece: its characters; every byte that belongs to no UTF-8 character is a
+/// symbol of its own, different from all characters. Two pieces have the same symbols if and only
+/// if they are the same bytes.
 pub(super) fn symbols(piece: &[u8]) -> impl Iterator<Item = u32> + '_ {
     const LONE_BYTE: u32 = char::MAX as u32 + 1;
     piece.utf8_chunks().flat_map(|chunk| {

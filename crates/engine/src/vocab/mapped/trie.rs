@@ -20,8 +20,8 @@ pub(super) struct Node {
     pub skip: u32,
 }
 
-/// Nodes in preorder, the empty prefix left out: a walk is an index that goes up by one to descend,
-/// and to [`Node::skip`] to leave a subtree out.
+/// Nodes in preorder, without the empty prefix. A walk is an index: plus one goes on to the next
+/// prefix, and [`Node::skip`] leaves out all that begin with this one.
 #[derive(Debug, Default)]
 pub(super) struct Trie {
     pub nodes: Vec<Node>,

@@ -1,14 +1,11 @@
 //! The cover against brute force: every segmentation enumerated, on tiny vocabularies with all the
 //! traps (duplicates, nested tokens, byte fallbacks, characters of several bytes, runs of spaces).
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
-use packllm_engine::backend::fake::{FakeMember, FakeOptions};
-use packllm_engine::backend::{BatchToken, Member, PREFIX, Token, TokenKind};
-use packllm_engine::engine::branches::Branches;
-use packllm_engine::vocab::cover::{Budget, Cover};
-use packllm_engine::vocab::sorted::SortedVocab;
-use packllm_engine::vocab::{END, Row};
+use super::Rig;
+use crate::backend::fake::{FakeMember, FakeOptions};
+use crate::backend::{Member, PREFIX, Token, TokenKind};
+use crate::vocab::cover::Budget;
+use crate::vocab::{END, Row};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -36,49 +33,21 @@ const TRAPS: &[&[&[u8]]] = &[
     ],
 ];
 
-struct Rig {
-    member: FakeMember,
-    cover: Cover,
-    branches: Branches,
-}
+const EXACT: Budget = Budget {
+    epsilon: 0.0,
+    hypotheses: 8,
+};
 
-impl Rig {
-    fn new(pieces: &[&[u8]], seed: u64, spread: f32, budget: Budget) -> Self {
-        let vocab = FakeMember::vocab_of(pieces, true);
-        let sorted = Arc::new(SortedVocab::new(&vocab));
-        let mut options = FakeOptions {
-            seed,
-            spread,
-            ..FakeOptions::default()
-        };
-        // Duplicates double the number of paths at every byte.
-        options.limits.sequences = 1 << 14;
-        options.limits.context = 1 << 16;
-        let mut member = FakeMember::new(vocab, options);
-        // Everything starts after one token, as after BOS.
-        member
-            .decode(&[BatchToken {
-                token: 0,
-                pos: 0,
-                seq: PREFIX,
-                output: true,
-            }])
-            .unwrap();
-        let mut branches = Branches::new(member.limits().sequences);
-        let mut cover = Cover::new(sorted, budget);
-        branches.begin(&mut cover, &mut member, 0, 0, None).unwrap();
-        Self {
-            member,
-            cover,
-            branches,
-        }
-    }
-
-    fn advance(&mut self, byte: u8) {
-        self.branches
-            .advance(&mut self.cover, &mut self.member, byte)
-            .unwrap();
-    }
+fn rig(pieces: &[&[u8]], seed: u64, spread: f32, budget: Budget) -> Rig {
+    let mut options = FakeOptions {
+        seed,
+        spread,
+        ..FakeOptions::default()
+    };
+    // Duplicates double the number of paths at every byte.
+    options.limits.sequences = 1 << 14;
+    options.limits.context = 1 << 16;
+    Rig::new(pieces, options, budget)
 }
 
 /// The plain twin: softmax in f64 over text and END, every segmentation by recursion.
@@ -170,15 +139,7 @@ fn assert_close(got: &Row, want: &Row, tolerance: f64, at: &[u8]) {
 }
 
 fn compare(pieces: &[&[u8]], seed: u64, spread: f32, choices: &[u8]) {
-    let mut rig = Rig::new(
-        pieces,
-        seed,
-        spread,
-        Budget {
-            epsilon: 0.0,
-            heads: 8,
-        },
-    );
+    let mut rig = rig(pieces, seed, spread, EXACT);
     let mut text = Vec::new();
     for &choice in choices {
         let want = Enumeration(&rig.member).predicted(&text);
@@ -222,11 +183,11 @@ proptest! {
         seed in any::<u64>(),
         spread in 0.5f32..40.0,
         epsilon in prop::sample::select(vec![0.5, 0.1, 0.03, 0.001]),
-        heads in 1usize..6,
+        hypotheses in 1usize..6,
         text in prop::collection::vec(any::<u8>(), 1..40),
         inside in any::<bool>(),
     ) {
-        let mut rig = Rig::new(TRAPS[trap], seed, spread, Budget { epsilon, heads });
+        let mut rig = rig(TRAPS[trap], seed, spread, Budget { epsilon, hypotheses });
         for &b in &text {
             // Bytes of the vocabulary, or any byte at all: no text may break the cover.
             let byte = if inside { TRAPS[trap].concat()[b as usize % TRAPS[trap].concat().len()] } else { b };
@@ -237,7 +198,7 @@ proptest! {
         }
         prop_assert!((0.0..=1.0).contains(&rig.cover.skipped_mass()));
         // Coming to rest leaves one sequence that spells the text as far as tokens can.
-        let tokens = rig.branches.commit(&mut rig.cover, &mut rig.member).unwrap();
+        let tokens = rig.commit();
         prop_assert_eq!(rig.member.seq_len(PREFIX) as usize, tokens.len() + 1);
         for seq in 1..rig.member.limits().sequences {
             prop_assert_eq!(rig.member.seq_len(seq), 0);
@@ -261,16 +222,15 @@ proptest! {
         choices in prop::collection::vec(any::<u8>(), 2..10),
         late in prop::collection::vec(any::<bool>(), 10),
     ) {
-        let all = Budget { epsilon: 0.0, heads: 8 };
-        let mut prompt = Rig::new(TRAPS[trap], seed, 2.0, all);
-        let mut tardy = Rig::new(TRAPS[trap], seed, 2.0, all);
+        let mut prompt = rig(TRAPS[trap], seed, 2.0, EXACT);
+        let mut tardy = rig(TRAPS[trap], seed, 2.0, EXACT);
         let mut behind = 0;
         for (&choice, &late) in choices.iter().zip(&late) {
             let p = prompt.cover.predicted();
             let possible: Vec<u8> = (0..=255).filter(|&b| p[b as usize] > 0.0).collect();
             let byte = possible[choice as usize % possible.len()];
             prompt.advance(byte);
-            // Nothing is evaluated for up to two bytes, then everything is rescued.
+            // Nothing is evaluated for up to two bytes, then everything is, late.
             if late && behind < 2 {
                 behind += 1;
                 tardy.cover.advance(byte);
@@ -289,9 +249,9 @@ proptest! {
         seed in any::<u64>(),
         choices in prop::collection::vec(any::<u8>(), 1..16),
     ) {
-        let mut exact = Rig::new(TRAPS[trap], seed, 2.0, Budget { epsilon: 0.0, heads: 8 });
-        // Few heads are lost to the cap, none to ε.
-        let mut near = Rig::new(TRAPS[trap], seed, 2.0, Budget { epsilon: 1e-8, heads: 4000 });
+        let mut exact = rig(TRAPS[trap], seed, 2.0, EXACT);
+        // Few hypotheses are lost to the cap, none to ε.
+        let mut near = rig(TRAPS[trap], seed, 2.0, Budget { epsilon: 1e-8, hypotheses: 4000 });
         for choice in choices {
             assert_close(near.cover.predicted(), exact.cover.predicted(), 1e-3, &[choice]);
             let p = exact.cover.predicted();
@@ -305,15 +265,15 @@ proptest! {
 
 #[test]
 fn a_digit_after_a_space_is_never_impossible() {
-    // The fork after the lone space is far below ε; its mass must survive as a candidate.
+    // The fork after the lone space is far below ε; its mass must survive unevaluated.
     for seed in 0..200 {
-        let mut rig = Rig::new(
+        let mut rig = rig(
             TRAPS[2],
             seed,
             6.0,
             Budget {
                 epsilon: 0.9,
-                heads: 8,
+                hypotheses: 8,
             },
         );
         rig.advance(b' ');
@@ -327,22 +287,14 @@ fn a_digit_after_a_space_is_never_impossible() {
 #[test]
 fn one_model_by_tokens_summed_over_segmentations_equals_bytes() {
     for seed in 0..50 {
-        let mut rig = Rig::new(
-            TRAPS[0],
-            seed,
-            3.0,
-            Budget {
-                epsilon: 0.0,
-                heads: 8,
-            },
-        );
+        let mut rig = rig(TRAPS[0], seed, 3.0, EXACT);
         let text = b"abcabca";
         let mut log = 0.0;
         for &b in text {
             log += rig.cover.predicted()[b as usize].ln();
             rig.advance(b);
         }
-        log += rig.cover.end_probability().ln();
+        log += rig.cover.predicted()[END].ln();
         let by_tokens = Enumeration(&rig.member).whole(&mut vec![0], text).ln();
         assert!((log - by_tokens).abs() < 1e-9, "{log} {by_tokens}");
     }

@@ -1,30 +1,36 @@
-//! What may follow a token path that was not evaluated.
+//! The fallback model: what may follow a token path that was not evaluated.
 //!
-//! A candidate of the [cover](super::cover) keeps its mass without a decode; its share has to go
-//! somewhere. There are two cases, because they are followed by different text: the candidate's last
+//! An unevaluated hypothesis of the [cover](super::cover) keeps its mass without a decode, and its
+//! share has to go somewhere. There are two cases, because different text follows them: its last
 //! token has just [ended](Stage::Ended) (after a lone space come digits, hardly letters), or a next
-//! one, nobody knows which, is under way ([`Stage::Inside`]: letters follow letters). Each has a
-//! mixture of four guesses, fixed before the next byte is seen:
+//! one, nobody knows which, is under way ([`Stage::Inside`]: letters follow letters). Each case has
+//! a mixture of four guesses, fixed before the next byte is seen:
 //!
-//! * what the evaluated heads predict here: right as long as the candidate means the same text;
+//! * what the evaluated hypotheses predict here: right as long as this one means the same text;
 //! * what those of them predict whose token has just ended too;
-//! * what followed this byte before, backed off to character classes. Where a token ended that is what
-//!   heads predicted there, learnt from every evaluation, lone spaces included; inside a token it is
-//!   what the text went on with;
+//! * what followed this byte before, backed off to character classes. Where a token ended, that is
+//!   what hypotheses predicted there, learnt from every evaluation, lone spaces included; inside a
+//!   token it is what the text went on with;
 //! * a uniform floor over all 257 symbols, so that nothing is impossible.
 //!
 //! How much each guess counts is learnt too, by expectation maximisation as the text goes on: a
-//! guess gains what it contributed to the bytes that candidates explained.
+//! guess gains what it contributed to the bytes that unevaluated hypotheses explained.
 //!
 //! # What did not help
 //!
-//! What is lost to undecoded paths at ε = 0.1 are single bytes: of "Wakeham" after "series", Gemma gives the rare
-//! fork " W" 5% and then, knowing that a word so split is an unusual one, "aki" most of it, which no cheap guess does.
-//! On 2,000 bytes of five texts each of the following stayed within 0.1% of the curve of bits over evaluations
-//! that ε alone draws: lower thresholds for rescues than for forks, or after a surprising byte; a threshold on
-//! share × the divergence learnt for the kind of token; letters after up to three others from the vocabulary's own
-//! pieces, weighted by rank, or from the text; guesses weighed per character class; counts by the last two bytes of an
-//! ended token; counting heads by their share; twins that share one token.
+//! What is lost to paths that were not decoded at ε = 0.1 are single bytes. Of "Wakeham" after
+//! "series", Gemma gives the rare fork " W" 5%; then it knows that a word so split is an unusual
+//! one, and gives "aki" most of it. No cheap guess does that. On 2,000 bytes of five texts each of
+//! the following stayed within 0.1% of the curve of bits over evaluations that ε alone draws:
+//!
+//! * lower thresholds for late evaluations than for forks, or after a surprising byte;
+//! * a threshold on share × the divergence learnt for the kind of token;
+//! * letters after up to three others from the vocabulary's own pieces, weighted by rank, or from
+//!   the text;
+//! * guesses weighed per character class;
+//! * counts by the last two bytes of an ended token;
+//! * counting hypotheses by their share;
+//! * recombining paths that share one token.
 
 use super::{END, Row, SYMBOLS};
 
@@ -39,25 +45,25 @@ const FLOOR: f64 = 0.005;
 /// How many observations the class guess is worth beside a byte's own counts.
 const CLASS_STRENGTH: f64 = 8.0;
 
-/// Where a candidate stands.
+/// Where an unevaluated hypothesis stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
+pub(super) enum Stage {
     /// Its last token has just ended.
     Ended,
     /// Bytes have come since.
     Inside,
 }
 
-/// What the evaluated heads predict, in any common positive scale; all zero if there are none.
+/// What the evaluated hypotheses predict, in any common positive scale; all zero if there are none.
 #[derive(Debug, Clone)]
-pub struct Heads {
+pub(super) struct HypothesisMasses {
     /// All of them.
     pub all: Box<Row>,
     /// Those whose last token has just ended.
     pub ended: Box<Row>,
 }
 
-impl Default for Heads {
+impl Default for HypothesisMasses {
     fn default() -> Self {
         let row = || Box::new([0.0; SYMBOLS]);
         Self {
@@ -69,24 +75,31 @@ impl Default for Heads {
 
 /// Learns which symbols follow.
 #[derive(Debug, Clone, Default)]
-pub struct Prior {
-    ended: Follower,
-    inside: Follower,
+pub(super) struct FallbackModel {
+    ended: Guesses,
+    inside: Guesses,
 }
 
-impl Prior {
-    /// The text goes on with `byte`, of which candidates of each stage explained the share given.
-    /// `last` and `heads` are those that it was [predicted](Prior::predict) from.
-    pub fn observe(&mut self, last: Option<u8>, heads: &Heads, byte: u8, ended: f64, inside: f64) {
-        self.ended.credit(last, heads, byte, ended);
-        self.inside.credit(last, heads, byte, inside);
+impl FallbackModel {
+    /// The text goes on with `byte`, of which unevaluated hypotheses of each stage explained the
+    /// share given. `last` and `evaluated` are those that it was [predicted](Self::predict) from.
+    pub fn observe(
+        &mut self,
+        last: Option<u8>,
+        evaluated: &HypothesisMasses,
+        byte: u8,
+        ended: f64,
+        inside: f64,
+    ) {
+        self.ended.credit(last, evaluated, byte, ended);
+        self.inside.credit(last, evaluated, byte, inside);
         if let Some(last) = last {
             self.inside.count(last, byte as usize, 1.0);
         }
     }
 
-    /// A head whose token ended at `last` predicts these masses, of sum `live`.
-    pub fn observe_head(&mut self, last: Option<u8>, masses: &Row, live: f64) {
+    /// A hypothesis whose token ended at `last` predicts these masses, of sum `live`.
+    pub fn observe_ended(&mut self, last: Option<u8>, masses: &Row, live: f64) {
         if let Some(last) = last.filter(|_| live > 0.0) {
             for (s, &mass) in masses.iter().enumerate() {
                 self.ended.count(last, s, (mass / live) as f32);
@@ -94,14 +107,13 @@ impl Prior {
         }
     }
 
-    /// Predicts what follows candidates after the byte `last`.
-    pub fn predict(&mut self, last: Option<u8>, heads: &Heads) {
-        self.ended.predict(last, heads);
-        self.inside.predict(last, heads);
+    /// Predicts what follows unevaluated hypotheses after the byte `last`.
+    pub fn predict(&mut self, last: Option<u8>, evaluated: &HypothesisMasses) {
+        self.ended.predict(last, evaluated);
+        self.inside.predict(last, evaluated);
     }
 
-    /// The distribution over the next symbol for candidates of a stage.
-    #[must_use]
+    /// The distribution over the next symbol for unevaluated hypotheses of a stage.
     pub fn row(&self, stage: Stage) -> &Row {
         match stage {
             Stage::Ended => &self.ended.row,
@@ -112,7 +124,7 @@ impl Prior {
 
 /// The guesses for one stage.
 #[derive(Debug, Clone)]
-struct Follower {
+struct Guesses {
     /// `counts[a][s]`: how often symbol s followed byte a.
     counts: Vec<[f32; SYMBOLS]>,
     totals: Vec<f32>,
@@ -124,7 +136,7 @@ struct Follower {
     row: Box<Row>,
 }
 
-impl Default for Follower {
+impl Default for Guesses {
     fn default() -> Self {
         let classes: Vec<[f32; SYMBOLS]> = (0..CLASSES).map(initial_class_row).collect();
         let class_totals = classes.iter().map(|row| row.iter().sum()).collect();
@@ -139,7 +151,7 @@ impl Default for Follower {
     }
 }
 
-impl Follower {
+impl Guesses {
     fn count(&mut self, last: u8, symbol: usize, times: f32) {
         self.counts[last as usize][symbol] += times;
         self.totals[last as usize] += times;
@@ -148,10 +160,11 @@ impl Follower {
         self.class_totals[class] += times;
     }
 
-    /// Factors that turn heads, ended heads, and counts into weighted probabilities, and the uniform
-    /// probability, weighted. Heads that are not there leave their weight to the others.
-    fn scales(&self, last: u8, heads: &Heads) -> [f64; GUESSES] {
-        let masses = [&heads.all, &heads.ended].map(|row| row.iter().sum::<f64>());
+    /// Factors that turn the masses of all hypotheses, those of the ended ones, and counts into
+    /// weighted probabilities, and the uniform probability, weighted. Where there are no such
+    /// hypotheses, their weight goes to the other guesses.
+    fn scales(&self, last: u8, evaluated: &HypothesisMasses) -> [f64; GUESSES] {
+        let masses = [&evaluated.all, &evaluated.ended].map(|row| row.iter().sum::<f64>());
         let mut weights = self.credits;
         for (weight, _) in weights
             .iter_mut()
@@ -184,7 +197,7 @@ impl Follower {
     fn parts(
         &self,
         last: u8,
-        heads: &Heads,
+        evaluated: &HypothesisMasses,
         scales: [f64; GUESSES],
         class_scale: f64,
         symbol: usize,
@@ -192,8 +205,8 @@ impl Follower {
         let own = f64::from(self.counts[last as usize][symbol]);
         let class = f64::from(self.classes[class(last)][symbol]) * class_scale;
         [
-            heads.all[symbol] * scales[0],
-            heads.ended[symbol] * scales[1],
+            evaluated.all[symbol] * scales[0],
+            evaluated.ended[symbol] * scales[1],
             (own + class) * scales[2],
             scales[3],
         ]
@@ -203,23 +216,23 @@ impl Follower {
         CLASS_STRENGTH / f64::from(self.class_totals[class(last)])
     }
 
-    fn predict(&mut self, last: Option<u8>, heads: &Heads) {
+    fn predict(&mut self, last: Option<u8>, evaluated: &HypothesisMasses) {
         let last = last.unwrap_or(START);
-        let (scales, class_scale) = (self.scales(last, heads), self.class_scale(last));
+        let (scales, class_scale) = (self.scales(last, evaluated), self.class_scale(last));
         for s in 0..SYMBOLS {
-            let parts = self.parts(last, heads, scales, class_scale, s);
+            let parts = self.parts(last, evaluated, scales, class_scale, s);
             self.row[s] = parts.iter().sum();
         }
     }
 
     /// Divides `share` of a byte among the guesses by what they contributed to its probability.
-    fn credit(&mut self, last: Option<u8>, heads: &Heads, byte: u8, share: f64) {
+    fn credit(&mut self, last: Option<u8>, evaluated: &HypothesisMasses, byte: u8, share: f64) {
         if !(share > 0.0 && share.is_finite()) {
             return;
         }
         let last = last.unwrap_or(START);
-        let (scales, class_scale) = (self.scales(last, heads), self.class_scale(last));
-        let parts = self.parts(last, heads, scales, class_scale, byte as usize);
+        let (scales, class_scale) = (self.scales(last, evaluated), self.class_scale(last));
+        let parts = self.parts(last, evaluated, scales, class_scale, byte as usize);
         let total: f64 = parts.iter().sum();
         for (credit, part) in self.credits.iter_mut().zip(parts) {
             *credit += share * part / total;
@@ -279,72 +292,72 @@ fn initial_class_row(from: usize) -> [f32; SYMBOLS] {
 mod tests {
     use super::*;
 
-    fn heads(byte: u8) -> Heads {
-        let mut heads = Heads::default();
-        heads.all[byte as usize] = 0.3;
-        heads
+    fn masses(byte: u8) -> HypothesisMasses {
+        let mut masses = HypothesisMasses::default();
+        masses.all[byte as usize] = 0.3;
+        masses
     }
 
     #[test]
     fn every_row_is_a_distribution_without_zeros() {
-        let mut prior = Prior::default();
+        let mut model = FallbackModel::default();
         for turn in 0..3u8 {
-            for heads in [Heads::default(), heads(b'x')] {
+            for masses in [HypothesisMasses::default(), masses(b'x')] {
                 for last in (0..=255).map(Some).chain([None]) {
-                    prior.predict(last, &heads);
-                    for row in [Stage::Ended, Stage::Inside].map(|stage| prior.row(stage)) {
+                    model.predict(last, &masses);
+                    for row in [Stage::Ended, Stage::Inside].map(|stage| model.row(stage)) {
                         let sum: f64 = row.iter().sum();
                         // The counts are f32; the cover rescales what it makes of a row.
                         assert!((sum - 1.0).abs() < 1e-4, "{sum}");
                         assert!(row.iter().all(|&p| p > 0.0));
                     }
                 }
-                prior.observe(None, &heads, b'a' + turn, 0.4, 0.2);
-                prior.observe_head(Some(b' '), &heads.all, heads.all.iter().sum());
+                model.observe(None, &masses, b'a' + turn, 0.4, 0.2);
+                model.observe_ended(Some(b' '), &masses.all, masses.all.iter().sum());
             }
         }
     }
 
     #[test]
     fn it_learns_what_follows_inside_tokens_from_the_text() {
-        let mut prior = Prior::default();
-        let none = Heads::default();
-        prior.predict(Some(b'q'), &none);
-        let before = prior.row(Stage::Inside)[b'u' as usize];
+        let mut model = FallbackModel::default();
+        let none = HypothesisMasses::default();
+        model.predict(Some(b'q'), &none);
+        let before = model.row(Stage::Inside)[b'u' as usize];
         for _ in 0..20 {
-            prior.predict(Some(b'q'), &none);
-            prior.observe(Some(b'q'), &none, b'u', 0.0, 0.0);
+            model.predict(Some(b'q'), &none);
+            model.observe(Some(b'q'), &none, b'u', 0.0, 0.0);
         }
-        prior.predict(Some(b'q'), &none);
-        assert!(prior.row(Stage::Inside)[b'u' as usize] > 0.5 && before < 0.1);
-        assert!(prior.row(Stage::Ended)[b'u' as usize] < 0.1);
+        model.predict(Some(b'q'), &none);
+        assert!(model.row(Stage::Inside)[b'u' as usize] > 0.5 && before < 0.1);
+        assert!(model.row(Stage::Ended)[b'u' as usize] < 0.1);
     }
 
     #[test]
-    fn it_learns_what_follows_ended_tokens_from_heads() {
-        let mut prior = Prior::default();
-        let digits = heads(b'7');
+    fn it_learns_what_follows_ended_tokens_from_hypotheses() {
+        let mut model = FallbackModel::default();
+        let digits = masses(b'7');
         for _ in 0..20 {
-            prior.observe_head(Some(b' '), &digits.all, 0.3);
+            model.observe_ended(Some(b' '), &digits.all, 0.3);
         }
-        prior.predict(Some(b' '), &Heads::default());
-        assert!(prior.row(Stage::Ended)[b'7' as usize] > 0.5);
-        assert!(prior.row(Stage::Inside)[b'7' as usize] < 0.1);
+        model.predict(Some(b' '), &HypothesisMasses::default());
+        assert!(model.row(Stage::Ended)[b'7' as usize] > 0.5);
+        assert!(model.row(Stage::Inside)[b'7' as usize] < 0.1);
     }
 
     #[test]
     fn a_guess_that_is_wrong_loses_its_say() {
-        let mut prior = Prior::default();
-        let wrong = heads(b'x');
-        let say = |prior: &mut Prior| {
-            prior.predict(Some(b'a'), &wrong);
-            prior.row(Stage::Ended)[b'x' as usize]
+        let mut model = FallbackModel::default();
+        let wrong = masses(b'x');
+        let say = |model: &mut FallbackModel| {
+            model.predict(Some(b'a'), &wrong);
+            model.row(Stage::Ended)[b'x' as usize]
         };
-        let before = say(&mut prior);
+        let before = say(&mut model);
         for _ in 0..20 {
-            say(&mut prior);
-            prior.observe(Some(b'a'), &wrong, b'b', 1.0, 0.0);
+            say(&mut model);
+            model.observe(Some(b'a'), &wrong, b'b', 1.0, 0.0);
         }
-        assert!(say(&mut prior) < before / 3.0);
+        assert!(say(&mut model) < before / 3.0);
     }
 }

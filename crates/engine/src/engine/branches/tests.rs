@@ -1,0 +1,95 @@
+use super::*;
+use crate::backend::fake::{FakeMember, FakeOptions};
+use crate::vocab::cover::Budget;
+use crate::vocab::sorted::SortedVocab;
+use std::sync::Arc;
+
+mod exact;
+
+/// A cover over a fake, after one token, as after BOS.
+struct Rig {
+    member: FakeMember,
+    sorted: Arc<SortedVocab>,
+    cover: Cover<SeqId>,
+    branches: Branches,
+}
+
+impl Rig {
+    fn new(pieces: &[&[u8]], options: FakeOptions, budget: Budget) -> Self {
+        let mut member = FakeMember::new(FakeMember::vocab_of(pieces, true), options);
+        let start = BatchToken {
+            token: 0,
+            pos: 0,
+            seq: PREFIX,
+            output: true,
+        };
+        member.decode(&[start]).unwrap();
+        let sorted = Arc::new(SortedVocab::new(member.vocab()));
+        let mut branches = Branches::new(member.limits().sequences);
+        let mut cover = Cover::new(Arc::clone(&sorted), budget);
+        branches.begin(&mut cover, &mut member, 0, 0, None).unwrap();
+        Self {
+            member,
+            sorted,
+            cover,
+            branches,
+        }
+    }
+
+    fn advance(&mut self, byte: u8) {
+        self.branches
+            .advance(&mut self.cover, &mut self.member, byte)
+            .unwrap();
+    }
+
+    fn prefetch(&mut self, ahead: &[u8], worth: usize) {
+        self.branches
+            .prefetch(&self.cover, &mut self.member, &self.sorted, ahead, worth)
+            .unwrap();
+    }
+
+    fn commit(&mut self) -> Vec<Token> {
+        self.branches
+            .commit(&mut self.cover, &mut self.member)
+            .unwrap()
+    }
+}
+
+#[test]
+fn nothing_that_was_drafted_is_left_in_the_cache() {
+    // Tokens that nest, so that most texts have many segmentations.
+    let nested: &[&[u8]] = &[b"a", b"ab", b"b", b"abc", b"c", b"bc", b"ca", b" ", b" a"];
+    for seed in 0..30 {
+        let options = FakeOptions {
+            seed,
+            ..FakeOptions::default()
+        };
+        let mut rig = Rig::new(nested, options, Budget::default());
+        let text = b"abcab abcab bca";
+        let before = rig.member.cells_in_use();
+        let drafted = b"abcab abcab abc";
+        rig.prefetch(drafted, 12);
+        let with_draft = rig.member.cells_in_use();
+        assert!(with_draft > before + 3);
+        for (i, &byte) in text.iter().enumerate() {
+            rig.advance(byte);
+            if i == 3 {
+                // In the middle, another: nothing of it twice.
+                let ahead = &drafted[4..];
+                rig.prefetch(ahead, ahead.len());
+            }
+        }
+        // The text left the draft.
+        let held = rig.member.cells_in_use();
+        assert!(
+            held <= 1 + rig.cover.resident_tokens() as usize,
+            "seed {seed}: {held}"
+        );
+        rig.prefetch(b"abc abc", 6);
+        let tokens = rig.commit();
+        assert_eq!(rig.member.cells_in_use(), 1 + tokens.len());
+        for seq in 1..rig.member.limits().sequences {
+            assert_eq!(rig.member.seq_len(seq), 0, "sequence {seq}");
+        }
+    }
+}
