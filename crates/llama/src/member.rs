@@ -1,119 +1,20 @@
-//! A member on llama.cpp: the only crate with `unsafe`.
-//!
-//! The model comes from `llama-cpp-2`; the context is a thin one of our own over
-//! `llama-cpp-sys-2`, for what the safe crate lacks: the abort callback, `n_outputs_max` (without it
-//! the compute buffer holds a row of logits per batch token) and tensor splits. Every call that
-//! could abort the process is checked by the [`Ledger`] first.
-#![allow(unsafe_code)]
+//! A member on llama.cpp.
 
-mod library;
-mod load;
-pub mod offload;
-
-pub use library::{cpu_features, init, threads_give_way};
-use library::{has_cpu_code, take_log};
-pub use load::threads_batch;
-use load::{
-    check_header, choose_context, load_error, load_model, make_context, read_vocab,
-    refuse_unsupported,
-};
-
+use super::context::{Context, make_context};
+use super::error::LoadError;
+use super::library::{has_cpu_code, init, take_log};
+use super::load::{check_header, load_model, read_vocab, refuse_unsupported};
+use super::options::{LoadOptions, WIDE, context_length, threads_batch};
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_sys_2 as sys;
-use offload::Offload;
 use packllm_engine::backend::{
     BackendError, BatchToken, Description, Ledger, Limits, Member, PREFIX, SeqId, Token, Vocab,
     Watch,
 };
-use std::path::PathBuf;
-use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Element type of the KV cache.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum CacheType {
-    /// 32 bits.
-    F32,
-    /// 16 bits: the default.
-    #[default]
-    F16,
-    /// 8 bits in blocks.
-    Q8_0,
-    /// 4 bits in blocks.
-    Q4_0,
-}
-
-impl CacheType {
-    fn ggml(self) -> sys::ggml_type {
-        match self {
-            CacheType::F32 => sys::GGML_TYPE_F32,
-            CacheType::F16 => sys::GGML_TYPE_F16,
-            CacheType::Q8_0 => sys::GGML_TYPE_Q8_0,
-            CacheType::Q4_0 => sys::GGML_TYPE_Q4_0,
-        }
-    }
-}
-
-/// How a model is loaded and its context made.
-#[derive(Debug, Clone)]
-pub struct LoadOptions {
-    /// The GGUF file.
-    pub path: PathBuf,
-    /// Tokens of context; at most what the model was trained with. None: the smaller of 4,096 and
-    /// that.
-    pub context: Option<u32>,
-    /// Largest batch given to one decode: tokens.
-    pub batch: u32,
-    /// Largest batch evaluated at once: tokens.
-    pub ubatch: u32,
-    /// Most rows of logits per batch. The compute buffer grows with it × vocabulary × 4 bytes.
-    pub outputs: u32,
-    /// KV sequences.
-    pub sequences: u32,
-    /// Threads for single tokens and small batches.
-    pub threads: u32,
-    /// Threads for batches of at least [`WIDE`] tokens, where [threads give way](threads_give_way).
-    pub threads_batch: u32,
-    /// Flash attention: None lets llama.cpp decide.
-    pub flash_attention: Option<bool>,
-    /// Element types of the K and V caches.
-    pub cache: (CacheType, CacheType),
-    /// What runs on which device.
-    pub offload: Offload,
-    /// Progress and cancellation.
-    pub watch: Arc<Watch>,
-}
-
-impl LoadOptions {
-    /// Everything that shapes what a member evaluates, but for its context; `placement` is where it ended up.
-    #[must_use]
-    pub fn signature(&self, placement: &str) -> String {
-        let (k, v) = self.cache;
-        format!(
-            "cache {k:?} {v:?}, flash attention {:?}, threads {} {}, batch {} {} {}, {placement} ({:?})",
-            self.flash_attention,
-            self.threads,
-            self.threads_batch,
-            self.batch,
-            self.ubatch,
-            self.outputs,
-            self.offload
-        )
-    }
-}
-
-/// The llama.cpp of this build, by the crate that brings it.
-pub const VERSION: &str = "llama-cpp-sys-2 0.1.161";
-
-/// Context length when none is asked for: tokens.
-pub const DEFAULT_CONTEXT: u32 = 4096;
-
-/// Tokens from which on a batch gets [`LoadOptions::threads_batch`]: members wait for each other at every
-/// token of an answer, but a prompt may as well be read by the cores of those that have read theirs.
-pub const WIDE: usize = 16;
-
-/// See the module.
+/// A model of llama.cpp with its context.
 pub struct LlamaMember {
     // Dropped in this order: the context refers to the model, and reads the watch while evaluating.
     context: Context,
@@ -125,16 +26,6 @@ pub struct LlamaMember {
     batch: BatchBuffers,
     /// For small and for wide batches.
     threads: [u32; 2],
-}
-
-/// Owns a `llama_context`.
-struct Context(NonNull<sys::llama_context>);
-
-impl Drop for Context {
-    fn drop(&mut self) {
-        // SAFETY: the pointer came from llama_init_from_model and is freed once.
-        unsafe { sys::llama_free(self.0.as_ptr()) }
-    }
 }
 
 /// The arrays that a `llama_batch` points to.
@@ -180,23 +71,21 @@ impl LlamaMember {
     /// Loads the file and makes a context. Call it on the thread that will own the member.
     ///
     /// # Errors
-    /// [`BackendError::Load`] with the reason and, where there is one, a way out;
+    /// [`BackendError::Load`] with a [`LoadError`];
     /// [`BackendError::Cancelled`].
     pub fn load(options: &LoadOptions) -> Result<Self, BackendError> {
         init();
+        let refuse = |error: LoadError| error.of(&options.path);
         if !has_cpu_code() {
-            let reason = "llama.cpp has no code for this processor".to_owned();
-            let hint = "the folder `backends` and the libraries belong beside the program: keep them together";
-            return Err(load_error(&options.path, reason, Some(hint.into())));
+            return Err(refuse(LoadError::NoCpuCode));
         }
-        let header = check_header(&options.path)?;
+        let header = check_header(&options.path).map_err(refuse)?;
         let model = load_model(options)?;
-        let fail = |reason: String| load_error(&options.path, reason, None);
-        refuse_unsupported(&model).map_err(fail)?;
+        refuse_unsupported(&model).map_err(refuse)?;
         let vocab = Arc::new(read_vocab(&model));
         let train = model.n_ctx_train();
-        let context = choose_context(options, train)?;
-        let (context, limits) = make_context(&model, options, context)?;
+        let context = context_length(options.context, train).map_err(refuse)?;
+        let (context, limits) = make_context(&model, options, context).map_err(refuse)?;
         let description = Description {
             architecture: header.architecture().unwrap_or("unknown").to_owned(),
             parameters: model.n_params(),
@@ -219,7 +108,7 @@ impl LlamaMember {
 
     fn memory(&self) -> sys::llama_memory_t {
         // SAFETY: the context is alive.
-        unsafe { sys::llama_get_memory(self.context.0.as_ptr()) }
+        unsafe { sys::llama_get_memory(self.context.as_ptr()) }
     }
 
     /// Cuts a sequence in the cache without looking at the ledger.
@@ -275,11 +164,11 @@ impl Member for LlamaMember {
         let is_wide = batch.len() >= WIDE && self.watch.complete.load(Ordering::Relaxed);
         let of_batch = if is_wide { wide } else { small };
         // SAFETY: the context is alive.
-        unsafe { sys::llama_set_n_threads(self.context.0.as_ptr(), small, of_batch) };
+        unsafe { sys::llama_set_n_threads(self.context.as_ptr(), small, of_batch) };
         let raw_batch = self.batch.fill(batch);
         // SAFETY: the ledger has checked size, ids, sequences and positions; the batch's arrays
         // outlive the call.
-        let code = unsafe { sys::llama_decode(self.context.0.as_ptr(), raw_batch) };
+        let code = unsafe { sys::llama_decode(self.context.as_ptr(), raw_batch) };
         if code == 0 {
             self.ledger.commit(batch);
             return Ok(());
@@ -300,7 +189,7 @@ impl Member for LlamaMember {
     fn logits(&self, index: usize) -> Result<&[f32], BackendError> {
         self.ledger.check_row(index)?;
         // SAFETY: the ledger knows that this row was asked for in the last successful decode.
-        let row = unsafe { sys::llama_get_logits_ith(self.context.0.as_ptr(), index as i32) };
+        let row = unsafe { sys::llama_get_logits_ith(self.context.as_ptr(), index as i32) };
         if row.is_null() {
             return Err(BackendError::Refused(format!(
                 "llama.cpp has no row {index}"
@@ -343,7 +232,7 @@ impl Member for LlamaMember {
     /// windows no longer reach, and the prefix could not be cut back any more.
     fn save(&mut self) -> Result<Vec<u8>, BackendError> {
         self.ledger.only_prefix()?;
-        let context = self.context.0.as_ptr();
+        let context = self.context.as_ptr();
         drop(take_log());
         // SAFETY: the context is alive.
         let mut state = vec![0; unsafe { sys::llama_state_get_size(context) }];
@@ -363,7 +252,7 @@ impl Member for LlamaMember {
     /// the cache's beginning, over what lies outside the sliding windows.
     fn restore(&mut self, state: &[u8], len: u32) -> Result<(), BackendError> {
         self.ledger.check_restore(len)?;
-        let (context, prefix) = (self.context.0.as_ptr(), PREFIX as i32);
+        let (context, prefix) = (self.context.as_ptr(), PREFIX as i32);
         drop(take_log());
         // SAFETY: the context is alive; llama.cpp reads no further than the length, and checks the shapes
         // and types of what it finds.
@@ -403,17 +292,4 @@ fn into_sequence(state: &mut Vec<u8>) -> bool {
     let head = [SEQUENCE_MAGIC.to_le_bytes(), PREFIX.to_le_bytes()].concat();
     state.splice(..cells, head);
     true
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_version_is_that_of_the_manifest() {
-        let (_, number) = super::VERSION.split_once(' ').unwrap();
-        let line = format!("llama-cpp-sys-2 = {{ version = \"={number}\"");
-        assert!(
-            include_str!("../../../Cargo.toml").contains(&line),
-            "{line}"
-        );
-    }
 }
