@@ -6,15 +6,15 @@ use packllm_engine::backend::{Member, Vocab};
 use packllm_engine::engine::{Engine, EngineError, MemberSpec, PromptPrefetch};
 use packllm_engine::vocab::mapped::Map;
 use packllm_llama::LlamaMember;
-use packllm_store::{KeptMap, Manifest, Shipped, Store};
+use packllm_store::{KeptMap, Shipped, Store};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::report::INTERRUPTED;
-use crate::settings::{Config, PackPlan};
+use crate::exit::INTERRUPTED;
+use crate::settings::{Config, PackPlan, Sources, pack_of_environment};
 
 /// Packs that come with the program.
 const SHIPPED: [Shipped; 1] = [("starter", include_str!("../models/starter.toml"))];
@@ -96,15 +96,14 @@ impl App {
         done
     }
 
-    /// Names of the packs whose models are all there.
-    pub fn ready_packs(&self) -> Result<Vec<String>> {
-        let there = |manifest: &Manifest| {
-            let mut members = manifest.members.iter();
-            members.all(|member| self.store.resolve(manifest, member).is_ok())
-        };
-        let packs = self.store.packs()?.into_iter();
-        let ready = packs.filter(|pack| pack.manifest.as_ref().is_ok_and(there));
-        Ok(ready.map(|pack| pack.name).collect())
+    /// What settings are made from.
+    pub fn sources(&self) -> Sources<'_> {
+        Sources {
+            store: &self.store,
+            config: &self.config,
+            default_pack: self.default_pack.as_ref(),
+            cancel: &self.cancel,
+        }
     }
 
     /// A line on stderr, dimmed on a terminal.
@@ -207,12 +206,6 @@ impl App {
         }
         bar
     }
-}
-
-/// `PACKLLM_PACK`, if it is set.
-pub fn pack_of_environment() -> Option<String> {
-    let name = std::env::var("PACKLLM_PACK").ok();
-    name.filter(|name| !name.is_empty())
 }
 
 /// Where the config file is, or would be: under `PACKLLM_HOME`, else in the user's config folder.

@@ -5,19 +5,19 @@
 use anyhow::Result;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 
 /// Watches the signals of a conversation.
 pub struct Guard {
-    /// Whether there is nothing to be kept.
-    at_rest: Arc<AtomicBool>,
+    /// Answers under way; 0: there is nothing to be kept.
+    held: Arc<AtomicUsize>,
     /// The signal that told the program to end; 0: none.
     told: Arc<AtomicI32>,
 }
 
 /// An answer is under way until it is dropped.
 pub struct Guarded {
-    at_rest: Arc<AtomicBool>,
+    held: Arc<AtomicUsize>,
 }
 
 impl Guard {
@@ -28,7 +28,7 @@ impl Guard {
     /// From the system.
     pub fn new(cancel: &Arc<AtomicBool>, edits: bool) -> Result<Self> {
         let guard = Self {
-            at_rest: Arc::new(AtomicBool::new(true)),
+            held: Arc::default(),
             told: Arc::default(),
         };
         if edits {
@@ -51,13 +51,13 @@ impl Guard {
             true => Signals::new([SIGTERM, SIGHUP, SIGQUIT, SIGTSTP])?,
             false => Signals::new([SIGTERM])?,
         };
-        let (at_rest, told) = (Arc::clone(&self.at_rest), Arc::clone(&self.told));
+        let (held, told) = (Arc::clone(&self.held), Arc::clone(&self.told));
         let watch = move || {
             for signal in signals.forever() {
                 let again = told.load(Ordering::Relaxed) != 0;
                 if signal == SIGTSTP {
                     suspend();
-                } else if again || at_rest.load(Ordering::Relaxed) {
+                } else if again || held.load(Ordering::Relaxed) == 0 {
                     terminal::restore();
                     // The editor may have been about to set it as well.
                     std::thread::sleep(std::time::Duration::from_millis(10));
@@ -75,11 +75,11 @@ impl Guard {
         Ok(())
     }
 
-    /// An answer is under way until what it returns is dropped.
+    /// An answer is under way until what it returns is dropped. Of several the last one counts.
     pub fn hold(&self) -> Guarded {
-        self.at_rest.store(false, Ordering::Relaxed);
+        self.held.fetch_add(1, Ordering::Relaxed);
         Guarded {
-            at_rest: Arc::clone(&self.at_rest),
+            held: Arc::clone(&self.held),
         }
     }
 
@@ -98,7 +98,7 @@ impl Drop for Guard {
 
 impl Drop for Guarded {
     fn drop(&mut self) {
-        self.at_rest.store(true, Ordering::Relaxed);
+        self.held.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -209,4 +209,28 @@ mod terminal {
     pub fn take_back(_: ()) {}
 
     pub fn restore() {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_rest_only_when_all_have_let_go() {
+        let guard = Guard {
+            held: Arc::default(),
+            told: Arc::default(),
+        };
+        let at_rest = || guard.held.load(Ordering::Relaxed) == 0;
+        assert!(at_rest());
+        let outer = guard.hold();
+        let inner = guard.hold();
+        drop(outer);
+        assert!(!at_rest());
+        let again = guard.hold();
+        drop(inner);
+        assert!(!at_rest());
+        drop(again);
+        assert!(at_rest());
+    }
 }

@@ -8,7 +8,10 @@ mod app;
 mod cli;
 mod command;
 mod cpu;
+mod exit;
 mod guard;
+mod hints;
+mod plural;
 mod report;
 mod settings;
 

@@ -1,14 +1,12 @@
 //! Errors for people: one line, a hint, an exit code.
 
-use crate::settings::Usage;
-use packllm_engine::chat::TemplateError;
+use crate::exit::{INTERRUPTED, Usage};
+use crate::hints;
 use packllm_engine::engine::EngineError;
 use packllm_store::PackError;
+use std::error::Error;
 use std::io::ErrorKind;
 use std::process::ExitCode;
-
-/// Exit code of a run that was interrupted.
-pub const INTERRUPTED: u8 = 130;
 
 /// Why something cannot be used as it is asked for, and what to do about it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -16,6 +14,16 @@ pub const INTERRUPTED: u8 = 130;
 pub struct Unusable {
     pub reason: String,
     pub hint: Option<String>,
+}
+
+impl Unusable {
+    /// As an error of a library says.
+    pub fn of(error: &(dyn Error + 'static)) -> Self {
+        Self {
+            reason: hints::words(error),
+            hint: hints::hint(error),
+        }
+    }
 }
 
 /// Prints the error and gives the exit code.
@@ -42,8 +50,9 @@ pub fn tell(error: &anyhow::Error) {
 
 /// The error with its causes, each told once: many a message ends with its cause already.
 pub fn message(error: &anyhow::Error) -> String {
-    let mut text = error.to_string();
-    for cause in error.chain().skip(1).map(ToString::to_string) {
+    let mut causes = error.chain().map(hints::words);
+    let mut text = causes.next().unwrap_or_default();
+    for cause in causes {
         if !text.contains(&cause) {
             text.push_str(": ");
             text.push_str(&cause);
@@ -65,14 +74,8 @@ fn is_cancelled(error: &anyhow::Error) -> bool {
 }
 
 fn hint(error: &anyhow::Error) -> Option<String> {
-    error.chain().find_map(|e| {
-        e.downcast_ref::<EngineError>()
-            .and_then(EngineError::hint)
-            .or_else(|| e.downcast_ref::<PackError>().and_then(PackError::hint))
-            .or_else(|| e.downcast_ref::<Unusable>().and_then(|u| u.hint.clone()))
-            .or_else(|| {
-                e.downcast_ref::<TemplateError>()
-                    .map(|t| t.hint().to_owned())
-            })
+    error.chain().find_map(|cause| match cause.downcast_ref() {
+        Some(Unusable { hint, .. }) => hint.clone(),
+        None => hints::hint(cause),
     })
 }

@@ -1,6 +1,5 @@
 //! From what was typed to what is true: defaults < config file < manifest < environment < flags, validated.
 
-use crate::app::App;
 use crate::cli::{FusionArgs, PackArgs};
 use anyhow::{Context, Result};
 use packllm_engine::engine::Fusion;
@@ -16,7 +15,9 @@ mod layers;
 mod loading;
 mod reference;
 mod scoring;
+mod sources;
 
+pub use crate::exit::{Usage, usage};
 pub use answering::{drafter, generation, prompt_cache, random_seed, read_prompt, window};
 pub use config::{Config, example};
 pub use fusing::settle_fusion;
@@ -25,16 +26,7 @@ pub use loading::parse_layers;
 use loading::{check_sizes, divide_threads, load_options};
 pub use reference::Reference;
 pub use scoring::{Scoring, scoring};
-
-/// A mistake in what was typed: exit code 2.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Usage(pub String);
-
-/// Shorthand for a usage error.
-pub fn usage<T>(message: impl Into<String>) -> Result<T> {
-    Err(Usage(message.into()).into())
-}
+pub use sources::{Sources, pack_of_environment};
 
 /// A pack that is ready to load.
 #[derive(Debug, Clone)]
@@ -63,9 +55,9 @@ pub struct MemberPlan {
 }
 
 /// Settles which pack and how it is loaded and fused. Files must be there; nothing is downloaded.
-pub fn plan(app: &App, pack: &PackArgs, fusion: &FusionArgs) -> Result<PackPlan> {
+pub fn plan(sources: &Sources, pack: &PackArgs, fusion: &FusionArgs) -> Result<PackPlan> {
     check_sizes(pack)?;
-    let manifest = manifest(app, pack)?;
+    let manifest = manifest(sources, pack)?;
     let names: Vec<String> = manifest.members.iter().map(|m| m.name.clone()).collect();
     let wished = fusion.reference.as_deref();
     let fusion = settle_fusion(&manifest, fusion, &names)?;
@@ -74,7 +66,12 @@ pub fn plan(app: &App, pack: &PackArgs, fusion: &FusionArgs) -> Result<PackPlan>
     let files: Vec<PathBuf> = manifest
         .members
         .iter()
-        .map(|m| app.store.resolve(&manifest, m).map_err(anyhow::Error::from))
+        .map(|m| {
+            sources
+                .store
+                .resolve(&manifest, m)
+                .map_err(anyhow::Error::from)
+        })
         .collect::<Result<_>>()?;
     let threads = divide_threads(pack.threads, &manifest, &files);
     let members = manifest
@@ -84,7 +81,7 @@ pub fn plan(app: &App, pack: &PackArgs, fusion: &FusionArgs) -> Result<PackPlan>
         .zip(threads)
         .map(|((member, path), threads)| {
             let chat_template = template_of(&manifest, member)?;
-            let load = load_options(app, pack, member, &path, threads, &fusion)?;
+            let load = load_options(sources, pack, member, &path, threads, &fusion)?;
             Ok(MemberPlan {
                 name: member.name.clone(),
                 path,
@@ -102,20 +99,20 @@ pub fn plan(app: &App, pack: &PackArgs, fusion: &FusionArgs) -> Result<PackPlan>
 }
 
 /// The manifest named, or one made of `-m` files; the config file fills what it leaves open.
-pub fn manifest(app: &App, pack: &PackArgs) -> Result<Manifest> {
-    let mut manifest = manifest_alone(app, pack)?;
-    app.config.fill(&mut manifest);
+pub fn manifest(sources: &Sources, pack: &PackArgs) -> Result<Manifest> {
+    let mut manifest = manifest_alone(sources, pack)?;
+    sources.config.fill(&mut manifest);
     Ok(manifest)
 }
 
 /// The manifest as it is written.
-fn manifest_alone(app: &App, pack: &PackArgs) -> Result<Manifest> {
+fn manifest_alone(sources: &Sources, pack: &PackArgs) -> Result<Manifest> {
     if !pack.model.is_empty() {
-        return ad_hoc(app, &pack.model);
+        return ad_hoc(sources, &pack.model);
     }
-    match pack.pack.as_ref().or(app.default_pack.as_ref()) {
-        Some(name) => Ok(app.store.pack(name)?),
-        None => match app.ready_packs().unwrap_or_default().as_slice() {
+    match pack.pack.as_ref().or(sources.default_pack) {
+        Some(name) => Ok(sources.store.pack(name)?),
+        None => match sources.ready_packs().unwrap_or_default().as_slice() {
             [] => usage(
                 "no pack was named: use --pack starter (after `packllm models pull starter`), or -m A.gguf -m B.gguf",
             ),
@@ -128,7 +125,7 @@ fn manifest_alone(app: &App, pack: &PackArgs) -> Result<Manifest> {
 }
 
 /// A manifest for files given one by one; names are the files' stems, told apart by numbers.
-pub fn ad_hoc(app: &App, files: &[PathBuf]) -> Result<Manifest> {
+pub fn ad_hoc(sources: &Sources, files: &[PathBuf]) -> Result<Manifest> {
     let mut members: Vec<packllm_store::Member> = Vec::new();
     for file in files {
         let Some(text) = file.to_str() else {
@@ -156,7 +153,7 @@ pub fn ad_hoc(app: &App, files: &[PathBuf]) -> Result<Manifest> {
             })
             .find(|name| !taken(name))
             .unwrap_or(stem.clone());
-        let in_store = !file.exists() && app.store.find(text)?.is_some();
+        let in_store = !file.exists() && sources.store.find(text)?.is_some();
         let file = if in_store || file.is_absolute() {
             text.to_owned()
         } else {

@@ -28,7 +28,7 @@ fn show(app: &App, args: &ConfigArgs, matches: &ArgMatches) -> Result<()> {
         ));
     }
     let matches = matches.subcommand_matches("config").unwrap_or(matches);
-    let settings = layers(app, &args.chat, matches)?;
+    let settings = layers(&app.sources(), &args.chat, matches)?;
     let path = config_path()?;
     let mut out = std::io::stdout().lock();
     if args.json {

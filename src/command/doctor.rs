@@ -5,8 +5,9 @@ mod machine;
 
 use crate::app::App;
 use crate::cli::{DoctorArgs, PackArgs};
-use crate::command::facts::{file_size, in_short, memory, some};
+use crate::command::facts::{file_size, in_short, memory};
 use crate::command::table::printable;
+use crate::plural::counted;
 use crate::settings::{self, parse_layers};
 use anyhow::Result;
 use fit::{Fit, MemberFit, Placement};
@@ -26,7 +27,7 @@ pub fn run(app: &App, args: &DoctorArgs) -> Result<ExitCode> {
         if !look_at_pack {
             return Ok(None);
         }
-        let plan = settings::plan(app, &args.pack, &args.fusion)?;
+        let plan = settings::plan(&app.sources(), &args.pack, &args.fusion)?;
         Ok(Some(Fit::of(&plan, &machine)))
     };
     let fit = if args.json {
@@ -132,7 +133,7 @@ fn write_machine(app: &App, machine: &Machine, disk: &Disk) -> io::Result<()> {
             .iter()
             .map(|name| format!("{name}, "))
             .collect::<String>(),
-        some(machine.physical_cores, "physical core"),
+        counted(machine.physical_cores, "physical core"),
         machine.logical_cores
     );
     line("cpu", &cores)?;
@@ -164,7 +165,11 @@ fn write_machine(app: &App, machine: &Machine, disk: &Disk) -> io::Result<()> {
     let free = disk.free.map(file_size);
     let free = free.map_or(String::new(), |free| format!(", {free} free"));
     let root = app.store.root().display();
-    let holds = format!("{}, {}", some(disk.models, "model"), file_size(disk.bytes));
+    let holds = format!(
+        "{}, {}",
+        counted(disk.models, "model"),
+        file_size(disk.bytes)
+    );
     line("store", &format!("{root} ({holds}{free})"))
 }
 
@@ -192,7 +197,7 @@ fn write_fit(fit: &Fit) -> io::Result<()> {
         out,
         "\npack {}: {}",
         fit.name,
-        some(fit.members.len(), "member")
+        counted(fit.members.len(), "member")
     )?;
     for member in &fit.members {
         write_member(&mut out, member)?;
@@ -239,7 +244,7 @@ fn write_member(out: &mut impl Write, member: &MemberFit) -> io::Result<()> {
         &format!(
             "on {}, {}{}, context {} of {} tokens",
             seat.placement,
-            some(seat.threads as usize, "thread"),
+            counted(seat.threads as usize, "thread"),
             if seat.threads_batch == seat.threads {
                 String::new()
             } else {

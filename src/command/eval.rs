@@ -12,6 +12,7 @@ mod show;
 use super::session::{maps_to, refer_to};
 use crate::app::App;
 use crate::cli::EvalArgs;
+use crate::hints::words;
 use crate::settings;
 use anyhow::{Result, bail};
 use indicatif::ProgressBar;
@@ -31,7 +32,7 @@ const OPTIONS_AT_ONCE: u32 = 9;
 
 pub fn run(app: &App, args: &EvalArgs) -> Result<ExitCode> {
     let mut exams = plan::exams(app, args)?;
-    let mut pack = settings::plan(app, &args.pack, &args.fusion)?;
+    let mut pack = settings::plan(&app.sources(), &args.pack, &args.fusion)?;
     for member in &mut pack.members {
         member.load.sequences = member.load.sequences.max(1 + OPTIONS_AT_ONCE);
     }
@@ -158,7 +159,9 @@ fn check_lengths(
 fn is_bad_question(error: &EngineError) -> bool {
     matches!(
         error,
-        EngineError::TooLong { .. } | EngineError::Unreadable { .. }
+        EngineError::TooLong { .. }
+            | EngineError::Unreadable { .. }
+            | EngineError::UnreadableByReference { .. }
     )
 }
 
@@ -251,7 +254,7 @@ fn decide(
     match judge.decide(engine, sheet) {
         Ok(verdict) => Ok(Outcome::Decided(verdict)),
         Err(error) if is_bad_question(&error) && args.skip_bad => {
-            Ok(Outcome::Skipped(error.to_string()))
+            Ok(Outcome::Skipped(words(&error)))
         }
         Err(error) => Err(error),
     }

@@ -4,15 +4,11 @@ use crate::report::Unusable;
 use anyhow::{Context, Result};
 use indicatif::{DecimalBytes, HumanBytes};
 use packllm_engine::gguf::{GgufError, Header, Summary};
-use packllm_llama::DEFAULT_CONTEXT;
 use std::path::Path;
 
 impl From<GgufError> for Unusable {
     fn from(error: GgufError) -> Self {
-        Self {
-            reason: error.reason(),
-            hint: error.hint(),
-        }
+        Self::of(&error.fault)
     }
 }
 
@@ -43,16 +39,11 @@ pub fn read(path: &Path) -> Result<(Header, Summary), Unusable> {
 /// The context that a member gets: tokens.
 pub fn context(asked: Option<u32>, summary: &Summary) -> Result<u32, Unusable> {
     let train = u32::try_from(summary.train_context).unwrap_or(u32::MAX);
-    match asked {
-        Some(asked) if asked > train => Err(Unusable {
-            reason: format!(
-                "a context of {asked} tokens was asked for, but it was trained with {train}"
-            ),
-            hint: Some(format!("use -c {train} or less (ctx_size in a manifest)")),
-        }),
-        Some(asked) => Ok(asked),
-        None => Ok(DEFAULT_CONTEXT.min(train)),
-    }
+    packllm_llama::context_length(asked, train).map_err(|error| {
+        let Unusable { reason, hint } = Unusable::of(&error);
+        let hint = hint.map(|hint| format!("{hint} (ctx_size in a manifest)"));
+        Unusable { reason, hint }
+    })
 }
 
 /// The model in a few words: architecture, parameters, quantisation.
@@ -93,10 +84,4 @@ pub fn count(number: u64) -> String {
         _ => (1e9, 'B'),
     };
     format!("{:.1}{letter}", number as f64 / unit)
-}
-
-/// `1 thread`, `2 threads`.
-pub fn some(number: usize, noun: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {noun}{plural}")
 }

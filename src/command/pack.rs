@@ -4,9 +4,10 @@ mod check;
 
 use crate::app::App;
 use crate::cli::PackCommand;
-use crate::command::facts::{self, some};
+use crate::command::facts;
 use crate::command::table::{Table, printable};
 use crate::command::transfer::Transfer;
+use crate::plural::counted;
 use crate::settings::{ad_hoc, usage};
 use anyhow::{Result, bail};
 use packllm_store::{Manifest, Origin, PackError, PackListing};
@@ -121,7 +122,7 @@ fn show(app: &App, pack: &str) -> Result<ExitCode> {
 /// Writes a manifest. Each file is read once for its sha256, so that `pack check` can tell later whether it is
 /// still the same; for a file of the store whose sha256 is known, that takes no time.
 fn new(app: &App, name: &str, models: &[PathBuf], replace: bool) -> Result<ExitCode> {
-    let mut manifest = ad_hoc(app, models)?;
+    let mut manifest = ad_hoc(&app.sources(), models)?;
     manifest.name = name.to_owned();
     for member in &mut manifest.members {
         member.name = tidy(&member.name);
@@ -151,7 +152,7 @@ fn new(app: &App, name: &str, models: &[PathBuf], replace: bool) -> Result<ExitC
         std::io::stdout().lock(),
         "wrote {}: {}",
         printable(&path.display().to_string()),
-        some(manifest.members.len(), "member")
+        counted(manifest.members.len(), "member")
     )?;
     app.dim(&format!("talk with it: packllm chat --pack {name}"));
     Ok(ExitCode::SUCCESS)

@@ -5,7 +5,7 @@ use super::screen::{Look, attribution::legend};
 use super::session::{Read, Session};
 use crate::app::{App, leave};
 use crate::cli::RunArgs;
-use crate::report::INTERRUPTED;
+use crate::exit::INTERRUPTED;
 use crate::settings::{self, usage};
 use anyhow::Result;
 use packllm_engine::chat::Message;
@@ -25,7 +25,7 @@ pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
     if prompt.trim().is_empty() && !args.prompt.raw {
         return usage("the prompt is empty: give -p TEXT, -f FILE, or text on stdin");
     }
-    let plan = settings::plan(app, &args.pack, &args.fusion)?;
+    let plan = settings::plan(&app.sources(), &args.pack, &args.fusion)?;
     let prompt_cache = settings::prompt_cache(&args.prompt_cache, &plan.fusion, args.prompt.raw)?;
     let look = Look {
         plain: args.look.plain || args.prompt.raw,

@@ -69,7 +69,7 @@ struct Predictions {
 }
 
 pub fn run(app: &App, args: &ScoreArgs) -> Result<ExitCode> {
-    let (plan, scoring) = settings::scoring(app, args)?;
+    let (plan, scoring) = settings::scoring(&app.sources(), args)?;
     let texts: Vec<Text> = args
         .files
         .iter()

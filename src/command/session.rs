@@ -2,6 +2,7 @@
 
 use super::prompt_cache::{PromptCache, Recalled};
 use crate::app::App;
+use crate::plural::counted;
 use crate::settings::{PackPlan, Reference};
 use anyhow::Result;
 use chrono::NaiveDateTime;
@@ -342,9 +343,8 @@ impl<'a> Session<'a> {
         {
             let name = self.engine.members()[k].name.clone();
             self.note(format!(
-                "{name} has no token for {} byte{} of the text (first: 0x{:02x}) and reads it without",
-                lost.len(),
-                if lost.len() == 1 { "" } else { "s" },
+                "{name} has no token for {} of the text (first: 0x{:02x}) and reads it without",
+                counted(lost.len(), "byte"),
                 lost[0]
             ));
         }

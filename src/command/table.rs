@@ -46,12 +46,6 @@ impl Table {
     }
 }
 
-/// `1 message`, `2 messages`.
-pub fn counted(n: usize, what: &str) -> String {
-    let s = if n == 1 { "" } else { "s" };
-    format!("{n} {what}{s}")
-}
-
 /// The text without control characters: names of files and texts of manifests come from anywhere, and a
 /// terminal obeys what it is sent.
 pub fn printable(text: &str) -> String {

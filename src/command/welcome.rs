@@ -5,7 +5,7 @@ use anyhow::Result;
 use std::process::ExitCode;
 
 pub fn run(app: &App) -> Result<ExitCode> {
-    let ready = app.ready_packs()?;
+    let ready = app.sources().ready_packs()?;
     let listed = app.store.list()?.into_iter().filter(|one| one.present);
     let models: Vec<String> = listed.map(|one| one.model.file).collect();
     tell!("packllm runs several small language models as one.\n");

@@ -2,6 +2,7 @@
 
 use super::{Usage, usage};
 use crate::cli::{DraftArgs, DraftName, PromptArgs, PromptCacheArgs, SampleArgs};
+use crate::hints::words;
 use anyhow::{Context, Result, bail};
 use packllm_engine::engine::{Drafter, Fusion, Generation, Lookup};
 use packllm_engine::sample::Params;
@@ -19,7 +20,7 @@ pub fn generation(typed: &SampleArgs) -> Result<Generation> {
         repeat_last_n: window(typed.repeat_last_n),
         seed: typed.seed.unwrap_or_else(random_seed),
     };
-    sampling.validate().map_err(|e| Usage(e.to_string()))?;
+    sampling.validate().map_err(|e| Usage(words(&e)))?;
     if typed.stop.iter().any(String::is_empty) {
         return usage("--stop: a stop string is empty");
     }

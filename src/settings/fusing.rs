@@ -3,6 +3,7 @@
 use super::loading::MAX_HEADS;
 use super::{Usage, usage};
 use crate::cli::{FusionArgs, VocabName};
+use crate::hints::words;
 use anyhow::Result;
 use packllm_engine::engine::Fusion;
 use packllm_engine::mix::Mix;
@@ -27,11 +28,11 @@ pub fn settle_fusion(manifest: &Manifest, typed: &FusionArgs, names: &[String]) 
         }
     };
     let mix = match typed.mix.as_deref().or(request.mix.as_deref()) {
-        Some(text) => text.parse::<Mix>().map_err(|e| Usage(e.to_string()))?,
+        Some(text) => text.parse::<Mix>().map_err(|e| Usage(words(&e)))?,
         None => defaults.mix,
     };
     let method = match typed.weights.as_deref().or(request.weights.as_deref()) {
-        Some(text) => Method::parse(text, names).map_err(|e| Usage(e.to_string()))?,
+        Some(text) => Method::parse(text, names).map_err(|e| Usage(words(&e)))?,
         None => defaults.method,
     };
     let number = |flag: &str,

@@ -1,8 +1,7 @@
 //! What is set, and by whom: the strongest layer that says something.
 
 use super::config::{KEYS, Key, flags};
-use super::{check_sizes, generation, manifest_alone, settle_fusion};
-use crate::app::{App, pack_of_environment};
+use super::{Sources, check_sizes, generation, manifest_alone, pack_of_environment, settle_fusion};
 use crate::cli::ChatArgs;
 use anyhow::Result;
 use clap::parser::ValueSource;
@@ -38,17 +37,17 @@ pub struct Setting {
 ///
 /// # Errors
 /// A pack that cannot be found, or a value that is wrong: as `chat` itself.
-pub fn layers(app: &App, typed: &ChatArgs, matches: &ArgMatches) -> Result<Vec<Setting>> {
+pub fn layers(sources: &Sources, typed: &ChatArgs, matches: &ArgMatches) -> Result<Vec<Setting>> {
     check_sizes(&typed.pack)?;
     generation(&typed.sample)?;
     let named = !typed.pack.model.is_empty() || typed.pack.pack.is_some();
-    let manifest = if named || app.default_pack.is_some() {
-        Some(manifest_alone(app, &typed.pack)?)
+    let manifest = if named || sources.default_pack.is_some() {
+        Some(manifest_alone(sources, &typed.pack)?)
     } else {
         None
     };
     if let Some(mut filled) = manifest.clone() {
-        app.config.fill(&mut filled);
+        sources.config.fill(&mut filled);
         let names: Vec<String> = filled.members.iter().map(|m| m.name.clone()).collect();
         settle_fusion(&filled, &typed.fusion, &names)?;
     }
@@ -60,7 +59,7 @@ pub fn layers(app: &App, typed: &ChatArgs, matches: &ArgMatches) -> Result<Vec<S
         Some((key, arg))
     };
     let settings = KEYS.iter().filter_map(known).flat_map(|(key, arg)| {
-        let one = setting(app, key, arg, manifest.as_ref(), matches);
+        let one = setting(sources, key, arg, manifest.as_ref(), matches);
         let typed = matches!(one.layer, Layer::Flag | Layer::Environment(_));
         // Threads count for all members together, a member's own are its own.
         let members = if typed && key.name != "threads" {
@@ -74,7 +73,7 @@ pub fn layers(app: &App, typed: &ChatArgs, matches: &ArgMatches) -> Result<Vec<S
 }
 
 fn setting(
-    app: &App,
+    sources: &Sources,
     key: &'static Key,
     arg: &Arg,
     manifest: Option<&Manifest>,
@@ -83,7 +82,7 @@ fn setting(
     let (layer, value) = given(key, arg, matches)
         .or_else(|| of_fusion(key, manifest))
         .or_else(|| {
-            let (value, place) = app.config.get(key.name)?;
+            let (value, place) = sources.config.get(key.name)?;
             Some((Layer::Config(place), value))
         })
         .map_or_else(

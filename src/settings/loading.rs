@@ -1,7 +1,6 @@
 //! How members are loaded: cores, sizes, devices.
 
-use super::usage;
-use crate::app::App;
+use super::{Sources, usage};
 use crate::cli::{CacheName, FlashAttention, PackArgs};
 use anyhow::Result;
 use packllm_engine::backend::Watch;
@@ -55,7 +54,7 @@ pub fn check_sizes(typed: &PackArgs) -> Result<()> {
 }
 
 pub fn load_options(
-    app: &App,
+    sources: &Sources,
     typed: &PackArgs,
     member: &packllm_store::Member,
     path: &Path,
@@ -112,7 +111,7 @@ pub fn load_options(
                 .or(member.main_gpu.and_then(|g| i32::try_from(g).ok())),
         },
         watch: Arc::new(Watch {
-            cancel: Arc::clone(&app.cancel),
+            cancel: Arc::clone(sources.cancel),
             ..Watch::default()
         }),
     })

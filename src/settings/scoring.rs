@@ -1,7 +1,6 @@
 //! What `packllm score` is to measure.
 
-use super::{PackPlan, Usage, plan, reference, usage};
-use crate::app::App;
+use super::{PackPlan, Sources, Usage, plan, reference, usage};
 use crate::cli::{FusionArgs, ScoreArgs, VocabName};
 use anyhow::Result;
 use packllm_engine::mix::Mix;
@@ -24,7 +23,7 @@ pub struct Scoring {
 }
 
 /// Settles what is measured, and the pack that it is measured with.
-pub fn scoring(app: &App, typed: &ScoreArgs) -> Result<(PackPlan, Scoring)> {
+pub fn scoring(sources: &Sources, typed: &ScoreArgs) -> Result<(PackPlan, Scoring)> {
     if !(typed.split > 0.0 && typed.split < 1.0) {
         return usage(format!(
             "--split {}: it must be above 0 and below 1",
@@ -48,7 +47,7 @@ pub fn scoring(app: &App, typed: &ScoreArgs) -> Result<(PackPlan, Scoring)> {
         follow_answer: false,
         numbers: typed.numbers.clone(),
     };
-    let mut plan = plan(app, &typed.pack, &fusion)?;
+    let mut plan = plan(sources, &typed.pack, &fusion)?;
     let mut alphabets: Vec<Option<Alphabet>> = typed.vocab.iter().map(alphabet).collect();
     if alphabets.is_empty() {
         alphabets.push(plan.fusion.alphabet);
@@ -110,6 +109,6 @@ fn add<T: PartialEq>(list: &mut Vec<T>, item: T) {
     }
 }
 
-fn wrong(error: impl ToString) -> Usage {
-    Usage(error.to_string())
+fn wrong(error: impl std::error::Error + 'static) -> Usage {
+    Usage(crate::hints::words(&error))
 }

@@ -78,12 +78,13 @@ impl FromStr for Mix {
 
 /// Why distributions could not be mixed.
 #[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
 pub enum MixError {
     /// Not the name of a mix.
-    #[error("--mix: unknown value \"{0}\", expected log or linear")]
+    #[error("unknown mix \"{0}\", expected log or linear")]
     UnknownMix(String),
     /// The floor is not a probability below 1.
-    #[error("--floor must be at least 0 and below 1, not {0}")]
+    #[error("the floor must be at least 0 and below 1, not {0}")]
     Floor(f64),
     /// An alphabet in which nothing but END can be said.
     #[error("an alphabet of {size} symbols leaves nothing beside its {ends} END symbols")]

@@ -37,6 +37,7 @@ pub enum Outcome {
 
 /// Why a journal could not be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum JournalError {
     /// It could not be read or written.
     #[error("{}: {source}", file.display())]
@@ -47,9 +48,7 @@ pub enum JournalError {
         source: io::Error,
     },
     /// There is one already, and it was not to be resumed.
-    #[error(
-        "{} is there already: --resume goes on with that run, or choose another --output", file.display()
-    )]
+    #[error("{} holds a run already", file.display())]
     Exists {
         /// The file.
         file: PathBuf,
@@ -71,10 +70,7 @@ pub enum JournalError {
         what: String,
     },
     /// It belongs to a run with other settings.
-    #[error(
-        "{}: that run has another {key}: {theirs}, not {ours}; use the same settings, or another --output",
-        file.display()
-    )]
+    #[error("{}: that run has another {key}: {theirs}, not {ours}", file.display())]
     Differs {
         /// The file.
         file: PathBuf,

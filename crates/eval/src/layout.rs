@@ -125,7 +125,7 @@ pub struct Shots {
 /// Too few examples.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "--few-shot {wanted}: there are {found} examples beside the question in line {line}; give more in --shots-from"
+    "{wanted} examples were asked for, and there are {found} beside the question in line {line}"
 )]
 pub struct ShotsError {
     /// Examples asked for.

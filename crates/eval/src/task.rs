@@ -56,6 +56,7 @@ pub struct Task {
 
 /// Why a task file could not be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TaskError {
     /// It could not be read.
     #[error("{}: {source}", file.display())]

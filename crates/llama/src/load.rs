@@ -1,20 +1,20 @@
-//! From a file to a model, its vocabulary and a context.
+//! From a file to a model and its vocabulary.
 
-use super::library::{take_log, threads_give_way};
-use super::{Context, DEFAULT_CONTEXT, LoadOptions};
-
+use super::error::LoadError;
+use super::library::take_log;
+use super::options::LoadOptions;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::token::LlamaToken;
 use llama_cpp_sys_2 as sys;
 use packllm_engine::backend::{
-    BackendError, Limits, Special, Token, TokenKind, Vocab, VocabBuilder, Watch,
+    BackendError, Special, Token, TokenKind, Vocab, VocabBuilder, Watch,
 };
-use packllm_engine::gguf::Header;
+use packllm_engine::gguf::{GgufError, Header};
 use std::ffi::{CString, c_void};
 use std::path::Path;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Answers false, which stops the load, once the watch's flag is raised. Touches atomics only:
 /// nothing here may panic across the C++ frames.
@@ -28,49 +28,21 @@ unsafe extern "C" fn on_load_progress(progress: f32, watch: *mut c_void) -> bool
     !watch.cancel.load(Ordering::Relaxed)
 }
 
-/// Answers true, which stops an evaluation, once the flag is raised.
-unsafe extern "C" fn on_evaluate(cancel: *mut c_void) -> bool {
-    // SAFETY: `cancel` is the AtomicBool in the Watch that the member keeps alive longer than its
-    // context.
-    unsafe { &*cancel.cast::<AtomicBool>() }.load(Ordering::Relaxed)
-}
-
-/// How many threads wide batches get.
-#[must_use]
-pub fn threads_batch(options: &LoadOptions) -> u32 {
-    match threads_give_way() {
-        true => options.threads_batch.max(options.threads),
-        false => options.threads,
-    }
-}
-
-pub(super) fn load_error(path: &Path, reason: String, hint: Option<String>) -> BackendError {
-    BackendError::Load {
-        path: path.to_owned(),
-        reason,
-        hint,
-    }
-}
-
 /// Reads the header with our own parser, which says what is wrong where llama.cpp only fails.
-pub(super) fn check_header(path: &Path) -> Result<Header, BackendError> {
-    let header = Header::read(path).map_err(|e| load_error(path, e.reason(), e.hint()))?;
-    header
-        .member()
-        .map_err(|e| load_error(path, e.reason(), e.hint()))?;
+pub(super) fn check_header(path: &Path) -> Result<Header, LoadError> {
+    let of_header = |error: GgufError| LoadError::Header(error.fault);
+    let header = Header::read(path).map_err(of_header)?;
+    header.member().map_err(of_header)?;
     Ok(header)
 }
 
+/// The model of the file, on the devices asked for.
 pub(super) fn load_model(options: &LoadOptions) -> Result<LlamaModel, BackendError> {
-    let path = options
-        .path
-        .to_str()
-        .and_then(|p| CString::new(p).ok())
-        .ok_or_else(|| load_error(&options.path, "the path is not valid UTF-8".into(), None))?;
-    let placed = options
-        .offload
-        .resolve()
-        .map_err(|(reason, hint)| load_error(&options.path, reason, Some(hint)))?;
+    let refuse = |error: LoadError| error.of(&options.path);
+    let path = options.path.to_str().and_then(|p| CString::new(p).ok());
+    let path = path.ok_or_else(|| refuse(LoadError::Path))?;
+    let placed = options.offload.resolve();
+    let placed = placed.map_err(|error| refuse(error.into()))?;
     // SAFETY: plain functions that return values; indices come from the device list itself.
     let mut devices: Vec<sys::ggml_backend_dev_t> = placed
         .devices
@@ -101,21 +73,15 @@ pub(super) fn load_model(options: &LoadOptions) -> Result<LlamaModel, BackendErr
         if options.watch.cancel.load(Ordering::Relaxed) {
             return Err(BackendError::Cancelled);
         }
-        let log = take_log();
-        let reason = if log.is_empty() {
-            "llama.cpp could not load it".into()
-        } else {
-            log
-        };
-        return Err(load_error(&options.path, reason, None));
+        return Err(refuse(LoadError::Refused { log: take_log() }));
     };
-    // SAFETY: LlamaModel is repr(transparent) over a NonNull<llama_model> and frees it when dropped,
-    // like the ones it makes itself.
+    // SAFETY: LlamaModel is repr(transparent) over a NonNull<llama_model> (see the check below) and frees it
+    // when dropped, like the ones it makes itself.
     Ok(unsafe { std::mem::transmute::<NonNull<sys::llama_model>, LlamaModel>(model) })
 }
 
 /// What loads but cannot be a member.
-pub(super) fn refuse_unsupported(model: &LlamaModel) -> Result<(), String> {
+pub(super) fn refuse_unsupported(model: &LlamaModel) -> Result<(), LoadError> {
     // SAFETY: the model is alive; plain getters.
     let (encoder, decoder, kind) = unsafe {
         let m = raw(model);
@@ -127,102 +93,31 @@ pub(super) fn refuse_unsupported(model: &LlamaModel) -> Result<(), String> {
         )
     };
     if encoder || !decoder {
-        return Err("it has an encoder; only decoder-only language models can be members".into());
+        return Err(LoadError::Encoder);
     }
     if model.is_recurrent() || model.is_hybrid() {
-        return Err(
-            "it is a recurrent or hybrid model, whose state cannot be forked at any \
-                    position; only attention models can be members"
-                .into(),
-        );
+        return Err(LoadError::Recurrent);
     }
     if !matches!(kind, sys::LLAMA_VOCAB_TYPE_SPM | sys::LLAMA_VOCAB_TYPE_BPE) {
-        return Err(format!(
-            "its vocabulary is of a type ({kind}) that is not supported; SentencePiece and \
-             byte-pair vocabularies are"
-        ));
+        return Err(LoadError::Vocabulary { kind: kind.into() });
     }
     Ok(())
 }
 
+// `LlamaModel` has no public way from or to the pointer it owns. What `load_model` and `raw` rely on, that it
+// is `repr(transparent)` over a non-null one, cannot be asked of the compiler; that it is of a pointer's size and
+// alignment, and has the niche of one that is never null, can. Its order of fields is then settled: there is one.
+const _: () = {
+    type Pointer = NonNull<sys::llama_model>;
+    assert!(size_of::<LlamaModel>() == size_of::<Pointer>());
+    assert!(align_of::<LlamaModel>() == align_of::<Pointer>());
+    assert!(size_of::<Option<LlamaModel>>() == size_of::<Pointer>());
+};
+
 /// The model's pointer, for the calls that the safe crate lacks.
-fn raw(model: &LlamaModel) -> *mut sys::llama_model {
-    // SAFETY: LlamaModel is repr(transparent) over a pointer to the model.
+pub(super) fn raw(model: &LlamaModel) -> *mut sys::llama_model {
+    // SAFETY: LlamaModel is repr(transparent) over a pointer to the model; see the check above.
     unsafe { *std::ptr::from_ref(model).cast::<*mut sys::llama_model>() }
-}
-
-pub(super) fn choose_context(options: &LoadOptions, train: u32) -> Result<u32, BackendError> {
-    match options.context {
-        Some(asked) if asked > train => Err(load_error(
-            &options.path,
-            format!("a context of {asked} tokens was asked for, but it was trained with {train}"),
-            Some(format!("use -c {train} or less")),
-        )),
-        Some(asked) => Ok(asked),
-        None => Ok(DEFAULT_CONTEXT.min(train)),
-    }
-}
-
-pub(super) fn make_context(
-    model: &LlamaModel,
-    options: &LoadOptions,
-    context: u32,
-) -> Result<(Context, Limits), BackendError> {
-    // Creating contexts of one model in parallel is unsound, and of several gains nothing.
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _guard = ONE_AT_A_TIME
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    // SAFETY: a plain function that returns a value.
-    let mut params = unsafe { sys::llama_context_default_params() };
-    params.n_ctx = context;
-    params.n_batch = options.batch.min(context);
-    params.n_ubatch = options.ubatch.min(params.n_batch);
-    params.n_seq_max = options.sequences;
-    // llama.cpp asserts that every sequence can have an output.
-    params.n_outputs_max = options.outputs.max(options.sequences);
-    params.n_outputs_max_per_seq = params.n_outputs_max;
-    params.n_threads = options.threads as i32;
-    params.n_threads_batch = options.threads as i32; // changes with the batch
-    params.type_k = options.cache.0.ggml();
-    params.type_v = options.cache.1.ggml();
-    params.flash_attn_type = match options.flash_attention {
-        None => sys::LLAMA_FLASH_ATTN_TYPE_AUTO,
-        Some(false) => sys::LLAMA_FLASH_ATTN_TYPE_DISABLED,
-        Some(true) => sys::LLAMA_FLASH_ATTN_TYPE_ENABLED,
-    };
-    // One buffer for all sequences makes a fork a matter of metadata; a full-size window cache can
-    // be cut back to any position.
-    params.kv_unified = true;
-    params.swa_full = true;
-    params.no_perf = true;
-    params.abort_callback = Some(on_evaluate);
-    params.abort_callback_data = Arc::as_ptr(&options.watch.cancel).cast_mut().cast();
-    drop(take_log());
-    // SAFETY: the model is alive and outlives the context; so does the flag.
-    let pointer = unsafe { sys::llama_init_from_model(raw(model), params) };
-    let Some(pointer) = NonNull::new(pointer) else {
-        return Err(load_error(
-            &options.path,
-            format!(
-                "no context of {context} tokens could be made: {}",
-                take_log()
-            ),
-            Some("try a smaller -c".into()),
-        ));
-    };
-    let owned = Context(pointer);
-    // SAFETY: the context is alive.
-    let limits = unsafe {
-        Limits {
-            // llama.cpp rounds up to 256 cells: more than was asked for, or than it was trained with.
-            context: sys::llama_n_ctx(pointer.as_ptr()).min(context),
-            batch: sys::llama_n_batch(pointer.as_ptr()),
-            outputs: params.n_outputs_max,
-            sequences: sys::llama_n_seq_max(pointer.as_ptr()),
-        }
-    };
-    Ok((owned, limits))
 }
 
 /// Bytes and kind of every id. End-of-generation wins over the type; unknown, unused, control and

@@ -1,5 +1,6 @@
 //! Which device runs what: the build's devices, and what a member asks of them.
 
+use super::library::init;
 use llama_cpp_2::{LlamaBackendDevice, LlamaBackendDeviceType, list_llama_ggml_backend_devices};
 
 /// A device of this build on this machine.
@@ -7,7 +8,7 @@ use llama_cpp_2::{LlamaBackendDevice, LlamaBackendDeviceType, list_llama_ggml_ba
 pub struct Device {
     /// Index in ggml's list.
     pub index: usize,
-    /// Name for `-dev` (`CUDA0`, `Vulkan0`, `CPU`).
+    /// Its name (`CUDA0`, `Vulkan0`, `CPU`).
     pub name: String,
     /// What it is, in the driver's words.
     pub description: String,
@@ -26,7 +27,7 @@ pub struct Device {
 /// Lists the devices.
 #[must_use]
 pub fn devices() -> Vec<Device> {
-    super::init();
+    init();
     list_llama_ggml_backend_devices()
         .into_iter()
         .map(Device::from)
@@ -86,24 +87,79 @@ pub struct Placed {
     pub devices: Vec<usize>,
 }
 
+/// What cannot be met of an [`Offload`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OffloadError {
+    /// Layers on GPUs, and the CPU alone.
+    #[error("layers on GPUs and no device but the CPU were both asked for")]
+    LayersWithoutDevice,
+    /// A GPU, of a build without any backend for one.
+    #[error("{}, but this build has no GPU backend", asked_for(device.as_deref()))]
+    NoBackend {
+        /// The device that was named; None: layers were asked for.
+        device: Option<String>,
+    },
+    /// A GPU, where there is none.
+    #[error("{}, but no GPU was found (built with {backends})", asked_for(device.as_deref()))]
+    NoGpu {
+        /// The device that was named; None: layers were asked for.
+        device: Option<String>,
+        /// The GPU backends of this build.
+        backends: String,
+    },
+    /// A device that is not there.
+    #[error("there is no device `{device}`")]
+    NoSuchDevice {
+        /// Its name, as it was given.
+        device: String,
+        /// Names of the GPUs that are there.
+        gpus: Vec<String>,
+    },
+    /// A device that no layer can be put on.
+    #[error("device `{device}` cannot take layers")]
+    NotAGpu {
+        /// Its name.
+        device: String,
+    },
+    /// A number that no GPU has.
+    #[error("GPU {main} was asked for, of {gpus}")]
+    NoSuchGpu {
+        /// The number, from 0.
+        main: i32,
+        /// How many GPUs there are.
+        gpus: usize,
+    },
+    /// A tensor split into more shares than there are GPUs.
+    #[error("tensors were to be split into more shares than there are GPUs: {shares}, of {gpus}")]
+    TooManyShares {
+        /// Shares given.
+        shares: usize,
+        /// GPUs that take part.
+        gpus: usize,
+    },
+}
+
+fn asked_for(device: Option<&str>) -> String {
+    match device {
+        Some(name) => format!("device `{name}` was asked for"),
+        None => "GPU layers were asked for".to_owned(),
+    }
+}
+
 impl Offload {
-    /// Matches the wish with this machine. Never falls back: a wish that cannot be met is an error.
+    /// Matches what is asked for with this machine. Never falls back: what cannot be met is an error.
     ///
     /// # Errors
-    /// The reason and a hint, both for people.
-    pub fn resolve(&self) -> Result<Placed, (String, String)> {
+    /// What cannot be met.
+    pub fn resolve(&self) -> Result<Placed, OffloadError> {
         self.resolve_among(&devices(), &compiled_backends())
     }
 
-    fn resolve_among(
-        &self,
-        devices: &[Device],
-        backends: &[&str],
-    ) -> Result<Placed, (String, String)> {
+    fn resolve_among(&self, devices: &[Device], backends: &[&str]) -> Result<Placed, OffloadError> {
         if self.devices.iter().any(|d| d.eq_ignore_ascii_case("none")) {
             if self.layers.is_some_and(|n| n > 0) {
-                let reason = "`-dev none` and GPU layers were both asked for".to_owned();
-                return Err((reason, "drop one of -dev and -ngl".into()));
+                return Err(OffloadError::LayersWithoutDevice);
             }
             return Ok(Placed {
                 layers: 0,
@@ -115,26 +171,19 @@ impl Offload {
             || self.main_gpu.is_some()
             || !self.tensor_split.is_empty();
         if chosen.is_empty() && wanted {
-            return Err(no_gpu("GPU layers were asked for", backends));
+            return Err(no_gpu(None, backends));
         }
         if self.tensor_split.len() > chosen.len().max(1) {
-            let reason = format!(
-                "-ts names {} shares, but there {} {} GPU device{}",
-                self.tensor_split.len(),
-                if chosen.len() == 1 { "is" } else { "are" },
-                chosen.len(),
-                if chosen.len() == 1 { "" } else { "s" }
-            );
-            return Err((reason, "give one share a device".into()));
+            return Err(OffloadError::TooManyShares {
+                shares: self.tensor_split.len(),
+                gpus: chosen.len(),
+            });
         }
         if let Some(main) = self.main_gpu
             && usize::try_from(main).map_or(true, |m| m >= chosen.len())
         {
-            let reason = format!("GPU {main} was asked for, of {}", chosen.len());
-            return Err((
-                reason,
-                "GPUs are counted from 0: see `packllm doctor`".into(),
-            ));
+            let gpus = chosen.len();
+            return Err(OffloadError::NoSuchGpu { main, gpus });
         }
         let layers = match self.layers {
             _ if chosen.is_empty() => 0,
@@ -147,11 +196,7 @@ impl Offload {
         })
     }
 
-    fn choose(
-        &self,
-        devices: &[Device],
-        backends: &[&str],
-    ) -> Result<Vec<usize>, (String, String)> {
+    fn choose(&self, devices: &[Device], backends: &[&str]) -> Result<Vec<usize>, OffloadError> {
         if !self.devices.is_empty() {
             return self
                 .devices
@@ -191,136 +236,36 @@ impl Offload {
     }
 }
 
-fn find(name: &str, devices: &[Device], backends: &[&str]) -> Result<usize, (String, String)> {
+fn find(name: &str, devices: &[Device], backends: &[&str]) -> Result<usize, OffloadError> {
     match devices.iter().find(|d| d.name.eq_ignore_ascii_case(name)) {
         Some(d) if d.gpu => Ok(d.index),
-        Some(d) => Err((
-            format!("device `{}` cannot take layers", d.name),
-            "for the CPU alone use `-dev none`".into(),
-        )),
+        Some(d) => Err(OffloadError::NotAGpu {
+            device: d.name.clone(),
+        }),
         None => {
-            let gpus: Vec<&str> = devices
-                .iter()
-                .filter(|d| d.gpu)
-                .map(|d| d.name.as_str())
-                .collect();
+            let gpus = devices.iter().filter(|d| d.gpu);
+            let gpus: Vec<String> = gpus.map(|d| d.name.clone()).collect();
             if gpus.is_empty() {
-                return Err(no_gpu(&format!("device `{name}` was asked for"), backends));
+                return Err(no_gpu(Some(name), backends));
             }
-            Err((
-                format!("there is no device `{name}`"),
-                format!("there is: {}", gpus.join(", ")),
-            ))
+            Err(OffloadError::NoSuchDevice {
+                device: name.to_owned(),
+                gpus,
+            })
         }
     }
 }
 
-fn no_gpu(wish: &str, backends: &[&str]) -> (String, String) {
+fn no_gpu(device: Option<&str>, backends: &[&str]) -> OffloadError {
+    let device = device.map(str::to_owned);
     if backends.is_empty() {
-        let hint = "build with `--features cuda`, `metal`, `vulkan` or `rocm`, or leave -ngl and \
-                    -dev away to run on the CPU";
-        return (
-            format!("{wish}, but this build has no GPU backend"),
-            hint.into(),
-        );
+        return OffloadError::NoBackend { device };
     }
-    let hint = "check the driver with `packllm doctor`, or use `-ngl 0`";
-    (
-        format!(
-            "{wish}, but no GPU was found (built with {})",
-            backends.join(", ")
-        ),
-        hint.into(),
-    )
+    OffloadError::NoGpu {
+        device,
+        backends: backends.join(", "),
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn device(index: usize, name: &str, gpu: bool, integrated: bool) -> Device {
-        Device {
-            index,
-            name: name.into(),
-            description: String::new(),
-            backend: String::new(),
-            memory_total: 0,
-            memory_free: 0,
-            gpu,
-            integrated,
-        }
-    }
-
-    #[test]
-    fn a_gpu_that_is_not_there_is_an_error_never_the_cpu() {
-        let cpu = [device(0, "CPU", false, false)];
-        let wish = |layers, devices: &[&str]| Offload {
-            layers,
-            devices: devices.iter().map(|&d| d.to_owned()).collect(),
-            ..Offload::default()
-        };
-        assert!(
-            wish(Some(1), &[])
-                .resolve_among(&cpu, &[])
-                .unwrap_err()
-                .0
-                .contains("no GPU backend")
-        );
-        assert!(
-            wish(Some(1), &[])
-                .resolve_among(&cpu, &["cuda"])
-                .unwrap_err()
-                .0
-                .contains("no GPU was found")
-        );
-        assert!(wish(None, &["CUDA0"]).resolve_among(&cpu, &[]).is_err());
-        assert!(wish(Some(3), &["none"]).resolve_among(&cpu, &[]).is_err());
-        let free = wish(None, &[]).resolve_among(&cpu, &[]).unwrap();
-        assert_eq!(
-            free,
-            Placed {
-                layers: 0,
-                devices: vec![]
-            }
-        );
-    }
-
-    #[test]
-    fn discrete_gpus_come_before_integrated_ones() {
-        let all = [
-            device(0, "CUDA0", true, false),
-            device(1, "Vulkan0", true, true),
-            device(2, "CPU", false, false),
-        ];
-        let placed = Offload::default().resolve_among(&all, &["cuda"]).unwrap();
-        assert_eq!(
-            placed,
-            Placed {
-                layers: -1,
-                devices: vec![0]
-            }
-        );
-        let named = Offload {
-            devices: vec!["vulkan0".into()],
-            layers: Some(5),
-            ..Offload::default()
-        };
-        assert_eq!(
-            named.resolve_among(&all, &[]).unwrap(),
-            Placed {
-                layers: 5,
-                devices: vec![1]
-            }
-        );
-        let typo = Offload {
-            devices: vec!["CUDA1".into()],
-            ..Offload::default()
-        };
-        assert!(
-            typo.resolve_among(&all, &[])
-                .unwrap_err()
-                .1
-                .contains("CUDA0")
-        );
-    }
-}
+mod tests;

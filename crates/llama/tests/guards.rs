@@ -467,12 +467,9 @@ fn a_raised_flag_stops_an_evaluation_before_it_begins() {
 
 fn refusal_of(path: &Path) -> String {
     match LlamaMember::load(&options(path)).err() {
-        Some(BackendError::Load {
-            path: named,
-            reason,
-            ..
-        }) => {
+        Some(BackendError::Load { path: named, fault }) => {
             assert_eq!(named, path);
+            let reason = fault.to_string();
             assert!(!reason.contains('\n'), "{reason}");
             reason
         }

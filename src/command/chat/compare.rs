@@ -2,6 +2,7 @@
 
 use super::talk::Talk;
 use anyhow::Result;
+use packllm_engine::chat::Message;
 use packllm_engine::engine::{EngineError, Finish, Generation, ScoreRequest};
 use packllm_engine::weight::Method;
 use std::time::Instant;
@@ -21,34 +22,36 @@ impl Talk<'_> {
         }
         let _guarded = self.guard.hold();
         let silent = self.session.engine.silent().to_vec();
+        let answered = self.answer_in_turn(&asked.context());
+        // Whatever became of it, those speak again that spoke before.
+        let restored = self.speak_again(silent);
+        answered.and(restored)
+    }
+
+    fn answer_in_turn(&mut self, context: &[Message]) -> Result<()> {
         let names = self.session.engine.names();
-        let mut result = Ok(());
         for (k, name) in names.iter().enumerate() {
             if self.guard.told_to_end().is_some() {
                 break;
             }
             say!("── {name} alone")?;
             let alone = (0..names.len()).map(|j| j != k).collect();
-            let answered = self.answer_alone(alone, &asked.context());
-            match answered {
+            match self.answer_alone(alone, context) {
                 Ok(Finish::Cancelled) => break,
                 Ok(_) => {}
-                Err(error) => {
-                    result = self.tell(error, "interrupted");
-                    break;
-                }
+                Err(error) => return self.tell(error, "interrupted"),
             }
         }
-        self.session.engine.silence(silent)?;
-        self.session.engine.weigh()?;
-        result
+        Ok(())
     }
 
-    fn answer_alone(
-        &mut self,
-        silent: Vec<bool>,
-        context: &[packllm_engine::chat::Message],
-    ) -> Result<Finish> {
+    fn speak_again(&mut self, silent: Vec<bool>) -> Result<()> {
+        self.session.engine.silence(silent)?;
+        self.session.engine.weigh()?;
+        Ok(())
+    }
+
+    fn answer_alone(&mut self, silent: Vec<bool>, context: &[Message]) -> Result<Finish> {
         self.session.engine.silence(silent)?;
         let read = self
             .session
@@ -126,10 +129,7 @@ impl Talk<'_> {
         let method = match Method::parse(typed, &names) {
             Ok(method) => method,
             Err(error) => {
-                tell!(
-                    "error: /weights: {}",
-                    error.to_string().replace("--weights: ", "")
-                );
+                tell!("error: /weights: {error}");
                 return Ok(());
             }
         };

@@ -13,8 +13,8 @@ mod talk;
 use super::session::Session;
 use crate::app::App;
 use crate::cli::{ChatArgs, PackArgs};
+use crate::exit::INTERRUPTED;
 use crate::guard::Guard;
-use crate::report::INTERRUPTED;
 use crate::settings;
 use anyhow::Result;
 use input::{Entered, Input};
@@ -31,7 +31,7 @@ pub fn run(app: &App, args: &ChatArgs) -> Result<ExitCode> {
     let folder = app.state.join("sessions");
     let name = session(args, &folder);
     let pack = pack(app, args, &folder, name.as_deref())?;
-    let plan = settings::plan(app, &pack, &args.fusion)?;
+    let plan = settings::plan(&app.sources(), &pack, &args.fusion)?;
     let prompt_cache = settings::prompt_cache(&args.prompt_cache, &plan.fusion, false)?;
     let guard = Guard::new(&app.cancel, input::edits())?;
     let mut session = Session::open(app, &plan, false)?;

@@ -5,7 +5,9 @@ use super::table::Deed;
 use super::talk::Talk;
 use super::{files, parameters, sessions};
 use crate::command::screen;
-use crate::command::table::counted;
+use crate::hints::words;
+use crate::plural::counted;
+use crate::report::message;
 use anyhow::Result;
 use packllm_engine::engine::Fusion;
 use packllm_engine::thought;
@@ -147,7 +149,7 @@ impl Talk<'_> {
             ..self.fusion.clone()
         };
         if let Err(error) = self.session.fuse_by(wanted.clone()) {
-            tell!("error: /vocab {name}: {error:#}");
+            tell!("error: /vocab {name}: {}", message(&error));
             return Ok(());
         }
         self.fusion = wanted;
@@ -163,7 +165,7 @@ impl Talk<'_> {
         match name.parse() {
             Ok(mix) => self.fusion.mix = mix,
             Err(error) => {
-                tell!("error: /mix {name}: {error}");
+                tell!("error: /mix {name}: {}", words(&error));
                 return Ok(());
             }
         }

@@ -2,6 +2,7 @@
 
 use crate::cli::{Think, typed};
 use crate::command::screen::Look;
+use crate::hints::words;
 use crate::settings::random_seed;
 use clap::ValueEnum;
 use packllm_engine::engine::Generation;
@@ -208,7 +209,7 @@ pub fn set(dials: &mut Dials, typed: &str) -> Result<String, String> {
     };
     (parameter.set)(&mut changed, value).ok_or_else(wrong)?;
     let valid = changed.generation.sampling.validate();
-    valid.map_err(|e| format!("/set {name}: {e}"))?;
+    valid.map_err(|e| format!("/set {name}: {}", words(&e)))?;
     *dials = changed;
     Ok(format!("{name} is {}", (parameter.get)(dials)))
 }

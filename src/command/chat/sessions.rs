@@ -1,6 +1,7 @@
 //! Where sessions are kept, and the one that is being kept.
 
-use crate::command::table::{counted, printable};
+use crate::command::table::printable;
+use crate::plural::counted;
 use anyhow::{Context, Result};
 use packllm_engine::chat::Message;
 use packllm_engine::chat::log::{Header, Kept, Log, LogEntry, read};

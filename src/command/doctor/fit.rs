@@ -167,10 +167,7 @@ fn seat(member: &MemberPlan, machine: &Machine) -> Result<Placement, Unusable> {
 
 /// Where a member is put; a request that this build or machine cannot meet is an error.
 pub fn place(offload: &Offload) -> Result<Placed, Unusable> {
-    offload.resolve().map_err(|(reason, hint)| Unusable {
-        reason,
-        hint: Some(hint),
-    })
+    offload.resolve().map_err(|error| Unusable::of(&error))
 }
 
 fn footprint(header: &Header, load: &LoadOptions, context: u32, placed: &Placed) -> Footprint {

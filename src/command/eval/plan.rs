@@ -2,6 +2,8 @@
 
 use crate::app::App;
 use crate::cli::{EvalArgs, ScoreName};
+use crate::hints::words;
+use crate::plural::{be, counted};
 use crate::settings::{PackPlan, Reference, Usage, usage};
 use anyhow::{Result, bail};
 use packllm_engine::weight::Method;
@@ -67,7 +69,7 @@ fn lay_out(args: &EvalArgs, task: Task, shots: Shots) -> Result<Exam> {
         separator: args.separator.clone(),
     };
     let laid = |question: &packllm_eval::Question| -> Result<Laid> {
-        shots.check(question).map_err(|e| Usage(e.to_string()))?;
+        shots.check(question).map_err(|e| Usage(words(&e)))?;
         Ok(Laid {
             line: question.line,
             gold: question.gold,
@@ -106,8 +108,7 @@ fn refuse(app: &App, args: &EvalArgs, faults: &[Fault]) -> Result<()> {
         return Ok(());
     }
     let n = faults.len();
-    let lines = if n == 1 { "line is" } else { "lines are" };
-    let mut text = format!("{n} {lines} no question");
+    let mut text = format!("{} {} no question", counted(n, "line"), be(n));
     for fault in faults.iter().take(FAULTS_TOLD) {
         text += &format!("\n  {fault}");
     }

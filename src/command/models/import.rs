@@ -1,8 +1,9 @@
 //! `packllm models import`: GGUF files that are on disk already, used where they are.
 
 use crate::app::App;
-use crate::command::facts::{self, file_size, some};
+use crate::command::facts::{self, file_size};
 use crate::command::table::{Table, printable};
+use crate::plural::counted;
 use crate::settings::usage;
 use anyhow::{Result, bail};
 use packllm_engine::nearest;
@@ -197,7 +198,7 @@ fn import_all(app: &App) -> Result<ExitCode> {
         }
     }
     if skipped == found.len() {
-        bail!("none of the {} found can be used", some(skipped, "file"));
+        bail!("none of the {} found can be used", counted(skipped, "file"));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -2,9 +2,10 @@
 
 use crate::app::App;
 use crate::cli::FusionArgs;
-use crate::command::facts::{self, some};
+use crate::command::facts;
 use crate::command::table::printable;
 use crate::command::transfer::Transfer;
+use crate::plural::counted;
 use crate::report::Unusable;
 use crate::settings::{settle_fusion, template_of};
 use anyhow::Result;
@@ -39,13 +40,7 @@ impl Finding {
 
     /// An error as a fault.
     fn error(&mut self, title: &'static str, error: &PackError) {
-        self.fault(
-            title,
-            &Unusable {
-                reason: error.to_string(),
-                hint: error.hint(),
-            },
-        );
+        self.fault(title, &Unusable::of(error));
     }
 }
 
@@ -62,7 +57,11 @@ pub fn run(app: &App, name: &str) -> Result<ExitCode> {
     if faults == 0 {
         return Ok(ExitCode::SUCCESS);
     }
-    let message = format!("{} found in pack {}", some(faults, "fault"), manifest.name);
+    let message = format!(
+        "{} found in pack {}",
+        counted(faults, "fault"),
+        manifest.name
+    );
     crate::report::failure(&anyhow::anyhow!(message));
     Ok(ExitCode::from(1))
 }
@@ -154,13 +153,7 @@ fn template(source: &str, place: &str, finding: &mut Finding) {
             finding.fact("template", format!("yes, {place}"));
             finding.has_template = true;
         }
-        Err(error) => finding.fault(
-            "template",
-            &Unusable {
-                reason: error.to_string(),
-                hint: Some(error.hint().to_owned()),
-            },
-        ),
+        Err(error) => finding.fault("template", &Unusable::of(&error)),
     }
 }
 
@@ -229,7 +222,7 @@ fn differing<'a>(manifest: &'a Manifest, findings: &[Finding]) -> Option<(&'a st
 
 fn write(manifest: &Manifest, findings: &[Finding], together: &Finding) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let members = some(manifest.members.len(), "member");
+    let members = counted(manifest.members.len(), "member");
     writeln!(out, "{}: {members}", manifest.name)?;
     let sections = manifest.members.iter().map(|member| member.name.as_str());
     for (title, finding) in sections.zip(findings).chain([("together", together)]) {

@@ -190,16 +190,15 @@ impl<M: Member + ?Sized> Tokenize for M {
 
 /// What can go wrong inside a member.
 #[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
 pub enum BackendError {
-    /// The file cannot be used; the text says why.
-    #[error("{}: {reason}", path.display())]
+    /// The file cannot be used.
+    #[error("{}: {fault}", path.display())]
     Load {
         /// The model file.
         path: PathBuf,
-        /// What is wrong with it, in words.
-        reason: String,
-        /// What to do about it.
-        hint: Option<String>,
+        /// What is wrong with it: an error of the backend's own, which this message ends with.
+        fault: Arc<dyn std::error::Error + Send + Sync>,
     },
     /// A request that the model could not carry out safely. A bug of the caller, never of the user.
     #[error("refused before it reached the model: {0}")]
@@ -225,9 +224,7 @@ pub enum BackendError {
         log: String,
     },
     /// The model's output is not a number: its file is damaged.
-    #[error(
-        "the model answers with values that are not numbers; its file is probably damaged (check its sha256)"
-    )]
+    #[error("the model answers with values that are not numbers; its file is probably damaged")]
     NotANumber,
 }
 

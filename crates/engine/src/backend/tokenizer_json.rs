@@ -24,6 +24,7 @@ const MAX_ID: Token = 1 << 22;
 
 /// Why a file is no reference.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TokenizerError {
     /// It cannot be read.
     #[error("{0}")]

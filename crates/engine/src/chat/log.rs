@@ -58,6 +58,7 @@ impl Header {
 
 /// What can go wrong with a session's file.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum LogError {
     /// It could not be read or written.
     #[error("{}: {source}", path.display())]
@@ -71,7 +72,7 @@ pub enum LogError {
     #[error("{}: another packllm has this session open", .0.display())]
     Busy(PathBuf),
     /// A session is to begin, and there is one of that name.
-    #[error("{}: there is a session of this name by now: /save NAME gives this one another", .0.display())]
+    #[error("{}: there is a session of this name by now", .0.display())]
     Taken(PathBuf),
     /// It holds something else.
     #[error("{}:{line}: not a line of a session: {reason}", path.display())]

@@ -32,6 +32,7 @@ const NAME: &str = "chat";
 
 /// Why a template could not be read, or a conversation not be rendered with it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum TemplateError {
     /// The source is not a template.
     #[error("chat template, line {line}: {message}")]
@@ -87,21 +88,6 @@ pub enum TemplateError {
         /// What went wrong, in words.
         message: String,
     },
-}
-
-impl TemplateError {
-    /// What the user can do about it, one line.
-    pub fn hint(&self) -> &'static str {
-        match self {
-            TemplateError::Raised { .. } => {
-                "change the conversation, or set chat_template in the pack manifest to a template that takes it"
-            }
-            _ => {
-                "set chat_template (or chat_template_file) in the pack manifest to a template that works, \
-                 or do without templates by `packllm run --raw`"
-            }
-        }
-    }
 }
 
 /// A conversation as one member reads it.

@@ -8,6 +8,7 @@ use crate::weight::WeightError;
 
 /// Errors of the engine; each names the member it is about.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum EngineError {
     /// A member failed.
     #[error("{member}: {source}")]
@@ -52,17 +53,21 @@ pub enum EngineError {
         /// The first such byte.
         byte: u8,
     },
-    /// The alphabet of tokens was asked for.
-    #[error("--vocab tokens needs members with one vocabulary, and those of {0} and {1} differ")]
+    /// The alphabet of tokens was asked for, and the vocabularies of these two members differ.
+    #[error("tokens can be mixed only in one vocabulary, and those of {0} and {1} differ")]
     NotIdentical(String, String),
-    /// The mined alphabet without a reference.
-    #[error(
-        "--vocab mined: no member's vocabulary has been made the reference yet (this is a bug)"
-    )]
+    /// The mapped alphabet without a reference.
+    #[error("no vocabulary has been made the reference yet (this is a bug)")]
     NoReference,
-    /// The tokenizer of `--reference` fails.
-    #[error("--reference: {0}")]
+    /// The tokenizer of a reference without a model fails.
+    #[error("the tokenizer of the reference: {0}")]
     Reference(BackendError),
+    /// A text holds a byte that a reference without a model has no token for.
+    #[error("the reference has no token for the byte 0x{byte:02x} of the text")]
+    UnreadableByReference {
+        /// The first such byte.
+        byte: u8,
+    },
     /// Nobody would speak.
     #[error("at least one member has to take part")]
     AllSilent,
@@ -95,31 +100,6 @@ impl EngineError {
                 source,
             },
             Gone::Died => EngineError::Died(member.to_owned()),
-        }
-    }
-
-    /// What to do about it, if anything is known to help.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            EngineError::Member {
-                source: BackendError::Load { hint, .. },
-                ..
-            } => hint.clone(),
-            EngineError::Member {
-                source: BackendError::NoSequence,
-                ..
-            } => Some(
-                "the exact cover (--epsilon 0) needs more heads than there are; use a small \
-                      --epsilon such as 0.001"
-                    .into(),
-            ),
-            EngineError::TooLong { .. } => {
-                Some("use a shorter prompt, or a larger -c if the model allows it".into())
-            }
-            EngineError::NotIdentical(..) => Some("use --vocab bytes (or auto)".into()),
-            EngineError::Empty { .. } => Some("give some text to go on from".into()),
-            _ => None,
         }
     }
 }

@@ -61,10 +61,7 @@ impl Outside {
             let spelt = speller::plain(&mut tokenizer, &self.sorted, text);
             let spelt = spelt.map_err(EngineError::Reference)?;
             match spelt.lost.first() {
-                Some(&byte) => Err(EngineError::Unreadable {
-                    member: "the --reference".into(),
-                    byte,
-                }),
+                Some(&byte) => Err(EngineError::UnreadableByReference { byte }),
                 None => Ok(spelt.tokens),
             }
         };

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::family::Family;
+use super::foreign::Foreign;
 
 /// A model file that cannot be used. The message is one line that starts with the path.
 #[derive(Debug, thiserror::Error)]
@@ -22,32 +23,11 @@ impl GgufError {
             fault,
         }
     }
-
-    /// What is wrong, without the path.
-    pub fn reason(&self) -> String {
-        self.fault.to_string()
-    }
-
-    /// What the user can do about it.
-    pub fn hint(&self) -> Option<String> {
-        let hint = match &self.fault {
-            Fault::Missing => "check the path",
-            Fault::Empty | Fault::Cut { .. } | Fault::Truncated { .. } => "download the file again",
-            Fault::Foreign { hint, .. } => hint,
-            Fault::BigEndian => "get the little-endian version of the model",
-            Fault::Version(1) => "get a newer conversion of the model",
-            Fault::Split { .. } => "merge the parts first: llama-gguf-split --merge PART-1 OUT",
-            Fault::AddOn(_) | Fault::NotGenerative { .. } | Fault::VocabularyOnly => {
-                "name the file of a text-generating model"
-            }
-            _ => return None,
-        };
-        Some(hint.to_owned())
-    }
 }
 
 /// What is wrong with a model file. Offsets and lengths are in bytes.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Fault {
     /// Nothing is there.
     #[error("no such file")]
@@ -65,13 +45,8 @@ pub enum Fault {
     #[error("the file is empty")]
     Empty,
     /// Another format.
-    #[error("not a GGUF file but {what}")]
-    Foreign {
-        /// What it seems to be.
-        what: String,
-        /// What to do about it.
-        hint: &'static str,
-    },
+    #[error("not a GGUF file but {0}")]
+    Foreign(Foreign),
     /// Written for a machine of the other byte order.
     #[error("a big-endian GGUF file; only little-endian ones can be run")]
     BigEndian,
@@ -114,9 +89,7 @@ pub enum Fault {
         found: u64,
     },
     /// One part of a model that was cut into several files.
-    #[error(
-        "part {number} of a model split into {count} files; merge them first (llama-gguf-split --merge)"
-    )]
+    #[error("part {number} of a model split into {count} files")]
     Split {
         /// This part, from 1.
         number: u64,

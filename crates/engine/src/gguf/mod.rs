@@ -40,6 +40,7 @@ use std::path::{Path, PathBuf};
 pub use error::{Fault, GgufError};
 pub use family::Family;
 pub use footprint::{Footprint, Plan, Usage, WeightBytes};
+pub use foreign::Foreign;
 pub use summary::Summary;
 pub use tensor::{Tensor, TensorType};
 pub use value::{Array, Items, Value, ValueKind};

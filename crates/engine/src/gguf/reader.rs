@@ -146,7 +146,7 @@ impl<R: BufRead + Seek> Cursor<R> {
             return Err(Fault::BigEndian);
         }
         if !start.starts_with(&b"GGUF"[..start.len().min(4)]) {
-            return Err(foreign::recognise(start));
+            return Err(Fault::Foreign(foreign::recognise(start)));
         }
         self.take::<4>("the magic number")?;
         match self.u32("the version")? {

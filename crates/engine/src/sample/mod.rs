@@ -56,20 +56,21 @@ impl Default for Params {
     }
 }
 
-/// A sampling parameter out of range.
+/// A sampling parameter out of range, and its value.
 #[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
 pub enum ParamError {
-    /// `--temp` is NaN or infinite.
-    #[error("--temp must be a finite number (0 takes the likeliest symbol), not {0}")]
+    /// [`Params::temperature`] is NaN or infinite.
+    #[error("the temperature must be a finite number (0 takes the likeliest symbol), not {0}")]
     Temperature(f64),
-    /// `--top-p` is no probability.
-    #[error("--top-p must be from 0 to 1 (1 is off), not {0}")]
+    /// [`Params::top_p`] is no probability.
+    #[error("top-p must be from 0 to 1 (1 is off), not {0}")]
     TopP(f64),
-    /// `--min-p` is no probability.
-    #[error("--min-p must be from 0 to 1 (0 is off), not {0}")]
+    /// [`Params::min_p`] is no probability.
+    #[error("min-p must be from 0 to 1 (0 is off), not {0}")]
     MinP(f64),
-    /// `--repeat-penalty` cannot divide a probability.
-    #[error("--repeat-penalty must be a finite number above 0 (1 is off), not {0}")]
+    /// [`Params::repeat_penalty`] cannot divide a probability.
+    #[error("the repetition penalty must be a finite number above 0 (1 is off), not {0}")]
     RepeatPenalty(f64),
 }
 
@@ -77,7 +78,7 @@ impl Params {
     /// Checks all ranges.
     ///
     /// # Errors
-    /// The first parameter that is out of range, by the name of its flag.
+    /// The first parameter that is out of range.
     pub fn validate(&self) -> Result<(), ParamError> {
         if !self.temperature.is_finite() {
             return Err(ParamError::Temperature(self.temperature));

@@ -13,9 +13,10 @@ use thiserror::Error;
 
 /// Why stop strings were refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum StopError {
     /// An empty string stops everything.
-    #[error("--stop: stop string {} is empty", .index + 1)]
+    #[error("stop string {} is empty", .index + 1)]
     Empty {
         /// Its index.
         index: usize,
@@ -183,6 +184,6 @@ mod tests {
     fn empty_stops_are_refused() {
         let stops = vec![b"a".to_vec(), Vec::new()];
         let error = StopStrings::new(stops).unwrap_err();
-        assert_eq!(error.to_string(), "--stop: stop string 2 is empty");
+        assert_eq!(error.to_string(), "stop string 2 is empty");
     }
 }

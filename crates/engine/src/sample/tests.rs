@@ -152,7 +152,7 @@ fn a_penalty_divides_the_probability() {
 }
 
 #[test]
-fn parameters_out_of_range_name_their_flag() {
+fn parameters_out_of_range_are_named() {
     let fails = |params: Params| params.validate().unwrap_err().to_string();
     let base = Params::default;
     assert!(base().validate().is_ok());
@@ -161,35 +161,35 @@ fn parameters_out_of_range_name_their_flag() {
             temperature: f64::NAN,
             ..base()
         })
-        .contains("--temp")
+        .contains("the temperature")
     );
     assert!(
         fails(Params {
             top_p: 1.5,
             ..base()
         })
-        .contains("--top-p")
+        .contains("top-p")
     );
     assert!(
         fails(Params {
             top_p: f64::NAN,
             ..base()
         })
-        .contains("--top-p")
+        .contains("top-p")
     );
     assert!(
         fails(Params {
             min_p: -0.1,
             ..base()
         })
-        .contains("--min-p")
+        .contains("min-p")
     );
     assert!(
         fails(Params {
             repeat_penalty: 0.0,
             ..base()
         })
-        .contains("--repeat-penalty")
+        .contains("the repetition penalty")
     );
     assert!(
         Sampler::tokens(Params {

@@ -36,11 +36,12 @@ const NAMES: [(&str, Method); 6] = [
     ("adaptive", Method::Adaptive),
 ];
 
-/// Why a `--weights` value was refused.
+/// Why a text is no [`Method`].
 #[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
 pub enum MethodError {
     /// No method of that name.
-    #[error("--weights: unknown method \"{text}\"; {}", meant(nearest.as_deref(), known))]
+    #[error("unknown method \"{text}\"; {}", meant(nearest.as_deref(), known))]
     UnknownMethod {
         /// What was given.
         text: String,
@@ -50,7 +51,7 @@ pub enum MethodError {
         known: String,
     },
     /// No member of that name.
-    #[error("--weights: no member is named \"{text}\"; {}", meant(nearest.as_deref(), known))]
+    #[error("no member is named \"{text}\"; {}", meant(nearest.as_deref(), known))]
     UnknownMember {
         /// What was given.
         text: String,
@@ -60,13 +61,13 @@ pub enum MethodError {
         known: String,
     },
     /// A member named twice.
-    #[error("--weights: member \"{0}\" is given twice")]
+    #[error("member \"{0}\" is given twice")]
     Twice(String),
     /// A part that is not `name=weight`.
-    #[error("--weights: \"{0}\" is not of the form name=weight")]
+    #[error("\"{0}\" is not of the form name=weight")]
     Form(String),
     /// A weight that is not a finite number ≥ 0.
-    #[error("--weights: the weight of \"{member}\" must be a number ≥ 0, not \"{value}\"")]
+    #[error("the weight of \"{member}\" must be a number ≥ 0, not \"{value}\"")]
     Value {
         /// The member's name.
         member: String,
@@ -74,7 +75,7 @@ pub enum MethodError {
         value: String,
     },
     /// Weights that are all 0 (or add up to infinity).
-    #[error("--weights: the weights must have a positive, finite sum")]
+    #[error("the weights must have a positive, finite sum")]
     Sum,
 }
 

@@ -114,18 +114,19 @@ impl Options {
 
 /// Why weights could not be derived.
 #[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
 pub enum WeightError {
-    /// `--tau` is no temperature.
-    #[error("--tau must be above 0, not {0}")]
+    /// [`Options::tau`] is no temperature.
+    #[error("tau must be above 0, not {0}")]
     Tau(f64),
-    /// `--prior-bytes` is no number of bytes.
-    #[error("--prior-bytes must be a number of at least 0, not {0}")]
+    /// [`Options::prior_bytes`] is no number of bytes.
+    #[error("the prior's bytes must be a number of at least 0, not {0}")]
     PriorBytes(f64),
-    /// `--rate` is no rate.
-    #[error("--rate must be a number of at least 0, not {0}")]
+    /// [`Options::rate`] is no rate.
+    #[error("the rate must be a number of at least 0, not {0}")]
     Rate(f64),
     /// Prior weights that are none.
-    #[error("`prior` of the members: numbers of at least 0 with a positive, finite sum are needed")]
+    #[error("prior weights must be numbers of at least 0 with a positive, finite sum")]
     Prior,
     /// A floor that is none, or another fault of the mixture.
     #[error(transparent)]

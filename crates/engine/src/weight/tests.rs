@@ -372,28 +372,24 @@ fn bad_methods_name_the_fault() {
     let message = |text: &str| Method::parse(text, &names).unwrap_err().to_string();
     assert_eq!(
         message("unifrom"),
-        "--weights: unknown method \"unifrom\"; did you mean \"uniform\"?"
+        "unknown method \"unifrom\"; did you mean \"uniform\"?"
     );
     assert_eq!(
         message("smolm=1"),
-        "--weights: no member is named \"smolm\"; did you mean \"smollm2\"?"
+        "no member is named \"smolm\"; did you mean \"smollm2\"?"
     );
     assert_eq!(
         message("gemma=1,gemma=2"),
-        "--weights: member \"gemma\" is given twice"
+        "member \"gemma\" is given twice"
     );
-    assert_eq!(
-        message("gemma=1,"),
-        "--weights: \"\" is not of the form name=weight"
-    );
+    assert_eq!(message("gemma=1,"), "\"\" is not of the form name=weight");
     for value in ["-0.5", "NaN", "inf", "", "x"] {
-        let expected =
-            format!("--weights: the weight of \"gemma\" must be a number ≥ 0, not \"{value}\"");
+        let expected = format!("the weight of \"gemma\" must be a number ≥ 0, not \"{value}\"");
         assert_eq!(message(&format!("gemma={value}")), expected);
     }
     assert_eq!(
         message("gemma=0"),
-        "--weights: the weights must have a positive, finite sum"
+        "the weights must have a positive, finite sum"
     );
 }
 

@@ -14,11 +14,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 
+/// What a backend of our own may say.
+#[derive(Debug, PartialEq)]
+struct Torn;
+
+impl std::error::Error for Torn {}
+
+impl std::fmt::Display for Torn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("torn")
+    }
+}
+
 fn broken() -> BackendError {
     BackendError::Load {
         path: PathBuf::from("b.gguf"),
-        reason: "torn".into(),
-        hint: Some("mend it".into()),
+        fault: Arc::new(Torn),
     }
 }
 
@@ -75,7 +86,14 @@ fn a_failed_load_names_the_member_and_frees_the_others() {
         let specs = order.map(|i: usize| specs[i].take().unwrap()).into();
         let error = error_of(specs, &cancel);
         assert_eq!(error.to_string(), "bad: b.gguf: torn");
-        assert_eq!(error.hint().as_deref(), Some("mend it"));
+        let EngineError::Member {
+            source: BackendError::Load { fault, .. },
+            ..
+        } = error
+        else {
+            panic!("{error:?}")
+        };
+        assert_eq!(fault.downcast_ref(), Some(&Torn));
         // The threads are gone by now.
         assert!(drops.try_recv().is_ok() && stops.try_recv().is_ok());
         assert!(!cancel.load(Ordering::Relaxed), "the flag is the caller's");
@@ -273,7 +291,11 @@ fn an_exact_cover_without_room_is_an_error_and_the_next_one_works() {
             error.to_string().contains("no free sequence"),
             "{sequences}: {error}"
         );
-        assert!(error.hint().unwrap().contains("--epsilon"));
+        let source = |error: EngineError| match error {
+            EngineError::Member { source, .. } => source,
+            other => panic!("{other:?}"),
+        };
+        assert!(matches!(source(error), BackendError::NoSequence));
         engine.clear().unwrap();
         if sequences < 4 {
             continue; // The prefix, a hypothesis, its fork and a place to come to rest.

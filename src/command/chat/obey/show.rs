@@ -5,7 +5,7 @@ use crate::command::chat::parameters;
 use crate::command::chat::table::{self, SUBJECTS};
 use crate::command::chat::talk::Talk;
 use crate::command::screen;
-use crate::command::table::counted;
+use crate::plural::counted;
 use anyhow::Result;
 use packllm_engine::vocab::Alphabet;
 

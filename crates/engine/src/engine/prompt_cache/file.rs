@@ -26,6 +26,7 @@ const DIGEST: u64 = 32;
 
 /// Why a file does not give the prompt that was asked for.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum BadPromptCache {
     /// It could not be read.
     #[error(transparent)]

@@ -95,14 +95,11 @@ fn names_what_is_no_gguf() {
 }
 
 #[test]
-fn hints_say_what_to_do() {
-    let hint = |bytes: &[u8]| GgufError::new(Path::new("m"), read(bytes).expect_err("bad")).hint();
-    assert_eq!(hint(b""), Some("download the file again".into()));
-    assert_eq!(
-        hint(b"PK\x03\x04"),
-        Some("get a GGUF conversion of the model".into())
-    );
-    assert_eq!(hint(b"GGUF\x09\0\0\0"), None);
+fn faults_are_told_apart() {
+    let fault = |bytes: &[u8]| read(bytes).expect_err("bad");
+    assert!(matches!(fault(b""), Fault::Empty));
+    assert!(matches!(fault(b"PK\x03\x04"), Fault::Foreign(Foreign::Zip)));
+    assert!(matches!(fault(b"GGUF\x09\0\0\0"), Fault::Version(9)));
 }
 
 #[test]

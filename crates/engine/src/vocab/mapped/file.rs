@@ -52,6 +52,7 @@ impl Fingerprint {
 
 /// Why bytes are not the map that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BadMap {
     /// Something else altogether.
     #[error("it is no map of packllm")]

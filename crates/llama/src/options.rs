@@ -1,0 +1,111 @@
+//! How a member is loaded.
+
+use super::error::LoadError;
+use super::library::threads_give_way;
+use super::offload::Offload;
+use llama_cpp_sys_2 as sys;
+use packllm_engine::backend::Watch;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Context length when none is asked for: tokens.
+pub const DEFAULT_CONTEXT: u32 = 4096;
+
+/// Tokens from which on a batch gets [`LoadOptions::threads_batch`]: members wait for each other at every
+/// token of an answer, but a prompt may as well be read by the cores of those that have read theirs.
+pub const WIDE: usize = 16;
+
+/// Element type of the KV cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CacheType {
+    /// 32 bits.
+    F32,
+    /// 16 bits: the default.
+    #[default]
+    F16,
+    /// 8 bits in blocks.
+    Q8_0,
+    /// 4 bits in blocks.
+    Q4_0,
+}
+
+impl CacheType {
+    pub(super) fn ggml(self) -> sys::ggml_type {
+        match self {
+            CacheType::F32 => sys::GGML_TYPE_F32,
+            CacheType::F16 => sys::GGML_TYPE_F16,
+            CacheType::Q8_0 => sys::GGML_TYPE_Q8_0,
+            CacheType::Q4_0 => sys::GGML_TYPE_Q4_0,
+        }
+    }
+}
+
+/// How a model is loaded and its context made.
+#[derive(Debug, Clone)]
+pub struct LoadOptions {
+    /// The GGUF file.
+    pub path: PathBuf,
+    /// Tokens of context; at most what the model was trained with. None: the smaller of 4,096 and
+    /// that.
+    pub context: Option<u32>,
+    /// Largest batch given to one decode: tokens.
+    pub batch: u32,
+    /// Largest batch evaluated at once: tokens.
+    pub ubatch: u32,
+    /// Most rows of logits per batch. The compute buffer grows with it × vocabulary × 4 bytes.
+    pub outputs: u32,
+    /// KV sequences.
+    pub sequences: u32,
+    /// Threads for single tokens and small batches.
+    pub threads: u32,
+    /// Threads for batches of at least [`WIDE`] tokens, where [threads give way](threads_give_way).
+    pub threads_batch: u32,
+    /// Flash attention: None lets llama.cpp decide.
+    pub flash_attention: Option<bool>,
+    /// Element types of the K and V caches.
+    pub cache: (CacheType, CacheType),
+    /// What runs on which device.
+    pub offload: Offload,
+    /// Progress and cancellation.
+    pub watch: Arc<Watch>,
+}
+
+impl LoadOptions {
+    /// Everything that shapes what a member evaluates, but for its context; `placement` is where it ended up.
+    #[must_use]
+    pub fn signature(&self, placement: &str) -> String {
+        let (k, v) = self.cache;
+        format!(
+            "cache {k:?} {v:?}, flash attention {:?}, threads {} {}, batch {} {} {}, {placement} ({:?})",
+            self.flash_attention,
+            self.threads,
+            self.threads_batch,
+            self.batch,
+            self.ubatch,
+            self.outputs,
+            self.offload
+        )
+    }
+}
+
+/// How many threads wide batches get.
+#[must_use]
+pub fn threads_batch(options: &LoadOptions) -> u32 {
+    match threads_give_way() {
+        true => options.threads_batch.max(options.threads),
+        false => options.threads,
+    }
+}
+
+/// The context that a model gets of those it was `trained` with: tokens. None asked for: the smaller of
+/// [`DEFAULT_CONTEXT`] and all.
+///
+/// # Errors
+/// [`LoadError::ContextTooLong`].
+pub fn context_length(asked: Option<u32>, trained: u32) -> Result<u32, LoadError> {
+    match asked {
+        Some(asked) if asked > trained => Err(LoadError::ContextTooLong { asked, trained }),
+        Some(asked) => Ok(asked),
+        None => Ok(DEFAULT_CONTEXT.min(trained)),
+    }
+}

@@ -1,0 +1,31 @@
+//! From facts to advice. The libraries say what happened; which flag, command or key helps is known here alone.
+//!
+//! [`words`] is a library's error as this program says it, and [`hint`] what can be done about it: one file a
+//! library.
+
+mod engine;
+mod eval;
+mod gguf;
+mod llama;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use std::error::Error;
+
+/// The error in the words of the command line.
+pub fn words(error: &(dyn Error + 'static)) -> String {
+    engine::words(error)
+        .or_else(|| gguf::words(error))
+        .or_else(|| llama::words(error))
+        .or_else(|| eval::words(error))
+        .unwrap_or_else(|| error.to_string())
+}
+
+/// What can be done about the error, if anything is known to help.
+pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
+    engine::hint(error)
+        .or_else(|| gguf::hint(error))
+        .or_else(|| llama::hint(error))
+        .or_else(|| store::hint(error))
+}

@@ -1,0 +1,12 @@
+//! Numbers of things in a text.
+
+/// `1 thread`, `2 threads`.
+pub fn counted(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
+/// The verb: 1 `is`, 2 `are`.
+pub fn be(number: usize) -> &'static str {
+    if number == 1 { "is" } else { "are" }
+}

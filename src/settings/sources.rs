@@ -1,0 +1,38 @@
+//! What settings are made from, beside what was typed.
+
+use super::Config;
+use anyhow::Result;
+use packllm_store::{Manifest, Store};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// The store, the config file and the environment.
+pub struct Sources<'a> {
+    /// Where packs and models are looked up.
+    pub store: &'a Store,
+    /// What the config file says.
+    pub config: &'a Config,
+    /// The pack when none is named.
+    pub default_pack: Option<&'a String>,
+    /// Raised by Ctrl-C: members that load look at it.
+    pub cancel: &'a Arc<AtomicBool>,
+}
+
+impl Sources<'_> {
+    /// Names of the packs whose models are all there.
+    pub fn ready_packs(&self) -> Result<Vec<String>> {
+        let there = |manifest: &Manifest| {
+            let mut members = manifest.members.iter();
+            members.all(|member| self.store.resolve(manifest, member).is_ok())
+        };
+        let packs = self.store.packs()?.into_iter();
+        let ready = packs.filter(|pack| pack.manifest.as_ref().is_ok_and(there));
+        Ok(ready.map(|pack| pack.name).collect())
+    }
+}
+
+/// `PACKLLM_PACK`, if it is set.
+pub fn pack_of_environment() -> Option<String> {
+    let name = std::env::var("PACKLLM_PACK").ok();
+    name.filter(|name| !name.is_empty())
+}
