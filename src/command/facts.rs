@@ -3,8 +3,8 @@
 use crate::report::Unusable;
 use anyhow::{Context, Result};
 use indicatif::{DecimalBytes, HumanBytes};
+use packllm_engine::backend::context_size;
 use packllm_engine::gguf::{GgufError, Header, Summary};
-use packllm_llama::DEFAULT_CONTEXT;
 use std::path::Path;
 
 impl From<GgufError> for Unusable {
@@ -42,17 +42,11 @@ pub fn read(path: &Path) -> Result<(Header, Summary), Unusable> {
 
 /// The context that a member gets: tokens.
 pub fn context(asked: Option<u32>, summary: &Summary) -> Result<u32, Unusable> {
-    let train = u32::try_from(summary.train_context).unwrap_or(u32::MAX);
-    match asked {
-        Some(asked) if asked > train => Err(Unusable {
-            reason: format!(
-                "a context of {asked} tokens was asked for, but it was trained with {train}"
-            ),
-            hint: Some(format!("use -c {train} or less (ctx_size in a manifest)")),
-        }),
-        Some(asked) => Ok(asked),
-        None => Ok(DEFAULT_CONTEXT.min(train)),
-    }
+    let trained = u32::try_from(summary.train_context).unwrap_or(u32::MAX);
+    context_size(asked, trained).map_err(|error| Unusable {
+        reason: error.to_string(),
+        hint: Some(format!("use -c {trained} or less (ctx_size in a manifest)")),
+    })
 }
 
 /// The model in a few words: architecture, parameters, quantisation.

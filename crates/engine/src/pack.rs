@@ -24,6 +24,7 @@ use crate::chat::Message;
 use crate::chat::speaker::{MemberPrompts, plain_text};
 use crate::engine::{Ending, Engine, EngineError, Fusion, Prepared, Prompt, ScoreRequest};
 use crate::vocab::Alphabet;
+use chrono::NaiveDateTime;
 use std::time::{Duration, Instant};
 use templates::Templates;
 
@@ -142,7 +143,7 @@ impl Pack {
         request: ScoreRequest,
         host: &mut dyn Host,
     ) -> Result<Read, PackError> {
-        let (reading, opening) = self.reading(messages, new, begun, host)?;
+        let (reading, opening) = self.reading(messages, new, begun, host.now())?;
         let start = Instant::now();
         for &k in &reading.folded {
             let member = self.name(k);
@@ -193,9 +194,9 @@ impl Pack {
         &mut self,
         messages: &[Message],
         begun: &str,
-        host: &mut dyn Host,
+        now: NaiveDateTime,
     ) -> Result<Vec<usize>, PackError> {
-        let (mut reading, _) = self.reading(messages, messages.len(), begun, host)?;
+        let (mut reading, _) = self.reading(messages, messages.len(), begun, now)?;
         // An answer may have filled the context.
         let prompts = reading.prompts.iter_mut();
         prompts.for_each(|prompt| prompt.ending = Ending::Closed);
@@ -212,7 +213,7 @@ impl Pack {
         begun: &str,
         host: &mut dyn Host,
     ) -> Result<Vec<usize>, PackError> {
-        let (reading, _) = self.reading(messages, messages.len(), begun, host)?;
+        let (reading, _) = self.reading(messages, messages.len(), begun, host.now())?;
         if self.needs_reference() {
             // All that was said decides which vocabulary is the reference.
             let all = self.templates.read(messages, 0, host.now())?;
@@ -229,7 +230,7 @@ impl Pack {
         &self,
         k: usize,
         messages: &[Message],
-        host: &mut dyn Host,
+        now: NaiveDateTime,
     ) -> Result<String, PackError> {
         // In a mapped alphabet all read what one template writes.
         let mapped = self.engine.alphabet() == Alphabet::Mapped && self.engine.has_reference();
@@ -237,10 +238,10 @@ impl Pack {
             true => self.engine.reference().unwrap_or(0),
             false => k,
         };
-        let prompt = match self.reading(messages, messages.len(), "", host) {
+        let prompt = match self.reading(messages, messages.len(), "", now) {
             Ok((mut reading, _)) => reading.prompts.swap_remove(writer),
             // A template fails, perhaps another member's, which is no reason to hide this one's.
-            Err(_) => self.templates.read_alone(writer, messages, host.now())?,
+            Err(_) => self.templates.read_alone(writer, messages, now)?,
         };
         let vocab = &self.engine.members()[writer].vocab;
         let start = prompt.start.token(vocab).map(|t| vocab.piece(t));
@@ -255,9 +256,9 @@ impl Pack {
         messages: &[Message],
         new: usize,
         begun: &str,
-        host: &mut dyn Host,
+        now: NaiveDateTime,
     ) -> Result<(MemberPrompts, String), PackError> {
-        let mut reading = self.templates.read(messages, new, host.now())?;
+        let mut reading = self.templates.read(messages, new, now)?;
         let opening = reading.go_on(begun, messages.len(), &self.speaking());
         Ok((reading, opening))
     }

@@ -25,6 +25,7 @@ use packllm_engine::backend::{
     BackendError, BatchToken, Description, Ledger, Limits, Member, PREFIX, SeqId, Token, Vocab,
     Watch,
 };
+use packllm_engine::engine::{Fusion, MemberSpec};
 use std::path::PathBuf;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -86,6 +87,42 @@ pub struct LoadOptions {
 }
 
 impl LoadOptions {
+    /// This file with all cores, as large a context as [`context_size`](packllm_engine::backend::context_size) says, and
+    /// what [`Fusion::default`] needs.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
+        Self {
+            path: path.into(),
+            context: None,
+            batch: 512,
+            ubatch: 512,
+            outputs: OUTPUTS,
+            sequences: Fusion::default().sequences(),
+            threads: cores,
+            threads_batch: cores,
+            flash_attention: None,
+            cache: <(CacheType, CacheType)>::default(),
+            offload: Offload::default(),
+            watch: Arc::default(),
+        }
+    }
+
+    /// The member `name` of a pack, loaded on its own thread. The engine watches it.
+    #[must_use]
+    pub fn member(self, name: impl Into<String>) -> MemberSpec {
+        let load = move |watch: &Arc<Watch>| {
+            let watch = Arc::clone(watch);
+            let member = LlamaMember::load(&LoadOptions { watch, ..self })?;
+            Ok(Box::new(member) as Box<dyn Member>)
+        };
+        MemberSpec {
+            name: name.into(),
+            loader: Box::new(load),
+            prefetch: None,
+        }
+    }
+
     /// Everything that shapes what a member evaluates, but for its context; `placement` is where it ended up.
     #[must_use]
     pub fn signature(&self, placement: &str) -> String {
@@ -106,8 +143,8 @@ impl LoadOptions {
 /// The llama.cpp of this build, by the crate that brings it.
 pub const VERSION: &str = "llama-cpp-sys-2 0.1.161";
 
-/// Context length when none is asked for: tokens.
-pub const DEFAULT_CONTEXT: u32 = 4096;
+/// Rows of logits read at once along scored text, as a program does well to ask for.
+pub const OUTPUTS: u32 = 64;
 
 /// Tokens from which on a batch gets [`LoadOptions::threads_batch`]: members wait for each other at every
 /// token of an answer, but a prompt may as well be read by the cores of those that have read theirs.

@@ -1,13 +1,13 @@
 //! From a file to a model, its vocabulary and a context.
 
 use super::library::{take_log, threads_give_way};
-use super::{Context, DEFAULT_CONTEXT, LoadOptions};
+use super::{Context, LoadOptions};
 
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::token::LlamaToken;
 use llama_cpp_sys_2 as sys;
 use packllm_engine::backend::{
-    BackendError, Limits, Special, Token, TokenKind, Vocab, VocabBuilder, Watch,
+    BackendError, Limits, Special, Token, TokenKind, Vocab, VocabBuilder, Watch, context_size,
 };
 use packllm_engine::gguf::Header;
 use std::ffi::{CString, c_void};
@@ -152,15 +152,10 @@ fn raw(model: &LlamaModel) -> *mut sys::llama_model {
 }
 
 pub(super) fn choose_context(options: &LoadOptions, train: u32) -> Result<u32, BackendError> {
-    match options.context {
-        Some(asked) if asked > train => Err(load_error(
-            &options.path,
-            format!("a context of {asked} tokens was asked for, but it was trained with {train}"),
-            Some(format!("use -c {train} or less")),
-        )),
-        Some(asked) => Ok(asked),
-        None => Ok(DEFAULT_CONTEXT.min(train)),
-    }
+    context_size(options.context, train).map_err(|error| {
+        let hint = format!("use -c {train} or less");
+        load_error(&options.path, error.to_string(), Some(hint))
+    })
 }
 
 pub(super) fn make_context(

@@ -2,8 +2,9 @@
 
 use crate::app::App;
 use crate::cli::{EvalArgs, ScoreName};
-use crate::settings::{PackPlan, Reference, Usage, usage};
+use crate::settings::{PackPlan, Usage, usage};
 use anyhow::{Result, bail};
+use packllm_engine::pack::Reference;
 use packllm_engine::weight::Method;
 use packllm_eval::{Fault, Judge, Layout, Score, Sheet, Shots, Task};
 use serde_json::{Map, Value, json};
