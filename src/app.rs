@@ -2,11 +2,10 @@
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use packllm_engine::backend::{Member, Vocab};
+use packllm_engine::backend::Vocab;
 use packllm_engine::engine::{Engine, EngineError, MemberSpec, PromptPrefetch};
 use packllm_engine::vocab::mapped::Map;
-use packllm_llama::LlamaMember;
-use packllm_store::{KeptMap, Shipped, Store};
+use packllm_store::{KeptMap, PackError, Shipped, Store};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -115,31 +114,21 @@ impl App {
         }
     }
 
-    /// Loads a pack with a progress bar on a terminal. `foresee` says what a member, by number, may read meanwhile.
+    /// Loads a pack with a progress bar on a terminal. `prefetch` says what a member, by number, may read meanwhile.
     pub fn load(
         &self,
         plan: &PackPlan,
-        foresee: &dyn Fn(usize) -> Option<PromptPrefetch>,
+        prefetch: &dyn Fn(usize) -> Option<PromptPrefetch>,
     ) -> Result<Engine> {
         let specs = plan
             .members
             .iter()
             .enumerate()
-            .map(|(k, member)| {
-                let options = member.load.clone();
-                MemberSpec {
-                    name: member.name.clone(),
-                    prefetch: foresee(k),
-                    loader: Box::new(move |watch| {
-                        let options = packllm_llama::LoadOptions {
-                            watch: Arc::clone(watch),
-                            ..options
-                        };
-                        Ok(Box::new(LlamaMember::load(&options)?) as Box<dyn Member>)
-                    }),
-                }
-            })
-            .collect();
+            .map(|(k, member)| MemberSpec {
+                prefetch: prefetch(k),
+                ..member.load.clone().member(&member.name)
+            });
+        let specs = specs.collect();
         let bar = self.bar(
             1000 * plan.members.len() as u64,
             "loading {bar:30} {percent}% {msg}",
@@ -170,7 +159,7 @@ impl App {
 
     /// The map between two vocabularies, from the store or made with a progress bar on a terminal.
     /// What is wrong with the store is told; the map is good all the same.
-    pub fn map(&self, reference: &Vocab, member: &Vocab) -> Result<KeptMap> {
+    pub fn map(&self, reference: &Vocab, member: &Vocab) -> Result<KeptMap, PackError> {
         let bar = self.bar(0, "aligning {bar:30} {percent}% {eta} left");
         let kept = self.store.map(reference, member, || {
             Map::align(reference, member, num_cpus::get(), &|done, of| {

@@ -3,6 +3,7 @@
 use crate::cli::{FusionArgs, PackArgs};
 use anyhow::{Context, Result};
 use packllm_engine::engine::Fusion;
+use packllm_engine::pack::Reference;
 use packllm_engine::vocab::Alphabet;
 use packllm_llama::LoadOptions;
 use packllm_store::Manifest;
@@ -24,7 +25,6 @@ pub use fusing::settle_fusion;
 pub use layers::{Layer, Setting, layers};
 pub use loading::parse_layers;
 use loading::{check_sizes, divide_threads, load_options};
-pub use reference::Reference;
 pub use scoring::{Scoring, scoring};
 pub use sources::{Sources, pack_of_environment};
 

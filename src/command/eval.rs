@@ -9,7 +9,7 @@ mod picture;
 mod plan;
 mod show;
 
-use super::session::{maps_to, refer_to};
+use super::loaded::{Terminal, told};
 use crate::app::App;
 use crate::cli::EvalArgs;
 use crate::hints::words;
@@ -18,6 +18,7 @@ use anyhow::{Result, bail};
 use indicatif::ProgressBar;
 use output::Output;
 use packllm_engine::engine::{Engine, EngineError, Maps, MemberInfo};
+use packllm_engine::pack::{maps_to, refer_to};
 use packllm_engine::vocab::Alphabet;
 use packllm_eval::{Answered, JournalEntry, Judge, Outcome, Section, Sheet};
 use plan::Exam;
@@ -43,9 +44,7 @@ pub fn run(app: &App, args: &EvalArgs) -> Result<ExitCode> {
     let can_end = engine.members().iter().map(MemberInfo::has_end).collect();
     engine.configure(pack.fusion.clone(), can_end)?;
     if let Some(reference) = &pack.reference {
-        for note in refer_to(app, &mut engine, reference)? {
-            app.dim(&format!("note: {note}"));
-        }
+        refer_to(&mut engine, reference, &mut Terminal::new(app)).map_err(told)?;
     } else if pack.fusion.alphabet == Some(Alphabet::Mapped) {
         judge.maps = Some(Arc::new(all_maps(app, engine.members())?));
     }
@@ -65,8 +64,9 @@ pub fn run(app: &App, args: &EvalArgs) -> Result<ExitCode> {
 
 /// Whichever member becomes the reference, the maps of the others to it.
 fn all_maps(app: &App, members: &[MemberInfo]) -> Result<Maps> {
+    let mut terminal = Terminal::new(app);
     (0..members.len())
-        .map(|reference| maps_to(app, members, reference))
+        .map(|reference| maps_to(members, reference, &mut terminal).map_err(told))
         .collect()
 }
 

@@ -3,6 +3,7 @@
 use crate::report::Unusable;
 use anyhow::{Context, Result};
 use indicatif::{DecimalBytes, HumanBytes};
+use packllm_engine::backend::context_size;
 use packllm_engine::gguf::{GgufError, Header, Summary};
 use std::path::Path;
 
@@ -38,8 +39,8 @@ pub fn read(path: &Path) -> Result<(Header, Summary), Unusable> {
 
 /// The context that a member gets: tokens.
 pub fn context(asked: Option<u32>, summary: &Summary) -> Result<u32, Unusable> {
-    let train = u32::try_from(summary.train_context).unwrap_or(u32::MAX);
-    packllm_llama::context_length(asked, train).map_err(|error| {
+    let trained = u32::try_from(summary.train_context).unwrap_or(u32::MAX);
+    context_size(asked, trained).map_err(|error| {
         let Unusable { reason, hint } = Unusable::of(&error);
         let hint = hint.map(|hint| format!("{hint} (ctx_size in a manifest)"));
         Unusable { reason, hint }

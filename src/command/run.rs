@@ -1,8 +1,7 @@
 //! `packllm run`: one answer, streamed.
 
-use super::foresee::{First, foresee};
+use super::loaded::{LoadedPack, now, prefetch, tokens_line};
 use super::screen::{Look, attribution::legend};
-use super::session::{Read, Session};
 use crate::app::{App, leave};
 use crate::cli::RunArgs;
 use crate::exit::INTERRUPTED;
@@ -11,6 +10,7 @@ use anyhow::Result;
 use packllm_engine::chat::Message;
 use packllm_engine::chat::attribution::Attribution;
 use packllm_engine::engine::{Answer, Ending, Finish};
+use packllm_engine::pack::{First, FirstPrompt, Read};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::ExitCode;
@@ -31,29 +31,30 @@ pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
         plain: args.look.plain || args.prompt.raw,
         ..args.look.into()
     };
-    let first = Arc::new(first(args, &prompt, look.lets_think()));
+    let first = first(args, &prompt, look.lets_think());
+    let first = Arc::new(FirstPrompt { first, now });
     let cached = prompt_cache.is_some();
-    let ahead = |k| (!cached).then(|| foresee(&plan, &first, k)).flatten();
-    let mut session = Session::open_with(app, &plan, args.prompt.raw, &ahead)?;
+    let ahead = |k| (!cached).then(|| prefetch(&plan, &first, k)).flatten();
+    let mut loaded = LoadedPack::open_with(app, &plan, args.prompt.raw, &ahead)?;
     if let Some(path) = prompt_cache {
-        session.use_prompt_cache(path, &plan);
+        loaded.use_prompt_cache(path, &plan);
     }
-    session.engine.draft_with(settings::drafter(args.draft));
-    session.ask_to_think(look.lets_think());
-    generation.stops.extend(session.stops());
-    let request = session.engine.score_request_for(&plan.fusion.method);
-    let read = app.disposable(|| match &*first {
-        First::Text(text) => session.read_text(text, Ending::Continue, request),
-        First::Chat { messages, .. } => session.read_chat(messages, 0, request),
+    loaded.pack.engine.draft_with(settings::drafter(args.draft));
+    loaded.pack.ask_to_think(look.lets_think());
+    generation.stops.extend(loaded.pack.stops());
+    let request = loaded.pack.engine.score_request_for(&plan.fusion.method);
+    let read = app.disposable(|| match &first.first {
+        First::Text(text) => loaded.read_text(text, Ending::Continue, request),
+        First::Chat { messages, .. } => loaded.read_chat(messages, 0, request),
     })?;
     generation.attribution = look.attribution;
-    let names = session.engine.names();
+    let names = loaded.pack.engine.names();
     let streamed = if args.json {
-        session.gather(&generation)?
+        loaded.gather(&generation)?
     } else {
-        session.stream(&generation, look, Instant::now(), "", &read.opening)?
+        loaded.stream(&generation, look, Instant::now(), "", &read.opening)?
     };
-    streamed.shown?;
+    streamed.written?;
     let (mut answer, said) = (streamed.answer, streamed.attribution);
     if !answer.text.is_empty() {
         answer.text.insert_str(0, &read.opening);
@@ -61,7 +62,7 @@ pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     if args.json {
         let seed = generation.sampling.seed;
-        let mut document = document(&session, &plan.fusion, &prompt, &read, &answer, seed);
+        let mut document = document(&loaded, &plan.fusion, &prompt, &read, &answer, seed);
         if let Some(said) = &said {
             document["attribution"] = attributed(said, &names, &answer.mean_weights);
         }
@@ -74,12 +75,12 @@ pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
         app.dim(&legend(app, look, &said, &names, &answer.mean_weights));
     }
     app.dim(&statistics(
-        &session,
+        &loaded,
         &read,
         &answer,
         generation.sampling.seed,
     ));
-    session.write_prompt_cache();
+    loaded.write_prompt_cache();
     if answer.finish == Finish::Cancelled {
         leave(INTERRUPTED);
     }
@@ -99,15 +100,15 @@ fn first(args: &RunArgs, prompt: &str, may_think: bool) -> First {
 }
 
 /// The dim line after an answer.
-pub fn statistics(session: &Session<'_>, read: &Read, answer: &Answer, seed: u64) -> String {
-    let time = match session.engine.read_ahead() {
+pub fn statistics(loaded: &LoadedPack<'_>, read: &Read, answer: &Answer, seed: u64) -> String {
+    let time = match loaded.pack.engine.read_ahead() {
         true => "while loading".to_owned(),
         false => format!("{:.1} s", read.time.as_secs_f64()),
     };
     format!(
         "{} · prompt {} {time} · answer {} tok {:.1} tok/s · {} · seed {seed}",
-        session.weights_line(),
-        read.tokens_line(),
+        loaded.weights_line(),
+        tokens_line(read),
         answer.tokens,
         answer.tokens_per_second(),
         answer.finish.name(),
@@ -116,14 +117,14 @@ pub fn statistics(session: &Session<'_>, read: &Read, answer: &Answer, seed: u64
 
 /// The document of `--json`, as in the contract.
 fn document(
-    session: &Session<'_>,
+    loaded: &LoadedPack<'_>,
     fusion: &packllm_engine::engine::Fusion,
     prompt: &str,
     read: &Read,
     answer: &Answer,
     seed: u64,
 ) -> Value {
-    let engine = &session.engine;
+    let engine = &loaded.pack.engine;
     let members: Vec<Value> = engine
         .members()
         .iter()
@@ -152,7 +153,7 @@ fn document(
             "completion_tokens": answer.tokens,
         },
         "timings": {
-            "load_ms": milliseconds(session.load_time),
+            "load_ms": milliseconds(loaded.load_time),
             "prompt_ms": milliseconds(read.time),
             "predicted_ms": milliseconds(answer.time),
             "tokens_per_second": answer.tokens_per_second(),

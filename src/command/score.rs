@@ -7,7 +7,7 @@
 mod show;
 mod text;
 
-use super::session::{Session, read_showing};
+use super::loaded::{LoadedPack, read_showing};
 use crate::app::App;
 use crate::cli::ScoreArgs;
 use crate::report::Unusable;
@@ -75,18 +75,18 @@ pub fn run(app: &App, args: &ScoreArgs) -> Result<ExitCode> {
         .iter()
         .map(|file| Text::open(file, scoring.max_bytes, scoring.split))
         .collect::<Result<_>>()?;
-    let mut session = Session::open(app, &plan, true)?;
+    let mut loaded = LoadedPack::open(app, &plan, true)?;
     let request = ScoreRequest {
         scores: true,
         rows: true,
         full: !args.chain,
     };
     for text in &texts {
-        prepare(&mut session.engine, text, request)?;
+        prepare(&mut loaded.pack.engine, text, request)?;
     }
     let measured: Vec<Measured> = texts
         .iter()
-        .map(|text| measure(app, &mut session, text, request, &plan.fusion, &scoring))
+        .map(|text| measure(app, &mut loaded, text, request, &plan.fusion, &scoring))
         .collect::<Result<_>>()?;
     let mut out = std::io::stdout().lock();
     if args.json {
@@ -101,7 +101,7 @@ pub fn run(app: &App, args: &ScoreArgs) -> Result<ExitCode> {
 /// Measures one text over every alphabet.
 fn measure(
     app: &App,
-    session: &mut Session<'_>,
+    loaded: &mut LoadedPack<'_>,
     text: &Text,
     request: ScoreRequest,
     fusion: &Fusion,
@@ -115,7 +115,7 @@ fn measure(
         mixtures: Vec::new(),
     };
     let mut done: Vec<Alphabet> = Vec::new();
-    let members = session.engine.members();
+    let members = loaded.pack.engine.members();
     let can_end: Vec<bool> = members.iter().map(MemberInfo::has_end).collect();
     for &alphabet in &scoring.alphabets {
         let fusion = Fusion {
@@ -124,11 +124,11 @@ fn measure(
         };
         // This also forgets what the fallback models have learnt, so that the order of the texts is of
         // no account.
-        session.engine.configure(fusion, can_end.clone())?;
+        loaded.pack.engine.configure(fusion, can_end.clone())?;
         // As published, the first part decides which vocabulary is the reference.
         let first_part = &text.content[..text.cut];
-        session.refer(&plain_text(first_part, can_end.len(), Ending::Closed))?;
-        let engine = &mut session.engine;
+        loaded.refer(&plain_text(first_part, can_end.len(), Ending::Closed))?;
+        let engine = &mut loaded.pack.engine;
         if done.contains(&engine.alphabet()) {
             continue;
         }

@@ -13,6 +13,7 @@ use indicatif::ProgressBar;
 use ink::{Ink, Style};
 use markdown::Markdown;
 use packllm_engine::chat::attribution::Attribution;
+use packllm_engine::pack::More;
 use packllm_engine::thought::{self, Part, Splitter};
 use std::io::{self, StdoutLock, Write};
 use std::sync::atomic::Ordering;
@@ -187,78 +188,50 @@ impl<'a> View<'a> {
 /// Writes an answer to stdout as it is made.
 pub struct Writer<'a> {
     view: View<'a>,
-    /// What comes before its first bytes.
-    opening: &'a str,
-    /// Where it is asked for, and how many of its pieces are shown.
-    attribution: Option<(Attribution, usize)>,
+    /// How many pieces are shown, where it is shown who argued for them. Then a word is shown when it is whole.
+    pieces: usize,
     out: StdoutLock<'static>,
     result: io::Result<()>,
 }
 
 impl<'a> Writer<'a> {
-    /// `opening` is shown before the first bytes, if there are any.
-    pub fn new(view: View<'a>, opening: &'a str) -> Self {
+    pub fn new(view: View<'a>) -> Self {
         Self {
             view,
-            opening,
-            attribution: None,
+            pieces: 0,
             out: io::stdout().lock(),
             result: Ok(()),
         }
     }
 
-    /// Shows besides who argued for what, among so many members, if `wanted`. Then a word is shown when it is whole.
-    pub fn attributing(mut self, wanted: bool, members: usize) -> Self {
-        self.attribution = wanted.then(|| (Attribution::new(members), 0));
-        self
-    }
-
-    /// More of the answer, with what members contributed to its bytes. Where nobody reads any more, or the disk is full, there is no reason to go on: the
+    /// More of the answer. Where nobody reads any more, or the disk is full, there is no reason to go on: the
     /// answer is cancelled, and [`Writer::finish`] tells.
-    pub fn push(&mut self, text: &str, contributions: &[f64]) {
-        let opening = std::mem::take(&mut self.opening);
-        if let Some((attribution, _)) = &mut self.attribution {
-            attribution.push(opening, &[]);
-            attribution.push(text, contributions);
-        }
-        let shown = match self.colours_pieces() {
-            true => self.next_pieces(),
-            false => self.view.push(opening, None) + &self.view.push(text, None),
+    pub fn push(&mut self, more: More<'_>) {
+        let shown = match more.attribution.filter(|_| self.view.is_styled()) {
+            Some(attribution) => self.next_pieces(attribution),
+            None => self.view.push(more.text, None),
         };
         self.write(&shown);
-        if self.result.is_err() {
+        let goes_on = !more.text.is_empty();
+        if goes_on && self.result.is_err() {
             self.view.app.cancel.store(true, Ordering::Relaxed);
         }
     }
 
-    /// The answer ends. Returns who argued for what of it, and whether all of it could be written.
-    pub fn finish(mut self) -> (Option<Attribution>, Result<()>) {
-        if let Some((attribution, _)) = &mut self.attribution {
-            attribution.finish();
-        }
-        let mut rest = match self.colours_pieces() {
-            true => self.next_pieces(),
-            false => String::new(),
-        };
-        rest.push_str(&self.view.finish());
+    /// The answer has ended. Returns whether all of it could be written.
+    pub fn finish(mut self) -> Result<()> {
+        let rest = self.view.finish();
         self.write(&rest);
-        let attribution = self.attribution.map(|(attribution, _)| attribution);
-        (attribution, self.result.context("stdout"))
-    }
-
-    fn colours_pieces(&self) -> bool {
-        self.attribution.is_some() && self.view.is_styled()
+        self.result.context("stdout")
     }
 
     /// The pieces that have become whole, to be written.
-    fn next_pieces(&mut self) -> String {
-        let Some((attribution, shown)) = &mut self.attribution else {
-            return String::new();
-        };
-        let pieces = attribution.pieces().iter().skip(*shown);
-        let text = pieces.map(|piece| self.view.push(&piece.text, piece.voice()));
+    fn next_pieces(&mut self, attribution: &Attribution) -> String {
+        let whole = attribution.pieces();
+        let new = whole.iter().skip(self.pieces);
+        let text = new.map(|piece| self.view.push(&piece.text, piece.voice()));
         let text = text.collect();
-        *shown = attribution.pieces().len();
+        self.pieces = whole.len();
         text
     }
 

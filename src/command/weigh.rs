@@ -1,6 +1,6 @@
 //! `packllm weigh`: what the members make of a text, and the weights that follow.
 
-use super::session::Session;
+use super::loaded::LoadedPack;
 use crate::app::App;
 use crate::cli::WeighArgs;
 use crate::settings::{self, usage};
@@ -26,29 +26,29 @@ pub fn run(app: &App, args: &WeighArgs) -> Result<ExitCode> {
         return usage("no text: give -p TEXT, -f FILE, or text on stdin");
     };
     let plan = settings::plan(&app.sources(), &args.pack, &args.fusion)?;
-    let mut session = Session::open(app, &plan, args.prompt.raw)?;
+    let mut loaded = LoadedPack::open(app, &plan, args.prompt.raw)?;
     let request = ScoreRequest {
         scores: true,
         rows: true,
         full: args.full,
     };
     if args.prompt.raw {
-        session.read_text(&text, request.ending(), request)?;
+        loaded.read_text(&text, request.ending(), request)?;
     } else {
         let system = args.prompt.system_prompt.iter().map(Message::system);
         let messages: Vec<Message> = system.chain([Message::user(text.as_str())]).collect();
-        session.read_chat(&messages, 0, request)?;
+        loaded.read_chat(&messages, 0, request)?;
     }
-    let evidence = session.engine.evidence()?;
+    let evidence = loaded.pack.engine.evidence()?;
     if evidence.is_empty() {
         return usage("the text is empty: there is nothing to measure");
     }
     let rows = weigh(&evidence, &plan.fusion)?;
     let mut out = std::io::stdout().lock();
     if args.json {
-        writeln!(out, "{}", document(&session, &evidence, &rows))?;
+        writeln!(out, "{}", document(&loaded, &evidence, &rows))?;
     } else {
-        write_table(&mut out, &session, &evidence, &rows)?;
+        write_table(&mut out, &loaded, &evidence, &rows)?;
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
@@ -80,11 +80,11 @@ fn weigh(evidence: &Evidence, fusion: &Fusion) -> Result<Vec<WeightsByMethod>> {
 
 fn write_table(
     out: &mut impl Write,
-    session: &Session<'_>,
+    loaded: &LoadedPack<'_>,
     evidence: &Evidence,
     rows: &[WeightsByMethod],
 ) -> Result<()> {
-    let members = session.engine.members();
+    let members = loaded.pack.engine.members();
     let width = members
         .iter()
         .map(|m| m.name.chars().count())
@@ -146,8 +146,9 @@ fn solved(certificate: &Certificate) -> String {
     format!("{of} {gap:.0e} nats per byte after {passes} passes")
 }
 
-fn document(session: &Session<'_>, evidence: &Evidence, rows: &[WeightsByMethod]) -> Value {
-    let members: Vec<Value> = session
+fn document(loaded: &LoadedPack<'_>, evidence: &Evidence, rows: &[WeightsByMethod]) -> Value {
+    let members: Vec<Value> = loaded
+        .pack
         .engine
         .members()
         .iter()

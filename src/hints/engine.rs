@@ -1,6 +1,6 @@
 //! Errors of the engine: members, prompts, parameters, templates, sessions.
 
-use packllm_engine::backend::BackendError;
+use packllm_engine::backend::{BackendError, ContextTooLong};
 use packllm_engine::chat::TemplateError;
 use packllm_engine::chat::log::LogError;
 use packllm_engine::engine::EngineError;
@@ -124,6 +124,9 @@ pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
             return Some(text.into());
         }
         _ => {}
+    }
+    if let Some(ContextTooLong { trained, .. }) = error.downcast_ref() {
+        return Some(format!("use -c {trained} or less"));
     }
     let hint = match error.downcast_ref::<TemplateError>()? {
         TemplateError::Raised { .. } => {

@@ -35,9 +35,7 @@ pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
             "the folder `backends` and the libraries belong beside the program: keep them together"
                 .into(),
         ),
-        Some(LoadError::ContextTooLong { trained, .. }) => {
-            Some(format!("use -c {trained} or less"))
-        }
+        Some(LoadError::ContextTooLong(error)) => super::hint(error),
         Some(LoadError::NoContext { .. }) => Some("try a smaller -c".into()),
         _ => of_offload(error.downcast_ref()?),
     }

@@ -1,7 +1,7 @@
 //! What a user reads of the libraries' errors.
 
 use super::{hint, words};
-use packllm_engine::backend::BackendError;
+use packllm_engine::backend::{BackendError, ContextTooLong};
 use packllm_engine::chat::TemplateError;
 use packllm_engine::chat::log::LogError;
 use packllm_engine::engine::EngineError;
@@ -134,10 +134,10 @@ fn model_files_have_a_way_out() {
     let error = loading(LoadError::Header(zip()));
     assert_eq!(words(&error), error.to_string());
     assert_eq!(hint(&error).unwrap(), convert);
-    let error = loading(LoadError::ContextTooLong {
+    let error = loading(LoadError::ContextTooLong(ContextTooLong {
         asked: 9000,
         trained: 2048,
-    });
+    }));
     assert_eq!(
         words(&error),
         "a: m.gguf: a context of 9000 tokens was asked for, but it was trained with 2048"

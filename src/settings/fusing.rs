@@ -1,11 +1,10 @@
 //! How members are fused: flags over the manifest over defaults.
 
-use super::loading::MAX_HEADS;
 use super::{Usage, usage};
 use crate::cli::{FusionArgs, VocabName};
 use crate::hints::words;
 use anyhow::Result;
-use packllm_engine::engine::Fusion;
+use packllm_engine::engine::{Fusion, MAX_HEADS};
 use packllm_engine::mix::Mix;
 use packllm_engine::vocab::Alphabet;
 use packllm_engine::vocab::cover::Budget;

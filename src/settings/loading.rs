@@ -5,41 +5,20 @@ use crate::cli::{CacheName, FlashAttention, PackArgs};
 use anyhow::Result;
 use packllm_engine::backend::Watch;
 use packllm_engine::engine::Fusion;
-use packllm_engine::vocab::Alphabet;
+use packllm_engine::threads::{self, Threads};
 use packllm_llama::offload::Offload;
-use packllm_llama::{CacheType, LoadOptions};
+use packllm_llama::{CacheType, LoadOptions, OUTPUTS};
 use packllm_store::Manifest;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Rows of logits read at once along scored text.
-const OUTPUTS: u32 = 64;
-
-/// Most KV sequences llama.cpp serves.
-const MAX_SEQUENCES: usize = 250;
-
-/// Most hypotheses that fit into them, with as many forks on trial.
-pub const MAX_HEADS: usize = MAX_SEQUENCES / 2 - 4;
-
-/// Threads of each member, for small batches and for wide ones. Members evaluate at the same time, and more threads
-/// than cores hinder each other, so the cores are divided; the largest files get what is left over. Wide batches,
-/// of prompts, get all: whoever has read its prompt leaves them to the others.
-pub fn divide_threads(asked: Option<u32>, manifest: &Manifest, files: &[PathBuf]) -> Vec<[u32; 2]> {
+/// Threads of each member: the cores, or what was asked for, divided by the sizes of the files.
+pub fn divide_threads(asked: Option<u32>, manifest: &Manifest, files: &[PathBuf]) -> Vec<Threads> {
     let cores = u32::try_from(num_cpus::get_physical()).unwrap_or(1);
-    let total = asked.unwrap_or(cores) as usize;
-    let size = |path: &Path| std::fs::metadata(path).map_or(0, |m| m.len());
-    let mut by_size: Vec<usize> = (0..files.len()).collect();
-    by_size.sort_by_key(|&k| std::cmp::Reverse(size(&files[k])));
-    let each = (total / files.len()).max(1);
-    let left = total.saturating_sub(each * files.len());
-    let mut threads = vec![[each as u32, total as u32]; files.len()];
-    for &k in by_size.iter().cycle().take(left) {
-        threads[k][0] += 1;
-    }
-    for (threads, member) in threads.iter_mut().zip(&manifest.members) {
-        *threads = member.threads.map_or(*threads, |own| [own; 2]);
-    }
-    threads
+    let size = |path: &PathBuf| std::fs::metadata(path).map_or(0, |m| m.len());
+    let sizes: Vec<u64> = files.iter().map(size).collect();
+    let own: Vec<Option<u32>> = manifest.members.iter().map(|m| m.threads).collect();
+    threads::divide(asked.unwrap_or(cores), &sizes, &own)
 }
 
 /// What nothing can be loaded with.
@@ -58,7 +37,7 @@ pub fn load_options(
     typed: &PackArgs,
     member: &packllm_store::Member,
     path: &Path,
-    [threads, threads_batch]: [u32; 2],
+    threads: Threads,
     fusion: &Fusion,
 ) -> Result<LoadOptions> {
     let device = member
@@ -70,21 +49,15 @@ pub fn load_options(
         (None, Some(n)) => Some(u32::try_from(n).unwrap_or(u32::MAX)),
         (None, None) => None,
     };
-    let sequences = match fusion.alphabet {
-        Some(Alphabet::Tokens | Alphabet::Mapped) => 2,
-        // Hypotheses, as many forks on trial, the prefix, one to come to rest in and one for drafts.
-        _ if fusion.budget.exact() => MAX_SEQUENCES,
-        _ => 2 * fusion.budget.hypotheses + 3,
-    };
     Ok(LoadOptions {
         path: path.to_owned(),
         context: typed.ctx_size.or(member.ctx_size),
         batch: typed.batch_size,
         ubatch: typed.ubatch_size,
         outputs: OUTPUTS.min(typed.batch_size),
-        sequences: sequences as u32,
-        threads,
-        threads_batch,
+        sequences: fusion.sequences(),
+        threads: threads.small,
+        threads_batch: threads.wide,
         flash_attention: match typed.flash_attn {
             FlashAttention::Auto => None,
             FlashAttention::On => Some(true),

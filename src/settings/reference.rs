@@ -3,17 +3,9 @@
 use super::usage;
 use anyhow::{Context, Result, bail};
 use packllm_engine::backend::tokenizer_json::TokenizerJson;
-use std::path::{Path, PathBuf};
+use packllm_engine::pack::Reference;
+use std::path::Path;
 use std::sync::Arc;
-
-/// A reference by choice.
-#[derive(Debug, Clone)]
-pub enum Reference {
-    /// This member.
-    Member(usize),
-    /// A tokenizer.json, read from this file.
-    File(PathBuf, Arc<TokenizerJson>),
-}
 
 /// A member's name goes before a file of that name.
 pub fn settle(typed: Option<&str>, mined: bool, names: &[String]) -> Result<Option<Reference>> {

@@ -1,7 +1,7 @@
 //! Why a file cannot be loaded.
 
 use super::offload::OffloadError;
-use packllm_engine::backend::BackendError;
+use packllm_engine::backend::{BackendError, ContextTooLong};
 use packllm_engine::gguf::Fault;
 use std::path::Path;
 use std::sync::Arc;
@@ -47,13 +47,8 @@ pub enum LoadError {
         kind: i64,
     },
     /// A longer context than it knows.
-    #[error("a context of {asked} tokens was asked for, but it was trained with {trained}")]
-    ContextTooLong {
-        /// Tokens asked for.
-        asked: u32,
-        /// Tokens it was trained with.
-        trained: u32,
-    },
+    #[error(transparent)]
+    ContextTooLong(#[from] ContextTooLong),
     /// llama.cpp made no context.
     #[error("no context of {tokens} tokens could be made: {log}")]
     NoContext {

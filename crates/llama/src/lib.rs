@@ -20,7 +20,7 @@ mod options;
 pub use error::LoadError;
 pub use library::{cpu_features, init, threads_give_way};
 pub use member::LlamaMember;
-pub use options::{CacheType, DEFAULT_CONTEXT, LoadOptions, WIDE, context_length, threads_batch};
+pub use options::{CacheType, LoadOptions, OUTPUTS, WIDE, threads_batch};
 
 /// The llama.cpp of this build, by the crate that brings it.
 pub const VERSION: &str = "llama-cpp-sys-2 0.1.161";

@@ -4,13 +4,14 @@ use super::context::{Context, make_context};
 use super::error::LoadError;
 use super::library::{has_cpu_code, init, take_log};
 use super::load::{check_header, load_model, read_vocab, refuse_unsupported};
-use super::options::{LoadOptions, WIDE, context_length, threads_batch};
+use super::options::{LoadOptions, WIDE, threads_batch};
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_sys_2 as sys;
 use packllm_engine::backend::{
     BackendError, BatchToken, Description, Ledger, Limits, Member, PREFIX, SeqId, Token, Vocab,
-    Watch,
+    Watch, context_size,
 };
+use packllm_engine::engine::MemberSpec;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -26,6 +27,23 @@ pub struct LlamaMember {
     batch: BatchBuffers,
     /// For small and for wide batches.
     threads: [u32; 2],
+}
+
+impl LoadOptions {
+    /// The member `name` of a pack, loaded on its own thread. The engine watches it.
+    #[must_use]
+    pub fn member(self, name: impl Into<String>) -> MemberSpec {
+        let load = move |watch: &Arc<Watch>| {
+            let watch = Arc::clone(watch);
+            let member = LlamaMember::load(&LoadOptions { watch, ..self })?;
+            Ok(Box::new(member) as Box<dyn Member>)
+        };
+        MemberSpec {
+            name: name.into(),
+            loader: Box::new(load),
+            prefetch: None,
+        }
+    }
 }
 
 /// The arrays that a `llama_batch` points to.
@@ -84,7 +102,7 @@ impl LlamaMember {
         refuse_unsupported(&model).map_err(refuse)?;
         let vocab = Arc::new(read_vocab(&model));
         let train = model.n_ctx_train();
-        let context = context_length(options.context, train).map_err(refuse)?;
+        let context = context_size(options.context, train).map_err(|e| refuse(e.into()))?;
         let (context, limits) = make_context(&model, options, context).map_err(refuse)?;
         let description = Description {
             architecture: header.architecture().unwrap_or("unknown").to_owned(),

@@ -1,15 +1,15 @@
 //! How a member is loaded.
 
-use super::error::LoadError;
 use super::library::threads_give_way;
 use super::offload::Offload;
 use llama_cpp_sys_2 as sys;
 use packllm_engine::backend::Watch;
+use packllm_engine::engine::Fusion;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Context length when none is asked for: tokens.
-pub const DEFAULT_CONTEXT: u32 = 4096;
+/// Rows of logits read at once along scored text, as a program does well to ask for.
+pub const OUTPUTS: u32 = 64;
 
 /// Tokens from which on a batch gets [`LoadOptions::threads_batch`]: members wait for each other at every
 /// token of an answer, but a prompt may as well be read by the cores of those that have read theirs.
@@ -71,6 +71,27 @@ pub struct LoadOptions {
 }
 
 impl LoadOptions {
+    /// This file with all cores, as large a context as
+    /// [`context_size`](packllm_engine::backend::context_size) says, and what [`Fusion::default`] needs.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
+        Self {
+            path: path.into(),
+            context: None,
+            batch: 512,
+            ubatch: 512,
+            outputs: OUTPUTS,
+            sequences: Fusion::default().sequences(),
+            threads: cores,
+            threads_batch: cores,
+            flash_attention: None,
+            cache: <(CacheType, CacheType)>::default(),
+            offload: Offload::default(),
+            watch: Arc::default(),
+        }
+    }
+
     /// Everything that shapes what a member evaluates, but for its context; `placement` is where it ended up.
     #[must_use]
     pub fn signature(&self, placement: &str) -> String {
@@ -94,18 +115,5 @@ pub fn threads_batch(options: &LoadOptions) -> u32 {
     match threads_give_way() {
         true => options.threads_batch.max(options.threads),
         false => options.threads,
-    }
-}
-
-/// The context that a model gets of those it was `trained` with: tokens. None asked for: the smaller of
-/// [`DEFAULT_CONTEXT`] and all.
-///
-/// # Errors
-/// [`LoadError::ContextTooLong`].
-pub fn context_length(asked: Option<u32>, trained: u32) -> Result<u32, LoadError> {
-    match asked {
-        Some(asked) if asked > trained => Err(LoadError::ContextTooLong { asked, trained }),
-        Some(asked) => Ok(asked),
-        None => Ok(DEFAULT_CONTEXT.min(trained)),
     }
 }

@@ -3,7 +3,7 @@
 use super::{first_byte, generation, read, resident};
 use crate::app::App;
 use crate::cli::BenchArgs;
-use crate::command::session::Session;
+use crate::command::loaded::LoadedPack;
 use crate::settings::PackPlan;
 use anyhow::Result;
 use packllm_engine::engine::{Engine, ScoreRequest};
@@ -33,9 +33,9 @@ pub fn measure(app: &App, args: &BenchArgs, plan: &PackPlan, prompt: &str) -> Re
         one.fusion.method = Method::Uniform;
         one.fusion.alphabet = None;
         let start = Instant::now();
-        let mut session = Session::open(app, &one, true)?;
+        let mut loaded = LoadedPack::open(app, &one, true)?;
         let opening = start.elapsed();
-        let engine = &mut session.engine;
+        let engine = &mut loaded.pack.engine;
         let first_byte = first_byte(engine, opening, ScoreRequest::NOTHING)?;
         let (prompt_per_second, decode_per_second) = rates(engine, prompt, args.predict)?;
         Ok(Alone {

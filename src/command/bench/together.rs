@@ -3,11 +3,11 @@
 use super::{QUESTION, drafting, first_byte, generation, median, read, resident};
 use crate::app::App;
 use crate::cli::BenchArgs;
-use crate::command::foresee::{First, foresee};
-use crate::command::session::Session;
+use crate::command::loaded::{LoadedPack, now, prefetch};
 use crate::settings::PackPlan;
 use anyhow::{Context, Result, bail};
 use packllm_engine::engine::{Answer, Engine, Recording, ScoreRequest};
+use packllm_engine::pack::{First, FirstPrompt};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -50,10 +50,12 @@ pub fn measure(app: &App, args: &BenchArgs, plan: &PackPlan, prompt: &str) -> Re
     let before = resident();
     let start = Instant::now();
     // As `run` does.
-    let first = Arc::new(First::Text(QUESTION.to_owned()));
-    let mut session = Session::open_with(app, plan, true, &|k| foresee(plan, &first, k))?;
+    let first = First::Text(QUESTION.to_owned());
+    let first = Arc::new(FirstPrompt { first, now });
+    let prefetch = |k| prefetch(plan, &first, k);
+    let mut loaded = LoadedPack::open_with(app, plan, true, &prefetch)?;
     let opening = start.elapsed();
-    let engine = &mut session.engine;
+    let engine = &mut loaded.pack.engine;
     let request = engine.score_request_for(&plan.fusion.method);
     let first_byte = first_byte(engine, opening, request)?;
     let tapes = record(engine, args, prompt, request)?;

@@ -18,10 +18,10 @@ impl Talk<'_> {
         }
         if let Some(fused) = fused {
             let shown = self.shown(&fused);
-            say!("── fused: {}\n{shown}", self.session.weights_line())?;
+            say!("── fused: {}\n{shown}", self.loaded.weights_line())?;
         }
         let _guarded = self.guard.hold();
-        let silent = self.session.engine.silent().to_vec();
+        let silent = self.loaded.pack.engine.silent().to_vec();
         let answered = self.answer_in_turn(&asked.context());
         // Whatever became of it, those speak again that spoke before.
         let restored = self.speak_again(silent);
@@ -29,7 +29,7 @@ impl Talk<'_> {
     }
 
     fn answer_in_turn(&mut self, context: &[Message]) -> Result<()> {
-        let names = self.session.engine.names();
+        let names = self.loaded.pack.engine.names();
         for (k, name) in names.iter().enumerate() {
             if self.guard.told_to_end().is_some() {
                 break;
@@ -46,37 +46,37 @@ impl Talk<'_> {
     }
 
     fn speak_again(&mut self, silent: Vec<bool>) -> Result<()> {
-        self.session.engine.silence(silent)?;
-        self.session.engine.weigh()?;
+        self.loaded.pack.engine.silence(silent)?;
+        self.loaded.pack.engine.weigh()?;
         Ok(())
     }
 
     fn answer_alone(&mut self, silent: Vec<bool>, context: &[Message]) -> Result<Finish> {
-        self.session.engine.silence(silent)?;
+        self.loaded.pack.engine.silence(silent)?;
         let read = self
-            .session
+            .loaded
             .read_chat(context, context.len(), ScoreRequest::NOTHING)?;
         let generation = Generation {
             // All of it is its own.
             attribution: false,
             ..self.generation()
         };
-        let streamed = self.session.stream(
+        let streamed = self.loaded.stream(
             &generation,
             self.dials.look,
             Instant::now(),
             "",
             &read.opening,
         )?;
-        streamed.shown?;
+        streamed.written?;
         say!("")?;
         Ok(streamed.answer.finish)
     }
 
     /// `/members`: who speaks. `on NAME`, `off NAME`, `only NAME`, `on` for all.
     pub fn members(&mut self, typed: &str) -> Result<()> {
-        let names = self.session.engine.names();
-        let mut silent = self.session.engine.silent().to_vec();
+        let names = self.loaded.pack.engine.names();
+        let mut silent = self.loaded.pack.engine.silent().to_vec();
         let (verb, name) = typed.split_once(char::is_whitespace).unwrap_or((typed, ""));
         let name = name.trim();
         let k = names.iter().position(|n| n == name);
@@ -98,19 +98,19 @@ impl Talk<'_> {
                 return Ok(());
             }
         }
-        match self.session.engine.silence(silent) {
+        match self.loaded.pack.engine.silence(silent) {
             Err(error @ EngineError::AllSilent) => {
                 tell!("error: /members: {error}");
                 return Ok(());
             }
             done => done?,
         }
-        self.session.engine.weigh()?;
+        self.loaded.pack.engine.weigh()?;
         self.show_members()
     }
 
     fn show_members(&self) -> Result<()> {
-        let engine = &self.session.engine;
+        let engine = &self.loaded.pack.engine;
         for (k, member) in engine.members().iter().enumerate() {
             let state = match (engine.silent()[k], engine.lambda()[k]) {
                 (true, _) => "off: reads along".to_owned(),
@@ -125,7 +125,7 @@ impl Talk<'_> {
 
     /// `/weights METHOD`: derives them in another way from now on.
     pub fn weigh_by(&mut self, typed: &str) -> Result<()> {
-        let names = self.session.engine.names();
+        let names = self.loaded.pack.engine.names();
         let method = match Method::parse(typed, &names) {
             Ok(method) => method,
             Err(error) => {
@@ -133,7 +133,7 @@ impl Talk<'_> {
                 return Ok(());
             }
         };
-        let engine = &self.session.engine;
+        let engine = &self.loaded.pack.engine;
         let (had, needs) = (
             engine.score_request_for(&self.fusion.method),
             engine.score_request_for(&method),
@@ -147,9 +147,9 @@ impl Talk<'_> {
 
     /// Fuses by the settings as they are now; `anew` measures the members again on all that was said.
     pub fn refit(&mut self, anew: bool) -> Result<()> {
-        self.session.fuse_by(self.fusion.clone())?;
+        self.loaded.fuse_by(self.fusion.clone())?;
         if anew {
-            self.session.engine.forget_evidence();
+            self.loaded.pack.engine.forget_evidence();
             self.conversation.mark_unread();
         }
         if !self.conversation.context().is_empty() && anew {
@@ -157,14 +157,14 @@ impl Talk<'_> {
                 return self.tell(error, "interrupted");
             }
         } else {
-            self.session.engine.weigh()?;
+            self.loaded.pack.engine.weigh()?;
         }
         self.show_weights()
     }
 
     /// `/weights`: how much each member counts, and why.
     pub fn show_weights(&self) -> Result<()> {
-        let engine = &self.session.engine;
+        let engine = &self.loaded.pack.engine;
         let evidence = engine.evidence()?;
         say!(
             "weights by {} on {} bytes of what you wrote:",
@@ -193,7 +193,7 @@ impl Talk<'_> {
         }
         say!("their course, turn by turn:")?;
         for (turn, lambda) in course {
-            let names = self.session.engine.names();
+            let names = self.loaded.pack.engine.names();
             let weights = names.iter().zip(lambda);
             let weights: Vec<String> = weights.map(|(n, w)| format!("{n} {w:.3}")).collect();
             say!("  {turn:4}  {}", weights.join("  "))?;

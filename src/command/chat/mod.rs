@@ -10,7 +10,7 @@ pub mod sessions;
 mod table;
 mod talk;
 
-use super::session::Session;
+use super::loaded::LoadedPack;
 use crate::app::App;
 use crate::cli::{ChatArgs, PackArgs};
 use crate::exit::INTERRUPTED;
@@ -34,12 +34,12 @@ pub fn run(app: &App, args: &ChatArgs) -> Result<ExitCode> {
     let plan = settings::plan(&app.sources(), &pack, &args.fusion)?;
     let prompt_cache = settings::prompt_cache(&args.prompt_cache, &plan.fusion, false)?;
     let guard = Guard::new(&app.cancel, input::edits())?;
-    let mut session = Session::open(app, &plan, false)?;
+    let mut loaded = LoadedPack::open(app, &plan, false)?;
     if let Some(path) = prompt_cache {
-        session.use_prompt_cache(path, &plan);
+        loaded.use_prompt_cache(path, &plan);
     }
-    session.engine.draft_with(settings::drafter(args.draft));
-    let names = session.engine.names();
+    loaded.pack.engine.draft_with(settings::drafter(args.draft));
+    let names = loaded.pack.engine.names();
     let words = editor::completion::Words {
         members: names.clone(),
         methods: Method::named().map(|(name, _)| name.to_owned()).collect(),
@@ -53,12 +53,12 @@ pub fn run(app: &App, args: &ChatArgs) -> Result<ExitCode> {
         generation,
         look: args.look.into(),
     };
-    session.ask_to_think(dials.look.lets_think());
-    let mut talk = Talk::new(app, session, &plan, dials, conversation, keeper, guard);
+    loaded.pack.ask_to_think(dials.look.lets_think());
+    let mut talk = Talk::new(app, loaded, &plan, dials, conversation, keeper, guard);
     talk.overflow = args.overflow;
     let mut input = Input::new(app, keep, words);
     if input.is_watched() {
-        let names = talk.session.engine.names().join(" + ");
+        let names = talk.loaded.pack.engine.names().join(" + ");
         app.dim(&format!("{names} · /help for commands, Ctrl-D to leave"));
     }
     talk.begin(args, name.as_deref())?;

@@ -54,7 +54,7 @@ impl Talk<'_> {
     }
 
     fn clear(&mut self) -> Result<()> {
-        self.session.engine.clear()?;
+        self.loaded.pack.engine.clear()?;
         self.conversation.clear();
         let before = self.keeper.kept_name().map(str::to_owned);
         self.keeper.begin();
@@ -114,7 +114,7 @@ impl Talk<'_> {
     fn set_parameter(&mut self, typed: &str) {
         match parameters::set(&mut self.dials, typed) {
             Ok(said) => {
-                self.session.ask_to_think(self.dials.look.lets_think());
+                self.loaded.pack.ask_to_think(self.dials.look.lets_think());
                 self.app.dim(&said);
             }
             Err(error) => tell!("error: {error}"),
@@ -124,7 +124,7 @@ impl Talk<'_> {
     fn vocab(&mut self, name: &str) -> Result<()> {
         let alphabet = match name {
             "" => {
-                say!("{}", self.session.engine.alphabet().name())?;
+                say!("{}", self.loaded.pack.engine.alphabet().name())?;
                 return Ok(());
             }
             "auto" => None,
@@ -148,12 +148,12 @@ impl Talk<'_> {
             alphabet,
             ..self.fusion.clone()
         };
-        if let Err(error) = self.session.fuse_by(wanted.clone()) {
+        if let Err(error) = self.loaded.fuse_by(wanted.clone()) {
             tell!("error: /vocab {name}: {}", message(&error));
             return Ok(());
         }
         self.fusion = wanted;
-        self.session.engine.clear()?;
+        self.loaded.pack.engine.clear()?;
         self.refit(true)
     }
 
@@ -174,7 +174,7 @@ impl Talk<'_> {
 
     fn take_back(&mut self) -> Result<()> {
         if self.undo()? {
-            self.session.engine.weigh()?;
+            self.loaded.pack.engine.weigh()?;
             let standing = counted(self.conversation.messages().len(), "message");
             self.app.dim(&format!("taken back; {standing} left"));
         } else {

@@ -4,8 +4,8 @@ use super::parameters::Dials;
 use super::sessions::Keeper;
 use crate::app::App;
 use crate::cli::{ChatArgs, Overflow};
+use crate::command::loaded::{LoadedPack, Shown};
 use crate::command::screen;
-use crate::command::session::{Read, Session, Streamed};
 use crate::guard::Guard;
 use crate::plural::counted;
 use crate::report::message;
@@ -14,6 +14,7 @@ use anyhow::Result;
 use packllm_engine::chat::log::LogEntry;
 use packllm_engine::chat::{Conversation, Message, RemovedMessages, Role, SpeakerError};
 use packllm_engine::engine::{EngineError, Fusion};
+use packllm_engine::pack::Read;
 use std::sync::atomic::Ordering;
 
 mod figures;
@@ -22,7 +23,7 @@ mod turn;
 /// A conversation under way.
 pub struct Talk<'a> {
     pub app: &'a App,
-    pub session: Session<'a>,
+    pub loaded: LoadedPack<'a>,
     pub plan: PackPlan,
     /// How members are fused now.
     pub fusion: Fusion,
@@ -43,13 +44,13 @@ pub struct Talk<'a> {
 /// What an answer took.
 pub struct Turn {
     pub read: Read,
-    pub said: Streamed,
+    pub said: Shown,
 }
 
 impl<'a> Talk<'a> {
     pub fn new(
         app: &'a App,
-        session: Session<'a>,
+        loaded: LoadedPack<'a>,
         plan: &PackPlan,
         dials: Dials,
         conversation: Conversation,
@@ -58,7 +59,7 @@ impl<'a> Talk<'a> {
     ) -> Self {
         Self {
             app,
-            session,
+            loaded,
             plan: plan.clone(),
             fusion: plan.fusion.clone(),
             dials,
@@ -95,7 +96,7 @@ impl<'a> Talk<'a> {
         let mut notes = Vec::new();
         let kept = self.keeper.resume(name, &mut notes)?;
         self.conversation = kept.conversation;
-        self.session.engine.clear()?;
+        self.loaded.pack.engine.clear()?;
         self.last = None;
         self.course.clear();
         notes
@@ -128,7 +129,7 @@ impl<'a> Talk<'a> {
 
     /// Waits until whatever was interrupted has stopped. From now on Ctrl-C counts anew.
     pub fn calm_down(&self) {
-        self.session.engine.settle();
+        self.loaded.pack.engine.settle();
         self.app.cancel.store(false, Ordering::Relaxed);
     }
 
@@ -142,7 +143,7 @@ impl<'a> Talk<'a> {
 
     /// Messages of the context are no more; nothing of them counts.
     pub fn forget(&mut self, gone: &RemovedMessages) {
-        self.session.engine.forget_messages(gone);
+        self.loaded.pack.engine.forget_messages(gone);
     }
 
     fn keep_standing(&mut self) {
@@ -187,7 +188,7 @@ impl<'a> Talk<'a> {
         let mut more = self.conversation.clone();
         while more.come_back() {
             let none = self.conversation.left() == self.conversation.messages().len();
-            let measured = self.session.measure(&more.context(), "");
+            let measured = self.loaded.measure(&more.context(), "");
             let short = measured.map_or(true, |tokens| self.is_short(&tokens, 4));
             if short && !none {
                 break;
@@ -196,7 +197,7 @@ impl<'a> Talk<'a> {
         }
         let left = self.conversation.left();
         if left < before {
-            self.session.engine.forget_evidence();
+            self.loaded.pack.engine.forget_evidence();
             self.note_down(&LogEntry::Left(left));
         }
     }
@@ -250,7 +251,7 @@ impl<'a> Talk<'a> {
         }
         let message = self.conversation.messages().last().cloned();
         let alone: Vec<Message> = message.into_iter().collect();
-        let fits = !alone.is_empty() && self.session.measure(&alone, "").is_ok();
+        let fits = !alone.is_empty() && self.loaded.measure(&alone, "").is_ok();
         match fits && self.conversation.system().is_some() {
             true => {
                 "it does not fit beside the system prompt: /system sets a shorter one; or start with a larger -c"
@@ -262,16 +263,20 @@ impl<'a> Talk<'a> {
     /// Lets every member read the context and derives the weights.
     pub fn read(&mut self, begun: &str) -> Result<Read> {
         self.make_room(begun)?;
-        let request = self.session.engine.score_request_for(&self.fusion.method);
+        let request = self
+            .loaded
+            .pack
+            .engine
+            .score_request_for(&self.fusion.method);
         let context = self.conversation.context();
         let new = self.conversation.read();
-        let read = self.session.read_going_on(&context, new, request, begun);
+        let read = self.loaded.read_going_on(&context, new, request, begun);
         // A member may have been scored already, and will be again.
-        let read = read.inspect_err(|_| self.session.engine.forget_messages_from(new))?;
+        let read = read.inspect_err(|_| self.loaded.pack.engine.forget_messages_from(new))?;
         self.conversation.mark_read();
         let turn = self.turns();
         self.course.retain(|&(earlier, _)| earlier < turn);
-        let lambda = self.session.engine.lambda().to_vec();
+        let lambda = self.loaded.pack.engine.lambda().to_vec();
         self.course.push((turn, lambda));
         Ok(read)
     }
@@ -282,7 +287,7 @@ impl<'a> Talk<'a> {
         let mut free = 8;
         loop {
             let context = self.conversation.context();
-            let measured = self.session.measure(&context, begun);
+            let measured = self.loaded.measure(&context, begun);
             let full = match &measured {
                 Ok(tokens) => self.is_short(tokens, free),
                 Err(error) => matches!(error.downcast_ref(), Some(EngineError::TooLong { .. })),
@@ -311,7 +316,7 @@ impl<'a> Talk<'a> {
 
     /// Whether a member has less than one part in `of` of its context left.
     fn is_short(&self, tokens: &[usize], of: usize) -> bool {
-        let members = self.session.engine.members().iter().zip(tokens);
+        let members = self.loaded.pack.engine.members().iter().zip(tokens);
         members.into_iter().any(|(m, &used)| {
             let context = m.limits.context as usize;
             used + context / of > context
@@ -322,7 +327,7 @@ impl<'a> Talk<'a> {
     fn fits_alone(&mut self, begun: &str) -> bool {
         let mut alone = self.conversation.clone();
         while alone.drop_oldest().is_some() {}
-        self.session.measure(&alone.context(), begun).is_ok()
+        self.loaded.measure(&alone.context(), begun).is_ok()
     }
 
     /// An answer as it is written to stdout.

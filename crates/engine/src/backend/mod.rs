@@ -6,6 +6,7 @@
 //! rule over a small vocabulary, stricter than reality). Both check every request with the same
 //! [`Ledger`] before acting on it, because llama.cpp aborts the process where we want an error.
 
+mod context;
 pub mod fake;
 mod ledger;
 pub(crate) mod spelling;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use context::{ContextTooLong, DEFAULT_CONTEXT, context_size};
 pub use ledger::Ledger;
 pub use token::{Special, Token, TokenKind, Vocab, VocabBuilder};
 pub use watch::Watch;

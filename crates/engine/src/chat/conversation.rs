@@ -3,7 +3,7 @@
 //!
 //! Members number the messages of the *context*: the system prompt, if there is one, then every message that
 //! has not left it. Whatever takes messages out of the context returns their numbers ([`RemovedMessages`]), and whoever
-//! keeps evidence forgets it for them ([`crate::engine::Engine::forget_messages`]). Held to this, no message
+//! keeps evidence forgets it for them (`Engine::forget_messages`). Held to this, no message
 //! counts twice, and none that was taken back counts at all.
 
 use super::{Message, Role};

@@ -10,6 +10,7 @@ pub mod log;
 pub mod pieces;
 #[cfg(test)]
 mod samples;
+mod sentinels;
 pub mod speaker;
 pub mod template;
 

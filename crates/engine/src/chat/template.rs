@@ -9,13 +9,14 @@
 
 mod guard;
 mod python;
+mod thread;
 
 use std::error::Error as _;
 
 use chrono::NaiveDateTime;
 use minijinja::{Environment, Error, ErrorKind, Value};
 
-use super::pieces::Sentinels;
+use super::sentinels::Sentinels;
 use super::{Message, Role, Turn, folded, unfolded};
 
 /// Instructions that a render may take whatever the conversation; a message takes some hundred.
@@ -132,7 +133,7 @@ impl Template {
         }
         // Jinja reads every kind of line end as a line feed.
         let source = source.replace("\r\n", "\n").replace('\r', "\n");
-        let engine = guard::on_deep_stack(|| {
+        let engine = thread::run(move || {
             let mut engine = python::environment().map_err(|error| template_error(&error, 0))?;
             engine
                 .add_template_owned(NAME, guard::rewrite(&source)?)
@@ -295,34 +296,35 @@ impl Template {
         };
         let bytes: usize = turns.iter().map(|turn| turn.message.content.len()).sum();
         let fuel = BASE_FUEL + MESSAGE_FUEL * turns.len() as u64 + bytes as u64;
-        let text = guard::on_deep_stack(|| {
-            let mut engine = engine.clone();
-            engine.set_fuel(Some(fuel));
-            engine.add_function("strftime_now", move |format: &str| {
-                python::strftime(now, format)
-            });
-            let messages: Vec<Value> = turns
-                .iter()
-                .map(|turn| message_value(&turn.message))
-                .collect();
-            let thinking = match self.thinks {
-                true => Value::UNDEFINED,
-                false => Value::from(false),
-            };
-            let context = minijinja::context! {
-                messages,
-                add_generation_prompt,
-                bos_token => self.bos.as_str(),
-                eos_token => self.eos.as_str(),
-                tools => Value::from(()),
-                documents => Value::from(()),
-                enable_thinking => thinking.clone(),
-                thinking,
-            };
+        let mut engine = engine.clone();
+        engine.set_fuel(Some(fuel));
+        engine.add_function("strftime_now", move |format: &str| {
+            python::strftime(now, format)
+        });
+        let messages: Vec<Value> = turns
+            .iter()
+            .map(|turn| message_value(&turn.message))
+            .collect();
+        let count = messages.len();
+        let thinking = match self.thinks {
+            true => Value::UNDEFINED,
+            false => Value::from(false),
+        };
+        let context = minijinja::context! {
+            messages,
+            add_generation_prompt,
+            bos_token => self.bos.as_str(),
+            eos_token => self.eos.as_str(),
+            tools => Value::from(()),
+            documents => Value::from(()),
+            enable_thinking => thinking.clone(),
+            thinking,
+        };
+        let text = thread::run(move || {
             engine
                 .get_template(NAME)
                 .and_then(|template| template.render(context))
-                .map_err(|error| template_error(&error, turns.len()))
+                .map_err(|error| template_error(&error, count))
         })?;
         let limit = MAX_OUTPUT + 8 * bytes;
         if text.len() > limit {

@@ -5,6 +5,12 @@ use crate::vocab::Alphabet;
 use crate::vocab::cover::Budget;
 use crate::weight::{self, Method};
 
+/// Most KV sequences that a member is given: llama.cpp serves 256.
+const MAX_SEQUENCES: usize = 250;
+
+/// Most heads that a [`Budget`] may ask for: with as many forks on trial they fit into the sequences.
+pub const MAX_HEADS: usize = MAX_SEQUENCES / 2 - 4;
+
 /// How members are fused.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fusion {
@@ -51,6 +57,18 @@ impl Default for Fusion {
 }
 
 impl Fusion {
+    /// KV sequences that a member needs for its part in it.
+    #[must_use]
+    pub fn sequences(&self) -> u32 {
+        let sequences = match self.alphabet {
+            Some(Alphabet::Tokens | Alphabet::Mapped) => 2,
+            // Hypotheses, as many forks on trial, the prefix, one to come to rest in and one for drafts.
+            _ if self.budget.exact() => MAX_SEQUENCES,
+            _ => 2 * self.budget.hypotheses + 3,
+        };
+        sequences as u32
+    }
+
     /// What weights are derived with.
     #[must_use]
     pub fn weighing(&self) -> weight::Options {
@@ -63,5 +81,29 @@ impl Fusion {
             rate: self.rate,
             ties_to_newcomer: false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sequences_follow_the_alphabet_and_the_budget() {
+        let needs = |alphabet, epsilon, heads| {
+            let budget = Budget { epsilon, heads };
+            Fusion {
+                alphabet,
+                budget,
+                ..Fusion::default()
+            }
+            .sequences()
+        };
+        assert_eq!(needs(Some(Alphabet::Tokens), 0.0, 8), 2);
+        assert_eq!(needs(Some(Alphabet::Mapped), 0.03, 8), 2);
+        assert_eq!(needs(Some(Alphabet::Bytes), 0.03, 8), 19);
+        assert_eq!(needs(None, 0.03, 8), 19);
+        assert_eq!(needs(None, 0.0, 8), 250);
+        assert!(needs(None, 0.03, MAX_HEADS) <= 250);
     }
 }

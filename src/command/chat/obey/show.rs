@@ -26,7 +26,7 @@ impl Talk<'_> {
     }
 
     fn show_pack(&self) -> Result<()> {
-        let engine = &self.session.engine;
+        let engine = &self.loaded.pack.engine;
         let fusion = engine.fusion();
         say!(
             "pack {} · vocab {} · mix {} · weights {}",
@@ -49,7 +49,7 @@ impl Talk<'_> {
 
     /// The conversation as every member reads it before it answers, or just as the one named does.
     fn show_prompt(&self, only: Option<&str>) -> Result<()> {
-        let names = self.session.engine.names();
+        let names = self.loaded.pack.engine.names();
         if let Some(name) = only.filter(|name| !names.iter().any(|n| n == name)) {
             tell!("error: /show prompt: {}", no_member(name, &names));
             return Ok(());
@@ -62,7 +62,7 @@ impl Talk<'_> {
             if only.is_some_and(|only| only != name) {
                 continue;
             }
-            match self.session.rendered(k, &context) {
+            match self.loaded.rendered(k, &context) {
                 Ok(text) if only.is_some() => say!("{}", screen::harmless(self.app, &text))?,
                 Ok(text) => say!("── {name}\n{}", screen::harmless(self.app, &text))?,
                 Err(error) => crate::report::tell(&error),
@@ -81,7 +81,7 @@ impl Talk<'_> {
             tell!("error: /stats: there is no answer yet");
             return Ok(());
         };
-        let members = self.session.engine.members().iter();
+        let members = self.loaded.pack.engine.members().iter();
         for (k, member) in members.enumerate() {
             let spent = &turn.said.answer.spent[k];
             say!(
@@ -111,15 +111,15 @@ impl Talk<'_> {
             .map(|(text, _)| text)
             .unwrap_or_default();
         let context = asked.context();
-        let mined = self.session.engine.alphabet() == Alphabet::Mapped;
+        let mined = self.loaded.pack.engine.alphabet() == Alphabet::Mapped;
         let gauges = match context.is_empty() || mined {
             true => self.gauges(),
-            false => match self.session.size(&context, &said) {
+            false => match self.loaded.size(&context, &said) {
                 Ok(tokens) => self.of_contexts(tokens),
                 Err(error) => return self.tell(error, "interrupted"),
             },
         };
-        for (member, (used, of)) in self.session.engine.members().iter().zip(gauges) {
+        for (member, (used, of)) in self.loaded.pack.engine.members().iter().zip(gauges) {
             let filled = (used * WIDTH / of.max(1)).min(WIDTH);
             let bar = format!("{}{}", "#".repeat(filled), "-".repeat(WIDTH - filled));
             say!("  {:30} [{bar}] {used}/{of}", member.name)?;

@@ -1,11 +1,12 @@
 //! The lines around an answer.
 
 use super::Talk;
+use crate::command::loaded::tokens_line;
 
 impl Talk<'_> {
     /// `weights smollm2 0.60 · gemma3 0.40 (sim; your message cost them 1.01 · 1.15 bits per byte)`
     pub(super) fn show_weights_before(&self) {
-        let engine = &self.session.engine;
+        let engine = &self.loaded.pack.engine;
         if !self.verbose || engine.members().len() < 2 {
             return;
         }
@@ -18,7 +19,7 @@ impl Talk<'_> {
             )
         });
         let method = self.fusion.method.brief();
-        let line = self.session.weights_line();
+        let line = self.loaded.weights_line();
         let bits = bits.unwrap_or_default();
         self.app.dim(&format!("weights {line} ({method}{bits})"));
     }
@@ -37,7 +38,7 @@ impl Talk<'_> {
         let (used, of) = self.fullest();
         format!(
             "prompt {} {prompt_rate:.0} tok/s · answer {} tok {:.1} tok/s · {first}context {used}/{of} · {}",
-            read.tokens_line(),
+            tokens_line(read),
             answer.tokens,
             answer.tokens_per_second(),
             answer.finish.name(),
@@ -47,9 +48,9 @@ impl Talk<'_> {
     /// Tokens in each member's context after the last answer, and how many it holds.
     pub fn gauges(&self) -> Vec<(usize, usize)> {
         if self.conversation.context().is_empty() {
-            return self.of_contexts(vec![0; self.session.engine.members().len()]);
+            return self.of_contexts(vec![0; self.loaded.pack.engine.members().len()]);
         }
-        let engine = &self.session.engine;
+        let engine = &self.loaded.pack.engine;
         let said = self.last.as_ref().map(|t| &t.said.tail);
         let used = engine.prompt_tokens().iter().enumerate();
         let used = used.map(|(k, &prompt)| prompt + said.map_or(0, |s| s[k]));
@@ -58,7 +59,7 @@ impl Talk<'_> {
 
     /// Tokens, member by member, and how many each holds.
     pub fn of_contexts(&self, used: Vec<usize>) -> Vec<(usize, usize)> {
-        let members = self.session.engine.members().iter();
+        let members = self.loaded.pack.engine.members().iter();
         let contexts = members.map(|m| m.limits.context as usize);
         used.into_iter().zip(contexts).collect()
     }

@@ -2,12 +2,13 @@
 
 use super::{Talk, Turn};
 use crate::cli::Overflow;
+use crate::command::loaded::Shown;
 use crate::command::screen::attribution::legend;
-use crate::command::session::{Read, Streamed};
 use anyhow::Result;
 use packllm_engine::chat::Message;
 use packllm_engine::chat::log::LogEntry;
 use packllm_engine::engine::{Finish, Generation};
+use packllm_engine::pack::Read;
 use std::time::Instant;
 
 impl Talk<'_> {
@@ -28,7 +29,7 @@ impl Talk<'_> {
         let generation = self.generation();
         let look = self.dials.look;
         let mut said = self
-            .session
+            .loaded
             .stream(&generation, look, start, begun, &read.opening)?;
         if !said.answer.text.is_empty() {
             said.answer.text.insert_str(0, &read.opening);
@@ -84,7 +85,7 @@ impl Talk<'_> {
         mut generation: Generation,
         start: Instant,
         begun: &str,
-        said: &mut Streamed,
+        said: &mut Shown,
     ) -> Result<()> {
         let limit = generation.limit;
         let mut grows = !said.answer.text.is_empty();
@@ -92,7 +93,7 @@ impl Talk<'_> {
         while drops
             && grows
             && said.answer.finish == Finish::Length
-            && said.shown.is_ok()
+            && said.written.is_ok()
             && self.guard.told_to_end().is_none()
         {
             generation.limit = limit.map(|n| n.saturating_sub(said.answer.tokens));
@@ -111,7 +112,7 @@ impl Talk<'_> {
                 break;
             }
             let look = self.dials.look;
-            let more = self.session.stream(&generation, look, start, &begun, "")?;
+            let more = self.loaded.stream(&generation, look, start, &begun, "")?;
             grows = !more.answer.text.is_empty();
             said.append(more);
         }
@@ -119,11 +120,11 @@ impl Talk<'_> {
     }
 
     /// Ends the line of an answer, and says what it took. `limit`: of its tokens.
-    fn end_turn(&mut self, read: Read, mut said: Streamed, limit: Option<usize>) -> Result<()> {
-        std::mem::replace(&mut said.shown, Ok(()))?;
+    fn end_turn(&mut self, read: Read, mut said: Shown, limit: Option<usize>) -> Result<()> {
+        std::mem::replace(&mut said.written, Ok(()))?;
         let ended = say!("");
         if let Some(attribution) = &said.attribution {
-            let names = self.session.engine.names();
+            let names = self.loaded.pack.engine.names();
             let weights = &said.answer.mean_weights;
             let look = self.dials.look;
             self.app
@@ -139,14 +140,14 @@ impl Talk<'_> {
             self.app
                 .dim("the context is full: /undo takes this turn back, /clear starts anew");
         }
-        self.session.write_prompt_cache();
+        self.loaded.write_prompt_cache();
         Ok(ended?)
     }
 
     /// What is drawn with now.
     pub fn generation(&self) -> Generation {
         let mut generation = self.dials.generation.clone();
-        generation.stops.extend(self.session.stops());
+        generation.stops.extend(self.loaded.pack.stops());
         generation.attribution = self.dials.look.attribution;
         generation
     }

@@ -1,7 +1,7 @@
 //! What keeps a template that comes with a model file from taking the program down.
 //!
-//! Fuel bounds the work of a render, a deep stack of its own holds what a template of [`MAX_SOURCE`] bytes can
-//! nest, and namespaces, the one thing a loop can write to, take no value that is deep or that contains a
+//! Fuel bounds the work of a render, the deep stack of a [`thread`](super::thread) holds what a template of
+//! [`MAX_SOURCE`] bytes can nest, and namespaces, the one thing a loop can write to, take no value that is deep or that contains a
 //! namespace: nothing can grow a level a turn, or contain itself. What is left to malice is memory, by a value
 //! that holds itself twice, over and over, level by level in the source.
 
@@ -18,34 +18,11 @@ pub(super) const MAX_SOURCE: usize = 128 * 1024;
 /// Longest tag, bytes outside its strings. The engine folds constants in a time that is the square of it.
 pub(super) const MAX_TAG: usize = 4 * 1024;
 
-/// Stack that templates are compiled and rendered on, bytes of address space. The engine recurses once for
-/// every operator of a chain such as `- - - 1`, and for every `elif`, at up to three kilobytes each in a debug build.
-const STACK: usize = 128 * 1024 * 1024;
-
 /// Deepest value that a namespace takes. Messages in a list make three levels.
 const MAX_DEPTH: usize = 16;
 
 /// The filter that [`rewrite`] puts on every value assigned to a namespace.
 pub(super) const STORABLE: &str = "packllm_storable";
-
-/// Runs `work` on a deep stack.
-///
-/// # Errors
-/// [`TemplateError::Engine`] when no thread could be started or the engine panicked.
-pub(super) fn on_deep_stack<T: Send>(
-    work: impl FnOnce() -> Result<T, TemplateError> + Send,
-) -> Result<T, TemplateError> {
-    let engine = |message: String| TemplateError::Engine { message };
-    std::thread::scope(|scope| {
-        std::thread::Builder::new()
-            .name("chat template".to_owned())
-            .stack_size(STACK)
-            .spawn_scoped(scope, work)
-            .map_err(|error| engine(format!("cannot start a thread: {error}")))?
-            .join()
-            .unwrap_or_else(|_| Err(engine("the template engine panicked".to_owned())))
-    })
-}
 
 /// The filter of [`STORABLE`]: the value itself, or an error if it is deep or holds a namespace.
 pub(super) fn storable(state: &State, value: Value) -> Result<Value, Error> {

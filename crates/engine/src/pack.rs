@@ -1,0 +1,326 @@
+//! A loaded pack and what its members read: from a conversation, or plain text, to weights and an answer.
+//!
+//! An [`Engine`] knows members and prompts, [`chat`](crate::chat) knows conversations and templates; a [`Pack`] is both.
+//! It [reads](Pack::read_chat) a conversation (template, tokens, evaluation, weights), [goes on](Pack::read_chat) with an
+//! answer that was begun, and [streams](Pack::stream) one with its attribution. What it has to tell are facts, given
+//! to the [`Host`]; it prints nothing and knows no flags.
+
+mod error;
+mod host;
+mod prefetch;
+mod prompt_cache;
+mod reference;
+mod stream;
+mod templates;
+
+pub use error::PackError;
+pub use host::{CacheNote, Host, Note, Progress};
+pub use prefetch::{First, FirstPrompt};
+pub use prompt_cache::PromptCache;
+pub use reference::{Reference, maps_to, refer_to};
+pub use stream::{More, Streamed};
+
+use crate::chat::Message;
+use crate::chat::speaker::{MemberPrompts, plain_text};
+use crate::engine::{Ending, Engine, EngineError, Fusion, Prepared, Prompt, ScoreRequest};
+use crate::vocab::Alphabet;
+use chrono::NaiveDateTime;
+use std::time::{Duration, Instant};
+use templates::Templates;
+
+/// How a loaded engine becomes a pack.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// How members are fused.
+    pub fusion: Fusion,
+    /// No templates: only plain text is read.
+    pub raw: bool,
+    /// Chat templates in place of those of the members' files, in member order; those missing are none.
+    pub templates: Vec<Option<String>>,
+    /// Whose vocabulary is the reference of a mapped alphabet; None: the first prompt decides.
+    pub reference: Option<Reference>,
+}
+
+/// A pack at work.
+pub struct Pack {
+    /// The members.
+    pub engine: Engine,
+    templates: Templates,
+    reference: Option<Reference>,
+    prompt_cache: Option<PromptCache>,
+}
+
+/// A prompt that was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Read {
+    /// Time to evaluate it and to derive the weights.
+    pub time: Duration,
+    /// Tokens that were evaluated, member by member.
+    pub new_tokens: Vec<usize>,
+    /// The first bytes of the answer, where a template opens it with a thought.
+    pub opening: String,
+    /// Tokens that came from the prompt cache instead, member by member.
+    pub cached_tokens: Vec<usize>,
+}
+
+impl Pack {
+    /// A pack of these members.
+    ///
+    /// # Errors
+    /// A template that does not parse; as [`Engine::configure`].
+    pub fn new(
+        mut engine: Engine,
+        options: Options,
+        host: &mut dyn Host,
+    ) -> Result<Self, PackError> {
+        let templates = Templates::new(engine.members(), &options)?;
+        engine.configure(options.fusion, templates.can_end().to_vec())?;
+        templates.introduce(host);
+        Ok(Self {
+            engine,
+            templates,
+            reference: options.reference,
+            prompt_cache: None,
+        })
+    }
+
+    /// Whether models may think before they answer, where their templates leave that open.
+    pub fn ask_to_think(&mut self, asked: bool) {
+        self.templates.ask_to_think(asked);
+    }
+
+    /// Takes the first prompt from a file as far as that goes, or keeps it there.
+    pub fn use_prompt_cache(&mut self, cache: PromptCache) {
+        self.prompt_cache = Some(cache);
+    }
+
+    /// Writes the prompt that was read first to the prompt cache, if there is one and it is worth it. Whatever
+    /// fails is told, and harms nothing.
+    pub fn write_prompt_cache(&mut self, host: &mut dyn Host) {
+        if let Some(cache) = &mut self.prompt_cache {
+            cache.write(&mut self.engine, host);
+        }
+    }
+
+    /// Fuses in another way from now on.
+    ///
+    /// # Errors
+    /// As [`Engine::configure`].
+    pub fn fuse_by(&mut self, fusion: Fusion) -> Result<(), EngineError> {
+        let can_end = self.templates.can_end().to_vec();
+        self.engine.configure(fusion, can_end)
+    }
+
+    /// What the weighting method in use needs of a prompt.
+    #[must_use]
+    pub fn score_request(&self) -> ScoreRequest {
+        let method = &self.engine.fusion().method;
+        self.engine.score_request_for(method)
+    }
+
+    /// The stop strings that those who speak bring along.
+    #[must_use]
+    pub fn stops(&self) -> Vec<String> {
+        let members = self.engine.members();
+        self.templates.stops(members, &self.speaking())
+    }
+
+    fn speaking(&self) -> Vec<bool> {
+        let silent = self.engine.silent().iter();
+        silent.map(|&silent| !silent).collect()
+    }
+
+    /// Reads a conversation, of which the messages from number `new` on are new evidence, and derives the weights. The
+    /// answer that follows goes on with what is `begun`.
+    ///
+    /// # Errors
+    /// A template that fails; [`EngineError::TooLong`]; from a member or the [`Host`].
+    pub fn read_chat(
+        &mut self,
+        messages: &[Message],
+        new: usize,
+        begun: &str,
+        request: ScoreRequest,
+        host: &mut dyn Host,
+    ) -> Result<Read, PackError> {
+        let (reading, opening) = self.reading(messages, new, begun, host.now())?;
+        let start = Instant::now();
+        for &k in &reading.folded {
+            let member = self.name(k);
+            host.note(Note::SystemFolded { member });
+        }
+        self.refer(&reading.prompts, host)?;
+        let all_read_along = self.read_apart(reading.apart, request, host)?;
+        let recalled = match &mut self.prompt_cache {
+            Some(cache) => cache.recall(&mut self.engine, request, all_read_along, host)?,
+            None => false,
+        };
+        let prepared = self.engine.prepare(reading.prompts)?;
+        if let Some(cache) = &mut self.prompt_cache {
+            cache.keep(&mut self.engine, &prepared)?;
+        }
+        let mut read = self.read_prepared(prepared, request, start, host)?;
+        if recalled {
+            let prompt = self.engine.prompt_tokens().iter();
+            let cached = prompt.zip(&read.new_tokens).map(|(all, new)| all - new);
+            read.cached_tokens = cached.collect();
+        }
+        Ok(Read { opening, ..read })
+    }
+
+    /// Reads plain text and derives the weights.
+    ///
+    /// # Errors
+    /// As [`Pack::read_chat`], but for templates.
+    pub fn read_text(
+        &mut self,
+        text: &str,
+        ending: Ending,
+        request: ScoreRequest,
+        host: &mut dyn Host,
+    ) -> Result<Read, PackError> {
+        let start = Instant::now();
+        let prompts = plain_text(text, self.engine.members().len(), ending);
+        self.refer(&prompts, host)?;
+        let prepared = self.engine.prepare(prompts)?;
+        self.read_prepared(prepared, request, start, host)
+    }
+
+    /// Tokens that what was said takes up, member by member. Nothing is evaluated.
+    ///
+    /// # Errors
+    /// As [`Pack::read_chat`].
+    pub fn size(
+        &mut self,
+        messages: &[Message],
+        begun: &str,
+        now: NaiveDateTime,
+    ) -> Result<Vec<usize>, PackError> {
+        let (mut reading, _) = self.reading(messages, messages.len(), begun, now)?;
+        // An answer may have filled the context.
+        let prompts = reading.prompts.iter_mut();
+        prompts.for_each(|prompt| prompt.ending = Ending::Closed);
+        Ok(self.engine.prepare(reading.prompts)?.tokens)
+    }
+
+    /// Tokens of the conversation, member by member, if it fits. Nothing is evaluated.
+    ///
+    /// # Errors
+    /// As [`Pack::read_chat`].
+    pub fn measure(
+        &mut self,
+        messages: &[Message],
+        begun: &str,
+        host: &mut dyn Host,
+    ) -> Result<Vec<usize>, PackError> {
+        let (reading, _) = self.reading(messages, messages.len(), begun, host.now())?;
+        if self.needs_reference() {
+            // All that was said decides which vocabulary is the reference.
+            let all = self.templates.read(messages, 0, host.now())?;
+            self.refer(&all.prompts, host)?;
+        }
+        Ok(self.engine.prepare(reading.prompts)?.tokens)
+    }
+
+    /// The conversation as member `k` reads it, from the token it begins after to where the answer begins.
+    ///
+    /// # Errors
+    /// The template of that member fails.
+    pub fn rendered(
+        &self,
+        k: usize,
+        messages: &[Message],
+        now: NaiveDateTime,
+    ) -> Result<String, PackError> {
+        // In a mapped alphabet all read what one template writes.
+        let mapped = self.engine.alphabet() == Alphabet::Mapped && self.engine.has_reference();
+        let writer = match mapped {
+            true => self.engine.reference().unwrap_or(0),
+            false => k,
+        };
+        let prompt = match self.reading(messages, messages.len(), "", now) {
+            Ok((mut reading, _)) => reading.prompts.swap_remove(writer),
+            // A template fails, perhaps another member's, which is no reason to hide this one's.
+            Err(_) => self.templates.read_alone(writer, messages, now)?,
+        };
+        let vocab = &self.engine.members()[writer].vocab;
+        let start = prompt.start.token(vocab).map(|t| vocab.piece(t));
+        let start = String::from_utf8_lossy(start.unwrap_or_default());
+        let segments = prompt.segments.iter().map(|s| s.text.as_str());
+        Ok([&*start].into_iter().chain(segments).collect())
+    }
+
+    /// The conversation as the members read it, and how its answer is opened for them.
+    fn reading(
+        &self,
+        messages: &[Message],
+        new: usize,
+        begun: &str,
+        now: NaiveDateTime,
+    ) -> Result<(MemberPrompts, String), PackError> {
+        let mut reading = self.templates.read(messages, new, now)?;
+        let opening = reading.go_on(begun, messages.len(), &self.speaking());
+        Ok((reading, opening))
+    }
+
+    /// Scores members that cannot be scored under their own template on the plain one; returns whether there are none.
+    fn read_apart(
+        &mut self,
+        apart: Vec<(usize, Prompt)>,
+        request: ScoreRequest,
+        host: &mut dyn Host,
+    ) -> Result<bool, PackError> {
+        // In a mapped alphabet all read what the reference's template writes.
+        if apart.is_empty() || self.engine.alphabet() == Alphabet::Mapped {
+            return Ok(true);
+        }
+        for (k, prompt) in apart {
+            let member = self.name(k);
+            host.note(Note::Hidden { member });
+            if request.scores {
+                self.engine.read_apart(k, prompt, request)?;
+            }
+        }
+        Ok(false)
+    }
+
+    fn read_prepared(
+        &mut self,
+        prepared: Prepared,
+        request: ScoreRequest,
+        start: Instant,
+        host: &mut dyn Host,
+    ) -> Result<Read, PackError> {
+        for (k, lost) in prepared.lost.iter().enumerate() {
+            if let Some(&first) = lost.first() {
+                let (member, bytes) = (self.name(k), lost.len());
+                host.note(Note::LostBytes {
+                    member,
+                    bytes,
+                    first,
+                });
+            }
+        }
+        let new_tokens = prepared.new_tokens;
+        let read = self.engine.read_watched(request, &mut |read| {
+            let of = &new_tokens;
+            host.progress(Progress::Reading { read, of });
+        });
+        host.progress(Progress::Done);
+        read?;
+        let weights = self.engine.weigh()?;
+        if weights.no_evidence && self.engine.members().len() > 1 {
+            host.note(Note::NoEvidence);
+        }
+        Ok(Read {
+            time: start.elapsed(),
+            cached_tokens: vec![0; new_tokens.len()],
+            new_tokens,
+            opening: String::new(),
+        })
+    }
+
+    fn name(&self, k: usize) -> String {
+        self.engine.members()[k].name.clone()
+    }
+}

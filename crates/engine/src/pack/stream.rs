@@ -1,0 +1,67 @@
+//! An answer as it is made, and who argued for what of it.
+
+use super::Pack;
+use crate::chat::attribution::Attribution;
+use crate::engine::{Answer, EngineError, Event, Generation};
+
+/// An answer that was streamed.
+#[derive(Debug, Clone)]
+pub struct Streamed {
+    /// The answer, without its opening.
+    pub answer: Answer,
+    /// Where it is asked for.
+    pub attribution: Option<Attribution>,
+}
+
+/// More of an answer.
+#[derive(Debug, Clone, Copy)]
+pub struct More<'a> {
+    /// Whole characters; none at the very end, when the last piece of the attribution is whole.
+    pub text: &'a str,
+    /// All so far, where it is asked for.
+    pub attribution: Option<&'a Attribution>,
+}
+
+impl Pack {
+    /// Generates after what was read. `sink` is given the text as it is made, after the `opening` of
+    /// [`Read`](super::Read), and an empty text at the end.
+    ///
+    /// # Errors
+    /// As [`Engine::answer`](crate::engine::Engine::answer). What the sink was given before stays valid.
+    pub fn stream(
+        &mut self,
+        generation: &Generation,
+        opening: &str,
+        sink: &mut dyn FnMut(More<'_>),
+    ) -> Result<Streamed, EngineError> {
+        let members = self.engine.members().len();
+        let mut attribution = generation.attribution.then(|| Attribution::new(members));
+        let mut opening = Some(opening).filter(|opening| !opening.is_empty());
+        let mut push = |text: &str, contributions: &[f64]| {
+            if let Some(attribution) = &mut attribution {
+                attribution.push(text, contributions);
+            }
+            let attribution = attribution.as_ref();
+            sink(More { text, attribution });
+        };
+        let answer = self
+            .engine
+            .answer(generation, &mut |Event::Text(text, contributions)| {
+                if let Some(opening) = opening.take() {
+                    push(opening, &[]);
+                }
+                push(text, contributions);
+            });
+        if let Some(attribution) = &mut attribution {
+            attribution.finish();
+        }
+        sink(More {
+            text: "",
+            attribution: attribution.as_ref(),
+        });
+        Ok(Streamed {
+            answer: answer?,
+            attribution,
+        })
+    }
+}

@@ -1,0 +1,80 @@
+//! What the members of a pack make of what is said: the same for all conversations.
+
+use super::{Host, Note, Options};
+use crate::backend::MemberInfo;
+use crate::chat::speaker::{MemberPrompts, end_markers};
+use crate::chat::{Message, SpeakerError, Speakers};
+use crate::prompt::Prompt;
+use chrono::NaiveDateTime;
+
+/// See the module.
+pub(super) struct Templates {
+    /// Nobody, where only plain text is read.
+    speakers: Speakers,
+    raw: bool,
+    /// Which members can end a turn by their template, or a text by a token.
+    can_end: Vec<bool>,
+}
+
+impl Templates {
+    pub fn new(members: &[MemberInfo], options: &Options) -> Result<Self, SpeakerError> {
+        let raw = options.raw;
+        let speakers = match raw {
+            true => Speakers::default(),
+            false => Speakers::new(members, &options.templates)?,
+        };
+        let can_end = match raw {
+            true => members.iter().map(MemberInfo::has_end).collect(),
+            false => speakers.can_end(members),
+        };
+        Ok(Self {
+            speakers,
+            raw,
+            can_end,
+        })
+    }
+
+    /// Tells what should be known of them before anything is read.
+    pub fn introduce(&self, host: &mut dyn Host) {
+        for member in self.speakers.plain() {
+            let member = member.to_owned();
+            host.note(Note::NoTemplate { member });
+        }
+        if !self.can_end.contains(&true) {
+            host.note(Note::NobodyEnds { raw: self.raw });
+        }
+    }
+
+    pub fn can_end(&self) -> &[bool] {
+        &self.can_end
+    }
+
+    pub fn ask_to_think(&mut self, asked: bool) {
+        self.speakers.ask_to_think(asked);
+    }
+
+    pub fn stops(&self, members: &[MemberInfo], speaking: &[bool]) -> Vec<String> {
+        match self.raw {
+            true => end_markers(members),
+            false => self.speakers.stops(members, speaking),
+        }
+    }
+
+    pub fn read(
+        &self,
+        messages: &[Message],
+        new: usize,
+        now: NaiveDateTime,
+    ) -> Result<MemberPrompts, SpeakerError> {
+        self.speakers.read(messages, new, now)
+    }
+
+    pub fn read_alone(
+        &self,
+        k: usize,
+        messages: &[Message],
+        now: NaiveDateTime,
+    ) -> Result<Prompt, SpeakerError> {
+        self.speakers.read_alone(k, messages, now)
+    }
+}

@@ -1,0 +1,177 @@
+//! A loaded pack on a terminal: what the commands that answer or measure share.
+
+use crate::app::App;
+use crate::settings::PackPlan;
+use anyhow::Result;
+use packllm_engine::chat::Message;
+use packllm_engine::engine::prompt_cache::Loaded;
+use packllm_engine::engine::{Ending, Fusion, Prompt, PromptPrefetch, ScoreRequest};
+use packllm_engine::pack::{FirstPrompt, Options, Pack, PackError, PromptCache, Read};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+mod notes;
+mod stream;
+mod terminal;
+
+pub use stream::Shown;
+pub use terminal::{Terminal, now, read_showing};
+
+/// A pack at work, and the terminal that it tells things to.
+pub struct LoadedPack<'a> {
+    pub pack: Pack,
+    /// Time to load.
+    pub load_time: Duration,
+    terminal: Terminal<'a>,
+}
+
+impl<'a> LoadedPack<'a> {
+    /// Loads the pack and says what a user should know of it. `raw`: no templates.
+    pub fn open(app: &'a App, plan: &PackPlan, raw: bool) -> Result<Self> {
+        Self::open_with(app, plan, raw, &|_| None)
+    }
+
+    /// As [`LoadedPack::open`]; members that have loaded read what they will be asked for first, while others load.
+    pub fn open_with(
+        app: &'a App,
+        plan: &PackPlan,
+        raw: bool,
+        prefetch: &dyn Fn(usize) -> Option<PromptPrefetch>,
+    ) -> Result<Self> {
+        let start = Instant::now();
+        let engine = app.load(plan, prefetch)?;
+        let templates = plan.members.iter().map(|m| m.chat_template.clone());
+        let options = Options {
+            fusion: plan.fusion.clone(),
+            raw,
+            templates: templates.collect(),
+            reference: plan.reference.clone(),
+        };
+        let mut terminal = Terminal::new(app);
+        let pack = Pack::new(engine, options, &mut terminal).map_err(told)?;
+        Ok(Self {
+            pack,
+            load_time: start.elapsed(),
+            terminal,
+        })
+    }
+
+    /// Takes the first prompt from a file as far as that goes, or keeps it there.
+    pub fn use_prompt_cache(&mut self, path: PathBuf, plan: &PackPlan) {
+        let members = self.pack.engine.members().iter().zip(&plan.members);
+        let loaded = members.map(|(member, plan)| Loaded {
+            path: plan.load.path.clone(),
+            settings: plan.load.signature(&member.description.placement),
+        });
+        let cache = PromptCache::new(path, packllm_llama::VERSION, loaded.collect());
+        self.pack.use_prompt_cache(cache);
+    }
+
+    /// See [`Pack::write_prompt_cache`].
+    pub fn write_prompt_cache(&mut self) {
+        self.pack.write_prompt_cache(&mut self.terminal);
+    }
+
+    /// Reads a conversation of which the messages from number `new` on are new evidence.
+    pub fn read_chat(
+        &mut self,
+        messages: &[Message],
+        new: usize,
+        request: ScoreRequest,
+    ) -> Result<Read> {
+        self.read_going_on(messages, new, request, "")
+    }
+
+    /// As [`LoadedPack::read_chat`], where the answer began with `begun` already.
+    pub fn read_going_on(
+        &mut self,
+        messages: &[Message],
+        new: usize,
+        request: ScoreRequest,
+        begun: &str,
+    ) -> Result<Read> {
+        let host = &mut self.terminal;
+        let read = self.pack.read_chat(messages, new, begun, request, host);
+        read.map_err(told)
+    }
+
+    /// Reads plain text.
+    pub fn read_text(&mut self, text: &str, ending: Ending, request: ScoreRequest) -> Result<Read> {
+        let host = &mut self.terminal;
+        let read = self.pack.read_text(text, ending, request, host);
+        read.map_err(told)
+    }
+
+    /// See [`Pack::size`].
+    pub fn size(&mut self, messages: &[Message], begun: &str) -> Result<Vec<usize>> {
+        self.pack.size(messages, begun, now()).map_err(told)
+    }
+
+    /// See [`Pack::measure`].
+    pub fn measure(&mut self, messages: &[Message], begun: &str) -> Result<Vec<usize>> {
+        let measured = self.pack.measure(messages, begun, &mut self.terminal);
+        measured.map_err(told)
+    }
+
+    /// See [`Pack::rendered`].
+    pub fn rendered(&self, k: usize, messages: &[Message]) -> Result<String> {
+        self.pack.rendered(k, messages, now()).map_err(told)
+    }
+
+    /// See [`Pack::refer`].
+    pub fn refer(&mut self, prompts: &[Prompt]) -> Result<()> {
+        self.pack.refer(prompts, &mut self.terminal).map_err(told)
+    }
+
+    /// Fuses in another way from now on.
+    pub fn fuse_by(&mut self, fusion: Fusion) -> Result<()> {
+        Ok(self.pack.fuse_by(fusion)?)
+    }
+
+    /// Members and weights for people: `smollm2 0.41 · gemma3 0.59`.
+    pub fn weights_line(&self) -> String {
+        let engine = &self.pack.engine;
+        let parts = engine.members().iter().zip(engine.lambda());
+        let parts = parts.zip(engine.silent()).map(|((m, &w), &silent)| {
+            if silent {
+                format!("{} off", m.name)
+            } else if w == 0.0 {
+                format!("{} dropped", m.name)
+            } else {
+                format!("{} {w:.2}", m.name)
+            }
+        });
+        parts.collect::<Vec<String>>().join(" · ")
+    }
+}
+
+/// What member `k` may read of a first prompt while others load.
+pub fn prefetch(plan: &PackPlan, first: &Arc<FirstPrompt>, k: usize) -> Option<PromptPrefetch> {
+    let others = plan.members.iter().enumerate().filter(|(j, _)| *j != k);
+    let others = others.map(|(_, member)| member.path.clone()).collect();
+    let template = plan.members[k].chat_template.clone();
+    first.prefetch(&plan.fusion, template, others)
+}
+
+/// Tokens of the member that read most: `36 tok`, `36 tok (+ 2031 cached)`.
+pub fn tokens_line(read: &Read) -> String {
+    let most = |tokens: &[usize]| tokens.iter().copied().max().unwrap_or(0);
+    let new = most(&read.new_tokens);
+    match most(&read.cached_tokens) {
+        0 => format!("{new} tok"),
+        cached => format!("{new} tok (+ {cached} cached)"),
+    }
+}
+
+/// The error as those who tell it know it: that of whoever failed.
+pub fn told(error: PackError) -> anyhow::Error {
+    match error {
+        PackError::Template(error) => error.into(),
+        PackError::Engine(error) => error.into(),
+        PackError::Map { member, source } => match source.downcast::<packllm_store::PackError>() {
+            Ok(error) => (*error).into(),
+            Err(source) => PackError::Map { member, source }.into(),
+        },
+    }
+}

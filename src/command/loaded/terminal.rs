@@ -1,0 +1,97 @@
+//! The terminal as the host of a pack: notes as lines, progress as bars, maps of the store.
+
+use super::notes::line;
+use crate::app::App;
+use chrono::NaiveDateTime;
+use indicatif::ProgressBar;
+use packllm_engine::backend::Vocab;
+use packllm_engine::engine::{Engine, EngineError, ScoreRequest};
+use packllm_engine::pack::{Host, Note, Progress};
+use packllm_engine::vocab::mapped::Map;
+use std::error::Error;
+
+/// See the module.
+pub struct Terminal<'a> {
+    pub app: &'a App,
+    said: Vec<String>,
+    /// What is shown of the work under way.
+    bar: Option<ProgressBar>,
+}
+
+impl<'a> Terminal<'a> {
+    pub fn new(app: &'a App) -> Self {
+        Self {
+            app,
+            said: Vec::new(),
+            bar: None,
+        }
+    }
+}
+
+impl Host for Terminal<'_> {
+    /// Says it once.
+    fn note(&mut self, note: Note) {
+        let text = line(&note);
+        if !self.said.contains(&text) {
+            self.app.dim(&format!("note: {text}"));
+            self.said.push(text);
+        }
+    }
+
+    fn progress(&mut self, progress: Progress<'_>) {
+        let app = self.app;
+        match progress {
+            Progress::Reading { read, of } => {
+                let bar = self.bar.get_or_insert_with(|| reading_bar(app, of));
+                show(bar, "the prompt", read);
+            }
+            Progress::Measuring => self.bar = Some(app.spinner("measuring the members")),
+            Progress::Done => {
+                if let Some(bar) = self.bar.take() {
+                    bar.finish_and_clear();
+                }
+            }
+        }
+    }
+
+    fn map(
+        &mut self,
+        reference: &Vocab,
+        member: &Vocab,
+    ) -> Result<Map, Box<dyn Error + Send + Sync>> {
+        Ok(self.app.map(reference, member)?.map)
+    }
+
+    fn now(&self) -> NaiveDateTime {
+        now()
+    }
+}
+
+/// What templates are told of the time.
+pub fn now() -> NaiveDateTime {
+    chrono::Local::now().naive_local()
+}
+
+/// Evaluates what was prepared, under a bar that names it.
+pub fn read_showing(
+    app: &App,
+    engine: &mut Engine,
+    name: &str,
+    new_tokens: &[usize],
+    request: ScoreRequest,
+) -> Result<(), EngineError> {
+    let bar = reading_bar(app, new_tokens);
+    let result = engine.read_watched(request, &mut |read| show(&bar, name, read));
+    bar.finish_and_clear();
+    result
+}
+
+fn reading_bar(app: &App, of: &[usize]) -> ProgressBar {
+    let length: usize = of.iter().sum();
+    app.bar(length as u64, "reading {msg} {bar:30} {percent}% {eta}")
+}
+
+fn show(bar: &ProgressBar, name: &str, read: &[usize]) {
+    bar.set_message(name.to_owned());
+    bar.set_position(read.iter().sum::<usize>() as u64);
+}
