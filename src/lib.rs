@@ -13,6 +13,7 @@ mod lock;
 pub mod mix;
 mod nearest;
 pub mod pack;
+pub mod parameter;
 pub mod sample;
 mod vector;
 pub mod vocab;

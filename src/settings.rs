@@ -1,11 +1,11 @@
 //! From what was typed to what is true: defaults < config file < manifest < environment < flags, validated.
 
 use crate::app::App;
-use crate::cli::{FusionArgs, PackArgs};
 use anyhow::{Context, Result};
 use packllm::backend::llama::LoadOptions;
 use packllm::engine::Fusion;
 use packllm::pack::{self, Manifest};
+use packllm::parameter::Values;
 use packllm::vocab::Alphabet;
 use std::path::PathBuf;
 
@@ -17,12 +17,12 @@ mod loading;
 mod reference;
 mod scoring;
 
-pub use answering::{drafter, generation, prompt_cache, random_seed, read_prompt, window};
+pub use answering::{drafter, generation, prompt_cache, random_seed, read_prompt};
 pub use config::{Config, example};
 pub use fusing::settle_fusion;
 pub use layers::{Layer, Setting, layers};
-pub use loading::parse_layers;
-use loading::{check_sizes, divide_threads, load_options};
+pub use loading::offload;
+use loading::{divide_threads, load_options};
 pub use reference::Reference;
 pub use scoring::{Scoring, scoring};
 
@@ -63,20 +63,18 @@ pub struct MemberPlan {
 }
 
 /// Settles which pack and how it is loaded and fused. Files must be there; nothing is downloaded.
-pub fn plan(app: &App, pack: &PackArgs, fusion: &FusionArgs) -> Result<PackPlan> {
-    check_sizes(pack)?;
-    let manifest = manifest(app, pack)?;
+pub fn plan(app: &App, given: &Values) -> Result<PackPlan> {
+    let manifest = manifest(app, given)?;
     let names: Vec<String> = manifest.members.iter().map(|m| m.name.clone()).collect();
-    let wished = fusion.reference.as_deref();
-    let fusion = settle_fusion(&manifest, fusion, &names)?;
+    let fusion = settle_fusion(&fused(app, given, &manifest), &manifest, &names)?;
     let mined = fusion.alphabet == Some(Alphabet::Mined);
-    let reference = reference::settle(wished, mined, &names)?;
+    let reference = reference::settle(given.reference.as_deref(), mined, &names)?;
     let files: Vec<PathBuf> = manifest
         .members
         .iter()
         .map(|m| app.store.resolve(&manifest, m).map_err(anyhow::Error::from))
         .collect::<Result<_>>()?;
-    let threads = divide_threads(pack.threads, &manifest, &files);
+    let threads = divide_threads(given.threads, &manifest, &files);
     let members = manifest
         .members
         .iter()
@@ -84,12 +82,12 @@ pub fn plan(app: &App, pack: &PackArgs, fusion: &FusionArgs) -> Result<PackPlan>
         .zip(threads)
         .map(|((member, path), threads)| {
             let chat_template = template_of(&manifest, member)?;
-            let load = load_options(app, pack, member, &path, threads, &fusion)?;
+            let held = given.clone().or(&member.settings).or(&app.config);
             Ok(MemberPlan {
                 name: member.name.clone(),
+                load: load_options(app, &held, &path, threads, &fusion),
                 path,
                 chat_template,
-                load,
             })
         })
         .collect::<Result<_>>()?;
@@ -101,19 +99,17 @@ pub fn plan(app: &App, pack: &PackArgs, fusion: &FusionArgs) -> Result<PackPlan>
     })
 }
 
-/// The manifest named, or one made of `-m` files; the config file fills what it leaves open.
-pub fn manifest(app: &App, pack: &PackArgs) -> Result<Manifest> {
-    let mut manifest = manifest_alone(app, pack)?;
-    app.config.fill(&mut manifest);
-    Ok(manifest)
+/// What holds of a pack's fusion.
+fn fused(app: &App, given: &Values, manifest: &Manifest) -> Values {
+    given.clone().or(&manifest.fusion).or(&app.config)
 }
 
-/// The manifest as it is written.
-fn manifest_alone(app: &App, pack: &PackArgs) -> Result<Manifest> {
-    if !pack.model.is_empty() {
-        return ad_hoc(app, &pack.model);
+/// The manifest named, or one made of `-m` files.
+fn manifest(app: &App, given: &Values) -> Result<Manifest> {
+    if let Some(files) = &given.model {
+        return ad_hoc(app, files);
     }
-    match pack.pack.as_ref().or(app.default_pack.as_ref()) {
+    match given.pack.as_ref().or(app.default_pack.as_ref()) {
         Some(name) => Ok(app.store.pack(name)?),
         None => match app.ready_packs().unwrap_or_default().as_slice() {
             [] => usage(

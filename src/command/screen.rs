@@ -7,13 +7,13 @@ mod markdown;
 mod spans;
 
 use crate::app::App;
-use crate::cli::{LookArgs, Think};
 use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 use ink::{Ink, Style};
 use markdown::Markdown;
 use packllm::chat::attribution::Attribution;
 use packllm::chat::thought::{self, Part, Splitter};
+use packllm::parameter::{Think, Values};
 use std::io::{self, StdoutLock, Write};
 use std::sync::atomic::Ordering;
 
@@ -28,24 +28,18 @@ pub struct Look {
 }
 
 impl Look {
+    /// As parameters have it.
+    pub fn of(held: &Values) -> Self {
+        Self {
+            plain: held.plain(),
+            think: held.think(),
+            attribution: held.attribution(),
+        }
+    }
+
     /// Whether models may think before they answer, see `Template::ask_to_think`.
     pub fn lets_think(self) -> bool {
         self.think != Think::Off
-    }
-}
-
-impl From<LookArgs> for Look {
-    fn from(args: LookArgs) -> Self {
-        let LookArgs {
-            plain,
-            think,
-            attribution,
-        } = args;
-        Self {
-            plain,
-            think,
-            attribution,
-        }
     }
 }
 

@@ -1,101 +1,35 @@
-//! How members are fused: flags over the manifest over defaults.
+//! How members are fused.
 
-use super::loading::MAX_HEADS;
 use super::{Usage, usage};
-use crate::cli::{FusionArgs, VocabName};
 use anyhow::Result;
 use packllm::engine::Fusion;
-use packllm::mix::Mix;
 use packllm::pack::Manifest;
-use packllm::vocab::Alphabet;
+use packllm::parameter::Values;
 use packllm::vocab::cover::Budget;
 use packllm::weight::Method;
 
-/// How the members `names` are fused; flags win over the manifest.
-pub fn settle_fusion(manifest: &Manifest, typed: &FusionArgs, names: &[String]) -> Result<Fusion> {
-    let (wish, numbers) = (&manifest.fusion, &typed.numbers);
-    let defaults = Fusion::default();
-    let alphabet = match (typed.vocab, wish.vocab.as_deref()) {
-        (Some(VocabName::Tokens), _) | (None, Some("tokens")) => Some(Alphabet::Tokens),
-        (Some(VocabName::Bytes), _) | (None, Some("bytes")) => Some(Alphabet::Bytes),
-        (Some(VocabName::Mined), _) | (None, Some("mined")) => Some(Alphabet::Mined),
-        (Some(VocabName::Auto), _) | (None, Some("auto") | None) => None,
-        (None, Some(other)) => {
-            return usage(format!(
-                "vocab `{other}` in the manifest: it is auto, tokens, bytes or mined"
-            ));
-        }
-    };
-    let mix = match typed.mix.as_deref().or(wish.mix.as_deref()) {
-        Some(text) => text.parse::<Mix>().map_err(|e| Usage(e.to_string()))?,
-        None => defaults.mix,
-    };
-    let method = match typed.weights.as_deref().or(wish.weights.as_deref()) {
-        Some(text) => Method::parse(text, names).map_err(|e| Usage(e.to_string()))?,
-        None => defaults.method,
-    };
-    let number = |flag: &str,
-                  typed: Option<f64>,
-                  wish: Option<f64>,
-                  default: f64,
-                  range: std::ops::RangeInclusive<f64>| {
-        let value = typed.or(wish).unwrap_or(default);
-        if range.contains(&value) {
-            return Ok(value);
-        }
-        usage(format!(
-            "--{flag} {value}: it must be from {} to {}",
-            range.start(),
-            range.end()
-        ))
-    };
-    let heads = numbers
-        .heads
-        .or(wish.heads)
-        .unwrap_or(defaults.budget.heads);
-    if !(1..=MAX_HEADS).contains(&heads) {
-        return usage(format!(
-            "--heads {heads}: it must be from 1 to {}",
-            MAX_HEADS
-        ));
-    }
-    if typed.follow_answer && method != Method::Adaptive {
+/// How the members `names` of a pack are fused, of which `held` says what holds.
+pub fn settle_fusion(held: &Values, manifest: &Manifest, names: &[String]) -> Result<Fusion> {
+    let method = Method::parse(&held.weights(), names).map_err(|e| Usage(e.to_string()))?;
+    if held.follow_answer() && method != Method::Adaptive {
         return usage(format!(
             "--follow-answer is for --weights adaptive; the weights are {method}"
         ));
     }
     Ok(Fusion {
-        alphabet,
-        mix,
-        follow_answer: typed.follow_answer,
+        alphabet: held.vocab().alphabet(),
+        mix: held.mix(),
+        follow_answer: held.follow_answer(),
         method,
-        tau: number("tau", numbers.tau, wish.tau, defaults.tau, 1e-6..=1e6)?,
-        prior_bytes: number(
-            "prior-bytes",
-            numbers.prior_bytes,
-            wish.prior_bytes,
-            defaults.prior_bytes,
-            0.0..=1e9,
-        )?,
+        tau: held.tau(),
+        prior_bytes: held.prior_bytes(),
         prior: prior(manifest)?,
-        rate: number("rate", numbers.rate, wish.rate, defaults.rate, 0.0..=1.0)?,
-        drop: number("drop", numbers.drop, wish.drop, defaults.drop, 0.0..=1.0)?,
-        floor: number(
-            "floor",
-            numbers.floor,
-            wish.floor,
-            defaults.floor,
-            0.0..=0.5,
-        )?,
+        rate: held.rate(),
+        drop: held.drop(),
+        floor: held.floor(),
         budget: Budget {
-            epsilon: number(
-                "epsilon",
-                numbers.epsilon,
-                wish.epsilon,
-                defaults.budget.epsilon,
-                0.0..=1.0,
-            )?,
-            heads,
+            epsilon: held.epsilon(),
+            heads: held.heads(),
         },
     })
 }

@@ -1,25 +1,17 @@
 //! How members are loaded: cores, sizes, devices.
 
-use super::usage;
 use crate::app::App;
-use crate::cli::{CacheName, FlashAttention, PackArgs};
-use anyhow::Result;
 use packllm::backend::llama::{CacheType, LoadOptions, Watch};
 use packllm::backend::offload::Offload;
 use packllm::engine::Fusion;
-use packllm::pack::{self, Manifest};
+use packllm::pack::Manifest;
+use packllm::parameter::{Cache, Layers, MAX_SEQUENCES, Values};
 use packllm::vocab::Alphabet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Rows of logits read at once along scored text.
 const OUTPUTS: u32 = 64;
-
-/// Most KV sequences llama.cpp serves.
-const MAX_SEQUENCES: usize = 250;
-
-/// Most heads that fit into them, with as many forks on trial.
-pub const MAX_HEADS: usize = MAX_SEQUENCES / 2 - 4;
 
 /// Threads of each member, for small batches and for wide ones. Members evaluate at the same time, and more threads
 /// than cores hinder each other, so the cores are divided; the largest files get what is left over. Wide batches,
@@ -37,105 +29,62 @@ pub fn divide_threads(asked: Option<u32>, manifest: &Manifest, files: &[PathBuf]
         threads[k][0] += 1;
     }
     for (threads, member) in threads.iter_mut().zip(&manifest.members) {
-        *threads = member.threads.map_or(*threads, |own| [own; 2]);
+        *threads = member.settings.threads.map_or(*threads, |own| [own; 2]);
     }
     threads
 }
 
-/// What nothing can be loaded with.
-pub fn check_sizes(typed: &PackArgs) -> Result<()> {
-    if typed.threads == Some(0) {
-        return usage("--threads 0: at least one thread is needed");
-    }
-    if typed.batch_size == 0 || typed.ubatch_size == 0 || typed.ctx_size == Some(0) {
-        return usage("--batch-size, --ubatch-size and --ctx-size must be at least 1");
-    }
-    Ok(())
-}
-
+/// How a member is loaded, of which `held` says what holds.
 pub fn load_options(
     app: &App,
-    typed: &PackArgs,
-    member: &pack::Member,
+    held: &Values,
     path: &Path,
     [threads, threads_batch]: [u32; 2],
     fusion: &Fusion,
-) -> Result<LoadOptions> {
-    let device = member
-        .device
-        .as_deref()
-        .map(|d| d.split(',').map(|d| d.trim().to_owned()).collect());
-    let layers = match (&typed.n_gpu_layers, member.n_gpu_layers) {
-        (Some(text), _) => parse_layers(text)?,
-        (None, Some(n)) => Some(u32::try_from(n).unwrap_or(u32::MAX)),
-        (None, None) => None,
-    };
+) -> LoadOptions {
     let sequences = match fusion.alphabet {
         Some(Alphabet::Tokens | Alphabet::Mined) => 2,
         // Heads, as many forks on trial, the trunk, one to come to rest in and one for drafts.
         _ if fusion.budget.exact() => MAX_SEQUENCES,
         _ => 2 * fusion.budget.heads + 3,
     };
-    Ok(LoadOptions {
+    LoadOptions {
         path: path.to_owned(),
-        context: typed.ctx_size.or(member.ctx_size),
-        batch: typed.batch_size,
-        ubatch: typed.ubatch_size,
-        outputs: OUTPUTS.min(typed.batch_size),
+        context: held.ctx_size,
+        batch: held.batch_size(),
+        ubatch: held.ubatch_size(),
+        outputs: OUTPUTS.min(held.batch_size()),
         sequences: sequences as u32,
         threads,
         threads_batch,
-        flash_attention: match typed.flash_attn {
-            FlashAttention::Auto => None,
-            FlashAttention::On => Some(true),
-            FlashAttention::Off => Some(false),
-        },
+        flash_attention: held.flash_attn().wanted(),
         cache: (
-            cache_type(typed.cache_type_k),
-            cache_type(typed.cache_type_v),
+            cache_type(held.cache_type_k()),
+            cache_type(held.cache_type_v()),
         ),
-        offload: Offload {
-            layers,
-            devices: if typed.device.is_empty() {
-                device.unwrap_or_default()
-            } else {
-                typed.device.clone()
-            },
-            tensor_split: if typed.tensor_split.is_empty() {
-                member.tensor_split.clone().unwrap_or_default()
-            } else {
-                typed.tensor_split.clone()
-            },
-            main_gpu: typed
-                .main_gpu
-                .or(member.main_gpu.and_then(|g| i32::try_from(g).ok())),
-        },
+        offload: offload(held),
         watch: Arc::new(Watch {
             cancel: Arc::clone(&app.cancel),
             ..Watch::default()
         }),
-    })
-}
-
-/// Layers asked for with `-ngl`: see [`Offload::layers`].
-pub fn parse_layers(text: &str) -> Result<Option<u32>> {
-    match text {
-        "auto" => Ok(None),
-        "all" => Ok(Some(u32::MAX)),
-        n => match n.parse::<i64>() {
-            Ok(n) => Ok(Some(u32::try_from(n).unwrap_or(u32::MAX))),
-            Err(_) => usage(format!(
-                "--n-gpu-layers {n}: it is a number, `all` or `auto`"
-            )),
-        },
     }
 }
 
-fn cache_type(name: CacheName) -> CacheType {
+/// Which device runs what.
+pub fn offload(held: &Values) -> Offload {
+    Offload {
+        layers: held.n_gpu_layers.and_then(Layers::wanted),
+        devices: held.device.clone().unwrap_or_default(),
+        tensor_split: held.tensor_split.clone().unwrap_or_default(),
+        main_gpu: held.main_gpu,
+    }
+}
+
+fn cache_type(name: Cache) -> CacheType {
     match name {
-        CacheName::F32 => CacheType::F32,
-        CacheName::F16 => CacheType::F16,
-        CacheName::Q8_0 => CacheType::Q8_0,
-        CacheName::Q4_0 => CacheType::Q4_0,
+        Cache::F32 => CacheType::F32,
+        Cache::F16 => CacheType::F16,
+        Cache::Q8_0 => CacheType::Q8_0,
+        Cache::Q4_0 => CacheType::Q4_0,
     }
 }

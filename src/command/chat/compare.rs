@@ -60,7 +60,7 @@ impl Talk<'_> {
         };
         let streamed = self.session.stream(
             &generation,
-            self.dials.look,
+            self.settings.look,
             Instant::now(),
             "",
             &read.opening,

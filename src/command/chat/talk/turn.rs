@@ -1,13 +1,13 @@
 //! One turn: the members read, answer, and what was said is taken or taken back.
 
 use super::{Talk, Turn};
-use crate::cli::Overflow;
 use crate::command::screen::attribution::legend;
 use crate::command::session::{Read, Streamed};
 use anyhow::Result;
 use packllm::chat::Message;
 use packllm::chat::log::Entry;
 use packllm::engine::{Finish, Generation};
+use packllm::parameter::Overflow;
 use std::time::Instant;
 
 impl Talk<'_> {
@@ -26,7 +26,7 @@ impl Talk<'_> {
         }
         self.show_weights_before();
         let generation = self.generation();
-        let look = self.dials.look;
+        let look = self.settings.look;
         let mut said = self
             .session
             .stream(&generation, look, start, begun, &read.opening)?;
@@ -110,7 +110,7 @@ impl Talk<'_> {
             if self.conversation.left() == before {
                 break;
             }
-            let look = self.dials.look;
+            let look = self.settings.look;
             let more = self.session.stream(&generation, look, start, &begun, "")?;
             grows = !more.answer.text.is_empty();
             said.append(more);
@@ -125,7 +125,7 @@ impl Talk<'_> {
         if let Some(attribution) = &said.attribution {
             let names = self.session.engine.names();
             let weights = &said.answer.mean_weights;
-            let look = self.dials.look;
+            let look = self.settings.look;
             self.app
                 .dim(&legend(self.app, look, attribution, &names, weights));
         }
@@ -145,9 +145,9 @@ impl Talk<'_> {
 
     /// What is drawn with now.
     pub fn generation(&self) -> Generation {
-        let mut generation = self.dials.generation.clone();
+        let mut generation = self.settings.generation.clone();
         generation.stops.extend(self.session.stops());
-        generation.attribution = self.dials.look.attribution;
+        generation.attribution = self.settings.look.attribution;
         generation
     }
 }
