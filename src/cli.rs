@@ -88,7 +88,7 @@ pub struct RunArgs {
     #[command(flatten)]
     pub given: Given<Answers>,
     /// Print one JSON document
-    #[arg(long)]
+    #[arg(long, help_heading = None)]
     pub json: bool,
 }
 

@@ -16,7 +16,7 @@ pub struct WeighArgs {
     #[command(flatten)]
     pub given: Given<Packs>,
     /// Print one JSON document
-    #[arg(long)]
+    #[arg(long, help_heading = None)]
     pub json: bool,
 }
 

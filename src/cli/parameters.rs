@@ -7,8 +7,8 @@ use packllm::parameter::{Group, Kind, Parameter, Place, Typed, Value, Values, Wo
 use std::marker::PhantomData;
 use std::ops::Deref;
 
-/// What was said of some parameters, by flag or in the environment; or by the config file, where a manifest cannot
-/// say it too.
+/// What was said of some parameters, by flag or in the environment; or by the config file, where a
+/// manifest cannot say it too.
 #[derive(Debug, Clone, Default)]
 pub struct Given<S> {
     values: Values,
@@ -82,7 +82,8 @@ impl<S: Selection> FromArgMatches for Given<S> {
         let mut values = Values::default();
         for parameter in all().iter().filter(|p| S::takes(p)) {
             if let Some(value) = typed(parameter, matches) {
-                let wrong = |wrong| clap::Error::raw(ErrorKind::ValueValidation, format!("{wrong}\n"));
+                let wrong =
+                    |wrong| clap::Error::raw(ErrorKind::ValueValidation, format!("{wrong}\n"));
                 parameter.set(&mut values, &value).map_err(wrong)?;
             }
         }
@@ -167,7 +168,10 @@ fn valued(arg: Arg, parameter: &'static Parameter) -> Arg {
 }
 
 fn takes_negative(parameter: &Parameter) -> bool {
-    let number = matches!(parameter.kind, Kind::Number | Kind::Whole { least: ..0, .. });
+    let number = matches!(
+        parameter.kind,
+        Kind::Number | Kind::Whole { least: ..0, .. }
+    );
     number && parameter.range.contains(-1.0)
 }
 
@@ -213,7 +217,9 @@ pub fn takes_any_text(flag: &str) -> bool {
     let mut verbatim = all().iter().filter(|parameter| parameter.verbatim);
     verbatim.any(|parameter| {
         let long = flag.strip_prefix("--") == Some(&*parameter.name);
-        let short = parameter.short.is_some_and(|letter| flag == format!("-{letter}"));
+        let short = parameter
+            .short
+            .is_some_and(|letter| flag == format!("-{letter}"));
         long || short || parameter.spellings.contains(&flag)
     })
 }

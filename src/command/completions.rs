@@ -1,7 +1,8 @@
 //! `packllm completions`: what a shell needs to complete commands, flags and their values.
 //!
-//! The script asks the program itself whenever Tab is pressed, with [`VARIABLE`] set, so what is completed is what
-//! is parsed, and names are those that are there. The questions and answers are clap's, but for bash.
+//! The script asks the program itself whenever Tab is pressed, with [`VARIABLE`] set, so what is
+//! completed is what is parsed, and names are those that are there. The questions and answers are
+//! clap's, but for bash.
 
 use crate::app;
 use crate::cli::{Cli, CompletionsArgs, spell_out};
@@ -27,8 +28,13 @@ const SHELLS: Shells<'_> = Shells(&[&bash::Bash, &Elvish, &Fish, &Powershell, &Z
 /// Prints the script of a shell.
 pub fn run(args: &CompletionsArgs) -> Result<ExitCode> {
     let mut script = Vec::new();
-    completer(&args.shell.to_string())?
-        .write_registration(VARIABLE, "packllm", "packllm", "packllm", &mut script)?;
+    completer(&args.shell.to_string())?.write_registration(
+        VARIABLE,
+        "packllm",
+        "packllm",
+        "packllm",
+        &mut script,
+    )?;
     print(&script)
 }
 
@@ -80,7 +86,8 @@ fn named(command: Command) -> Command {
     command.mut_args(add).mut_subcommands(named)
 }
 
-/// Completes names that begin as what is typed; `paths` will do as well. Nobody is told why there are none.
+/// Completes names that begin as what is typed; `paths` will do as well. Nobody is told why there
+/// are none.
 fn completed(names: fn() -> Result<Vec<String>>, paths: bool) -> ArgValueCompleter {
     ArgValueCompleter::new(move |typed: &OsStr| {
         let begin = typed.to_string_lossy();

@@ -38,7 +38,9 @@ pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
     if let Some(path) = prompt_cache {
         session.use_prompt_cache(path, &plan);
     }
-    session.engine.draft_with(settings::drafter(args.given.draft()));
+    session
+        .engine
+        .draft_with(settings::drafter(args.given.draft()));
     session.ask_to_think(look.lets_think());
     generation.stops.extend(session.stops());
     let wish = session.engine.wish_for(&plan.fusion.method);

@@ -234,14 +234,18 @@ fn is_silent(values: &Values) -> bool {
 const LOADING: [Place; 2] = [Place::Member, Place::MemberAlone];
 
 fn fusion(section: &Section) -> Result<Values, PackError> {
-    let keys: Vec<&str> = known(Place::Fusion).map(|parameter| parameter.key).collect();
+    let keys: Vec<&str> = known(Place::Fusion)
+        .map(|parameter| parameter.key)
+        .collect();
     section.only(&keys)?;
     section.values(&[Place::Fusion])
 }
 
 fn read_member(section: &Section, origin: &Origin) -> Result<Member, PackError> {
     let parameters = LOADING.iter().flat_map(|place| known(*place));
-    let keys = OF_MEMBER.into_iter().chain(parameters.map(|parameter| parameter.key));
+    let keys = OF_MEMBER
+        .into_iter()
+        .chain(parameters.map(|parameter| parameter.key));
     section.only(&keys.collect::<Vec<_>>())?;
     let id = section.get("licence", "a string", string)?;
     let url = section.get("licence_url", "a string", string)?;

@@ -8,11 +8,12 @@ use super::{Check, Group, Kind, Parameter, Place, Range, Typed, Value, Values};
 /// temp: f64 = 0.8 => Group::Sampling.says("Temperature").within(Range::ALL);
 /// ```
 ///
-/// is the field `temp: Option<f64>`, the method `temp()`, which gives 0.8 where nothing is said, and the entry
-/// `temp`. Without `= 0.8` there is no method.
+/// is the field `temp: Option<f64>`, the method `temp()`, which gives 0.8 where nothing is said,
+/// and the entry `temp`. Without `= 0.8` there is no method.
 macro_rules! parameters {
     ($($field:ident : $type:ty $(= $default:expr)? => $entry:expr;)+) => {
-        /// What one place says of the parameters, or several together; `None` where nothing is said.
+        /// What one place says of the parameters, or several together; `None` where nothing is
+        /// said.
         #[derive(Debug, Clone, Default, PartialEq)]
         #[allow(missing_docs, reason = "the entries say what the fields are")]
         pub struct Values {
@@ -96,11 +97,21 @@ impl Parameter {
     ) -> Self {
         let name = key.replace('_', "-");
         let kind = T::KIND;
-        Self { key, name, kind, set, get, ..self }
+        Self {
+            key,
+            name,
+            kind,
+            set,
+            get,
+            ..self
+        }
     }
 
     pub(super) fn default<T: Typed>(self, default: &T) -> Self {
-        Self { default: Some(default.value()), ..self }
+        Self {
+            default: Some(default.value()),
+            ..self
+        }
     }
 
     pub(super) fn at(self, places: &'static [Place]) -> Self {
@@ -119,11 +130,17 @@ impl Parameter {
 
     /// What holds where nothing is set.
     pub(super) fn otherwise(self, words: &'static str) -> Self {
-        Self { otherwise: Some(words), ..self }
+        Self {
+            otherwise: Some(words),
+            ..self
+        }
     }
 
     pub(super) fn short(self, letter: char) -> Self {
-        Self { short: Some(letter), ..self }
+        Self {
+            short: Some(letter),
+            ..self
+        }
     }
 
     /// As llama.cpp spells it.
@@ -138,23 +155,38 @@ impl Parameter {
 
     /// What a help calls the value.
     pub(super) fn of(self, value_name: &'static str) -> Self {
-        Self { value_name: Some(value_name), ..self }
+        Self {
+            value_name: Some(value_name),
+            ..self
+        }
     }
 
     pub(super) fn instead_of(self, name: &'static str) -> Self {
-        Self { instead_of: Some(name), ..self }
+        Self {
+            instead_of: Some(name),
+            ..self
+        }
     }
 
     pub(super) fn verbatim(self) -> Self {
-        Self { verbatim: true, ..self }
+        Self {
+            verbatim: true,
+            ..self
+        }
     }
 
     pub(super) fn commas(self) -> Self {
-        Self { commas: true, ..self }
+        Self {
+            commas: true,
+            ..self
+        }
     }
 
     /// A value as a config file has it.
     pub(super) fn like(self, example: &'static str) -> Self {
-        Self { example: Some(example), ..self }
+        Self {
+            example: Some(example),
+            ..self
+        }
     }
 }

@@ -158,7 +158,10 @@ impl Range {
     #[must_use]
     pub fn above(least: f64) -> Self {
         let above = true;
-        Self { above, ..Self::at_least(least) }
+        Self {
+            above,
+            ..Self::at_least(least)
+        }
     }
 
     /// With what a number that stands out means.

@@ -1,11 +1,13 @@
 //! The table of parameters: all that can be set, declared once.
 //!
-//! [`table`](self::all) has an entry for each: its names, kind, range, default and help, where it may be set, and
-//! the field of [`Values`] that it becomes. Flags, the environment, the config file, manifests, `/set` and whatever
-//! lists parameters read the entry; nobody else knows a name, a bound or a default.
+//! [`table`](self::all) has an entry for each: its names, kind, range, default and help, where it
+//! may be set, and the field of [`Values`] that it becomes. Flags, the environment, the config
+//! file, manifests, `/set` and whatever lists parameters read the entry; nobody else knows a name,
+//! a bound or a default.
 //!
 //! [`Values`] is what one place says. What holds is the strongest place that says something:
-//! `flags.or(&manifest).or(&config)`, and then the default, which the method of a field's name gives.
+//! `flags.or(&manifest).or(&config)`, and then the default, which the method of a field's name
+//! gives.
 
 mod declare;
 mod kind;
@@ -63,14 +65,15 @@ pub enum Place {
     Fusion,
     /// `[[member]]` of a manifest; a flag is for all members, and stronger.
     Member,
-    /// `[[member]]` of a manifest, where it is another thing than the flag: that is for all members together.
+    /// `[[member]]` of a manifest, where it is another thing than the flag: that is for all members
+    /// together.
     MemberAlone,
     /// `/set` in a conversation.
     Chat,
 }
 
-/// A check beyond kind and range: whether the value is allowed, and what it must be, in words that go on from the
-/// bounds.
+/// A check beyond kind and range: whether the value is allowed, and what it must be, in words that
+/// go on from the bounds.
 pub type Check = (fn(&Value) -> bool, &'static str);
 
 /// An entry of the table.
@@ -154,8 +157,8 @@ impl Parameter {
         otherwise.or_else(|| self.default.as_ref().map(Value::to_string))
     }
 
-    /// The help, with what holds otherwise if no value of the flag says it: what a manifest may say is open until
-    /// the manifest is read.
+    /// The help, with what holds otherwise if no value of the flag says it: what a manifest may say
+    /// is open until the manifest is read.
     #[must_use]
     pub fn told(&self) -> String {
         match self.default_text() {

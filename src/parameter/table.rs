@@ -3,7 +3,8 @@
 use super::Place::{Chat, Config, Environment, Fusion, Member, MemberAlone};
 use super::declare::parameters;
 use super::{
-    Cache, Draft, FlashAttention, Group, Layers, Overflow, Parameter, Place, Range, Think, Typed, Value, Vocab,
+    Cache, Draft, FlashAttention, Group, Layers, Overflow, Parameter, Place, Range, Think, Typed,
+    Value, Vocab,
 };
 use crate::mix::{self, Mix};
 use crate::sample::Params;
@@ -156,7 +157,9 @@ pub fn find(name: &str) -> Option<&'static Parameter> {
 
 /// What may be set in a place.
 pub fn known(place: Place) -> impl Iterator<Item = &'static Parameter> {
-    all().iter().filter(move |parameter| parameter.is_set_in(place))
+    all()
+        .iter()
+        .filter(move |parameter| parameter.is_set_in(place))
 }
 
 fn some_share(shares: &Value) -> bool {

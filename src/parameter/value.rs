@@ -61,7 +61,8 @@ impl Serialize for Value {
     }
 }
 
-/// A value cannot become the type of its parameter: it is of another kind, or more than the type holds.
+/// A value cannot become the type of its parameter: it is of another kind, or more than the type
+/// holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Misfit;
 

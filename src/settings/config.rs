@@ -1,8 +1,8 @@
 //! The config file: what is set for good, under the names of the flags.
 //!
-//! Its values are held to the rules of the flags, each for itself, so that an error names its line. What a
-//! manifest can say as well comes after the manifest ([`Config`] is [`Values`]); the rest becomes the default of its
-//! flag, in every command that takes the parameter.
+//! Its values are held to the rules of the flags, each for itself, so that an error names its line.
+//! What a manifest can say as well comes after the manifest ([`Config`] is [`Values`]); the rest
+//! becomes the default of its flag, in every command that takes the parameter.
 
 use super::{generation, settle_fusion};
 use crate::cli::{ChatArgs, takes_config};
@@ -175,7 +175,9 @@ fn typed(entries: &[Entry]) -> Result<Values> {
         let line = lines.map(str::trim).collect::<Vec<_>>().join(" ");
         anyhow!("{}", line.trim_start_matches("error: "))
     })?;
-    Ok(Values::clone(&args.given).or(&args.opening).or(&args.keeping))
+    Ok(Values::clone(&args.given)
+        .or(&args.opening)
+        .or(&args.keeping))
 }
 
 /// A config file with every key in it, commented out.

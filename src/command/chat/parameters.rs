@@ -84,7 +84,9 @@ pub fn on_off(truth: bool) -> &'static str {
 }
 
 pub fn names() -> Vec<&'static str> {
-    known(Place::Chat).map(|parameter| &*parameter.name).collect()
+    known(Place::Chat)
+        .map(|parameter| &*parameter.name)
+        .collect()
 }
 
 /// The words that a parameter may be; none where it is no word.
@@ -159,10 +161,7 @@ pub fn show(settings: &Settings) -> String {
 /// Sets `PARAMETER VALUE`. Nothing changes if it is wrong.
 pub fn set(settings: &mut Settings, typed: &str) -> Result<String, String> {
     let (name, text) = typed.split_once(char::is_whitespace).unwrap_or((typed, ""));
-    let (name, text) = (
-        name.trim_start_matches('-').replace('_', "-"),
-        text.trim(),
-    );
+    let (name, text) = (name.trim_start_matches('-').replace('_', "-"), text.trim());
     if let Some((_, why)) = ELSEWHERE.iter().find(|(other, _)| *other == name) {
         return Err(format!("/set {name}: {why}"));
     }

@@ -1,4 +1,5 @@
-//! Bash, whose words need more care than clap takes: it cuts them at `=`, and what it inserts it does not quote.
+//! Bash, whose words need more care than clap takes: it cuts them at `=`, and what it inserts it
+//! does not quote.
 
 use super::{Command, EnvCompleter, OsString, Path, Write};
 use std::io;
@@ -6,8 +7,8 @@ use std::io;
 /// Completions for bash.
 pub struct Bash;
 
-/// `$2` is what is typed of the word, without quotes. Names are quoted one by one, and the space after a folder is
-/// left out.
+/// `$2` is what is typed of the word, without quotes. Names are quoted one by one, and the space
+/// after a folder is left out.
 const SCRIPT: &str = r#"_packllm() {
     local words=("${COMP_WORDS[@]:0:COMP_CWORD}" "$2") name
     COMPREPLY=()
@@ -59,8 +60,8 @@ impl EnvCompleter for Bash {
     }
 }
 
-/// The words with `--flag`, `=` and `value` as one, and how many bytes of the last one stand before what bash takes
-/// for the word.
+/// The words with `--flag`, `=` and `value` as one, and how many bytes of the last one stand before
+/// what bash takes for the word.
 fn joined(words: Vec<OsString>) -> (Vec<OsString>, usize) {
     let mut whole: Vec<OsString> = Vec::new();
     let mut cut = 0;
@@ -99,6 +100,9 @@ mod tests {
         assert_eq!(plain, ("packllm run --think f".into(), 0));
         let cut = of(&["packllm", "run", "--think", "=", "f"]);
         assert_eq!(cut, ("packllm run --think=f".into(), 8));
-        assert_eq!(of(&["--think", "=", "fold", "x"]), ("--think=fold x".into(), 0));
+        assert_eq!(
+            of(&["--think", "=", "fold", "x"]),
+            ("--think=fold x".into(), 0)
+        );
     }
 }
