@@ -112,53 +112,32 @@ pub fn parameter_of(arg: &Arg) -> Option<&'static Parameter> {
 
 /// The argument that sets a parameter.
 fn argument(parameter: &'static Parameter) -> Arg {
-    let name = parameter.value_name.map(str::to_owned);
+    let value_name = parameter.value_name.map(str::to_owned);
+    // What a manifest may say is open until it is read.
+    let settled = !parameter.in_manifest() && parameter.kind != Kind::Switch;
+    let default = parameter.default.as_ref().filter(|_| settled);
     let arg = Arg::new(&*parameter.name)
         .long(&*parameter.name)
+        .short(parameter.short)
+        .env(parameter.variable())
         .help(parameter.told())
         .help_heading(parameter.group.heading())
-        .value_name(name.unwrap_or_else(|| parameter.key.to_uppercase()))
+        .value_name(value_name.unwrap_or_else(|| parameter.key.to_uppercase()))
+        .default_values(default.map(Value::to_string))
+        .value_delimiter(parameter.commas.then_some(','))
         .allow_negative_numbers(takes_negative(parameter))
+        .conflicts_with_all(parameter.instead_of)
         .add(Entry(parameter));
-    let arg = match parameter.short {
-        Some(letter) => arg.short(letter),
-        None => arg,
-    };
-    let arg = match parameter.variable() {
-        Some(variable) => arg.env(variable),
-        None => arg,
-    };
-    let arg = match parameter.instead_of {
-        Some(other) => arg.conflicts_with(other),
-        None => arg,
-    };
-    let arg = match &parameter.default {
-        // What a manifest may say is open until it is read.
-        Some(default) if !parameter.in_manifest() && parameter.kind != Kind::Switch => {
-            arg.default_value(default.to_string())
-        }
-        _ => arg,
-    };
-    valued(arg, parameter)
+    match parameter.kind {
+        Kind::Switch => arg.action(ArgAction::SetTrue),
+        Kind::List(item) => read_as(*item, arg.action(ArgAction::Append)),
+        kind => read_as(kind, arg.allow_hyphen_values(parameter.verbatim)),
+    }
 }
 
-/// How the value of an argument is read.
-fn valued(arg: Arg, parameter: &'static Parameter) -> Arg {
-    let item = match parameter.kind {
-        Kind::Switch => return arg.action(ArgAction::SetTrue),
-        Kind::List(item) => *item,
-        kind => kind,
-    };
-    let arg = match parameter.kind {
-        Kind::List(_) => arg.action(ArgAction::Append),
-        _ => arg.allow_hyphen_values(parameter.verbatim),
-    };
-    let arg = if parameter.commas {
-        arg.value_delimiter(',')
-    } else {
-        arg
-    };
-    match item {
+/// An argument whose values are of this kind.
+fn read_as(kind: Kind, arg: Arg) -> Arg {
+    match kind {
         Kind::Words(words) => arg.value_parser(one_of(words).map(Value::Text)),
         Kind::Path => arg
             .value_parser(PathBufValueParser::new().map(Value::Path))

@@ -9,21 +9,20 @@ use crate::cli::{Cli, CompletionsArgs, spell_out};
 use crate::command::chat::sessions;
 use anyhow::{Context, Result};
 use clap::{Arg, Command, CommandFactory};
-use clap_complete::env::{Elvish, EnvCompleter, Fish, Powershell, Shells, Zsh};
-use clap_complete::{ArgValueCompleter, CompletionCandidate, PathCompleter};
-use std::ffi::{OsStr, OsString};
+use clap_complete::engine::{
+    ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter,
+};
+use clap_complete::env::{Elvish, EnvCompleter, Fish, Powershell, Zsh};
+use std::ffi::OsStr;
 use std::io::Write;
-use std::path::Path;
 use std::process::ExitCode;
 
 mod bash;
 
-use clap_complete::engine::ValueCompleter;
-
 /// Set to the name of a shell that asks what the words after `--` may go on with.
 const VARIABLE: &str = "PACKLLM_COMPLETE";
 
-const SHELLS: Shells<'_> = Shells(&[&bash::Bash, &Elvish, &Fish, &Powershell, &Zsh]);
+const SHELLS: [&dyn EnvCompleter; 5] = [&bash::Bash, &Elvish, &Fish, &Powershell, &Zsh];
 
 /// Prints the script of a shell.
 pub fn run(args: &CompletionsArgs) -> Result<ExitCode> {
@@ -58,8 +57,7 @@ fn answer_to(shell: &str) -> Result<ExitCode> {
 }
 
 fn completer(shell: &str) -> Result<&'static dyn EnvCompleter> {
-    let mut shells = SHELLS.0.iter().copied();
-    let found = shells.find(|completer| completer.is(shell));
+    let found = SHELLS.into_iter().find(|completer| completer.is(shell));
     found.with_context(|| format!("{VARIABLE}={shell}: no such shell"))
 }
 

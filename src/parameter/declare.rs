@@ -81,6 +81,7 @@ impl Group {
             // As it is named.
             key: "",
             name: String::new(),
+            variable: String::new(),
             kind: Kind::Text,
             set: |_, _| Ok(()),
             get: |_| None,
@@ -96,10 +97,12 @@ impl Parameter {
         get: fn(&Values) -> Option<Value>,
     ) -> Self {
         let name = key.replace('_', "-");
+        let variable = format!("PACKLLM_{}", key.to_uppercase());
         let kind = T::KIND;
         Self {
             key,
             name,
+            variable,
             kind,
             set,
             get,

@@ -113,6 +113,7 @@ pub struct Parameter {
     pub verbatim: bool,
     /// Whether a comma separates several values.
     pub commas: bool,
+    variable: String,
     example: Option<&'static str>,
     set: fn(&mut Values, &Value) -> Result<(), Misfit>,
     get: fn(&Values) -> Option<Value>,
@@ -145,9 +146,9 @@ impl Parameter {
 
     /// The variable that sets it.
     #[must_use]
-    pub fn variable(&self) -> Option<String> {
+    pub fn variable(&self) -> Option<&str> {
         let listens = self.is_set_in(Place::Environment);
-        listens.then(|| format!("PACKLLM_{}", self.key.to_uppercase()))
+        listens.then_some(&*self.variable)
     }
 
     /// What holds where nothing is set, in words.

@@ -98,7 +98,7 @@ fn given(parameter: &Parameter, matches: &ArgMatches) -> Option<(Layer, String)>
         Some(ValueSource::CommandLine) => Some((Layer::Flag, raw())),
         Some(ValueSource::EnvVariable) => {
             let variable = parameter.variable().unwrap_or_default();
-            Some((Layer::Environment(variable), raw()))
+            Some((Layer::Environment(variable.to_owned()), raw()))
         }
         // Read apart: beside -m it would be a conflict for clap.
         _ if parameter.key == "pack" && matches.value_source("model").is_none() => {

@@ -1,8 +1,12 @@
 //! Bash, whose words need more care than clap takes: it cuts them at `=`, and what it inserts it
 //! does not quote.
 
-use super::{Command, EnvCompleter, OsString, Path, Write};
-use std::io;
+use clap::Command;
+use clap_complete::engine::complete;
+use clap_complete::env::EnvCompleter;
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::Path;
 
 /// Completions for bash.
 pub struct Bash;
@@ -52,7 +56,7 @@ impl EnvCompleter for Bash {
     ) -> io::Result<()> {
         let (words, cut) = joined(words);
         let last = words.len().saturating_sub(1);
-        for candidate in clap_complete::engine::complete(command, words, last, folder)? {
+        for candidate in complete(command, words, last, folder)? {
             let name = candidate.get_value().to_string_lossy();
             writeln!(to, "{}", name.get(cut..).unwrap_or_default())?;
         }
