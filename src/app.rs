@@ -68,9 +68,9 @@ impl App {
         let terminal = std::io::stdout().is_terminal();
         let colours = std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
             && std::env::var_os("TERM").is_none_or(|t| t != "dumb");
-        let default_pack = pack_of_environment().or(config.text("pack"));
+        let default_pack = pack_of_environment().or_else(|| config.pack.clone());
         Ok(Self {
-            store: Store::new(home()?, &SHIPPED),
+            store: store()?,
             state: state()?,
             cancel,
             idle,
@@ -221,8 +221,13 @@ fn given_home() -> Option<PathBuf> {
     home.map(PathBuf::from)
 }
 
+/// The model store.
+pub fn store() -> Result<Store> {
+    Ok(Store::new(home()?, &SHIPPED))
+}
+
 /// The folder of what was said: `state` under `PACKLLM_HOME`, else in the user's state folder.
-fn state() -> Result<PathBuf> {
+pub fn state() -> Result<PathBuf> {
     if let Some(home) = given_home() {
         return Ok(home.join("state"));
     }

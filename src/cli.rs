@@ -1,21 +1,20 @@
 //! What can be typed. Nothing below `settings` sees these types.
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 
 mod manage;
 mod measure;
+mod parameters;
 mod shared;
 
 pub use manage::{
-    CompletionsArgs, ConfigArgs, ConfigCommand, DoctorArgs, ManArgs, ModelsCommand, Names,
-    PackCommand,
+    CompletionsArgs, ConfigArgs, ConfigCommand, DoctorArgs, ManArgs, ModelsCommand, PackCommand,
 };
 pub use measure::{AlignArgs, BenchArgs, EvalArgs, ScoreArgs, ScoreName, WeighArgs};
-pub use shared::{
-    CacheName, DraftArgs, DraftName, FlashAttention, FusionArgs, FusionNumbers, LookArgs, PackArgs,
-    PromptArgs, PromptCacheArgs, SampleArgs, Think, VocabName,
-};
+pub use parameters::{Answers, Given, Loading, Packs, takes_config};
+use parameters::{Keeping, Opening, spellings, takes_any_text};
+pub use shared::PromptArgs;
 
 /// Runs several small language models as one.
 #[derive(Debug, Parser)]
@@ -87,96 +86,39 @@ pub struct RunArgs {
     #[command(flatten)]
     pub prompt: PromptArgs,
     #[command(flatten)]
-    pub pack: PackArgs,
-    #[command(flatten)]
-    pub fusion: FusionArgs,
-    #[command(flatten)]
-    pub sample: SampleArgs,
-    #[command(flatten)]
-    pub draft: DraftArgs,
-    #[command(flatten)]
-    pub look: LookArgs,
-    #[command(flatten)]
-    pub prompt_cache: PromptCacheArgs,
+    pub given: Given<Answers>,
     /// Print one JSON document
-    #[arg(long)]
+    #[arg(long, help_heading = None)]
     pub json: bool,
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = CHAT_HELP)]
+#[command(
+    after_help = CHAT_HELP,
+    mut_arg("no-history", |arg| arg.conflicts_with_all(["last", "session"]))
+)]
 pub struct ChatArgs {
     /// A pack by name or manifest file, as by --pack [default: that of the session]
     #[arg(value_name = "PACK", conflicts_with_all = ["pack", "model"])]
     pub name: Option<String>,
-    /// System prompt (-sys)
-    #[arg(
-        long,
-        value_name = "TEXT",
-        allow_hyphen_values = true,
-        env = "PACKLLM_SYSTEM_PROMPT"
-    )]
-    pub system_prompt: Option<String>,
+    #[command(flatten)]
+    pub opening: Given<Opening>,
     /// Go on with the last session
     #[arg(long = "continue", conflicts_with = "session")]
     pub last: bool,
     /// Go on with the session of this name, or begin it
     #[arg(long, value_name = "NAME")]
     pub session: Option<String>,
-    /// Keep neither the session nor the history of lines
-    #[arg(long, env = "PACKLLM_NO_HISTORY", conflicts_with_all = ["last", "session"])]
-    pub no_history: bool,
-    /// When the context is full: drop the oldest turns, or stop
-    #[arg(
-        long,
-        value_name = "HOW",
-        env = "PACKLLM_OVERFLOW",
-        default_value = "drop"
-    )]
-    pub overflow: Overflow,
     #[command(flatten)]
-    pub pack: PackArgs,
+    pub keeping: Given<Keeping>,
     #[command(flatten)]
-    pub fusion: FusionArgs,
-    #[command(flatten)]
-    pub sample: SampleArgs,
-    #[command(flatten)]
-    pub draft: DraftArgs,
-    #[command(flatten)]
-    pub look: LookArgs,
-    #[command(flatten)]
-    pub prompt_cache: PromptCacheArgs,
+    pub given: Given<Answers>,
 }
 
-/// What a conversation does when the smallest context is full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Overflow {
-    Drop,
-    Stop,
+/// Whether the flag takes the prompt, which is no parameter.
+fn is_prompt(flag: &str) -> bool {
+    matches!(flag, "-p" | "--prompt")
 }
-
-/// A value as it is typed.
-pub fn typed(value: impl ValueEnum) -> String {
-    let shown = value.to_possible_value();
-    shown.map_or_else(String::new, |v| v.get_name().to_owned())
-}
-
-/// llama.cpp's short flags of several letters, which clap cannot express.
-const LONG_FORMS: [(&str, &str); 10] = [
-    ("-ub", "--ubatch-size"),
-    ("-ngl", "--n-gpu-layers"),
-    ("-dev", "--device"),
-    ("-ts", "--tensor-split"),
-    ("-mg", "--main-gpu"),
-    ("-fa", "--flash-attn"),
-    ("-ctk", "--cache-type-k"),
-    ("-ctv", "--cache-type-v"),
-    ("-sys", "--system-prompt"),
-    ("--n-predict", "--predict"),
-];
-
-/// Flags whose value may look like any other flag.
-const TAKES_ANY_TEXT: [&str; 6] = ["-p", "--prompt", "-r", "--stop", "-sys", "--system-prompt"];
 
 /// Replaces llama.cpp's spellings by the long forms, except where they are the value of a flag that
 /// takes any text.
@@ -185,10 +127,8 @@ pub fn spell_out(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut value_follows = false;
     for arg in args {
         let text = arg.to_str().unwrap_or_default();
-        let long = LONG_FORMS
-            .iter()
-            .find(|(short, _)| *short == text && !value_follows);
-        value_follows = !value_follows && TAKES_ANY_TEXT.contains(&text);
+        let long = spellings().find(|(short, _)| *short == text && !value_follows);
+        value_follows = !value_follows && (is_prompt(text) || takes_any_text(text));
         out.push(long.map_or_else(|| arg.clone(), |(_, long)| OsString::from(long)));
     }
     out
@@ -198,6 +138,7 @@ pub fn spell_out(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+    use packllm_parameter::{FlashAttention, Layers};
 
     #[test]
     fn the_definition_is_consistent() {
@@ -213,10 +154,10 @@ mod tests {
         let Some(Command::Run(run)) = cli.command else {
             panic!("not run")
         };
-        assert_eq!(run.pack.n_gpu_layers.as_deref(), Some("3"));
-        assert_eq!(run.pack.device, ["none"]);
+        assert_eq!(run.given.n_gpu_layers, Some(Layers::Some(3)));
+        assert_eq!(run.given.device.as_deref(), Some(&["none".to_owned()][..]));
         assert_eq!(run.prompt.prompt.as_deref(), Some("-ngl"));
         assert_eq!(run.prompt.system_prompt.as_deref(), Some("-p"));
-        assert_eq!(run.pack.flash_attn, FlashAttention::On);
+        assert_eq!(run.given.flash_attn(), FlashAttention::On);
     }
 }

@@ -25,7 +25,8 @@ fn main() -> ExitCode {
         tell!("error: {missing}");
         return ExitCode::from(1);
     }
-    run().unwrap_or_else(|error| report::failure(&error))
+    let done = command::completions::answer().unwrap_or_else(run);
+    done.unwrap_or_else(|error| report::failure(&error))
 }
 
 fn run() -> Result<ExitCode> {

@@ -1,11 +1,11 @@
 //! From what was typed to what is true: defaults < config file < manifest < environment < flags, validated.
 
-use crate::cli::{FusionArgs, PackArgs};
 use anyhow::{Context, Result};
 use packllm_engine::engine::Fusion;
 use packllm_engine::pack::Reference;
 use packllm_engine::vocab::Alphabet;
 use packllm_llama::LoadOptions;
+use packllm_parameter::Values;
 use packllm_store::Manifest;
 use std::path::PathBuf;
 
@@ -19,12 +19,12 @@ mod scoring;
 mod sources;
 
 pub use crate::exit::{Usage, usage};
-pub use answering::{drafter, generation, prompt_cache, random_seed, read_prompt, window};
+pub use answering::{drafter, generation, prompt_cache, random_seed, read_prompt};
 pub use config::{Config, example};
 pub use fusing::settle_fusion;
 pub use layers::{Layer, Setting, layers};
-pub use loading::parse_layers;
-use loading::{check_sizes, divide_threads, load_options};
+pub use loading::offload;
+use loading::{divide_threads, load_options};
 pub use scoring::{Scoring, scoring};
 pub use sources::{Sources, pack_of_environment};
 
@@ -55,14 +55,12 @@ pub struct MemberPlan {
 }
 
 /// Settles which pack and how it is loaded and fused. Files must be there; nothing is downloaded.
-pub fn plan(sources: &Sources, pack: &PackArgs, fusion: &FusionArgs) -> Result<PackPlan> {
-    check_sizes(pack)?;
-    let manifest = manifest(sources, pack)?;
+pub fn plan(sources: &Sources, given: &Values) -> Result<PackPlan> {
+    let manifest = manifest(sources, given)?;
     let names: Vec<String> = manifest.members.iter().map(|m| m.name.clone()).collect();
-    let wished = fusion.reference.as_deref();
-    let fusion = settle_fusion(&manifest, fusion, &names)?;
+    let fusion = settle_fusion(&fused(sources, given, &manifest), &manifest, &names)?;
     let mined = fusion.alphabet == Some(Alphabet::Mapped);
-    let reference = reference::settle(wished, mined, &names)?;
+    let reference = reference::settle(given.reference.as_deref(), mined, &names)?;
     let files: Vec<PathBuf> = manifest
         .members
         .iter()
@@ -73,7 +71,7 @@ pub fn plan(sources: &Sources, pack: &PackArgs, fusion: &FusionArgs) -> Result<P
                 .map_err(anyhow::Error::from)
         })
         .collect::<Result<_>>()?;
-    let threads = divide_threads(pack.threads, &manifest, &files);
+    let threads = divide_threads(given.threads, &manifest, &files);
     let members = manifest
         .members
         .iter()
@@ -81,12 +79,12 @@ pub fn plan(sources: &Sources, pack: &PackArgs, fusion: &FusionArgs) -> Result<P
         .zip(threads)
         .map(|((member, path), threads)| {
             let chat_template = template_of(&manifest, member)?;
-            let load = load_options(sources, pack, member, &path, threads, &fusion)?;
+            let held = given.clone().or(&member.settings).or(sources.config);
             Ok(MemberPlan {
                 name: member.name.clone(),
+                load: load_options(sources, &held, &path, threads, &fusion),
                 path,
                 chat_template,
-                load,
             })
         })
         .collect::<Result<_>>()?;
@@ -98,19 +96,17 @@ pub fn plan(sources: &Sources, pack: &PackArgs, fusion: &FusionArgs) -> Result<P
     })
 }
 
-/// The manifest named, or one made of `-m` files; the config file fills what it leaves open.
-pub fn manifest(sources: &Sources, pack: &PackArgs) -> Result<Manifest> {
-    let mut manifest = manifest_alone(sources, pack)?;
-    sources.config.fill(&mut manifest);
-    Ok(manifest)
+/// What holds of a pack's fusion.
+fn fused(sources: &Sources, given: &Values, manifest: &Manifest) -> Values {
+    given.clone().or(&manifest.fusion).or(sources.config)
 }
 
-/// The manifest as it is written.
-fn manifest_alone(sources: &Sources, pack: &PackArgs) -> Result<Manifest> {
-    if !pack.model.is_empty() {
-        return ad_hoc(sources, &pack.model);
+/// The manifest named, or one made of `-m` files.
+fn manifest(sources: &Sources, given: &Values) -> Result<Manifest> {
+    if let Some(files) = &given.model {
+        return ad_hoc(sources, files);
     }
-    match pack.pack.as_ref().or(sources.default_pack) {
+    match given.pack.as_ref().or(sources.default_pack) {
         Some(name) => Ok(sources.store.pack(name)?),
         None => match sources.ready_packs().unwrap_or_default().as_slice() {
             [] => usage(

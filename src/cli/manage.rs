@@ -1,7 +1,8 @@
 //! Arguments of the commands around packs, models and the program itself.
 
-use super::{ChatArgs, FusionArgs, PackArgs};
-use clap::{Args, Subcommand, ValueEnum};
+use super::parameters::Network;
+use super::{ChatArgs, Given, Packs};
+use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
@@ -40,19 +41,7 @@ pub struct ManArgs {
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
     /// The shell
-    #[arg(required_unless_present = "names")]
-    pub shell: Option<clap_complete::Shell>,
-    /// Print names, for the scripts
-    #[arg(long, hide = true)]
-    pub names: Option<Names>,
-}
-
-/// What the shells complete that only the program knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Names {
-    Packs,
-    Models,
-    Sessions,
+    pub shell: clap_complete::Shell,
 }
 
 #[derive(Debug, Subcommand)]
@@ -95,15 +84,17 @@ pub enum ModelsCommand {
         json: bool,
     },
     /// Download the models of a pack; a stopped download goes on the next time
+    #[command(mut_arg("offline", |arg| {
+        arg.help("Never use the network: only check what is there").help_heading(None)
+    }))]
     Pull {
         /// Name or manifest file of the pack [default: starter] [env: PACKLLM_PACK=]
         pack: Option<String>,
         /// Accept licences that restrict use without being asked; needed where there is no terminal
         #[arg(short, long)]
         yes: bool,
-        /// Never use the network: only check what is there
-        #[arg(long, env = "PACKLLM_OFFLINE")]
-        offline: bool,
+        #[command(flatten)]
+        network: Given<Network>,
     },
     /// Use GGUF files where they are: the caches of Hugging Face, Ollama and LM Studio, or a path
     Import {
@@ -127,9 +118,7 @@ pub enum ModelsCommand {
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
     #[command(flatten)]
-    pub pack: PackArgs,
-    #[command(flatten)]
-    pub fusion: FusionArgs,
+    pub given: Given<Packs>,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,

@@ -1,7 +1,9 @@
 //! The commands that measure: weigh, score, eval, align, bench.
 
-use super::{DraftArgs, FusionArgs, FusionNumbers, PackArgs, PromptArgs, VocabName};
+use super::parameters::{Drafting, Numbers, Reference, Seed, word};
+use super::{Given, Loading, Packs, PromptArgs};
 use clap::{Args, ValueEnum};
+use packllm_parameter::Vocab;
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
@@ -12,11 +14,9 @@ pub struct WeighArgs {
     #[arg(long, requires = "raw")]
     pub full: bool,
     #[command(flatten)]
-    pub pack: PackArgs,
-    #[command(flatten)]
-    pub fusion: FusionArgs,
+    pub given: Given<Packs>,
     /// Print one JSON document
-    #[arg(long)]
+    #[arg(long, help_heading = None)]
     pub json: bool,
 }
 
@@ -38,7 +38,8 @@ pub struct AlignArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A task file has one JSON object a line: {\"query\": text, \"choices\": [text, …], \"gold\": index}"
+    after_help = "A task file has one JSON object a line: {\"query\": text, \"choices\": [text, …], \"gold\": index}",
+    mut_arg("seed", |arg| arg.help("Seed of the draw of examples").help_heading(None).default_value("0"))
 )]
 pub struct EvalArgs {
     /// Files of questions
@@ -53,9 +54,8 @@ pub struct EvalArgs {
     /// Where the examples are drawn from [default: the task's own file]
     #[arg(long, value_name = "FILE", requires = "few_shot")]
     pub shots_from: Option<PathBuf>,
-    /// Seed of the draw of examples
-    #[arg(short, long, env = "PACKLLM_SEED", default_value_t = 0)]
-    pub seed: u64,
+    #[command(flatten)]
+    pub seed: Given<Seed>,
     /// Text between a question and its options [default: a space, unless white space is there]
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub separator: Option<String>,
@@ -81,9 +81,7 @@ pub struct EvalArgs {
     #[arg(long, requires = "output")]
     pub resume: bool,
     #[command(flatten)]
-    pub pack: PackArgs,
-    #[command(flatten)]
-    pub fusion: FusionArgs,
+    pub given: Given<Packs>,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
@@ -95,6 +93,13 @@ pub enum ScoreName {
     Mean,
     Sum,
     Token,
+}
+
+impl EvalArgs {
+    /// Seed of the draw of examples.
+    pub fn seed(&self) -> u64 {
+        self.seed.seed.unwrap_or_default()
+    }
 }
 
 #[derive(Debug, Args)]
@@ -117,24 +122,18 @@ pub struct ScoreArgs {
     #[arg(long)]
     pub chain: bool,
     #[command(flatten)]
-    pub pack: PackArgs,
+    pub loading: Given<Loading>,
     /// Shared alphabets, separated by commas [default: auto]
     #[arg(
         long,
         help_heading = "Fusion",
         env = "PACKLLM_VOCAB",
-        value_delimiter = ','
+        value_delimiter = ',',
+        value_parser = word::<Vocab>()
     )]
-    pub vocab: Vec<VocabName>,
-    /// With --vocab mined: the member, or the tokenizer.json, whose vocabulary is the reference [default: the
-    /// member with the lowest loss per token]
-    #[arg(
-        long,
-        help_heading = "Fusion",
-        value_name = "NAME|FILE",
-        env = "PACKLLM_REFERENCE"
-    )]
-    pub reference: Option<String>,
+    pub vocab: Vec<Vocab>,
+    #[command(flatten)]
+    pub reference: Given<Reference>,
     /// Ways to combine distributions, separated by commas [default: log]
     #[arg(
         long,
@@ -147,7 +146,7 @@ pub struct ScoreArgs {
     #[arg(long, help_heading = "Fusion", env = "PACKLLM_WEIGHTS")]
     pub weights: Vec<String>,
     #[command(flatten)]
-    pub numbers: FusionNumbers,
+    pub numbers: Given<Numbers>,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
@@ -156,9 +155,7 @@ pub struct ScoreArgs {
 #[derive(Debug, Args)]
 pub struct BenchArgs {
     #[command(flatten)]
-    pub pack: PackArgs,
-    #[command(flatten)]
-    pub fusion: FusionArgs,
+    pub given: Given<Packs>,
     /// Take the prompt from a file instead of a built-in one of 120 tokens
     #[arg(short, long, value_name = "FILE")]
     pub file: Option<std::path::PathBuf>,
@@ -166,7 +163,7 @@ pub struct BenchArgs {
     #[arg(short = 'n', long, value_name = "N", default_value_t = 64)]
     pub predict: usize,
     #[command(flatten)]
-    pub draft: DraftArgs,
+    pub draft: Given<Drafting>,
     /// Pairs of a fused answer and its replay, and of answers with drafts and without
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub pairs: usize,

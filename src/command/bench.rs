@@ -39,7 +39,7 @@ pub fn run(app: &App, args: &BenchArgs) -> Result<ExitCode> {
     if prompt.trim().is_empty() {
         return settings::usage("the prompt is empty");
     }
-    let mut plan = settings::plan(&app.sources(), &args.pack, &args.fusion)?;
+    let mut plan = settings::plan(&app.sources(), &args.given)?;
     if plan.fusion.alphabet == Some(Alphabet::Mapped) {
         return settings::usage("--vocab mined is not measured: use auto, tokens or bytes");
     }

@@ -1,142 +1,114 @@
-//! `packllm completions`: what a shell needs to complete commands and flags, and the names that follow some.
+//! `packllm completions`: what a shell needs to complete commands, flags and their values.
 //!
-//! The script is clap's; what it knows no values for asks the program itself for names when Tab is pressed.
+//! The script asks the program itself whenever Tab is pressed, with [`VARIABLE`] set, so what is
+//! completed is what is parsed, and names are those that are there. The questions and answers are
+//! clap's, but for bash.
 
-use crate::app::App;
-use crate::cli::{Cli, CompletionsArgs, Names, typed};
+use crate::app;
+use crate::cli::{Cli, CompletionsArgs, spell_out};
 use crate::command::chat::sessions;
-use anyhow::{Context, Result, anyhow};
-use clap::CommandFactory;
-use clap_complete::Shell;
+use anyhow::{Context, Result};
+use clap::{Arg, Command, CommandFactory};
+use clap_complete::engine::{
+    ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter,
+};
+use clap_complete::env::{Elvish, EnvCompleter, Fish, Powershell, Zsh};
+use std::ffi::OsStr;
 use std::io::Write;
 use std::process::ExitCode;
 
-/// Flags that take names, and whether a path will do as well.
-const NAMED: [(&str, Names, bool); 4] = [
-    ("--pack", Names::Packs, true),
-    ("--model", Names::Models, true),
-    ("-m", Names::Models, true),
-    ("--session", Names::Sessions, false),
-];
+mod bash;
 
-pub fn run(app: &App, args: &CompletionsArgs) -> Result<ExitCode> {
-    let text = match (args.names, args.shell) {
-        (Some(names), _) => list(app, names)?,
-        (None, shell) => script(shell.context("no shell")?)?,
-    };
-    std::io::stdout()
-        .write_all(text.as_bytes())
-        .context("stdout")?;
+/// Set to the name of a shell that asks what the words after `--` may go on with.
+const VARIABLE: &str = "PACKLLM_COMPLETE";
+
+const SHELLS: [&dyn EnvCompleter; 5] = [&bash::Bash, &Elvish, &Fish, &Powershell, &Zsh];
+
+/// Prints the script of a shell.
+pub fn run(args: &CompletionsArgs) -> Result<ExitCode> {
+    let mut script = Vec::new();
+    completer(&args.shell.to_string())?.write_registration(
+        VARIABLE,
+        "packllm",
+        "packllm",
+        "packllm",
+        &mut script,
+    )?;
+    print(&script)
+}
+
+/// Answers a shell, if it is one that asks.
+pub fn answer() -> Option<Result<ExitCode>> {
+    let shell = std::env::var(VARIABLE).ok().filter(|s| !s.is_empty())?;
+    Some(answer_to(&shell))
+}
+
+fn answer_to(shell: &str) -> Result<ExitCode> {
+    let words = std::env::args_os().skip_while(|word| word != "--").skip(1);
+    let folder = std::env::current_dir().ok();
+    let mut names = Vec::new();
+    completer(shell)?.write_complete(
+        &mut with_names(Cli::command()),
+        spell_out(words),
+        folder.as_deref(),
+        &mut names,
+    )?;
+    print(&names)
+}
+
+fn completer(shell: &str) -> Result<&'static dyn EnvCompleter> {
+    let found = SHELLS.into_iter().find(|completer| completer.is(shell));
+    found.with_context(|| format!("{VARIABLE}={shell}: no such shell"))
+}
+
+fn print(text: &[u8]) -> Result<ExitCode> {
+    std::io::stdout().write_all(text).context("stdout")?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// A name a line.
-fn list(app: &App, names: Names) -> Result<String> {
-    let names: Vec<String> = match names {
-        Names::Packs => app.store.packs()?.into_iter().map(|p| p.name).collect(),
-        Names::Models => {
-            let present = app.store.list()?.into_iter().filter(|one| one.present);
-            present.map(|one| one.model.file).collect()
+/// The commands, with what only the program knows of their arguments.
+fn with_names(command: Command) -> Command {
+    named(command).mut_subcommand("chat", |chat| {
+        chat.mut_arg("name", |arg| arg.add(completed(packs, true)))
+    })
+}
+
+/// By what arguments are called in all commands.
+fn named(command: Command) -> Command {
+    let add = |arg: Arg| match arg.get_id().as_str() {
+        "pack" => arg.add(completed(packs, true)),
+        "model" => arg.add(completed(models, true)),
+        "session" => arg.add(completed(talks, false)),
+        _ => arg,
+    };
+    command.mut_args(add).mut_subcommands(named)
+}
+
+/// Completes names that begin as what is typed; `paths` will do as well. Nobody is told why there
+/// are none.
+fn completed(names: fn() -> Result<Vec<String>>, paths: bool) -> ArgValueCompleter {
+    ArgValueCompleter::new(move |typed: &OsStr| {
+        let begin = typed.to_string_lossy();
+        let names = names().unwrap_or_default().into_iter();
+        let fitting = names.filter(|name| name.starts_with(&*begin));
+        let mut found: Vec<_> = fitting.map(CompletionCandidate::new).collect();
+        if paths {
+            found.extend(PathCompleter::any().complete(typed));
         }
-        Names::Sessions => sessions::names(&app.state.join("sessions")),
-    };
-    Ok(names.into_iter().map(|name| name + "\n").collect())
+        found
+    })
 }
 
-fn script(shell: Shell) -> Result<String> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "packllm", &mut script);
-    let script = String::from_utf8(script).map_err(|_| anyhow!("no UTF-8"))?;
-    let with_names: fn(&str) -> String = match shell {
-        Shell::Bash => bash,
-        Shell::Zsh => zsh,
-        Shell::Fish => fish,
-        _ => return Ok(script),
-    };
-    Ok(with_names(&script))
+fn packs() -> Result<Vec<String>> {
+    let packs = app::store()?.packs()?.into_iter();
+    Ok(packs.map(|pack| pack.name).collect())
 }
 
-/// There, a case for every flag fills the reply with files.
-fn bash(script: &str) -> String {
-    // Not by `compgen -W`, which would expand what a name holds.
-    const FUNCTION: &str = r#"_packllm_names() {
-    local name
-    while IFS= read -r name; do
-        [[ $name == "$2"* ]] && COMPREPLY+=("$(printf %q "$name")")
-    done < <(packllm completions --names "$1" 2>/dev/null)
+fn models() -> Result<Vec<String>> {
+    let present = app::store()?.list()?.into_iter().filter(|one| one.present);
+    Ok(present.map(|one| one.model.file).collect())
 }
 
-"#;
-    let mut flag = None;
-    let line = |line: &str| {
-        let own = line.trim();
-        if let Some(case) = own.strip_suffix(')').filter(|case| case.starts_with('-')) {
-            flag = NAMED.iter().find(|(name, ..)| *name == case);
-        }
-        match flag {
-            Some(&(_, names, files)) if own.starts_with("COMPREPLY=($(compgen -f") => {
-                let files = if files {
-                    r#"$(compgen -f -- "${cur}")"#
-                } else {
-                    ""
-                };
-                let names = typed(names);
-                format!("COMPREPLY=({files}); _packllm_names {names} \"${{cur}}\"\n")
-            }
-            _ => format!("{line}\n"),
-        }
-    };
-    let script: String = script.lines().map(line).collect();
-    format!("{FUNCTION}{script}")
-}
-
-/// There, the action stands at the end of a flag's line: `'--pack=[help]:NAME:_default' \`.
-fn zsh(script: &str) -> String {
-    const FUNCTION: &str = r#"
-_packllm_names() {
-    local -a names
-    names=(${(f)"$(packllm completions --names $1 2>/dev/null)"})
-    compadd -a names
-    [[ -z $2 ]] || _files
-}
-"#;
-    let line = |line: &str| {
-        let of = |(flag, ..): &&(&str, Names, bool)| {
-            ["=[", "+["]
-                .iter()
-                .any(|end| line.contains(&format!("{flag}{end}")))
-        };
-        let (Some(&(_, names, files)), Some((head, _))) =
-            (NAMED.iter().find(of), line.rsplit_once(':'))
-        else {
-            return format!("{line}\n");
-        };
-        let name = typed(names);
-        let files = if files { " files" } else { "" };
-        // A space first: called with these words alone.
-        format!("{head}: _packllm_names {name}{files}' \\\n")
-    };
-    let script: String = script.lines().map(line).collect();
-    script.replacen('\n', &format!("\n{FUNCTION}"), 1)
-}
-
-/// There, `-a` adds a command that lists values.
-fn fish(script: &str) -> String {
-    let line = |line: &str| {
-        let of = |(flag, ..): &&(&str, Names, bool)| {
-            flag.strip_prefix("--")
-                .is_some_and(|name| line.contains(&format!(" -l {name} ")))
-        };
-        match NAMED.iter().find(of) {
-            Some(&(_, names, files)) => {
-                let line = line.trim_end_matches(" -F");
-                let files = if files { "-F" } else { "-f" };
-                let names = typed(names);
-                let ask = format!("packllm completions --names {names} 2>/dev/null");
-                format!("{line} {files} -a \"({ask})\"\n")
-            }
-            None => format!("{line}\n"),
-        }
-    };
-    script.lines().map(line).collect()
+fn talks() -> Result<Vec<String>> {
+    Ok(sessions::names(&app::state()?.join("sessions")))
 }

@@ -4,16 +4,17 @@ mod fit;
 mod machine;
 
 use crate::app::App;
-use crate::cli::{DoctorArgs, PackArgs};
+use crate::cli::DoctorArgs;
 use crate::command::facts::{file_size, in_short, memory};
 use crate::command::table::printable;
 use crate::plural::counted;
-use crate::settings::{self, parse_layers};
+use crate::settings;
 use anyhow::Result;
 use fit::{Fit, MemberFit, Placement};
 use machine::{Disk, Machine, is_host};
 use packllm_engine::gguf::Usage;
-use packllm_llama::offload::{Device, Offload};
+use packllm_llama::offload::Device;
+use packllm_parameter::Values;
 use serde_json::{Map, Value, json};
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -21,13 +22,13 @@ use std::process::ExitCode;
 pub fn run(app: &App, args: &DoctorArgs) -> Result<ExitCode> {
     let machine = Machine::read();
     let disk = Disk::read(app)?;
-    let named = args.pack.pack.is_some() || !args.pack.model.is_empty();
+    let named = args.given.pack.is_some() || args.given.model.is_some();
     let look_at_pack = named || app.default_pack.is_some();
     let fit = || -> Result<Option<Fit>> {
         if !look_at_pack {
             return Ok(None);
         }
-        let plan = settings::plan(&app.sources(), &args.pack, &args.fusion)?;
+        let plan = settings::plan(&app.sources(), &args.given)?;
         Ok(Some(Fit::of(&plan, &machine)))
     };
     let fit = if args.json {
@@ -47,7 +48,7 @@ pub fn run(app: &App, args: &DoctorArgs) -> Result<ExitCode> {
     match &fit {
         Some(fit) => conclude(fit),
         None => {
-            check_wishes(&args.pack)?;
+            check_wishes(&args.given)?;
             if !args.json {
                 app.dim("name a pack to see what it would take: packllm doctor --pack starter");
             }
@@ -57,15 +58,8 @@ pub fn run(app: &App, args: &DoctorArgs) -> Result<ExitCode> {
 }
 
 /// Without a pack, devices may be asked for all the same.
-fn check_wishes(typed: &PackArgs) -> Result<()> {
-    let layers = typed.n_gpu_layers.as_deref().map(parse_layers);
-    let offload = Offload {
-        layers: layers.transpose()?.flatten(),
-        devices: typed.device.clone(),
-        tensor_split: typed.tensor_split.clone(),
-        main_gpu: typed.main_gpu,
-    };
-    match fit::place(&offload) {
+fn check_wishes(given: &Values) -> Result<()> {
+    match fit::place(&settings::offload(given)) {
         Ok(_) => Ok(()),
         Err(unusable) => Err(unusable.into()),
     }

@@ -33,7 +33,7 @@ const OPTIONS_AT_ONCE: u32 = 9;
 
 pub fn run(app: &App, args: &EvalArgs) -> Result<ExitCode> {
     let mut exams = plan::exams(app, args)?;
-    let mut pack = settings::plan(&app.sources(), &args.pack, &args.fusion)?;
+    let mut pack = settings::plan(&app.sources(), &args.given)?;
     for member in &mut pack.members {
         member.load.sequences = member.load.sequences.max(1 + OPTIONS_AT_ONCE);
     }

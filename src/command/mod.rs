@@ -3,7 +3,7 @@
 mod align;
 mod bench;
 mod chat;
-mod completions;
+pub mod completions;
 mod config;
 mod doctor;
 mod eval;
@@ -43,7 +43,7 @@ pub fn run(app: &App, command: Option<Command>, matches: &ArgMatches) -> Result<
         Command::Models(args) => models::run(app, &args),
         Command::Doctor(args) => doctor::run(app, &args),
         Command::Config(args) => config::run(app, &args, matches),
-        Command::Completions(args) => completions::run(app, &args),
+        Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(app, &args),
     }
 }

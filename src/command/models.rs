@@ -17,8 +17,8 @@ use std::time::UNIX_EPOCH;
 pub fn run(app: &App, args: &ModelsCommand) -> Result<ExitCode> {
     match args {
         ModelsCommand::List { json } => list(app, *json),
-        ModelsCommand::Pull { pack, yes, offline } => {
-            pull::run(app, pack.as_deref(), *yes, *offline)
+        ModelsCommand::Pull { pack, yes, network } => {
+            pull::run(app, pack.as_deref(), *yes, network.offline())
         }
         ModelsCommand::Import { paths, all, name } => {
             import::run(app, paths, *all, name.as_deref())

@@ -18,18 +18,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
-    let mut generation = settings::generation(&args.sample)?;
+    let mut generation = settings::generation(&args.given)?;
     let Some(prompt) = settings::read_prompt(&args.prompt)? else {
         return usage("no prompt: give -p TEXT, -f FILE, or text on stdin");
     };
     if prompt.trim().is_empty() && !args.prompt.raw {
         return usage("the prompt is empty: give -p TEXT, -f FILE, or text on stdin");
     }
-    let plan = settings::plan(&app.sources(), &args.pack, &args.fusion)?;
-    let prompt_cache = settings::prompt_cache(&args.prompt_cache, &plan.fusion, args.prompt.raw)?;
+    let plan = settings::plan(&app.sources(), &args.given)?;
+    let prompt_cache = settings::prompt_cache(&args.given, &plan.fusion, args.prompt.raw)?;
     let look = Look {
-        plain: args.look.plain || args.prompt.raw,
-        ..args.look.into()
+        plain: args.given.plain() || args.prompt.raw,
+        ..Look::of(&args.given)
     };
     let first = first(args, &prompt, look.lets_think());
     let first = Arc::new(FirstPrompt { first, now });
@@ -39,7 +39,10 @@ pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
     if let Some(path) = prompt_cache {
         loaded.use_prompt_cache(path, &plan);
     }
-    loaded.pack.engine.draft_with(settings::drafter(args.draft));
+    loaded
+        .pack
+        .engine
+        .draft_with(settings::drafter(args.given.draft()));
     loaded.pack.ask_to_think(look.lets_think());
     generation.stops.extend(loaded.pack.stops());
     let request = loaded.pack.engine.score_request_for(&plan.fusion.method);

@@ -7,7 +7,6 @@ mod markdown;
 mod spans;
 
 use crate::app::App;
-use crate::cli::{LookArgs, Think};
 use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 use ink::{Ink, Style};
@@ -15,6 +14,7 @@ use markdown::Markdown;
 use packllm_engine::chat::attribution::Attribution;
 use packllm_engine::pack::More;
 use packllm_engine::thought::{self, Part, Splitter};
+use packllm_parameter::{Think, Values};
 use std::io::{self, StdoutLock, Write};
 use std::sync::atomic::Ordering;
 
@@ -29,24 +29,18 @@ pub struct Look {
 }
 
 impl Look {
+    /// As parameters have it.
+    pub fn of(held: &Values) -> Self {
+        Self {
+            plain: held.plain(),
+            think: held.think(),
+            attribution: held.attribution(),
+        }
+    }
+
     /// Whether models may think before they answer, see `Template::ask_to_think`.
     pub fn lets_think(self) -> bool {
         self.think != Think::Off
-    }
-}
-
-impl From<LookArgs> for Look {
-    fn from(args: LookArgs) -> Self {
-        let LookArgs {
-            plain,
-            think,
-            attribution,
-        } = args;
-        Self {
-            plain,
-            think,
-            attribution,
-        }
     }
 }
 

@@ -25,7 +25,7 @@ pub fn run(app: &App, args: &WeighArgs) -> Result<ExitCode> {
     let Some(text) = settings::read_prompt(&args.prompt)? else {
         return usage("no text: give -p TEXT, -f FILE, or text on stdin");
     };
-    let plan = settings::plan(&app.sources(), &args.pack, &args.fusion)?;
+    let plan = settings::plan(&app.sources(), &args.given)?;
     let mut loaded = LoadedPack::open(app, &plan, args.prompt.raw)?;
     let request = ScoreRequest {
         scores: true,

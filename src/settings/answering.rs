@@ -1,53 +1,47 @@
 //! What is asked, and how it is answered.
 
-use super::{Usage, usage};
-use crate::cli::{DraftArgs, DraftName, PromptArgs, PromptCacheArgs, SampleArgs};
-use crate::hints::words;
+use super::usage;
+use crate::cli::PromptArgs;
 use anyhow::{Context, Result, bail};
 use packllm_engine::engine::{Drafter, Fusion, Generation, Lookup};
 use packllm_engine::sample::Params;
 use packllm_engine::vocab::Alphabet;
+use packllm_parameter::{Draft, Values};
 use std::path::PathBuf;
 
 /// How an answer is drawn. A missing seed is drawn here, so that it can be shown.
-pub fn generation(typed: &SampleArgs) -> Result<Generation> {
-    let sampling = Params {
-        temperature: typed.temp,
-        top_k: typed.top_k,
-        top_p: typed.top_p,
-        min_p: typed.min_p,
-        repeat_penalty: typed.repeat_penalty,
-        repeat_last_n: window(typed.repeat_last_n),
-        seed: typed.seed.unwrap_or_else(random_seed),
-    };
-    sampling.validate().map_err(|e| Usage(words(&e)))?;
-    if typed.stop.iter().any(String::is_empty) {
+pub fn generation(held: &Values) -> Result<Generation> {
+    let stops = held.stop.clone().unwrap_or_default();
+    if stops.iter().any(String::is_empty) {
         return usage("--stop: a stop string is empty");
     }
-    if typed.predict < -1 {
-        return usage(format!(
-            "--predict {}: it is a number of tokens, or -1",
-            typed.predict
-        ));
-    }
+    let sampling = Params {
+        temperature: held.temp(),
+        top_k: held.top_k(),
+        top_p: held.top_p(),
+        min_p: held.min_p(),
+        repeat_penalty: held.repeat_penalty(),
+        repeat_last_n: window(held.repeat_last_n()),
+        seed: held.seed.unwrap_or_else(random_seed),
+    };
     Ok(Generation {
-        limit: usize::try_from(typed.predict).ok(),
+        limit: usize::try_from(held.predict()).ok(),
         sampling,
-        stops: typed.stop.clone(),
+        stops,
         attribution: false,
     })
 }
 
 /// Tokens that a repetition is looked for in; a negative number means the whole answer.
-pub fn window(tokens: i64) -> usize {
+fn window(tokens: i64) -> usize {
     usize::try_from(tokens).unwrap_or(1 << 20)
 }
 
 /// Who drafts answers; None: nobody.
-pub fn drafter(typed: DraftArgs) -> Option<Box<dyn Drafter>> {
-    match typed.draft {
-        DraftName::Auto => Some(Box::new(Lookup::new())),
-        DraftName::Off => None,
+pub fn drafter(draft: Draft) -> Option<Box<dyn Drafter>> {
+    match draft {
+        Draft::Auto => Some(Box::new(Lookup::new())),
+        Draft::Off => None,
     }
 }
 
@@ -96,13 +90,9 @@ fn text_of(bytes: Vec<u8>, name: &str) -> Result<String> {
 }
 
 /// The file of `--prompt-cache`, where it can be used.
-pub fn prompt_cache(
-    typed: &PromptCacheArgs,
-    fusion: &Fusion,
-    raw: bool,
-) -> Result<Option<PathBuf>> {
+pub fn prompt_cache(held: &Values, fusion: &Fusion, raw: bool) -> Result<Option<PathBuf>> {
     let refuse = |why: &str| usage(format!("--prompt-cache {why}"));
-    match &typed.prompt_cache {
+    match &held.prompt_cache {
         None => Ok(None),
         Some(_) if raw => refuse("keeps whole messages, and with --raw there are none"),
         Some(_) if fusion.alphabet == Some(Alphabet::Mapped) => {

@@ -1,101 +1,36 @@
-//! How members are fused: flags over the manifest over defaults.
+//! How members are fused.
 
 use super::{Usage, usage};
-use crate::cli::{FusionArgs, VocabName};
 use crate::hints::words;
 use anyhow::Result;
-use packllm_engine::engine::{Fusion, MAX_HEADS};
-use packllm_engine::mix::Mix;
-use packllm_engine::vocab::Alphabet;
+use packllm_engine::engine::Fusion;
 use packllm_engine::vocab::cover::Budget;
 use packllm_engine::weight::Method;
+use packllm_parameter::Values;
 use packllm_store::Manifest;
 
-/// How the members `names` are fused; flags win over the manifest.
-pub fn settle_fusion(manifest: &Manifest, typed: &FusionArgs, names: &[String]) -> Result<Fusion> {
-    let (request, numbers) = (&manifest.fusion, &typed.numbers);
-    let defaults = Fusion::default();
-    let alphabet = match (typed.vocab, request.vocab.as_deref()) {
-        (Some(VocabName::Tokens), _) | (None, Some("tokens")) => Some(Alphabet::Tokens),
-        (Some(VocabName::Bytes), _) | (None, Some("bytes")) => Some(Alphabet::Bytes),
-        (Some(VocabName::Mined), _) | (None, Some("mined")) => Some(Alphabet::Mapped),
-        (Some(VocabName::Auto), _) | (None, Some("auto") | None) => None,
-        (None, Some(other)) => {
-            return usage(format!(
-                "vocab `{other}` in the manifest: it is auto, tokens, bytes or mined"
-            ));
-        }
-    };
-    let mix = match typed.mix.as_deref().or(request.mix.as_deref()) {
-        Some(text) => text.parse::<Mix>().map_err(|e| Usage(words(&e)))?,
-        None => defaults.mix,
-    };
-    let method = match typed.weights.as_deref().or(request.weights.as_deref()) {
-        Some(text) => Method::parse(text, names).map_err(|e| Usage(words(&e)))?,
-        None => defaults.method,
-    };
-    let number = |flag: &str,
-                  typed: Option<f64>,
-                  request: Option<f64>,
-                  default: f64,
-                  range: std::ops::RangeInclusive<f64>| {
-        let value = typed.or(request).unwrap_or(default);
-        if range.contains(&value) {
-            return Ok(value);
-        }
-        usage(format!(
-            "--{flag} {value}: it must be from {} to {}",
-            range.start(),
-            range.end()
-        ))
-    };
-    let heads = numbers
-        .heads
-        .or(request.heads)
-        .unwrap_or(defaults.budget.hypotheses);
-    if !(1..=MAX_HEADS).contains(&heads) {
-        return usage(format!(
-            "--heads {heads}: it must be from 1 to {}",
-            MAX_HEADS
-        ));
-    }
-    if typed.follow_answer && method != Method::Adaptive {
+/// How the members `names` of a pack are fused, of which `held` says what holds.
+pub fn settle_fusion(held: &Values, manifest: &Manifest, names: &[String]) -> Result<Fusion> {
+    let method = Method::parse(&held.weights(), names).map_err(|e| Usage(words(&e)))?;
+    if held.follow_answer() && method != Method::Adaptive {
         return usage(format!(
             "--follow-answer is for --weights adaptive; the weights are {method}"
         ));
     }
     Ok(Fusion {
-        alphabet,
-        mix,
-        follow_answer: typed.follow_answer,
+        alphabet: held.vocab().alphabet(),
+        mix: held.mix(),
+        follow_answer: held.follow_answer(),
         method,
-        tau: number("tau", numbers.tau, request.tau, defaults.tau, 1e-6..=1e6)?,
-        prior_bytes: number(
-            "prior-bytes",
-            numbers.prior_bytes,
-            request.prior_bytes,
-            defaults.prior_bytes,
-            0.0..=1e9,
-        )?,
+        tau: held.tau(),
+        prior_bytes: held.prior_bytes(),
         prior: prior(manifest)?,
-        rate: number("rate", numbers.rate, request.rate, defaults.rate, 0.0..=1.0)?,
-        drop: number("drop", numbers.drop, request.drop, defaults.drop, 0.0..=1.0)?,
-        floor: number(
-            "floor",
-            numbers.floor,
-            request.floor,
-            defaults.floor,
-            0.0..=0.5,
-        )?,
+        rate: held.rate(),
+        drop: held.drop(),
+        floor: held.floor(),
         budget: Budget {
-            epsilon: number(
-                "epsilon",
-                numbers.epsilon,
-                request.epsilon,
-                defaults.budget.epsilon,
-                0.0..=1.0,
-            )?,
-            hypotheses: heads,
+            epsilon: held.epsilon(),
+            hypotheses: held.heads(),
         },
     })
 }

@@ -1,11 +1,12 @@
 //! What `packllm score` is to measure.
 
 use super::{PackPlan, Sources, Usage, plan, reference, usage};
-use crate::cli::{FusionArgs, ScoreArgs, VocabName};
+use crate::cli::ScoreArgs;
 use anyhow::Result;
 use packllm_engine::mix::Mix;
 use packllm_engine::vocab::Alphabet;
 use packllm_engine::weight::Method;
+use packllm_parameter::{Values, Vocab};
 
 /// Every combination of these is a mixture.
 #[derive(Debug, Clone)]
@@ -36,31 +37,28 @@ pub fn scoring(sources: &Sources, typed: &ScoreArgs) -> Result<(PackPlan, Scorin
     // What a pack is loaded for: tokens alone need fewer sequences.
     let vocab = match typed.vocab.split_first() {
         Some((first, others)) if others.iter().all(|v| v == first) => Some(*first),
-        Some(_) => Some(VocabName::Auto),
+        Some(_) => Some(Vocab::Auto),
         None => None,
     };
-    let fusion = FusionArgs {
+    let mut mixes: Vec<Mix> = Vec::new();
+    for text in &typed.mix {
+        add(&mut mixes, text.parse().map_err(wrong)?);
+    }
+    let fusion = Values {
         vocab,
-        reference: None,
-        mix: typed.mix.first().cloned(),
-        weights: None,
-        follow_answer: false,
-        numbers: typed.numbers.clone(),
+        mix: mixes.first().copied(),
+        ..Values::default()
     };
-    let mut plan = plan(sources, &typed.pack, &fusion)?;
-    let mut alphabets: Vec<Option<Alphabet>> = typed.vocab.iter().map(alphabet).collect();
+    let mut plan = plan(sources, &fusion.or(&typed.loading).or(&typed.numbers))?;
+    let mut alphabets: Vec<Option<Alphabet>> = typed.vocab.iter().map(|v| v.alphabet()).collect();
     if alphabets.is_empty() {
         alphabets.push(plan.fusion.alphabet);
     }
     let names: Vec<String> = plan.members.iter().map(|m| m.name.clone()).collect();
     let mined = alphabets.contains(&Some(Alphabet::Mapped));
-    plan.reference = reference::settle(typed.reference.as_deref(), mined, &names)?;
+    plan.reference = reference::settle(typed.reference.reference.as_deref(), mined, &names)?;
     // Lengths are checked before there is a reference to mine.
     plan.fusion.alphabet = plan.fusion.alphabet.filter(|&a| a != Alphabet::Mapped);
-    let mut mixes = Vec::new();
-    for text in &typed.mix {
-        add(&mut mixes, text.parse().map_err(wrong)?);
-    }
     if mixes.is_empty() {
         mixes.push(plan.fusion.mix);
     }
@@ -73,15 +71,6 @@ pub fn scoring(sources: &Sources, typed: &ScoreArgs) -> Result<(PackPlan, Scorin
         max_bytes: typed.max_bytes.unwrap_or(usize::MAX),
     };
     Ok((plan, scoring))
-}
-
-fn alphabet(name: &VocabName) -> Option<Alphabet> {
-    match name {
-        VocabName::Auto => None,
-        VocabName::Tokens => Some(Alphabet::Tokens),
-        VocabName::Bytes => Some(Alphabet::Bytes),
-        VocabName::Mined => Some(Alphabet::Mapped),
-    }
 }
 
 /// The methods listed; a value with `=` is one weighting. Without any: all that have a name, and the

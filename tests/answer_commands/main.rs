@@ -8,6 +8,7 @@ mod bad_files;
 mod bad_input;
 mod bench;
 mod chat;
+mod completions;
 mod config;
 mod look;
 mod mined;

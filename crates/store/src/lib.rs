@@ -26,7 +26,7 @@ mod store;
 
 pub use catalog::{PackListing, Shipped};
 pub use error::{PackError, SourceFailure};
-pub use manifest::{Fusion, Licence, Manifest, Member, Origin};
+pub use manifest::{Licence, Manifest, Member, Origin};
 pub use maps::KeptMap;
 pub use pull::{Progress, PullOptions, Pulled, digest, pull, verify};
 pub use source::{Source, Wheel};

@@ -1,7 +1,7 @@
 //! The manifest of a pack: a TOML file, read strictly.
 //!
-//! Values are checked here for what no setting could mean (a NaN, a negative temperature); which names `vocab`,
-//! `mix` and `weights` take is for the settings to say, which know the enumerations.
+//! What it says of parameters is held to their table; the names in `weights` are for the settings to judge, which
+//! know the members.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -12,6 +12,7 @@ use super::error::{PackError, io_error};
 use super::section::{Document, Section, describe, integer, number, string};
 use super::source::Source;
 use super::store::plain_file_name;
+use packllm_parameter::{Place, Values, known};
 
 /// Where a manifest came from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -31,45 +32,14 @@ pub struct Manifest {
     /// What `--pack` calls it: letters, digits, `.`, `_`, `-`.
     pub name: String,
     /// The `[fusion]` table.
-    #[serde(skip_serializing_if = "Fusion::is_empty")]
-    pub fusion: Fusion,
+    #[serde(skip_serializing_if = "is_silent")]
+    pub fusion: Values,
     /// At least one, with distinct names.
     #[serde(rename = "member")]
     pub members: Vec<Member>,
     /// Where it was read.
     #[serde(skip)]
     pub origin: Origin,
-}
-
-/// How members are fused; what is absent is left to the settings.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
-pub struct Fusion {
-    /// Shared alphabet, as typed.
-    pub vocab: Option<String>,
-    /// Mixing rule, as typed.
-    pub mix: Option<String>,
-    /// Weighting method, or `name=0.7,…`, as typed.
-    pub weights: Option<String>,
-    /// Temperature of `sim`, above 0.
-    pub tau: Option<f64>,
-    /// Bytes of evidence that the members' `prior` is worth in `exact`, at least 0.
-    pub prior_bytes: Option<f64>,
-    /// How fast `adaptive` follows the text, from 0 to 1.
-    pub rate: Option<f64>,
-    /// Share of a member's mass under which a fork is not decoded, in [0, 1).
-    pub epsilon: Option<f64>,
-    /// Most live heads of a member, at least 1.
-    pub heads: Option<usize>,
-    /// Weight under which a member is not decoded, in [0, 1).
-    pub drop: Option<f64>,
-    /// Least probability that enters the logarithm, in (0, 1).
-    pub floor: Option<f64>,
-}
-
-impl Fusion {
-    fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 /// One model of a pack.
@@ -89,18 +59,9 @@ pub struct Member {
     /// Terms of the model, shown before a download.
     #[serde(flatten)]
     pub licence: Option<Licence>,
-    /// Layers on the GPU; −1 is all.
-    pub n_gpu_layers: Option<i32>,
-    /// Device name, as `doctor` lists it.
-    pub device: Option<String>,
-    /// Context in tokens.
-    pub ctx_size: Option<u32>,
-    /// CPU threads.
-    pub threads: Option<u32>,
-    /// Share of each GPU, not all 0.
-    pub tensor_split: Option<Vec<f32>>,
-    /// Index of the GPU that holds what is not split.
-    pub main_gpu: Option<u32>,
+    /// How it is loaded.
+    #[serde(flatten)]
+    pub settings: Values,
     /// A Jinja chat template instead of the model's own.
     pub chat_template: Option<String>,
     /// The same from a file, relative to the manifest.
@@ -166,7 +127,7 @@ impl Manifest {
             string(value).filter(|text| valid_name(text))
         })?;
         let fusion = match top.table.get("fusion") {
-            None => Fusion::default(),
+            None => Values::default(),
             Some(value) => match value.get_ref() {
                 DeValue::Table(table) => {
                     let line = document.line(value.span().start);
@@ -238,6 +199,20 @@ impl Manifest {
     }
 }
 
+/// What is said of a member beside its parameters.
+const OF_MEMBER: [&str; 10] = [
+    "name",
+    "file",
+    "sha256",
+    "size",
+    "sources",
+    "licence",
+    "licence_url",
+    "chat_template",
+    "chat_template_file",
+    "prior",
+];
+
 const NAME: &str = "a name of letters, digits, `.`, `_` and `-` that starts with a letter or digit";
 const TABLES: &str = "a list of tables, each begun by [[member]]";
 
@@ -250,61 +225,28 @@ pub(super) fn valid_name(name: &str) -> bool {
             .all(|char| char.is_ascii_alphanumeric() || "._-".contains(char))
 }
 
-fn fusion(section: &Section) -> Result<Fusion, PackError> {
-    section.only(&[
-        "vocab",
-        "mix",
-        "weights",
-        "tau",
-        "prior_bytes",
-        "rate",
-        "epsilon",
-        "heads",
-        "drop",
-        "floor",
-    ])?;
-    let below_one = |value: &DeValue| number(value).filter(|share| (0.0..1.0).contains(share));
-    Ok(Fusion {
-        vocab: section.get("vocab", "a string", string)?,
-        mix: section.get("mix", "a string", string)?,
-        weights: section.get("weights", "a string", string)?,
-        tau: section.get("tau", "a number above 0", |value| {
-            number(value).filter(|tau| *tau > 0.0)
-        })?,
-        prior_bytes: section.get("prior_bytes", "a number that is not negative", |value| {
-            number(value).filter(|bytes| *bytes >= 0.0)
-        })?,
-        rate: section.get("rate", "a number from 0 to 1", |value| {
-            number(value).filter(|rate| (0.0..=1.0).contains(rate))
-        })?,
-        epsilon: section.get("epsilon", "a number from 0 to below 1", below_one)?,
-        heads: section.get("heads", "a whole number from 1 to 4096", whole(1, 4096))?,
-        drop: section.get("drop", "a number from 0 to below 1", below_one)?,
-        floor: section.get("floor", "a number above 0 and below 1", |value| {
-            number(value).filter(|floor| *floor > 0.0 && *floor < 1.0)
-        })?,
-    })
+/// Whether nothing is said.
+fn is_silent(values: &Values) -> bool {
+    *values == Values::default()
+}
+
+/// Where members say how they are loaded.
+const LOADING: [Place; 2] = [Place::Member, Place::MemberAlone];
+
+fn fusion(section: &Section) -> Result<Values, PackError> {
+    let keys: Vec<&str> = known(Place::Fusion)
+        .map(|parameter| parameter.key)
+        .collect();
+    section.only(&keys)?;
+    section.values(&[Place::Fusion])
 }
 
 fn read_member(section: &Section, origin: &Origin) -> Result<Member, PackError> {
-    section.only(&[
-        "name",
-        "file",
-        "sha256",
-        "size",
-        "sources",
-        "licence",
-        "licence_url",
-        "n_gpu_layers",
-        "device",
-        "ctx_size",
-        "threads",
-        "tensor_split",
-        "main_gpu",
-        "chat_template",
-        "chat_template_file",
-        "prior",
-    ])?;
+    let parameters = LOADING.iter().flat_map(|place| known(*place));
+    let keys = OF_MEMBER
+        .into_iter()
+        .chain(parameters.map(|parameter| parameter.key));
+    section.only(&keys.collect::<Vec<_>>())?;
     let id = section.get("licence", "a string", string)?;
     let url = section.get("licence_url", "a string", string)?;
     let member = Member {
@@ -324,24 +266,7 @@ fn read_member(section: &Section, origin: &Origin) -> Result<Member, PackError> 
             id,
             url: url.clone(),
         }),
-        n_gpu_layers: section.get(
-            "n_gpu_layers",
-            "a whole number from -1 (all) to 100000",
-            whole(-1, 100_000),
-        )?,
-        device: section.get("device", "a string", string)?,
-        ctx_size: section.get(
-            "ctx_size",
-            "a number of tokens above 0",
-            whole(1, i64::from(i32::MAX)),
-        )?,
-        threads: section.get("threads", "a whole number from 1 to 4096", whole(1, 4096))?,
-        tensor_split: section.get(
-            "tensor_split",
-            "a list of numbers that are not negative and not all 0",
-            tensor_split,
-        )?,
-        main_gpu: section.get("main_gpu", "a whole number from 0 to 255", whole(0, 255))?,
+        settings: section.values(&LOADING)?,
         chat_template: section.get("chat_template", "a string", string)?,
         chat_template_file: section.get("chat_template_file", "a path", string)?,
         prior: section.get("prior", "a number that is not negative", |value| {
@@ -400,20 +325,6 @@ fn sources(section: &Section) -> Result<Vec<Source>, PackError> {
         .iter()
         .map(read)
         .collect()
-}
-
-fn tensor_split(value: &DeValue) -> Option<Vec<f32>> {
-    let shares: Option<Vec<f32>> = value
-        .as_array()?
-        .iter()
-        .map(|share| number(share.get_ref()).map(|share| share as f32))
-        .collect();
-    shares.filter(|shares| {
-        shares
-            .iter()
-            .all(|share| *share >= 0.0 && share.is_finite())
-            && shares.iter().any(|share| *share > 0.0)
-    })
 }
 
 /// A reader of whole numbers from `least` to `most`, both included.

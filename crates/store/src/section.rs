@@ -5,6 +5,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::PackError;
+use packllm_parameter::{Kind, Parameter, Place, Value, Values, known};
 
 /// A TOML text and the name it goes by in messages.
 #[derive(Debug)]
@@ -93,6 +94,25 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// What it says of the parameters of these places.
+    ///
+    /// # Errors
+    /// [`PackError::BadValue`].
+    pub(super) fn values(&self, places: &[Place]) -> Result<Values, PackError> {
+        let mut values = Values::default();
+        for parameter in places.iter().flat_map(|place| known(*place)) {
+            let read = |value: &DeValue| {
+                let mut said = Values::default();
+                parameter.set(&mut said, &read(parameter, value)?).ok()?;
+                Some(said)
+            };
+            if let Some(said) = self.get(parameter.key, &parameter.expected(), read)? {
+                values = values.or(&said);
+            }
+        }
+        Ok(values)
+    }
+
     /// As [`Section::get`], for a key that has to be there.
     pub(super) fn need<T>(
         &self,
@@ -167,6 +187,46 @@ pub(super) fn describe(value: &DeValue) -> String {
         DeValue::Array(_) => "an array".to_owned(),
         DeValue::Table(_) => "a table".to_owned(),
     }
+}
+
+/// A value for a parameter; None if it is of another kind.
+#[must_use]
+pub fn read(parameter: &Parameter, value: &DeValue) -> Option<Value> {
+    match parameter.kind {
+        Kind::Switch => value.as_bool().map(Value::Switch),
+        Kind::Whole { .. } => whole(value),
+        Kind::Number => number(value).map(Value::Number),
+        Kind::Text | Kind::Words(_) | Kind::Path => string(value).map(Value::Text),
+        Kind::WholeOr(_) => whole(value).or_else(|| string(value).map(Value::Text)),
+        Kind::List(Kind::Number) => {
+            let items = value.as_array()?.iter();
+            let numbers = items.map(|item| number(item.get_ref()).map(Value::Number));
+            numbers.collect::<Option<_>>().map(Value::List)
+        }
+        Kind::List(_) => {
+            let texts = match value.as_array() {
+                Some(items) => items.iter().map(|item| item.get_ref().as_str()).collect(),
+                None => value.as_str().map(|text| vec![text]),
+            };
+            let texts: Vec<&str> = texts?;
+            match parameter.commas {
+                false => Some(Value::List(texts.into_iter().map(text).collect())),
+                true => {
+                    let parts = texts.iter().flat_map(|text| text.split(',')).map(str::trim);
+                    let parts = parts.map(|part| (!part.is_empty()).then(|| text(part)));
+                    parts.collect::<Option<_>>().map(Value::List)
+                }
+            }
+        }
+    }
+}
+
+fn whole(value: &DeValue) -> Option<Value> {
+    integer(value).map(|n| Value::Whole(n.into()))
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
 }
 
 /// A string that is not empty.

@@ -47,7 +47,7 @@ pub fn measure(
     engine: &mut Engine,
     request: ScoreRequest,
 ) -> Result<Option<Drafting>> {
-    if settings::drafter(args.draft).is_none() {
+    if settings::drafter(args.draft.draft()).is_none() {
         return Ok(None);
     }
     let drafting = Drafting {
@@ -72,7 +72,7 @@ fn gain(
         for text in texts {
             let mut one = |with: bool| -> Result<Answer> {
                 // A new drafter every time: what it has learnt would make pairs unlike.
-                engine.draft_with(settings::drafter(args.draft).filter(|_| with));
+                engine.draft_with(settings::drafter(args.draft.draft()).filter(|_| with));
                 engine.clear()?;
                 engine.prepare(plain_text(text, engine.members().len(), Ending::Continue))?;
                 engine.read(request)?;

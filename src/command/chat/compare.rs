@@ -63,7 +63,7 @@ impl Talk<'_> {
         };
         let streamed = self.loaded.stream(
             &generation,
-            self.dials.look,
+            self.settings.look,
             Instant::now(),
             "",
             &read.opening,

@@ -12,7 +12,7 @@ mod talk;
 
 use super::loaded::LoadedPack;
 use crate::app::App;
-use crate::cli::{ChatArgs, PackArgs};
+use crate::cli::ChatArgs;
 use crate::exit::INTERRUPTED;
 use crate::guard::Guard;
 use crate::settings;
@@ -21,24 +21,28 @@ use input::{Entered, Input};
 use packllm_engine::chat::Conversation;
 use packllm_engine::chat::log::read;
 use packllm_engine::weight::Method;
+use packllm_parameter::Values;
 use std::path::Path;
 use std::process::ExitCode;
 use table::Line;
 use talk::Talk;
 
 pub fn run(app: &App, args: &ChatArgs) -> Result<ExitCode> {
-    let generation = settings::generation(&args.sample)?;
+    let chosen = parameters::Settings::new(&args.given)?;
     let folder = app.state.join("sessions");
     let name = session(args, &folder);
-    let pack = pack(app, args, &folder, name.as_deref())?;
-    let plan = settings::plan(&app.sources(), &pack, &args.fusion)?;
-    let prompt_cache = settings::prompt_cache(&args.prompt_cache, &plan.fusion, false)?;
+    let given = with_pack(app, args, &folder, name.as_deref())?;
+    let plan = settings::plan(&app.sources(), &given)?;
+    let prompt_cache = settings::prompt_cache(&given, &plan.fusion, false)?;
     let guard = Guard::new(&app.cancel, input::edits())?;
     let mut loaded = LoadedPack::open(app, &plan, false)?;
     if let Some(path) = prompt_cache {
         loaded.use_prompt_cache(path, &plan);
     }
-    loaded.pack.engine.draft_with(settings::drafter(args.draft));
+    loaded
+        .pack
+        .engine
+        .draft_with(settings::drafter(given.draft()));
     let names = loaded.pack.engine.names();
     let words = editor::completion::Words {
         members: names.clone(),
@@ -46,16 +50,12 @@ pub fn run(app: &App, args: &ChatArgs) -> Result<ExitCode> {
         sessions: folder.clone(),
     };
     // Who asks for a session wants it kept, whatever the config file says of the history.
-    let keep = !args.no_history || args.last || args.session.is_some();
+    let keep = !args.keeping.no_history() || args.last || args.session.is_some();
     let keeper = sessions::Keeper::new(folder, &plan.manifest.name, names, keep);
-    let conversation = Conversation::new(args.system_prompt.clone());
-    let dials = parameters::Dials {
-        generation,
-        look: args.look.into(),
-    };
-    loaded.pack.ask_to_think(dials.look.lets_think());
-    let mut talk = Talk::new(app, loaded, &plan, dials, conversation, keeper, guard);
-    talk.overflow = args.overflow;
+    let conversation = Conversation::new(args.opening.system_prompt.clone());
+    loaded.pack.ask_to_think(chosen.look.lets_think());
+    let mut talk = Talk::new(app, loaded, &plan, chosen, conversation, keeper, guard);
+    talk.overflow = args.keeping.overflow();
     let mut input = Input::new(app, keep, words);
     if input.is_watched() {
         let names = talk.loaded.pack.engine.names().join(" + ");
@@ -76,20 +76,20 @@ fn session(args: &ChatArgs, folder: &Path) -> Option<String> {
 
 /// Which pack is talked with: the one named, or that of the session that goes on. A session that cannot be read is
 /// told of before anything is loaded.
-fn pack(app: &App, args: &ChatArgs, folder: &Path, session: Option<&str>) -> Result<PackArgs> {
-    let mut pack = args.pack.clone();
-    pack.pack = pack.pack.or_else(|| args.name.clone());
+fn with_pack(app: &App, args: &ChatArgs, folder: &Path, session: Option<&str>) -> Result<Values> {
+    let mut given = Values::clone(&args.given);
+    given.pack = given.pack.or_else(|| args.name.clone());
     let Some(name) = session else {
-        return Ok(pack);
+        return Ok(given);
     };
     let file = sessions::path(folder, name).map_err(|e| settings::Usage(e.to_string()))?;
     if file.exists() {
         let its = read(&file)?.header.pack;
-        if pack.pack.is_none() && pack.model.is_empty() && app.store.pack(&its).is_ok() {
-            pack.pack = Some(its);
+        if given.pack.is_none() && given.model.is_none() && app.store.pack(&its).is_ok() {
+            given.pack = Some(its);
         }
     }
-    Ok(pack)
+    Ok(given)
 }
 
 /// The user leaves. Whoever pipes messages in learns only so that one was not answered.

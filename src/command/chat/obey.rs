@@ -91,7 +91,7 @@ impl Talk<'_> {
             .unwrap_or(typed)
             .trim();
         match typed.split_once(char::is_whitespace).unwrap_or((typed, "")) {
-            ("", _) => say!("{}", parameters::show(&self.dials).trim_end())?,
+            ("", _) => say!("{}", parameters::show(&self.settings).trim_end())?,
             ("system", text) => self.system(text.trim())?,
             ("verbose", "") => self.set_verbose("on"),
             ("verbose", state) => self.set_verbose(state.trim()),
@@ -112,9 +112,11 @@ impl Talk<'_> {
     }
 
     fn set_parameter(&mut self, typed: &str) {
-        match parameters::set(&mut self.dials, typed) {
+        match parameters::set(&mut self.settings, typed) {
             Ok(said) => {
-                self.loaded.pack.ask_to_think(self.dials.look.lets_think());
+                self.loaded
+                    .pack
+                    .ask_to_think(self.settings.look.lets_think());
                 self.app.dim(&said);
             }
             Err(error) => tell!("error: {error}"),
@@ -299,12 +301,11 @@ impl Talk<'_> {
     }
 
     fn attribute(&mut self, typed: &str) {
-        let look = &mut self.dials.look;
-        let Some(state) = switched("attribution", typed, look.attribution) else {
+        let Some(state) = switched("attribution", typed, self.settings.look.attribution) else {
             return;
         };
-        look.attribution = state;
-        let said = match (state, self.app.styled && !look.plain) {
+        self.settings.attribute(state);
+        let said = match (state, self.app.styled && !self.settings.look.plain) {
             (false, _) => "attribution is off",
             (true, true) => {
                 "attribution is on: each word in the colour of the member that argued most for it"

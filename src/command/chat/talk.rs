@@ -1,9 +1,9 @@
 //! A conversation at work: turns, room in the context, what is written down.
 
-use super::parameters::Dials;
+use super::parameters::Settings;
 use super::sessions::Keeper;
 use crate::app::App;
-use crate::cli::{ChatArgs, Overflow};
+use crate::cli::ChatArgs;
 use crate::command::loaded::{LoadedPack, Shown};
 use crate::command::screen;
 use crate::guard::Guard;
@@ -15,6 +15,7 @@ use packllm_engine::chat::log::LogEntry;
 use packllm_engine::chat::{Conversation, Message, RemovedMessages, Role, SpeakerError};
 use packllm_engine::engine::{EngineError, Fusion};
 use packllm_engine::pack::Read;
+use packllm_parameter::Overflow;
 use std::sync::atomic::Ordering;
 
 mod figures;
@@ -27,7 +28,7 @@ pub struct Talk<'a> {
     pub plan: PackPlan,
     /// How members are fused now.
     pub fusion: Fusion,
-    pub dials: Dials,
+    pub settings: Settings,
     pub conversation: Conversation,
     pub keeper: Keeper,
     pub overflow: Overflow,
@@ -52,7 +53,7 @@ impl<'a> Talk<'a> {
         app: &'a App,
         loaded: LoadedPack<'a>,
         plan: &PackPlan,
-        dials: Dials,
+        settings: Settings,
         conversation: Conversation,
         keeper: Keeper,
         guard: Guard,
@@ -62,7 +63,7 @@ impl<'a> Talk<'a> {
             loaded,
             plan: plan.clone(),
             fusion: plan.fusion.clone(),
-            dials,
+            settings,
             conversation,
             keeper,
             overflow: Overflow::Drop,
@@ -78,7 +79,7 @@ impl<'a> Talk<'a> {
     pub fn begin(&mut self, args: &ChatArgs, name: Option<&str>) -> Result<()> {
         match name {
             Some(name) if self.keeper.exists(name) => {
-                self.load(name, args.system_prompt.as_deref())
+                self.load(name, args.opening.system_prompt.as_deref())
             }
             Some(name) => self.keeper.take_name(name),
             None => {
@@ -215,8 +216,7 @@ impl<'a> Talk<'a> {
             return self.respond(&old, false);
         }
         // The same seed would say the same again.
-        let seed = &mut self.dials.generation.sampling.seed;
-        *seed = seed.wrapping_add(1);
+        self.settings.draw_anew();
         self.respond("", false)?;
         if self.conversation.waits() && !old.is_empty() {
             self.conversation.answer(old);
@@ -332,6 +332,6 @@ impl<'a> Talk<'a> {
 
     /// An answer as it is written to stdout.
     pub fn shown(&self, text: &str) -> String {
-        screen::shown(self.app, self.dials.look, text)
+        screen::shown(self.app, self.settings.look, text)
     }
 }

@@ -53,7 +53,7 @@ pub fn exams(app: &App, args: &EvalArgs) -> Result<Vec<Exam>> {
                 Some(pool) => pool.clone(),
                 None => pool(app, args, &task.file)?,
             };
-            lay_out(args, task, Shots::draw(pool, args.few_shot, args.seed))
+            lay_out(args, task, Shots::draw(pool, args.few_shot, args.seed()))
         })
         .collect()
 }
@@ -195,7 +195,7 @@ pub fn record(
         Some(Reference::File(file, tokenizer)) => {
             json!({"file": name(file), "sha256": tokenizer.digest()})
         }
-        _ => json!(args.fusion.reference),
+        _ => json!(args.given.reference),
     };
     let fusion = &judge.fusion;
     let contestants: Vec<&str> = judge.contestants.iter().map(|c| c.name.as_str()).collect();
@@ -206,7 +206,7 @@ pub fn record(
         "limit": args.limit,
         "few_shot": args.few_shot,
         "shots_from": shots,
-        "seed": args.seed,
+        "seed": args.seed(),
         "separator": args.separator,
         "score": match args.score {
             ScoreName::Mean => "mean",
@@ -229,7 +229,7 @@ pub fn record(
         "drop": fusion.drop,
         "epsilon": fusion.budget.epsilon,
         "heads": fusion.budget.hypotheses,
-        "ctx_size": args.pack.ctx_size,
+        "ctx_size": args.given.ctx_size,
     });
     Ok(record.as_object().cloned().unwrap_or_default())
 }

@@ -1,7 +1,6 @@
 //! `packllm pack check`: whether a manifest can be used, and what is wrong if not. No model is loaded.
 
 use crate::app::App;
-use crate::cli::FusionArgs;
 use crate::command::facts;
 use crate::command::table::printable;
 use crate::command::transfer::Transfer;
@@ -114,7 +113,7 @@ fn describe(member: &Member, header: &Header, summary: Summary, finding: &mut Fi
         facts::tokenizer(&summary)
     );
     finding.fact("vocabulary", vocabulary);
-    match facts::context(member.ctx_size, &summary) {
+    match facts::context(member.settings.ctx_size, &summary) {
         Ok(context) => finding.fact(
             "context",
             format!("{context} of {} tokens", summary.train_context),
@@ -165,7 +164,7 @@ fn together(manifest: &Manifest, findings: &[Finding]) -> Finding {
         .iter()
         .map(|member| member.name.clone())
         .collect();
-    let fusion = settle_fusion(manifest, &FusionArgs::default(), &names);
+    let fusion = settle_fusion(&manifest.fusion, manifest, &names);
     let differ = differing(manifest, findings);
     if manifest.members.len() > 1 && findings.iter().all(|finding| finding.summary.is_some()) {
         together.fact(

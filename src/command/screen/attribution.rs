@@ -3,9 +3,9 @@
 use super::Look;
 use super::ink::{Ink, Style};
 use crate::app::App;
-use crate::cli::Think;
 use packllm_engine::chat::attribution::{Attribution, Piece};
 use packllm_engine::thought;
+use packllm_parameter::Think;
 use std::fmt::Write;
 
 /// Foreground colours of members (ECMA-48, SGR), in their order. Cyan is that of program text.

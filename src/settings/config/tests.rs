@@ -1,26 +1,22 @@
-use super::super::layers::default_of;
 use super::*;
+use packllm_engine::mix::Mix;
+use packllm_parameter::{Layers, all};
 
 fn parse(text: &str) -> Result<Config> {
     Config::parse(text, Path::new("config.toml"))
 }
 
-fn arg<'c>(flags: &'c Command, name: &str) -> &'c Arg {
-    let mut args = flags.get_arguments();
-    args.find(|arg| arg.get_long() == Some(name)).unwrap()
-}
-
 #[test]
-fn every_flag_that_listens_to_the_environment_is_a_key_but_three() {
-    let flags = flags();
-    let heard = flags.get_arguments().filter(|arg| arg.get_env().is_some());
-    let names = heard.filter_map(Arg::get_long);
-    let known = |name: &&str| KEYS.iter().any(|key| key.name == *name);
-    let left: Vec<&str> = names.filter(|name| !known(name)).collect();
+fn every_parameter_that_listens_to_the_environment_is_a_key_but_three() {
+    let heard = all().iter().filter(|p| p.is_set_in(Place::Environment));
+    let left = heard.filter(|p| !p.is_set_in(Place::Config));
+    let left: Vec<&str> = left.map(|p| &*p.name).collect();
     // They are wrong beside other settings, so nobody wants them for good.
     assert_eq!(left, ["reference", "follow-answer", "prompt-cache"]);
-    for key in &KEYS {
-        arg(&flags, key.name);
+    let flags = flags();
+    for parameter in known(Place::Config) {
+        let mut args = flags.get_arguments();
+        assert!(args.any(|arg| arg.get_long() == Some(&*parameter.name)));
     }
 }
 
@@ -54,9 +50,12 @@ fn mistakes_are_told_with_their_line_and_the_nearest_key() {
         ),
         (
             "epsilon = 2",
-            "config.toml:1: --epsilon 2: it must be from 0 to 1",
+            "config.toml:1: --epsilon must be from 0 to 1, not 2",
         ),
-        ("threads = 0", "config.toml:1: --threads 0: at least one"),
+        (
+            "threads = 0",
+            "config.toml:1: --threads must be from 1 to 4096, not 0",
+        ),
         (
             "top-k = -1",
             "config.toml:1: invalid value '-1' for '--top-k",
@@ -72,9 +71,12 @@ fn mistakes_are_told_with_their_line_and_the_nearest_key() {
         ),
         (
             "n-gpu-layers = \"most\"",
-            "config.toml:1: --n-gpu-layers most",
+            "config.toml:1: --n-gpu-layers must be a whole number, \"all\" or \"auto\", not most",
         ),
-        ("main-gpu = -1", "config.toml:1: --main-gpu -1"),
+        (
+            "main-gpu = -1",
+            "config.toml:1: --main-gpu must be from 0 to 255, not -1",
+        ),
         (
             "stop = [\"a\", \"\"]",
             "config.toml:1: --stop: a stop string is empty",
@@ -92,65 +94,35 @@ fn mistakes_are_told_with_their_line_and_the_nearest_key() {
 #[test]
 fn the_example_says_nothing_and_uncommented_it_says_the_defaults() {
     assert!(parse(&example()).unwrap().entries.is_empty());
-    let set = |line: &str| {
-        KEYS.iter()
-            .any(|key| line.starts_with(&format!("# {} = ", key.name)))
-    };
+    let set =
+        |line: &str| known(Place::Config).any(|p| line.starts_with(&format!("# {} = ", p.name)));
     let lines = example();
     let lines = lines
         .lines()
         .map(|line| if set(line) { &line[2..] } else { line });
     let config = parse(&lines.collect::<Vec<_>>().join("\n")).unwrap();
-    assert_eq!(config.entries.len(), KEYS.len());
-    let flags = flags();
-    for entry in &config.entries {
+    assert_eq!(config.entries.len(), known(Place::Config).count());
+    for parameter in known(Place::Config) {
         // What has no default that is a value has an example all the same.
-        let name = entry.key.name;
-        let free = [
-            "pack",
-            "ctx-size",
-            "threads",
-            "device",
-            "tensor-split",
-            "main-gpu",
-            "seed",
-            "stop",
-            "system-prompt",
-        ];
-        if !free.contains(&name) {
-            let default = default_of(arg(&flags, name)).unwrap();
-            let same = default.parse::<f64>().ok() == entry.values[0].parse::<f64>().ok();
-            assert!(
-                same && (default == entry.values[0] || default.parse::<f64>().is_ok()),
-                "{name}: {default}"
-            );
+        if let Some(default) = &parameter.default {
+            let said = parameter.get(&config).unwrap_or(Value::Switch(false));
+            assert_eq!(said, *default, "{}", parameter.name);
         }
     }
 }
 
-/// The help of flags without a default of clap's own tells what holds.
+/// What is said nowhere is held to the engine's own defaults.
 #[test]
-fn the_defaults_that_the_help_tells_are_true() {
-    let flags = flags();
-    let fusion = KEYS
-        .iter()
-        .filter(|key| arg(&flags, key.name).get_help_heading() == Some("Fusion"));
-    let told: Vec<String> = fusion
-        .map(|key| {
-            format!(
-                "--{}={}",
-                key.name,
-                default_of(arg(&flags, key.name)).unwrap()
-            )
-        })
-        .collect();
-    assert_eq!(told.len(), 10);
-    let command = flags.clone().mut_args(|arg| arg.env(None::<&str>));
-    let matches = command.try_get_matches_from(told).unwrap();
-    let typed = ChatArgs::from_arg_matches(&matches).unwrap();
-    let settle = |fusion: &FusionArgs| settle_fusion(&Manifest::default(), fusion, &[]).unwrap();
-    let (told, held) = (settle(&typed.fusion), settle(&FusionArgs::default()));
-    assert_eq!(format!("{told:?}"), format!("{held:?}"));
+fn the_defaults_are_those_of_the_engine() {
+    let nothing = Values::default();
+    let held = settle_fusion(&nothing, &Manifest::default(), &[]).unwrap();
+    assert_eq!(held, packllm_engine::engine::Fusion::default());
+    let seeded = Values {
+        seed: Some(0),
+        ..nothing
+    };
+    let sampling = generation(&seeded).unwrap().sampling;
+    assert_eq!(sampling, packllm_engine::sample::Params::default());
 }
 
 #[test]
@@ -161,19 +133,21 @@ fn a_manifest_is_filled_where_it_is_silent() {
     .unwrap();
     let text = "name = \"p\"\n[fusion]\ntau = 5\n[[member]]\nname = \"m\"\nfile = \"m.gguf\"\nctx_size = 7\n\
                 [[member]]\nname = \"n\"\nfile = \"n.gguf\"";
-    let mut manifest = Manifest::parse(text, "p.toml", Default::default()).unwrap();
-    config.fill(&mut manifest);
-    let fusion = &manifest.fusion;
+    let manifest = Manifest::parse(text, "p.toml", Default::default()).unwrap();
+    let fusion = manifest.fusion.or(&config);
     assert_eq!(
-        (fusion.mix.as_deref(), fusion.tau, fusion.heads),
-        (Some("linear"), Some(5.0), Some(3))
+        (fusion.mix(), fusion.tau, fusion.heads),
+        (Mix::Linear, Some(5.0), Some(3))
     );
-    let [m, n] = &manifest.members[..] else {
-        panic!("{manifest:?}")
+    let members = manifest.members.into_iter();
+    let members: Vec<Values> = members.map(|m| m.settings.or(&config)).collect();
+    let [m, n] = &members[..] else {
+        panic!("{members:?}")
     };
     assert_eq!((m.ctx_size, n.ctx_size), (Some(7), Some(100)));
+    let device = n.device.as_ref().map(|names| names.join(","));
     assert_eq!(
-        (n.n_gpu_layers, n.main_gpu, n.device.as_deref()),
-        (Some(-1), Some(1), Some("a,b"))
+        (n.n_gpu_layers, n.main_gpu, device.as_deref()),
+        (Some(Layers::All), Some(1), Some("a,b"))
     );
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 
 use super::*;
+use packllm_parameter::{Layers, Values};
 
 const PLAIN: &str =
     "name = \"p\"\n[fusion]\nweights = \"sim\"\n[[member]]\nname = \"a\"\nfile = \"a.gguf\"\n";
@@ -63,8 +64,11 @@ chat_template_file = "b.jinja"
     let member = &manifest.members[0];
     assert_eq!(member.sha256.as_deref(), Some("a".repeat(64).as_str()));
     assert_eq!(
-        (member.tensor_split.clone(), member.n_gpu_layers),
-        (Some(vec![3.0, 1.5]), Some(-1))
+        (
+            member.settings.tensor_split.clone(),
+            member.settings.n_gpu_layers
+        ),
+        (Some(vec![3.0, 1.5]), Some(Layers::All))
     );
     assert!(!member.licence.as_ref().unwrap().is_permissive());
     assert_eq!(parse(&manifest.to_toml().unwrap()).unwrap(), manifest);
@@ -109,11 +113,11 @@ fn errors_name_key_and_line() {
         ),
         (
             PLAIN.replace("weights = \"sim\"", "tau = nan"),
-            "p.toml:3: `tau` must be a number above 0, not nan",
+            "p.toml:3: `tau` must be a number from 0.000001 to 1000000, not nan",
         ),
         (
             PLAIN.replace("weights = \"sim\"", "prior_bytes = -1"),
-            "p.toml:3: `prior_bytes` must be a number that is not negative, not -1",
+            "p.toml:3: `prior_bytes` must be a number from 0 to 1000000000, not -1",
         ),
         (
             PLAIN.replace("weights = \"sim\"", "rate = 2"),
@@ -121,11 +125,11 @@ fn errors_name_key_and_line() {
         ),
         (
             PLAIN.replace("weights = \"sim\"", "epsilon = -0.1"),
-            "p.toml:3: `epsilon` must be a number from 0 to below 1, not -0.1",
+            "p.toml:3: `epsilon` must be a number from 0 to 1, not -0.1",
         ),
         (
             PLAIN.replace("weights = \"sim\"", "heads = 0"),
-            "p.toml:3: `heads` must be a whole number from 1 to 4096, not 0",
+            "p.toml:3: `heads` must be a whole number from 1 to 121, not 0",
         ),
         (
             PLAIN.replace("[[member]]", "[member]"),
@@ -214,13 +218,18 @@ fn any_member() -> impl Strategy<Value = Member> {
                     url: device.clone(),
                     id,
                 }),
-                device,
+                settings: Values {
+                    // A comma would make two of them.
+                    device: device.map(|name| vec![name.replace(',', "").trim().to_owned()]),
+                    n_gpu_layers: layers
+                        .map(|n| u32::try_from(n).map_or(Layers::All, Layers::Some)),
+                    ctx_size: ctx,
+                    tensor_split: prior.map(|prior| vec![prior as f32 + 0.1, 1.0]),
+                    ..Values::default()
+                },
                 chat_template: template.clone().filter(|_| !from_file),
                 chat_template_file: template.filter(|_| from_file),
-                n_gpu_layers: layers,
-                ctx_size: ctx,
                 prior,
-                tensor_split: prior.map(|prior| vec![prior as f32 + 0.1, 1.0]),
                 ..Member::default()
             },
         )
@@ -228,10 +237,10 @@ fn any_member() -> impl Strategy<Value = Member> {
 
 proptest! {
     #[test]
-    fn manifests_survive_writing(members in proptest::collection::vec(any_member(), 1..4), tau in proptest::option::of(1e-9..1e9)) {
+    fn manifests_survive_writing(members in proptest::collection::vec(any_member(), 1..4), tau in proptest::option::of(1e-6..1e6)) {
         let mut members = members;
         members.iter_mut().enumerate().for_each(|(index, member)| member.name.push_str(&index.to_string()));
-        let fusion = Fusion { tau, prior_bytes: tau, rate: tau.map(|t| 1.0 / (1.0 + t)), heads: tau.map(|_| 3), ..Fusion::default() };
+        let fusion = Values { tau, prior_bytes: tau, rate: tau.map(|t| 1.0 / (1.0 + t)), heads: tau.map(|_| 3), ..Values::default() };
         let manifest = Manifest { name: "p".into(), fusion, members, origin: Origin::File("p.toml".into()) };
         prop_assert_eq!(parse(&manifest.to_toml().unwrap()).unwrap(), manifest);
     }

@@ -17,7 +17,7 @@ impl Talk<'_> {
         match typed {
             "weights" => self.show_weights()?,
             "system" => self.show_system()?,
-            "parameters" => say!("{}", parameters::show(&self.dials).trim_end())?,
+            "parameters" => say!("{}", parameters::show(&self.settings).trim_end())?,
             "prompt" | "template" => self.show_prompt(None)?,
             "pack" | "info" | "" => self.show_pack()?,
             other => tell!("error: /show {other}: it shows {}", SUBJECTS.join(", ")),
@@ -98,7 +98,7 @@ impl Talk<'_> {
             turn.said.answer.mix_time.as_secs_f64() * 1e3,
             turn.said.answer.steps,
             turn.said.answer.skipped_mass,
-            self.dials.generation.sampling.seed
+            self.settings.generation.sampling.seed
         )?;
         Ok(())
     }

@@ -1,7 +1,6 @@
 //! One turn: the members read, answer, and what was said is taken or taken back.
 
 use super::{Talk, Turn};
-use crate::cli::Overflow;
 use crate::command::loaded::Shown;
 use crate::command::screen::attribution::legend;
 use anyhow::Result;
@@ -9,6 +8,7 @@ use packllm_engine::chat::Message;
 use packllm_engine::chat::log::LogEntry;
 use packllm_engine::engine::{Finish, Generation};
 use packllm_engine::pack::Read;
+use packllm_parameter::Overflow;
 use std::time::Instant;
 
 impl Talk<'_> {
@@ -27,7 +27,7 @@ impl Talk<'_> {
         }
         self.show_weights_before();
         let generation = self.generation();
-        let look = self.dials.look;
+        let look = self.settings.look;
         let mut said = self
             .loaded
             .stream(&generation, look, start, begun, &read.opening)?;
@@ -111,7 +111,7 @@ impl Talk<'_> {
             if self.conversation.left() == before {
                 break;
             }
-            let look = self.dials.look;
+            let look = self.settings.look;
             let more = self.loaded.stream(&generation, look, start, &begun, "")?;
             grows = !more.answer.text.is_empty();
             said.append(more);
@@ -126,7 +126,7 @@ impl Talk<'_> {
         if let Some(attribution) = &said.attribution {
             let names = self.loaded.pack.engine.names();
             let weights = &said.answer.mean_weights;
-            let look = self.dials.look;
+            let look = self.settings.look;
             self.app
                 .dim(&legend(self.app, look, attribution, &names, weights));
         }
@@ -146,9 +146,9 @@ impl Talk<'_> {
 
     /// What is drawn with now.
     pub fn generation(&self) -> Generation {
-        let mut generation = self.dials.generation.clone();
+        let mut generation = self.settings.generation.clone();
         generation.stops.extend(self.loaded.pack.stops());
-        generation.attribution = self.dials.look.attribution;
+        generation.attribution = self.settings.look.attribution;
         generation
     }
 }

@@ -1,0 +1,209 @@
+//! Parameters as arguments: made from their table, and read back into its fields.
+
+use clap::builder::{PathBufValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, ValueHint};
+use packllm_parameter::{Group, Kind, Parameter, Place, Typed, Value, Values, Word, all};
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+/// What was said of some parameters, by flag or in the environment; or by the config file, where a
+/// manifest cannot say it too.
+#[derive(Debug, Clone, Default)]
+pub struct Given<S> {
+    values: Values,
+    some: PhantomData<S>,
+}
+
+impl<S> Deref for Given<S> {
+    type Target = Values;
+
+    fn deref(&self) -> &Values {
+        &self.values
+    }
+}
+
+/// Which parameters a command takes.
+pub trait Selection {
+    /// Whether it takes this one.
+    fn takes(parameter: &Parameter) -> bool;
+}
+
+macro_rules! selections {
+    ($($(#[$about:meta])* $name:ident: $takes:expr;)+) => {$(
+        $(#[$about])*
+        #[derive(Debug, Clone, Default)]
+        pub struct $name;
+
+        impl Selection for $name {
+            fn takes(parameter: &Parameter) -> bool {
+                let takes: fn(&Parameter) -> bool = $takes;
+                takes(parameter)
+            }
+        }
+    )+};
+}
+
+selections! {
+    /// How models are loaded.
+    Loading: |p| p.group == Group::Pack;
+    /// How they are loaded and fused.
+    Packs: |p| matches!(p.group, Group::Pack | Group::Fusion);
+    /// All that an answer depends on.
+    Answers: |p| p.group != Group::Conversation;
+    /// What a conversation begins with.
+    Opening: |p| p.key == "system_prompt";
+    /// What becomes of it.
+    Keeping: |p| p.group == Group::Conversation && p.key != "system_prompt";
+    /// The numbers of a fusion, the same for every way of fusing.
+    Numbers: |p| p.group == Group::Fusion && matches!(p.kind, Kind::Number | Kind::Whole { .. });
+    /// Whose vocabulary is shared.
+    Reference: |p| p.key == "reference";
+    /// Whether tokens are evaluated ahead.
+    Drafting: |p| p.key == "draft";
+    /// Where a draw by chance begins.
+    Seed: |p| p.key == "seed";
+    /// Whether the network is used.
+    Network: |p| p.key == "offline";
+}
+
+impl<S: Selection> Args for Given<S> {
+    fn augment_args(command: Command) -> Command {
+        command.args(all().iter().filter(|p| S::takes(p)).map(argument))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl<S: Selection> FromArgMatches for Given<S> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut values = Values::default();
+        for parameter in all().iter().filter(|p| S::takes(p)) {
+            if let Some(value) = typed(parameter, matches) {
+                let wrong =
+                    |wrong| clap::Error::raw(ErrorKind::ValueValidation, format!("{wrong}\n"));
+                parameter.set(&mut values, &value).map_err(wrong)?;
+            }
+        }
+        Ok(Self {
+            values,
+            some: PhantomData,
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// The entry that an argument was made from.
+#[derive(Debug, Clone, Copy)]
+struct Entry(&'static Parameter);
+
+impl clap::builder::ArgExt for Entry {}
+
+/// The parameter that an argument sets.
+pub fn parameter_of(arg: &Arg) -> Option<&'static Parameter> {
+    arg.get::<Entry>().map(|entry| entry.0)
+}
+
+/// The argument that sets a parameter.
+fn argument(parameter: &'static Parameter) -> Arg {
+    let value_name = parameter.value_name.map(str::to_owned);
+    // What a manifest may say is open until it is read.
+    let settled = !parameter.in_manifest() && parameter.kind != Kind::Switch;
+    let default = parameter.default.as_ref().filter(|_| settled);
+    let arg = Arg::new(&*parameter.name)
+        .long(&*parameter.name)
+        .short(parameter.short)
+        .env(parameter.variable())
+        .help(parameter.told())
+        .help_heading(parameter.group.heading())
+        .value_name(value_name.unwrap_or_else(|| parameter.key.to_uppercase()))
+        .default_values(default.map(Value::to_string))
+        .value_delimiter(parameter.commas.then_some(','))
+        .allow_negative_numbers(takes_negative(parameter))
+        .conflicts_with_all(parameter.instead_of)
+        .add(Entry(parameter));
+    match parameter.kind {
+        Kind::Switch => arg.action(ArgAction::SetTrue),
+        Kind::List(item) => read_as(*item, arg.action(ArgAction::Append)),
+        kind => read_as(kind, arg.allow_hyphen_values(parameter.verbatim)),
+    }
+}
+
+/// An argument whose values are of this kind.
+fn read_as(kind: Kind, arg: Arg) -> Arg {
+    match kind {
+        Kind::Words(words) => arg.value_parser(one_of(words).map(Value::Text)),
+        Kind::Path => arg
+            .value_parser(PathBufValueParser::new().map(Value::Path))
+            .value_hint(ValueHint::AnyPath),
+        kind => arg.value_parser(move |text: &str| kind.read(text)),
+    }
+}
+
+fn takes_negative(parameter: &Parameter) -> bool {
+    let number = matches!(
+        parameter.kind,
+        Kind::Number | Kind::Whole { least: ..0, .. }
+    );
+    number && parameter.range.contains(-1.0)
+}
+
+fn one_of(words: &'static [Word]) -> PossibleValuesParser {
+    PossibleValuesParser::new(words.iter().map(|word| {
+        let value = PossibleValue::new(word.name);
+        match word.help {
+            Some(help) => value.help(help),
+            None => value,
+        }
+    }))
+}
+
+/// Reads one of a parameter's words, for an argument that is declared beside the table.
+pub fn word<T: Typed + Send + Sync + 'static>() -> impl TypedValueParser<Value = T> {
+    let read = |word| T::read(&Value::Text(word)).map_err(|_| std::fmt::Error);
+    one_of(T::KIND.words()).try_map(read)
+}
+
+/// The value that was typed, or a default.
+fn typed(parameter: &Parameter, matches: &ArgMatches) -> Option<Value> {
+    let name = &*parameter.name;
+    match parameter.kind {
+        Kind::Switch => Some(Value::Switch(true)).filter(|_| matches.get_flag(name)),
+        Kind::List(_) => {
+            let values = matches.get_many::<Value>(name)?;
+            Some(Value::List(values.cloned().collect()))
+        }
+        _ => matches.get_one::<Value>(name).cloned(),
+    }
+}
+
+/// Other spellings of flags, llama.cpp's: short ones of several letters, which clap cannot express.
+pub fn spellings() -> impl Iterator<Item = (&'static str, String)> {
+    all().iter().flat_map(|parameter| {
+        let to = |spelling: &&'static str| (*spelling, format!("--{}", parameter.name));
+        parameter.spellings.iter().map(to)
+    })
+}
+
+/// Whether a flag's value may look like any other flag.
+pub fn takes_any_text(flag: &str) -> bool {
+    let mut verbatim = all().iter().filter(|parameter| parameter.verbatim);
+    verbatim.any(|parameter| {
+        let long = flag.strip_prefix("--") == Some(&*parameter.name);
+        let short = parameter
+            .short
+            .is_some_and(|letter| flag == format!("-{letter}"));
+        long || short || parameter.spellings.contains(&flag)
+    })
+}
+
+/// Whether a command's argument takes what the config file says.
+pub fn takes_config(arg: &Arg) -> Option<&'static Parameter> {
+    parameter_of(arg).filter(|parameter| parameter.is_set_in(Place::Config))
+}
