@@ -1,7 +1,73 @@
-//! packllm runs several small language models as one: see `README.md` for what it does and
-//! `ARCHITECTURE.md` for where things are.
+//! packllm runs several small language models as one: at every byte of an answer each says what it would write
+//! next, and a mixture of them writes it.
 //!
-//! The library prints nothing, never exits, and reads neither the environment nor the home folder.
+//! | type | what it is |
+//! | --- | --- |
+//! | [`Member`](backend::Member) | one model with its KV cache: tokens in, logits out. [`fake`](backend::fake) ships here; llama.cpp is the crate `packllm-llama` |
+//! | [`Engine`](engine::Engine) | members on threads of their own, in lockstep over a shared alphabet: prompts in, evidence, weights and answers out |
+//! | [`Fusion`](engine::Fusion) | how they are fused: alphabet, mixture, where weights come from, how much is evaluated |
+//! | [`Speakers`](chat::Speakers) | every member's chat template: from a [conversation](chat::Conversation) to prompts |
+//! | [`Pack`](pack::Pack) | an engine and its templates: reads a conversation or a text, weighs, streams the answer |
+//! | [`Host`](pack::Host) | the program around a pack: it is told facts and progress; `()` listens to nothing |
+//!
+//! The library prints nothing, never exits, and reads neither the environment nor the home folder. `ARCHITECTURE.md`
+//! says where things are; the module documentation of [`vocab::cover`] is about its heart.
+//!
+//! # Example
+//!
+//! Two members without weights, which do not split texts alike, read a question and answer it. For models from GGUF files
+//! see `examples/answer.rs` and `examples/weights.rs`.
+//!
+//! ```
+//! use packllm_engine::backend::Member;
+//! use packllm_engine::backend::fake::{FakeMember, FakeOptions};
+//! use packllm_engine::chat::Message;
+//! use packllm_engine::engine::{Engine, Generation, MemberSpec};
+//! use packllm_engine::pack::{Options, Pack};
+//! use packllm_engine::sample::Params;
+//! use std::sync::Arc;
+//!
+//! fn fake(name: &str, pieces: &'static [&'static [u8]], seed: u64) -> MemberSpec {
+//!     let options = FakeOptions {
+//!         seed,
+//!         chat_template: Some("{% for m in messages %}{{ m.content }} {% endfor %}".into()),
+//!         ..FakeOptions::default()
+//!     };
+//!     let vocab = FakeMember::vocab_of(pieces, true);
+//!     MemberSpec {
+//!         name: name.into(),
+//!         // Called on the member's own thread.
+//!         loader: Box::new(|_| Ok(Box::new(FakeMember::new(vocab, options)) as Box<dyn Member>)),
+//!         prefetch: None,
+//!     }
+//! }
+//!
+//! // Load.
+//! let members = vec![
+//!     fake("letters", &[b"a", b"b", b"c", b" "], 1),
+//!     fake("pairs", &[b"ab", b"bc", b"ca", b"a", b"b", b"c", b" "], 2),
+//! ];
+//! let engine = Engine::load(members, Arc::default(), &mut |_| {})?;
+//! let mut pack = Pack::new(engine, Options::default(), &mut ())?;
+//!
+//! // Read and weigh: how well each predicted the question decides how much it counts.
+//! let question = [Message::user("abc ab ca")];
+//! let read = pack.read_chat(&question, 0, "", pack.score_request(), &mut ())?;
+//! let weights = pack.engine.lambda();
+//! assert!((weights.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+//!
+//! // Answer.
+//! let generation = Generation {
+//!     limit: Some(8),
+//!     sampling: Params { seed: 7, ..Params::default() },
+//!     stops: pack.stops(),
+//!     attribution: false,
+//! };
+//! let mut text = String::new();
+//! let streamed = pack.stream(&generation, &read.opening, &mut |more| text.push_str(more.text))?;
+//! assert_eq!(text, streamed.answer.text);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod backend;
 pub mod chat;

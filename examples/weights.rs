@@ -1,0 +1,44 @@
+//! What several models make of a text, and the weights that follow.
+//!
+//! ```text
+//! scripts/with-tools cargo run --release --example weights -- "Call me Ishmael." A.gguf B.gguf
+//! ```
+
+use packllm_engine::engine::{Ending, Engine, ScoreRequest};
+use packllm_engine::pack::{Options, Pack};
+use packllm_engine::weight::{Method, Mixture, weights};
+use packllm_llama::LoadOptions;
+use std::sync::Arc;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let text = arguments.next().ok_or("usage: weights TEXT GGUF...")?;
+    let members = arguments.map(|file| LoadOptions::new(&file).member(file));
+
+    let engine = Engine::load(members.collect(), Arc::default(), &mut |_| {})?;
+    let options = Options {
+        raw: true,
+        ..Options::default()
+    };
+    let mut pack = Pack::new(engine, options, &mut ())?;
+    // Every method can follow from the whole distributions.
+    let request = ScoreRequest {
+        scores: true,
+        rows: true,
+        full: false,
+    };
+    pack.read_text(&text, Ending::Closed, request, &mut ())?;
+
+    let evidence = pack.engine.evidence()?;
+    for (k, name) in pack.engine.names().iter().enumerate() {
+        println!("{:.3} bits per byte  {name}", evidence.bits_per_byte(k));
+    }
+    let fusion = pack.engine.fusion();
+    let mixture = Mixture::new(&evidence, fusion.mix, fusion.floor)?;
+    for (name, method) in Method::named() {
+        let weights = weights(&method, &evidence, &fusion.weighing())?.lambda;
+        let bits = mixture.bits_per_byte(&weights)?;
+        println!("{bits:.3} bits per byte  {name}: {weights:.3?}");
+    }
+    Ok(())
+}
