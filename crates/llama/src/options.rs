@@ -11,8 +11,9 @@ use std::sync::Arc;
 /// Context length when none is asked for: tokens.
 pub const DEFAULT_CONTEXT: u32 = 4096;
 
-/// Tokens from which on a batch gets [`LoadOptions::threads_batch`]: members wait for each other at every
-/// token of an answer, but a prompt may as well be read by the cores of those that have read theirs.
+/// Tokens from which on a batch gets [`LoadOptions::threads_batch`]: members wait for each other at
+/// every token of an answer, but a prompt may as well be read by the cores of those that have read
+/// theirs.
 pub const WIDE: usize = 16;
 
 /// Element type of the KV cache.
@@ -71,7 +72,8 @@ pub struct LoadOptions {
 }
 
 impl LoadOptions {
-    /// Everything that shapes what a member evaluates, but for its context; `placement` is where it ended up.
+    /// Everything that shapes what a member evaluates, but for its context; `placement` is where it
+    /// ended up.
     #[must_use]
     pub fn signature(&self, placement: &str) -> String {
         let (k, v) = self.cache;
@@ -97,8 +99,8 @@ pub fn threads_batch(options: &LoadOptions) -> u32 {
     }
 }
 
-/// The context that a model gets of those it was `trained` with: tokens. None asked for: the smaller of
-/// [`DEFAULT_CONTEXT`] and all.
+/// The context that a model gets of those it was `trained` with: tokens. None asked for: the
+/// smaller of [`DEFAULT_CONTEXT`] and all.
 ///
 /// # Errors
 /// [`LoadError::ContextTooLong`].
