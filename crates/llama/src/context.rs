@@ -85,7 +85,8 @@ pub(super) fn make_context(
     // SAFETY: the context is alive.
     let limits = unsafe {
         Limits {
-            // llama.cpp rounds up to 256 cells: more than was asked for, or than it was trained with.
+            // llama.cpp rounds up to 256 cells: more than was asked for, or than it was trained
+            // with.
             context: sys::llama_n_ctx(pointer.as_ptr()).min(context),
             batch: sys::llama_n_batch(pointer.as_ptr()),
             outputs: params.n_outputs_max,

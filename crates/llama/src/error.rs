@@ -6,7 +6,8 @@ use packllm_engine::gguf::Fault;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Why a file cannot be loaded as a member. It comes in a [`BackendError::Load`], which names the file.
+/// Why a file cannot be loaded as a member. It comes in a [`BackendError::Load`], which names the
+/// file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {

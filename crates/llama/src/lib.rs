@@ -1,9 +1,9 @@
 //! llama.cpp as a member of a pack: the only crate with `unsafe`.
 //!
-//! The model comes from `llama-cpp-2`; the context is a thin one of our own over
-//! `llama-cpp-sys-2`, for what the safe crate lacks: the abort callback, `n_outputs_max` (without it
-//! the compute buffer holds a row of logits per batch token) and tensor splits. Every call that
-//! could abort the process is checked by the [`Ledger`](packllm_engine::backend::Ledger) first.
+//! The model comes from `llama-cpp-2`; the context is a thin one of our own over `llama-cpp-sys-2`,
+//! for what the safe crate lacks: the abort callback, `n_outputs_max` (without it the compute
+//! buffer holds a row of logits per batch token) and tensor splits. Every call that could abort the
+//! process is checked by the [`Ledger`](packllm_engine::backend::Ledger) first.
 //!
 //! [`LoadOptions`] say how a file is loaded, [`LlamaMember::load`] does it, [`LoadError`] says why it could
 //! not, and [`offload`] which device runs what.

@@ -1,4 +1,5 @@
-//! llama.cpp as a library of this process: started once, its log captured, its code for the processor found.
+//! llama.cpp as a library of this process: started once, its log captured, its code for the
+//! processor found.
 
 use llama_cpp_sys_2 as sys;
 use std::cell::RefCell;
@@ -22,8 +23,8 @@ pub fn init() {
     });
 }
 
-/// Loads the libraries that hold the code for processors: those in `backends` beside the program, else
-/// those of the build. llama.cpp takes the best one that this processor can run.
+/// Loads the libraries that hold the code for processors: those in `backends` beside the program,
+/// else those of the build. llama.cpp takes the best one that this processor can run.
 #[cfg(feature = "portable")]
 fn load_code_for_this_processor() {
     use std::path::PathBuf;
@@ -42,7 +43,8 @@ fn load_code_for_this_processor() {
 
 /// `CPU : SSE3 = 1 | AVX2 = 1 | OPENMP = 1 | ` → the names.
 fn read_features() -> Vec<String> {
-    // SAFETY: called once, before other threads use the library; the text is its own and NUL-terminated.
+    // SAFETY: called once, before other threads use the library; the text is its own and
+    // NUL-terminated.
     let text = unsafe { CStr::from_ptr(sys::llama_print_system_info()) };
     let text = text.to_string_lossy();
     let fields = text.split(['|', ':']);
@@ -50,16 +52,16 @@ fn read_features() -> Vec<String> {
     on.map(str::to_owned).collect()
 }
 
-/// Names of what llama.cpp's code uses: instruction sets of the CPU, libraries such as `OPENMP`, and what other
-/// backends of the build say of theirs.
+/// Names of what llama.cpp's code uses: instruction sets of the CPU, libraries such as `OPENMP`,
+/// and what other backends of the build say of theirs.
 #[must_use]
 pub fn cpu_features() -> &'static [String] {
     init();
     FEATURES.get().map_or(&[], Vec::as_slice)
 }
 
-/// Whether threads that wait for each other give way. Those of OpenMP do, where they are more than the cores;
-/// ggml's own spin, and then two members with all cores each would hardly move.
+/// Whether threads that wait for each other give way. Those of OpenMP do, where they are more than
+/// the cores; ggml's own spin, and then two members with all cores each would hardly move.
 #[must_use]
 pub fn threads_give_way() -> bool {
     cpu_features().iter().any(|name| name == "OPENMP")

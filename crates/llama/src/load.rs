@@ -75,8 +75,8 @@ pub(super) fn load_model(options: &LoadOptions) -> Result<LlamaModel, BackendErr
         }
         return Err(refuse(LoadError::Refused { log: take_log() }));
     };
-    // SAFETY: LlamaModel is repr(transparent) over a NonNull<llama_model> (see the check below) and frees it
-    // when dropped, like the ones it makes itself.
+    // SAFETY: LlamaModel is repr(transparent) over a NonNull<llama_model> (see the check below) and
+    // frees it when dropped, like the ones it makes itself.
     Ok(unsafe { std::mem::transmute::<NonNull<sys::llama_model>, LlamaModel>(model) })
 }
 
@@ -104,9 +104,10 @@ pub(super) fn refuse_unsupported(model: &LlamaModel) -> Result<(), LoadError> {
     Ok(())
 }
 
-// `LlamaModel` has no public way from or to the pointer it owns. What `load_model` and `raw` rely on, that it
-// is `repr(transparent)` over a non-null one, cannot be asked of the compiler; that it is of a pointer's size and
-// alignment, and has the niche of one that is never null, can. Its order of fields is then settled: there is one.
+// Guards `load_model`, which makes a `LlamaModel` of a pointer, and `raw`, which reads the pointer
+// back: the bindings have no call for either. Both rely on `LlamaModel` being `repr(transparent)`
+// over a pointer that is never null. The compiler cannot be asked for that, but it tells size,
+// alignment, and that null is free to mean `None`.
 const _: () = {
     type Pointer = NonNull<sys::llama_model>;
     assert!(size_of::<LlamaModel>() == size_of::<Pointer>());

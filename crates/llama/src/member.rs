@@ -246,8 +246,8 @@ impl Member for LlamaMember {
         self.watch.cancel.load(Ordering::Relaxed)
     }
 
-    /// Written as the state of the whole context: of a single sequence llama.cpp leaves out what its sliding
-    /// windows no longer reach, and the prefix could not be cut back any more.
+    /// Written as the state of the whole context: of a single sequence llama.cpp leaves out what
+    /// its sliding windows no longer reach, and the prefix could not be cut back any more.
     fn save(&mut self) -> Result<Vec<u8>, BackendError> {
         self.ledger.only_prefix()?;
         let context = self.context.as_ptr();
@@ -266,14 +266,14 @@ impl Member for LlamaMember {
         Ok(state)
     }
 
-    /// Read as the state of one sequence: after that of a whole context the next batch would be written from
-    /// the cache's beginning, over what lies outside the sliding windows.
+    /// Read as the state of one sequence: after that of a whole context the next batch would be
+    /// written from the cache's beginning, over what lies outside the sliding windows.
     fn restore(&mut self, state: &[u8], len: u32) -> Result<(), BackendError> {
         self.ledger.check_restore(len)?;
         let (context, prefix) = (self.context.as_ptr(), PREFIX as i32);
         drop(take_log());
-        // SAFETY: the context is alive; llama.cpp reads no further than the length, and checks the shapes
-        // and types of what it finds.
+        // SAFETY: the context is alive; llama.cpp reads no further than the length, and checks the
+        // shapes and types of what it finds.
         let read =
             unsafe { sys::llama_state_seq_set_data(context, state.as_ptr(), state.len(), prefix) };
         // SAFETY: the context is alive.
@@ -300,8 +300,9 @@ impl Member for LlamaMember {
 /// What llama.cpp puts before the state of a sequence (`io_magic` in llama-context.cpp).
 const SEQUENCE_MAGIC: u32 = 0xaf14_3cd8;
 
-/// Turns the state of a context, all of it the prefix's, into that of the prefix: the same cells after the magic
-/// number and the number of a sequence instead of after the architecture's name. False if it cannot be.
+/// Turns the state of a context, all of it the prefix's, into that of the prefix: the same cells
+/// after the magic number and the number of a sequence instead of after the architecture's name.
+/// False if it cannot be.
 fn into_sequence(state: &mut Vec<u8>) -> bool {
     let name = state.first_chunk().map(|n| u32::from_le_bytes(*n) as usize);
     let Some(cells) = name.map(|n| 4 + n).filter(|&at| at <= state.len()) else {

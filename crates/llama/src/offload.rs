@@ -148,7 +148,8 @@ fn asked_for(device: Option<&str>) -> String {
 }
 
 impl Offload {
-    /// Matches what is asked for with this machine. Never falls back: what cannot be met is an error.
+    /// Matches what is asked for with this machine. Never falls back: what cannot be met is an
+    /// error.
     ///
     /// # Errors
     /// What cannot be met.

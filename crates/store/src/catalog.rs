@@ -13,7 +13,7 @@ pub type Shipped = (&'static str, &'static str);
 /// A pack as [`Store::packs`] lists it.
 #[derive(Debug)]
 pub struct PackListing {
-    /// What `--pack` takes.
+    /// What it is called by.
     pub name: String,
     /// Where the manifest is.
     pub origin: Origin,
@@ -48,7 +48,7 @@ impl Store {
             .collect())
     }
 
-    /// The pack that `--pack` names: a path if it looks like one, else the user's, a shipped one, an existing file.
+    /// The pack of that name: a path if it looks like one, else the user's, a shipped one, an existing file.
     pub fn pack(&self, name: &str) -> Result<Manifest, PackError> {
         let path = Path::new(name);
         let path_like = name.contains(['/', std::path::MAIN_SEPARATOR]) || name.ends_with(".toml");

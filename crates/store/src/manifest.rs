@@ -29,7 +29,7 @@ pub enum Origin {
 /// A pack: its members and how they are fused.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Manifest {
-    /// What `--pack` calls it: letters, digits, `.`, `_`, `-`.
+    /// What it is called by: letters, digits, `.`, `_`, `-`.
     pub name: String,
     /// The `[fusion]` table.
     #[serde(skip_serializing_if = "is_silent")]

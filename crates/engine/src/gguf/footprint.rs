@@ -35,7 +35,7 @@ pub struct Plan {
     pub outputs: u32,
     /// Sequences in the cache.
     pub sequences: u32,
-    /// Layers on the device (`-ngl`); negative: all of them.
+    /// Layers on the device; negative: all of them.
     pub gpu_layers: i32,
     /// Number format of the keys in the cache.
     pub key_type: TensorType,

@@ -1,4 +1,5 @@
-//! What a file that is not GGUF looks like, judged by its first bytes: the usual download accidents.
+//! What a file that is not GGUF looks like, judged by its first bytes: the usual download
+//! accidents.
 
 /// What a file that is no model seems to be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
