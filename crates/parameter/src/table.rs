@@ -6,7 +6,7 @@ use super::{
     Cache, Draft, FlashAttention, Group, Layers, Overflow, Parameter, Place, Range, Think, Typed,
     Value, Vocab,
 };
-use packllm_engine::engine::MAX_HEADS;
+use packllm_engine::engine::MAX_HYPOTHESES;
 use packllm_engine::mix::{self, Mix};
 use packllm_engine::sample::Params;
 use packllm_engine::vocab::cover::Budget;
@@ -82,7 +82,7 @@ parameters! {
         Group::Fusion.says("Smallest share of a token path that is evaluated; 0 evaluates all")
         .at(FUSING).within(Range::between(0.0, 1.0));
     heads: usize = Budget::default().hypotheses => Group::Fusion.says("Most token paths kept per member")
-        .at(FUSING).within(Range::between(1.0, MAX_HEADS as f64));
+        .at(FUSING).within(Range::between(1.0, MAX_HYPOTHESES as f64));
     drop: f64 = weight::DEFAULT_DROP => Group::Fusion.says("Members under this weight are not evaluated")
         .at(FUSING).within(Range::between(0.0, 1.0));
     floor: f64 = mix::DEFAULT_FLOOR => Group::Fusion.says("Smallest probability a member may give in log mixing")

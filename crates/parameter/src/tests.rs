@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 /// Every key of `[fusion]` and `[[member]]` in the table of models/README.md.
 fn documented() -> HashSet<String> {
-    let text = include_str!("../../models/README.md");
+    let text = include_str!("../../../models/README.md");
     let (_, table) = text.split_once("| **`[fusion]`** |").unwrap();
     let (table, _) = table.split_once("\n\n").unwrap();
     let firsts = table.lines().filter_map(|line| line.strip_prefix("| `"));

@@ -8,8 +8,8 @@ use crate::weight::{self, Method};
 /// Most KV sequences that a member is given: llama.cpp serves 256.
 const MAX_SEQUENCES: usize = 250;
 
-/// Most heads that a [`Budget`] may ask for: with as many forks on trial they fit into the sequences.
-pub const MAX_HEADS: usize = MAX_SEQUENCES / 2 - 4;
+/// Most hypotheses that a [`Budget`] may ask for: with as many forks on trial they fit into the sequences.
+pub const MAX_HYPOTHESES: usize = MAX_SEQUENCES / 2 - 4;
 
 /// How members are fused.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,8 +90,11 @@ mod tests {
 
     #[test]
     fn sequences_follow_the_alphabet_and_the_budget() {
-        let needs = |alphabet, epsilon, heads| {
-            let budget = Budget { epsilon, heads };
+        let needs = |alphabet, epsilon, hypotheses| {
+            let budget = Budget {
+                epsilon,
+                hypotheses,
+            };
             Fusion {
                 alphabet,
                 budget,
@@ -104,6 +107,6 @@ mod tests {
         assert_eq!(needs(Some(Alphabet::Bytes), 0.03, 8), 19);
         assert_eq!(needs(None, 0.03, 8), 19);
         assert_eq!(needs(None, 0.0, 8), 250);
-        assert!(needs(None, 0.03, MAX_HEADS) <= 250);
+        assert!(needs(None, 0.03, MAX_HYPOTHESES) <= 250);
     }
 }

@@ -34,7 +34,7 @@ pub use crate::prompt::{Ending, Place, Prompt, Segment, Start};
 pub use answer::{Answer, Event, Finish, Generation};
 pub use draft::{Drafted, Drafter, Lookup};
 pub use error::EngineError;
-pub use fusion::{Fusion, MAX_HEADS};
+pub use fusion::{Fusion, MAX_HYPOTHESES};
 pub use load::MemberSpec;
 pub use mapped::{Maps, lowest};
 pub use meter::{Operation, Spent};
