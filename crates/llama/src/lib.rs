@@ -4,7 +4,7 @@
 //! `llama-cpp-sys-2`, for what the safe crate lacks: the abort callback, `n_outputs_max` (without it
 //! the compute buffer holds a row of logits per batch token) and tensor splits. Every call that
 //! could abort the process is checked by the [`Ledger`] first.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "llama.cpp is called here, and nowhere else")]
 
 mod library;
 mod load;
