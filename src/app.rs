@@ -67,8 +67,7 @@ impl App {
         })
         .context("Ctrl-C cannot be caught")?;
         let terminal = std::io::stdout().is_terminal();
-        let colours = std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
-            && std::env::var_os("TERM").is_none_or(|t| t != "dumb");
+        let colours = std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()) && !is_dumb();
         let default_pack = pack_of_environment().or(config.text("pack"));
         Ok(Self {
             store: Store::new(home()?, &SHIPPED),
@@ -196,9 +195,9 @@ impl App {
         bar
     }
 
-    /// A progress bar on stderr; hidden where stderr is no terminal.
+    /// A progress bar on stderr; hidden where stderr is no terminal, or one that cannot move its cursor.
     pub fn bar(&self, len: u64, template: &str) -> ProgressBar {
-        if !std::io::stderr().is_terminal() {
+        if !std::io::stderr().is_terminal() || is_dumb() {
             return ProgressBar::hidden();
         }
         let bar = ProgressBar::new(len);
@@ -207,6 +206,11 @@ impl App {
         }
         bar
     }
+}
+
+/// Whether the terminal says of itself that it obeys no escape codes (`TERM=dumb`).
+pub fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// `PACKLLM_PACK`, if it is set.
