@@ -114,7 +114,7 @@ pub fn statistics(session: &Session<'_>, read: &Read, answer: &Answer, seed: u64
     )
 }
 
-/// The document of `--json`, as in the contract.
+/// The document of `--json`, see `docs/json.md`.
 fn document(
     session: &Session<'_>,
     fusion: &packllm_engine::engine::Fusion,
