@@ -112,7 +112,11 @@ fn a_dumb_terminal_gets_plain_lines_without_escapes() {
                 "--raw", "-f", "long.txt", "-n", "8", "--temp", "0", "-c", "2048",
             ],
         ),
-        line("score", &pack, &["long.txt", "--max-bytes", "800"]),
+        line(
+            "score",
+            &pack,
+            &["long.txt", "--chain", "--max-bytes", "200"],
+        ),
         line("weigh", &pack, &["--raw", "-p", "The moon"]),
         vec!["doctor"],
         vec!["--help"],

@@ -2,6 +2,7 @@
 
 use super::{held, line, lines, setting};
 use crate::user::{User, text};
+use packllm_eval::{JournalEntry, Outcome};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -35,6 +36,19 @@ fn tokenizer(user: &User) -> String {
     text(&path)
 }
 
+/// The line of a question that could not be decided. Those that are too long are found before any is, and are in no
+/// journal, so that the program hardly ever writes one.
+fn skipped() -> Value {
+    let outcome = Outcome::Skipped("too long".into());
+    let (task, line) = (0, 1);
+    serde_json::to_value(JournalEntry {
+        task,
+        line,
+        outcome,
+    })
+    .unwrap()
+}
+
 #[test]
 fn eval() {
     let (user, pack) = setting();
@@ -54,7 +68,11 @@ fn eval() {
     assert_eq!(serde_json::from_slice::<Value>(&results).unwrap(), plain);
     let journal = lines(&user.path("out/journal.jsonl"));
     assert_eq!(journal[0], plain["settings"]);
-    held("journal.jsonl", &[], &journal[1..]);
+    held(
+        "journal.jsonl",
+        &[],
+        &[&journal[1..], &[skipped()]].concat(),
+    );
     let shaped = [
         "--few-shot",
         "1",
