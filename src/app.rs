@@ -66,8 +66,7 @@ impl App {
         })
         .context("Ctrl-C cannot be caught")?;
         let terminal = std::io::stdout().is_terminal();
-        let colours = std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
-            && std::env::var_os("TERM").is_none_or(|t| t != "dumb");
+        let colours = std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()) && !is_dumb();
         let default_pack = pack_of_environment().or_else(|| config.pack.clone());
         Ok(Self {
             store: store()?,
@@ -184,9 +183,9 @@ impl App {
         bar
     }
 
-    /// A progress bar on stderr; hidden where stderr is no terminal.
+    /// A progress bar on stderr; hidden where stderr is no terminal, or one that cannot move its cursor.
     pub fn bar(&self, len: u64, template: &str) -> ProgressBar {
-        if !std::io::stderr().is_terminal() {
+        if !std::io::stderr().is_terminal() || is_dumb() {
             return ProgressBar::hidden();
         }
         let bar = ProgressBar::new(len);
@@ -195,6 +194,11 @@ impl App {
         }
         bar
     }
+}
+
+/// Whether the terminal says of itself that it obeys no escape codes (`TERM=dumb`).
+pub fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// Where the config file is, or would be: under `PACKLLM_HOME`, else in the user's config folder.

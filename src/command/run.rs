@@ -118,7 +118,7 @@ pub fn statistics(loaded: &LoadedPack<'_>, read: &Read, answer: &Answer, seed: u
     )
 }
 
-/// The document of `--json`, as in the contract.
+/// The document of `--json`, see `docs/json.md`.
 fn document(
     loaded: &LoadedPack<'_>,
     fusion: &packllm_engine::engine::Fusion,

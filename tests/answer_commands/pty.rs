@@ -3,7 +3,7 @@
 use crate::user::User;
 use portable_pty::{Child, CommandBuilder, PtySize, native_pty_system};
 use std::io::{Read, Write};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 /// Longest wait for something to appear; the machine may be busy.
@@ -90,6 +90,17 @@ impl Terminal {
             match self.shown.recv_timeout(left) {
                 Ok(bytes) => self.take(&bytes),
                 Err(_) => panic!("no {text:?} in: {:?}", self.seen),
+            }
+        }
+    }
+
+    /// Everything that is shown until the program ends.
+    pub fn rest(&mut self) -> String {
+        loop {
+            match self.shown.recv_timeout(PATIENCE) {
+                Ok(bytes) => self.take(&bytes),
+                Err(RecvTimeoutError::Disconnected) => return std::mem::take(&mut self.seen),
+                Err(RecvTimeoutError::Timeout) => panic!("it does not end: {:?}", self.seen),
             }
         }
     }

@@ -25,7 +25,7 @@ fn the_answer_is_on_stdout_and_everything_else_on_stderr() {
 }
 
 #[test]
-fn the_document_has_every_field_of_the_contract() {
+fn the_document_has_every_field_in_its_place() {
     let user = User::new();
     let pack = pack(&user);
     let document: Value = user.json(&line("run", &pack, &[&GREEDY[..], &["--json"]].concat()));

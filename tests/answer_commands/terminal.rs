@@ -84,18 +84,62 @@ fn ctrl_c_while_the_prompt_is_read_ends_run_and_takes_a_message_of_chat_back() {
 fn a_dumb_terminal_gets_plain_lines_without_escapes() {
     let user = User::new();
     let pack = pack(&user);
-    let args = line("chat", &pack, &["--temp", "0", "-n", "8"]);
-    let mut terminal = Terminal::new(&user, &args, &[("TERM", "dumb"), ("NO_COLOR", "1")]);
+    let dumb = [("TERM", "dumb")];
+    let mut terminal = Terminal::new(
+        &user,
+        &line("chat", &pack, &["--temp", "0", "-n", "8"]),
+        &dumb,
+    );
     let mut all = terminal.waits_for("leave");
     all += &terminal.waits_for(">>> ");
     terminal.types("\"\"\"The moon\n");
     all += &terminal.waits_for("... ");
     terminal.types("and the sea\"\"\"\n");
     all += &terminal.waits_for("context");
-    terminal.waits_for(">>> ");
-    terminal.types("/exit\n");
+    all += &terminal.waits_for(">>> ");
+    terminal.types("/attribution on\nThe hill\n/weights\n/compare\n/copy\n/exit\n");
+    all += &terminal.rest();
     assert_eq!(terminal.code(), 0);
-    assert!(!all.contains("\x1b[2m"), "{all:?}");
+    is_plain(&all);
+    // What draws bars and spinners elsewhere.
+    let long = "the moon and the sea ".repeat(40);
+    std::fs::write(user.path("long.txt"), long).unwrap();
+    for command in [
+        line(
+            "run",
+            &pack,
+            &[
+                "--raw", "-f", "long.txt", "-n", "8", "--temp", "0", "-c", "2048",
+            ],
+        ),
+        line(
+            "score",
+            &pack,
+            &["long.txt", "--chain", "--max-bytes", "200"],
+        ),
+        line("weigh", &pack, &["--raw", "-p", "The moon"]),
+        vec!["doctor"],
+        vec!["--help"],
+        vec!["nonsense"],
+    ] {
+        let mut terminal = Terminal::new(&user, &command, &dumb);
+        let all = terminal.rest();
+        terminal.code();
+        assert!(!all.is_empty(), "{command:?}");
+        is_plain(&all);
+    }
+}
+
+/// Fails if a text could move a cursor or change how letters look; lines may end and be tabulated.
+fn is_plain(text: &str) {
+    let control = |c: &char| c.is_control() && !['\n', '\r', '\t'].contains(c);
+    let found: Vec<char> = text.chars().filter(control).collect();
+    assert!(found.is_empty(), "{found:?} in {text:?}");
+    let alone = text.replace("\r\n", "\n");
+    assert!(
+        !alone.contains('\r'),
+        "back to the line's beginning: {text:?}"
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@
 //!
 //! [`LoadOptions`] say how a file is loaded, [`LlamaMember::load`] does it, [`LoadError`] says why it could
 //! not, and [`offload`] which device runs what.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "llama.cpp is called here, and nowhere else")]
 
 mod context;
 mod error;

@@ -1,7 +1,7 @@
 //! Where lines come from: an editor on a terminal, plain lines elsewhere.
 
 use super::editor::{Edited, Editor};
-use crate::app::App;
+use crate::app::{App, is_dumb};
 use anyhow::{Context, Result};
 use std::io::{BufRead, IsTerminal, Write};
 use std::sync::atomic::Ordering;
@@ -94,9 +94,8 @@ impl Input {
 
 /// Whether there is a terminal at both ends that can move its cursor.
 pub fn edits() -> bool {
-    let dumb = std::env::var_os("TERM").is_some_and(|t| t == "dumb");
     let terminals = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-    terminals && std::io::stderr().is_terminal() && !dumb
+    terminals && std::io::stderr().is_terminal() && !is_dumb()
 }
 
 /// Where a block opens: at the beginning, or as what a command is given (`/set system """`).

@@ -4,6 +4,7 @@ use super::input::Input;
 use super::table::Deed;
 use super::talk::Talk;
 use super::{files, parameters, sessions};
+use crate::app::is_dumb;
 use crate::command::screen;
 use crate::hints::words;
 use crate::plural::counted;
@@ -211,6 +212,10 @@ impl Talk<'_> {
         let mut out = std::io::stdout();
         if !out.is_terminal() {
             tell!("error: /copy needs a terminal");
+        } else if is_dumb() {
+            tell!(
+                "error: /copy needs a terminal that obeys codes, and TERM is `dumb`: /export FILE"
+            );
         } else if text.len() > CLIPBOARD {
             let n = text.len();
             tell!("error: {n} bytes are more than terminals take ({CLIPBOARD}): /export FILE");

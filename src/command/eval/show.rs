@@ -7,7 +7,7 @@ use packllm_eval::{Difference, Row, Section};
 use serde_json::{Map, Value, json};
 use std::io::Write;
 
-/// The document of `--json`, as in the contract, with more beside it.
+/// The document of `--json`, see `docs/json.md`.
 pub fn document(report: &Report, settings: &Map<String, Value>) -> Value {
     let members: Vec<Value> = report
         .members
