@@ -5,7 +5,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use packllm_engine::backend::Vocab;
 use packllm_engine::engine::{Engine, EngineError, MemberSpec, PromptPrefetch};
 use packllm_engine::vocab::mapped::Map;
-use packllm_store::{KeptMap, PackError, Shipped, Store};
+use packllm_store::{KeptMap, Shipped, Store, StoreError};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -158,7 +158,7 @@ impl App {
 
     /// The map between two vocabularies, from the store or made with a progress bar on a terminal.
     /// What is wrong with the store is told; the map is good all the same.
-    pub fn map(&self, reference: &Vocab, member: &Vocab) -> Result<KeptMap, PackError> {
+    pub fn map(&self, reference: &Vocab, member: &Vocab) -> Result<KeptMap, StoreError> {
         let bar = self.bar(0, "aligning {bar:30} {percent}% {eta} left");
         let kept = self.store.map(reference, member, || {
             Map::align(reference, member, num_cpus::get(), &|done, of| {

@@ -3,7 +3,7 @@
 use crate::exit::{INTERRUPTED, Usage};
 use crate::hints;
 use packllm_engine::engine::EngineError;
-use packllm_store::PackError;
+use packllm_store::StoreError;
 use std::error::Error;
 use std::io::ErrorKind;
 use std::process::ExitCode;
@@ -70,7 +70,7 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 
 fn is_cancelled(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(EngineError::Cancelled))
-        || matches!(error.downcast_ref(), Some(PackError::Cancelled))
+        || matches!(error.downcast_ref(), Some(StoreError::Cancelled))
 }
 
 fn hint(error: &anyhow::Error) -> Option<String> {

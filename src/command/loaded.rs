@@ -169,7 +169,7 @@ pub fn told(error: PackError) -> anyhow::Error {
     match error {
         PackError::Template(error) => error.into(),
         PackError::Engine(error) => error.into(),
-        PackError::Map { member, source } => match source.downcast::<packllm_store::PackError>() {
+        PackError::Map { member, source } => match source.downcast::<packllm_store::StoreError>() {
             Ok(error) => (*error).into(),
             Err(source) => PackError::Map { member, source }.into(),
         },

@@ -10,7 +10,7 @@ use crate::command::transfer::Transfer;
 use crate::plural::counted;
 use crate::settings::{ad_hoc, usage};
 use anyhow::{Result, bail};
-use packllm_store::{Manifest, Origin, PackError, PackListing};
+use packllm_store::{Manifest, Origin, PackListing, StoreError};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::PathBuf;
@@ -173,7 +173,7 @@ fn tidy(name: &str) -> String {
 fn refuse_name(manifest: &Manifest) -> Result<()> {
     let text = manifest.to_toml()?;
     match Manifest::parse(&text, "the new manifest", Origin::Shipped) {
-        Err(PackError::BadValue {
+        Err(StoreError::BadValue {
             key,
             expected,
             actual,

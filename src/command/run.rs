@@ -180,7 +180,7 @@ fn attributed(said: &Attribution, names: &[String], weights: &[f64]) -> Value {
     let pieces = said.pieces().iter().map(|piece| {
         json!({
             "text": piece.text,
-            "member": piece.voice().map(|k| &names[k]),
+            "member": piece.attributed_to().map(|k| &names[k]),
             "contributions": piece.contributions,
         })
     });

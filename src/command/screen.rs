@@ -71,7 +71,7 @@ impl<'a> View<'a> {
             thought: String::new(),
             wait: None,
         };
-        view.ink.voice(begun.len(), None);
+        view.ink.attribute(begun.len(), None);
         for (part, text) in view.split(begun) {
             match part {
                 Part::Answer => {
@@ -94,11 +94,11 @@ impl<'a> View<'a> {
     }
 
     /// More of the text, and which member argued for it.
-    pub fn push(&mut self, text: &str, voice: Option<usize>) -> String {
+    pub fn push(&mut self, text: &str, attributed_to: Option<usize>) -> String {
         if !self.app.terminal {
             return text.to_owned();
         }
-        self.ink.voice(text.len(), voice);
+        self.ink.attribute(text.len(), attributed_to);
         for (part, text) in self.split(text) {
             self.show(part, &text);
         }
@@ -223,7 +223,7 @@ impl<'a> Writer<'a> {
     fn next_pieces(&mut self, attribution: &Attribution) -> String {
         let whole = attribution.pieces();
         let new = whole.iter().skip(self.pieces);
-        let text = new.map(|piece| self.view.push(&piece.text, piece.voice()));
+        let text = new.map(|piece| self.view.push(&piece.text, piece.attributed_to()));
         let text = text.collect();
         self.pieces = whole.len();
         text

@@ -1,80 +1,80 @@
 //! Manifests, the model store and downloads.
 
-use packllm_store::PackError;
+use packllm_store::StoreError;
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
 /// See [`super::hint`].
 pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
-    let error = error.downcast_ref::<PackError>()?;
+    let error = error.downcast_ref::<StoreError>()?;
     named(error).or_else(|| fixed(error).map(str::to_owned))
 }
 
 /// Hints that name something of the error.
-fn named(error: &PackError) -> Option<String> {
+fn named(error: &StoreError) -> Option<String> {
     Some(match error {
-        PackError::UnknownKey { known, .. } => format!("known keys here: {}", known.join(", ")),
-        PackError::ModelMissing {
+        StoreError::UnknownKey { known, .. } => format!("known keys here: {}", known.join(", ")),
+        StoreError::ModelMissing {
             pack: Some(pack), ..
         } => format!(
             "`packllm models pull {pack}` downloads it; `packllm models import` takes files that are on disk"
         ),
-        PackError::ReferenceGone { file, .. } => {
+        StoreError::ReferenceGone { file, .. } => {
             format!("import it again, or `packllm models remove {file}` and pull")
         }
-        PackError::NameTaken { file, .. } => {
+        StoreError::NameTaken { file, .. } => {
             format!("import under another name, or `packllm models remove {file}`")
         }
-        PackError::PipMissing { python } => {
+        StoreError::PipMissing { python } => {
             format!(
                 "install it (Debian: apt install python3-pip; elsewhere: {python} -m ensurepip)"
             )
         }
-        PackError::AllSourcesFailed { failures, .. } => {
+        StoreError::AllSourcesFailed { failures, .. } => {
             return failures.iter().find_map(|failure| hint(&*failure.error));
         }
         _ => return None,
     })
 }
 
-fn fixed(error: &PackError) -> Option<&'static str> {
+fn fixed(error: &StoreError) -> Option<&'static str> {
     Some(match error {
-        PackError::UnknownPack { .. } => {
+        StoreError::UnknownPack { .. } => {
             "`packllm pack list` shows them; a path to a .toml file works too"
         }
-        PackError::PackExists { .. } => "choose another name, or remove that file",
-        PackError::ModelMissing { .. } => {
+        StoreError::PackExists { .. } => "choose another name, or remove that file",
+        StoreError::ModelMissing { .. } => {
             "`packllm models import` takes files that are on disk; `packllm models list` shows those in the store"
         }
-        PackError::UnknownModel { .. } => "`packllm models list` shows what is there",
-        PackError::BadIndex { .. } => {
+        StoreError::UnknownModel { .. } => "`packllm models list` shows what is there",
+        StoreError::BadIndex { .. } => {
             "move that file away: downloaded models stay, imports have to be repeated"
         }
-        PackError::Split { .. } => {
+        StoreError::Split { .. } => {
             "join the parts with `llama-gguf-split --merge FIRST OUT`, then import the result"
         }
-        PackError::FileDiffers { .. } => "move that file away, then pull again",
-        PackError::WrongHash { .. } | PackError::WrongSize { .. } => {
+        StoreError::FileDiffers { .. } => "move that file away, then pull again",
+        StoreError::WrongHash { .. } | StoreError::WrongSize { .. } => {
             "the file was changed at its source; correct sha256 and size in the manifest if that is meant"
         }
-        PackError::Status {
+        StoreError::Status {
             status: 401 | 403, ..
         } => "the model may be gated: accept its licence on its page and set a token (HF_TOKEN)",
-        PackError::Status { status: 404, .. } => {
+        StoreError::Status { status: 404, .. } => {
             "check the owner, the repository and the file name"
         }
-        PackError::Connection { .. } => {
+        StoreError::Connection { .. } => {
             "check the network; what was downloaded is kept and resumed"
         }
-        PackError::PythonMissing { .. } => {
+        StoreError::PythonMissing { .. } => {
             "install Python 3 with pip (Debian: apt install python3-pip; macOS: brew install python), or get \
              the file yourself and import it"
         }
-        PackError::Pip { .. } => {
+        StoreError::Pip { .. } => {
             "pip uses its own configuration: `python3 -m pip config list` shows it"
         }
-        PackError::Offline { .. } => "leave --offline away once, or import the file",
-        PackError::Io { source, .. } => return of_system(source),
+        StoreError::Offline { .. } => "leave --offline away once, or import the file",
+        StoreError::Io { source, .. } => return of_system(source),
         _ => return None,
     })
 }

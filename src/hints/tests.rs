@@ -12,7 +12,7 @@ use packllm_engine::weight::{Method, WeightError};
 use packllm_eval::{JournalError, ShotsError};
 use packllm_llama::LoadError;
 use packllm_llama::offload::{Offload, OffloadError};
-use packllm_store::{PackError, SourceFailure};
+use packllm_store::{SourceFailure, StoreError};
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -208,7 +208,7 @@ fn evaluations_name_their_flags() {
 
 #[test]
 fn the_store_has_a_way_out() {
-    let io = |kind| PackError::Io {
+    let io = |kind| StoreError::Io {
         action: "write",
         path: PathBuf::from("m"),
         source: io::Error::from(kind),
@@ -216,7 +216,7 @@ fn the_store_has_a_way_out() {
     for kind in [ErrorKind::StorageFull, ErrorKind::PermissionDenied] {
         assert!(hint(&io(kind)).unwrap().contains("PACKLLM_HOME"));
     }
-    let missing = || PackError::PythonMissing {
+    let missing = || StoreError::PythonMissing {
         python: "/nowhere/python3".into(),
         reason: "no such file".into(),
     };
@@ -226,16 +226,16 @@ fn the_store_has_a_way_out() {
         source: "s".into(),
         error: Box::new(error),
     };
-    let all = PackError::AllSourcesFailed {
+    let all = StoreError::AllSourcesFailed {
         file: "m.gguf".into(),
         failures: vec![failed(io(ErrorKind::Other)), failed(missing())],
     };
     assert_eq!(hint(&all), hint(&missing()));
-    let damaged = PackError::BadIndex {
+    let damaged = StoreError::BadIndex {
         path: "index.json".into(),
         reason: "torn".into(),
     };
-    let split = PackError::Split {
+    let split = StoreError::Split {
         path: "m".into(),
         part: 1,
         of: 3,

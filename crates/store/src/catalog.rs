@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::error::PackError;
+use super::error::StoreError;
 use super::manifest::{Manifest, Origin, valid_name};
 use super::store::{Store, file_names, write_atomically};
 use packllm_engine::nearest;
@@ -18,7 +18,7 @@ pub struct PackListing {
     /// Where the manifest is.
     pub origin: Origin,
     /// The manifest, or what is wrong with it.
-    pub manifest: Result<Manifest, PackError>,
+    pub manifest: Result<Manifest, StoreError>,
 }
 
 impl Store {
@@ -28,7 +28,7 @@ impl Store {
     }
 
     /// Every pack that a name reaches, by name; the user's hide shipped ones.
-    pub fn packs(&self) -> Result<Vec<PackListing>, PackError> {
+    pub fn packs(&self) -> Result<Vec<PackListing>, StoreError> {
         let names = self.pack_names()?;
         Ok(names
             .into_iter()
@@ -49,26 +49,26 @@ impl Store {
     }
 
     /// The pack of that name: a path if it looks like one, else the user's, a shipped one, an existing file.
-    pub fn pack(&self, name: &str) -> Result<Manifest, PackError> {
+    pub fn pack(&self, name: &str) -> Result<Manifest, StoreError> {
         let path = Path::new(name);
         let path_like = name.contains(['/', std::path::MAIN_SEPARATOR]) || name.ends_with(".toml");
         if path_like {
             return Manifest::load(path);
         }
         match self.named(name) {
-            Err(PackError::UnknownPack { .. }) if path.is_file() => Manifest::load(path),
+            Err(StoreError::UnknownPack { .. }) if path.is_file() => Manifest::load(path),
             outcome => outcome,
         }
     }
 
     /// Writes a manifest into the store's folder of packs. An existing one is an error unless `replace`.
-    pub fn save_pack(&self, manifest: &Manifest, replace: bool) -> Result<PathBuf, PackError> {
+    pub fn save_pack(&self, manifest: &Manifest, replace: bool) -> Result<PathBuf, StoreError> {
         let path = self.pack_path(&manifest.name);
         let text = manifest.to_toml()?;
         // What is written must be readable: the same checks as for a file written by hand.
         Manifest::parse(&text, &manifest.name, Origin::Store(path.clone()))?;
         if path.exists() && !replace {
-            return Err(PackError::PackExists {
+            return Err(StoreError::PackExists {
                 name: manifest.name.clone(),
                 path,
             });
@@ -78,7 +78,7 @@ impl Store {
         Ok(path)
     }
 
-    fn named(&self, name: &str) -> Result<Manifest, PackError> {
+    fn named(&self, name: &str) -> Result<Manifest, StoreError> {
         let path = self.pack_path(name);
         if valid_name(name) && path.is_file() {
             return Manifest::read(&path, Origin::Store(path.clone()));
@@ -87,14 +87,14 @@ impl Store {
             return Manifest::parse(text, &format!("shipped pack {name}"), Origin::Shipped);
         }
         let known = self.pack_names()?;
-        Err(PackError::UnknownPack {
+        Err(StoreError::UnknownPack {
             name: name.to_owned(),
             nearest: nearest(name, &known),
             known,
         })
     }
 
-    fn pack_names(&self) -> Result<Vec<String>, PackError> {
+    fn pack_names(&self) -> Result<Vec<String>, StoreError> {
         let files = file_names(&self.root().join("packs"))?;
         let own = files
             .iter()

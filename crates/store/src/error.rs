@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// An error about a manifest, the model store, or a download. One line when displayed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum PackError {
+pub enum StoreError {
     /// Not TOML.
     #[error("{origin}:{line}: {reason}")]
     Syntax {
@@ -271,7 +271,7 @@ pub struct SourceFailure {
     /// The source, as the manifest spells it.
     pub source: String,
     /// What happened.
-    pub error: Box<PackError>,
+    pub error: Box<StoreError>,
 }
 
 impl std::fmt::Display for SourceFailure {
@@ -284,9 +284,9 @@ impl std::fmt::Display for SourceFailure {
 pub(super) fn io_error(
     action: &'static str,
     path: impl Into<PathBuf>,
-) -> impl FnOnce(io::Error) -> PackError {
+) -> impl FnOnce(io::Error) -> StoreError {
     let path = path.into();
-    move |source| PackError::Io {
+    move |source| StoreError::Io {
         action,
         path,
         source,

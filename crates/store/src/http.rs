@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use ureq::config::RedirectAuthHeaders;
 use ureq::http::{HeaderMap, Response, header};
 
-use super::error::PackError;
+use super::error::StoreError;
 use super::part::Part;
 use super::pull::Job;
 use super::source::is_loopback;
@@ -56,7 +56,7 @@ pub(super) fn download(
     token: Option<&str>,
     part: &mut Part,
     job: &mut Job,
-) -> Result<(), PackError> {
+) -> Result<(), StoreError> {
     let mut failures = 0;
     loop {
         let before = part.len();
@@ -66,7 +66,7 @@ pub(super) fn download(
         };
         failures = if part.len() > before { 1 } else { failures + 1 };
         if failures > job.options.retries {
-            return Err(PackError::Connection {
+            return Err(StoreError::Connection {
                 url: url.to_owned(),
                 reason,
             });
@@ -85,7 +85,7 @@ fn attempt(
     token: Option<&str>,
     part: &mut Part,
     job: &mut Job,
-) -> Result<Attempt, PackError> {
+) -> Result<Attempt, StoreError> {
     let from = part.len();
     let etag = if from > 0 { part.tag(url) } else { None };
     let request = Request {
@@ -114,7 +114,7 @@ fn attempt(
                 if let (Some(expected), Some(actual)) = (job.size, head.total)
                     && expected != actual
                 {
-                    return Err(PackError::WrongSize { expected, actual });
+                    return Err(StoreError::WrongSize { expected, actual });
                 }
                 part.set_tag(url, head.etag.as_deref())?;
                 job.progress.start(head.total.or(job.size), part.len());
@@ -134,7 +134,7 @@ fn attempt(
 }
 
 /// Readies `part` for the body that follows `head`; a reason to try again, or an error where that is no use.
-fn begin(head: &Head, url: &str, part: &mut Part) -> Result<Option<String>, PackError> {
+fn begin(head: &Head, url: &str, part: &mut Part) -> Result<Option<String>, StoreError> {
     match head.status {
         200 => {
             // The server cannot resume, or the file has changed.
@@ -147,7 +147,7 @@ fn begin(head: &Head, url: &str, part: &mut Part) -> Result<Option<String>, Pack
             Ok(Some("the server would not resume".to_owned()))
         }
         status @ (408 | 429 | 500..=599) => Ok(Some(format!("HTTP status {status}"))),
-        status => Err(PackError::Status {
+        status => Err(StoreError::Status {
             url: url.to_owned(),
             status,
         }),

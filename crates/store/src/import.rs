@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::error::{PackError, io_error};
+use super::error::{StoreError, io_error};
 use super::store::{Store, StoredModel, file_names, plain_file_name};
 
 /// Folders in which other programs keep models. Those that do not exist are passed over.
@@ -105,7 +105,7 @@ impl Caches {
 }
 
 /// The GGUF file at `path`, or those in the folder `path`.
-pub fn at_path(path: &Path) -> Result<Vec<Found>, PackError> {
+pub fn at_path(path: &Path) -> Result<Vec<Found>, StoreError> {
     // Before links are followed: the hub's cache names a file by a link, and its content by a hash.
     let name = path.file_name().map(OsString::from);
     let path = fs::canonicalize(path).map_err(io_error("read", path))?;
@@ -128,8 +128,8 @@ pub fn at_path(path: &Path) -> Result<Vec<Found>, PackError> {
 }
 
 /// The four bytes at its start tell a GGUF file. Returns its size in bytes.
-pub fn check_gguf(path: &Path) -> Result<u64, PackError> {
-    let not = |actual: &str| PackError::NotGguf {
+pub fn check_gguf(path: &Path) -> Result<u64, StoreError> {
+    let not = |actual: &str| StoreError::NotGguf {
         path: path.to_owned(),
         actual: actual.to_owned(),
     };
@@ -158,16 +158,16 @@ pub fn check_gguf(path: &Path) -> Result<u64, PackError> {
 
 impl Store {
     /// References a file in place, under its own name or `name`. Doing it twice is fine.
-    pub fn import(&self, found: &Found, name: Option<&str>) -> Result<StoredModel, PackError> {
+    pub fn import(&self, found: &Found, name: Option<&str>) -> Result<StoredModel, StoreError> {
         let file = name.unwrap_or(&found.file);
         if !plain_file_name(file) {
-            return Err(PackError::BadName {
+            return Err(StoreError::BadName {
                 name: file.to_owned(),
             });
         }
         check_gguf(&found.path)?;
         if let Some((part, of)) = split(&found.path) {
-            return Err(PackError::Split {
+            return Err(StoreError::Split {
                 path: found.path.clone(),
                 part,
                 of,
@@ -180,7 +180,7 @@ impl Store {
             None => None,
         };
         if let Some(path) = other {
-            return Err(PackError::NameTaken {
+            return Err(StoreError::NameTaken {
                 file: file.to_owned(),
                 path,
             });

@@ -25,7 +25,7 @@ mod source;
 mod store;
 
 pub use catalog::{PackListing, Shipped};
-pub use error::{PackError, SourceFailure};
+pub use error::{SourceFailure, StoreError};
 pub use manifest::{Licence, Manifest, Member, Origin};
 pub use maps::KeptMap;
 pub use pull::{Progress, PullOptions, Pulled, digest, pull, verify};

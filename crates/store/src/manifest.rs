@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use serde::Serialize;
 use toml::de::DeValue;
 
-use super::error::{PackError, io_error};
+use super::error::{StoreError, io_error};
 use super::section::{Document, Section, describe, integer, number, string};
 use super::source::Source;
 use super::store::plain_file_name;
@@ -100,17 +100,17 @@ impl Licence {
 
 impl Manifest {
     /// Reads a manifest from a file.
-    pub fn load(path: &Path) -> Result<Self, PackError> {
+    pub fn load(path: &Path) -> Result<Self, StoreError> {
         Self::read(path, Origin::File(path.to_owned()))
     }
 
-    pub(super) fn read(path: &Path, origin: Origin) -> Result<Self, PackError> {
+    pub(super) fn read(path: &Path, origin: Origin) -> Result<Self, StoreError> {
         let text = std::fs::read_to_string(path).map_err(io_error("read", path))?;
         Self::parse(&text, &path.display().to_string(), origin)
     }
 
     /// Reads a manifest from text; `title` names it in errors.
-    pub fn parse(text: &str, title: &str, origin: Origin) -> Result<Self, PackError> {
+    pub fn parse(text: &str, title: &str, origin: Origin) -> Result<Self, StoreError> {
         let document = Document {
             origin: title,
             text,
@@ -182,8 +182,8 @@ impl Manifest {
     }
 
     /// The manifest as TOML; [`Manifest::parse`] reads it back.
-    pub fn to_toml(&self) -> Result<String, PackError> {
-        toml::to_string(self).map_err(|error| PackError::Syntax {
+    pub fn to_toml(&self) -> Result<String, StoreError> {
+        toml::to_string(self).map_err(|error| StoreError::Syntax {
             origin: self.name.clone(),
             line: 1,
             reason: error.to_string(),
@@ -233,7 +233,7 @@ fn is_silent(values: &Values) -> bool {
 /// Where members say how they are loaded.
 const LOADING: [Place; 2] = [Place::Member, Place::MemberAlone];
 
-fn fusion(section: &Section) -> Result<Values, PackError> {
+fn fusion(section: &Section) -> Result<Values, StoreError> {
     let keys: Vec<&str> = known(Place::Fusion)
         .map(|parameter| parameter.key)
         .collect();
@@ -241,7 +241,7 @@ fn fusion(section: &Section) -> Result<Values, PackError> {
     section.values(&[Place::Fusion])
 }
 
-fn read_member(section: &Section, origin: &Origin) -> Result<Member, PackError> {
+fn read_member(section: &Section, origin: &Origin) -> Result<Member, StoreError> {
     let parameters = LOADING.iter().flat_map(|place| known(*place));
     let keys = OF_MEMBER
         .into_iter()
@@ -302,7 +302,7 @@ fn read_member(section: &Section, origin: &Origin) -> Result<Member, PackError> 
     Ok(member)
 }
 
-fn sources(section: &Section) -> Result<Vec<Source>, PackError> {
+fn sources(section: &Section) -> Result<Vec<Source>, StoreError> {
     const EXPECTED: &str = "a list of strings";
     let read = |value: &toml::Spanned<DeValue>| {
         let Some(text) = value.get_ref().as_str() else {
@@ -314,7 +314,7 @@ fn sources(section: &Section) -> Result<Vec<Source>, PackError> {
             ));
         };
         text.parse().map_err(|error| match error {
-            PackError::BadSource { text, reason } => {
+            StoreError::BadSource { text, reason } => {
                 section.bad("sources", value.span().start, reason, format!("{text:?}"))
             }
             other => other,

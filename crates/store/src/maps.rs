@@ -8,7 +8,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use super::error::{PackError, io_error};
+use super::error::{StoreError, io_error};
 use super::store::{Store, write_atomically};
 use packllm_engine::backend::Vocab;
 use packllm_engine::vocab::mapped::{Fingerprint, Map};
@@ -29,13 +29,13 @@ impl Store {
     /// that cannot be read or written is no error, but trouble that is told.
     ///
     /// # Errors
-    /// [`PackError::Cancelled`] if `make` gives none.
+    /// [`StoreError::Cancelled`] if `make` gives none.
     pub fn map(
         &self,
         reference: &Vocab,
         member: &Vocab,
         make: impl FnOnce() -> Option<Map>,
-    ) -> Result<KeptMap, PackError> {
+    ) -> Result<KeptMap, StoreError> {
         let prints = (Fingerprint::of(reference), Fingerprint::of(member));
         let path = self.map_path(prints.0, prints.1);
         let sizes = (reference.len(), member.len());
@@ -56,7 +56,7 @@ impl Store {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => trouble = Some(io_error("read", &path)(error).to_string()),
         }
-        let map = make().ok_or(PackError::Cancelled)?;
+        let map = make().ok_or(StoreError::Cancelled)?;
         let kept = self
             .folder("maps")
             .and_then(|_| write_atomically(&path, &map.encode(prints.0, prints.1)));

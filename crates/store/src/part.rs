@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::error::{PackError, io_error};
+use super::error::{StoreError, io_error};
 use super::store::{sync_folder, write_atomically};
 
 /// An open `.part` file. `len` bytes of it are written and hashed.
@@ -33,7 +33,7 @@ struct Tag {
 
 impl Part {
     /// Opens the part of the file that will be at `target`, and hashes what an earlier pull left.
-    pub fn open(target: &Path, cancel: &AtomicBool) -> Result<Self, PackError> {
+    pub fn open(target: &Path, cancel: &AtomicBool) -> Result<Self, StoreError> {
         let path = path_of(target);
         let mut options = OpenOptions::new();
         let opened = options
@@ -87,7 +87,7 @@ impl Part {
     }
 
     /// Remembers the entity tag of what is being written.
-    pub fn set_tag(&self, url: &str, etag: Option<&str>) -> Result<(), PackError> {
+    pub fn set_tag(&self, url: &str, etag: Option<&str>) -> Result<(), StoreError> {
         let path = tag_path(&self.path);
         let text = etag.and_then(|etag| {
             serde_json::to_vec(&Tag {
@@ -107,7 +107,7 @@ impl Part {
     }
 
     /// Throws the bytes away.
-    pub fn restart(&mut self) -> Result<(), PackError> {
+    pub fn restart(&mut self) -> Result<(), StoreError> {
         if self.len > 0 {
             self.file
                 .set_len(0)
@@ -123,7 +123,7 @@ impl Part {
     }
 
     /// Appends.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), PackError> {
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         self.file
             .write_all(bytes)
             .map_err(io_error("write", &self.path))?;
@@ -133,7 +133,7 @@ impl Part {
     }
 
     /// Puts the bytes on disk and gives them their final name.
-    pub fn finish(self, target: &Path) -> Result<(), PackError> {
+    pub fn finish(self, target: &Path) -> Result<(), StoreError> {
         self.file
             .sync_all()
             .map_err(io_error("write", &self.path))?;
@@ -164,7 +164,7 @@ pub(super) fn sha256(
     path: &Path,
     advance: &mut dyn FnMut(u64),
     cancel: &AtomicBool,
-) -> Result<String, PackError> {
+) -> Result<String, StoreError> {
     let mut file = File::open(path).map_err(io_error("read", path))?;
     let mut hasher = Sha256::new();
     hash(&mut file, path, &mut hasher, advance, cancel)?;
@@ -183,12 +183,12 @@ fn hash(
     hasher: &mut Sha256,
     advance: &mut dyn FnMut(u64),
     cancel: &AtomicBool,
-) -> Result<u64, PackError> {
+) -> Result<u64, StoreError> {
     let mut buffer = vec![0; 1 << 18];
     let mut total = 0;
     loop {
         if cancel.load(Ordering::Relaxed) {
-            return Err(PackError::Cancelled);
+            return Err(StoreError::Cancelled);
         }
         match reader.read(&mut buffer) {
             Ok(0) => return Ok(total),

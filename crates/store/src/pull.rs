@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::error::{PackError, SourceFailure, io_error};
+use super::error::{SourceFailure, StoreError, io_error};
 use super::manifest::{Licence, Manifest, Member};
 use super::part::{self, Part};
 use super::source::Source;
@@ -74,19 +74,19 @@ pub(super) struct Job<'a> {
 
 impl Job<'_> {
     /// An error once the caller wants to stop.
-    pub fn check(&self) -> Result<(), PackError> {
+    pub fn check(&self) -> Result<(), StoreError> {
         if self.cancel.load(Ordering::Relaxed) {
-            Err(PackError::Cancelled)
+            Err(StoreError::Cancelled)
         } else {
             Ok(())
         }
     }
 
     /// Appends to the part, up to the expected size.
-    pub fn take(&mut self, part: &mut Part, bytes: &[u8]) -> Result<(), PackError> {
+    pub fn take(&mut self, part: &mut Part, bytes: &[u8]) -> Result<(), StoreError> {
         let actual = part.len() + bytes.len() as u64;
         match self.size {
-            Some(expected) if actual > expected => Err(PackError::WrongSize { expected, actual }),
+            Some(expected) if actual > expected => Err(StoreError::WrongSize { expected, actual }),
             _ => {
                 part.write(bytes)?;
                 self.progress.advance(bytes.len() as u64);
@@ -99,7 +99,7 @@ impl Job<'_> {
 /// Makes sure that a member's file is there and is what the manifest says, downloading it if it is missing.
 ///
 /// Two pulls of one file wait for each other. A stopped or killed one leaves a partial file that the next goes on
-/// with. `cancel` is looked at all the time; once it is set the result is [`PackError::Cancelled`].
+/// with. `cancel` is looked at all the time; once it is set the result is [`StoreError::Cancelled`].
 pub fn pull(
     store: &Store,
     manifest: &Manifest,
@@ -107,7 +107,7 @@ pub fn pull(
     options: &PullOptions,
     progress: &mut dyn Progress,
     cancel: &AtomicBool,
-) -> Result<Pulled, PackError> {
+) -> Result<Pulled, StoreError> {
     let mut job = Job {
         options,
         progress,
@@ -122,12 +122,12 @@ pub fn pull(
         .as_deref()
         .filter(|_| plain_file_name(&member.file))
     else {
-        return Err(PackError::BadName {
+        return Err(StoreError::BadName {
             name: member.file.clone(),
         });
     };
     if options.offline {
-        return Err(PackError::Offline {
+        return Err(StoreError::Offline {
             file: member.file.clone(),
         });
     }
@@ -141,7 +141,7 @@ pub fn pull(
     if let Some(licence) = &member.licence
         && !job.progress.accept(&member.name, licence)
     {
-        return Err(PackError::LicenceRefused {
+        return Err(StoreError::LicenceRefused {
             member: member.name.clone(),
             licence: licence.id.clone(),
         });
@@ -178,7 +178,7 @@ pub fn verify(
     member: &Member,
     progress: &mut dyn Progress,
     cancel: &AtomicBool,
-) -> Result<PathBuf, PackError> {
+) -> Result<PathBuf, StoreError> {
     let Some(expected) = &member.sha256 else {
         return store.resolve(manifest, member);
     };
@@ -186,7 +186,7 @@ pub fn verify(
     if actual == *expected {
         Ok(path)
     } else {
-        Err(PackError::FileDiffers {
+        Err(StoreError::FileDiffers {
             path,
             expected: expected.clone(),
             actual,
@@ -202,7 +202,7 @@ pub fn digest(
     member: &Member,
     progress: &mut dyn Progress,
     cancel: &AtomicBool,
-) -> Result<(PathBuf, String), PackError> {
+) -> Result<(PathBuf, String), StoreError> {
     let path = store.resolve(manifest, member)?;
     let (size, modified) = stamp(&path)?;
     let record = store.recorded(&member.file)?;
@@ -242,10 +242,10 @@ fn present(
     manifest: &Manifest,
     member: &Member,
     job: &mut Job,
-) -> Result<Option<PathBuf>, PackError> {
+) -> Result<Option<PathBuf>, StoreError> {
     match verify(store, manifest, member, job.progress, job.cancel) {
         Ok(path) => Ok(Some(path)),
-        Err(PackError::ModelMissing { .. } | PackError::ReferenceGone { .. })
+        Err(StoreError::ModelMissing { .. } | StoreError::ReferenceGone { .. })
             if !member.sources.is_empty() =>
         {
             Ok(None)
@@ -254,7 +254,7 @@ fn present(
     }
 }
 
-fn wait(lock: &File, file: &str, job: &mut Job) -> Result<(), PackError> {
+fn wait(lock: &File, file: &str, job: &mut Job) -> Result<(), StoreError> {
     let mut told = false;
     loop {
         match lock.try_lock() {
@@ -280,13 +280,13 @@ fn from_any(
     folder: &Path,
     part: &mut Part,
     job: &mut Job,
-) -> Result<String, PackError> {
+) -> Result<String, StoreError> {
     let mut failures = Vec::new();
     for source in &member.sources {
         match from(source, expected, folder, part, job) {
             Ok(()) => return Ok(source.to_string()),
             // No other source can help here.
-            Err(error @ (PackError::Cancelled | PackError::Io { .. })) => return Err(error),
+            Err(error @ (StoreError::Cancelled | StoreError::Io { .. })) => return Err(error),
             Err(error) => {
                 job.progress.note(&format!("{source}: {error}"));
                 failures.push(SourceFailure {
@@ -296,7 +296,7 @@ fn from_any(
             }
         }
     }
-    Err(PackError::AllSourcesFailed {
+    Err(StoreError::AllSourcesFailed {
         file: member.file.clone(),
         failures,
     })
@@ -308,7 +308,7 @@ fn from(
     folder: &Path,
     part: &mut Part,
     job: &mut Job,
-) -> Result<(), PackError> {
+) -> Result<(), StoreError> {
     loop {
         // A pull that was killed between the last byte and the rename.
         if part.digest() == expected {
@@ -329,12 +329,12 @@ fn from(
         let error = match outcome {
             Ok(()) => match part.digest() {
                 actual if actual == expected => return Ok(()),
-                actual => PackError::WrongHash {
+                actual => StoreError::WrongHash {
                     expected: expected.to_owned(),
                     actual,
                 },
             },
-            Err(error @ (PackError::WrongSize { .. } | PackError::Wheel { .. })) => error,
+            Err(error @ (StoreError::WrongSize { .. } | StoreError::Wheel { .. })) => error,
             Err(error) => return Err(error),
         };
         // The bytes are wrong: they must not be resumed. If some were an earlier pull's, those may be to blame.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use zip::ZipArchive;
 
-use super::error::{PackError, io_error};
+use super::error::{StoreError, io_error};
 use super::part::Part;
 use super::pull::Job;
 use super::source::Wheel;
@@ -23,7 +23,7 @@ pub(super) fn download(
     folder: &Path,
     part: &mut Part,
     job: &mut Job,
-) -> Result<(), PackError> {
+) -> Result<(), StoreError> {
     for (index, wheel) in wheels.iter().enumerate() {
         job.progress.note(&format!(
             "pip: {} {} ({} of {})",
@@ -48,7 +48,7 @@ pub(super) fn download(
 struct Scratch(PathBuf);
 
 impl Scratch {
-    fn new(folder: &Path) -> Result<Self, PackError> {
+    fn new(folder: &Path) -> Result<Self, StoreError> {
         match fs::remove_dir_all(folder) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 return Err(io_error("delete", folder)(error));
@@ -77,7 +77,7 @@ impl Drop for Running {
 }
 
 /// Lets pip download one wheel into `folder` and returns its path.
-fn fetch(wheel: &Wheel, folder: &Path, job: &mut Job) -> Result<PathBuf, PackError> {
+fn fetch(wheel: &Wheel, folder: &Path, job: &mut Job) -> Result<PathBuf, StoreError> {
     let given = &job.options.python;
     // pip runs in another folder, so a path to Python has to be absolute; a bare name is searched for.
     let python = if given.components().count() > 1 {
@@ -115,7 +115,7 @@ fn fetch(wheel: &Wheel, folder: &Path, job: &mut Job) -> Result<PathBuf, PackErr
         .stderr(errors)
         .spawn();
     let name = || given.display().to_string();
-    let mut child = Running(spawned.map_err(|error| PackError::PythonMissing {
+    let mut child = Running(spawned.map_err(|error| StoreError::PythonMissing {
         python: name(),
         reason: error.to_string(),
     })?);
@@ -134,16 +134,16 @@ fn fetch(wheel: &Wheel, folder: &Path, job: &mut Job) -> Result<PathBuf, PackErr
         let said = fs::read(&log).unwrap_or_default();
         let said = String::from_utf8_lossy(&said);
         if said.contains("No module named pip") {
-            return Err(PackError::PipMissing { python: name() });
+            return Err(StoreError::PipMissing { python: name() });
         }
         if said.contains("No space left on device") {
-            return Err(PackError::Io {
+            return Err(StoreError::Io {
                 action: "write",
                 path: folder,
                 source: ErrorKind::StorageFull.into(),
             });
         }
-        return Err(PackError::Pip {
+        return Err(StoreError::Pip {
             wheel: spelled,
             reason: last_error(&said).unwrap_or_else(|| status.to_string()),
         });
@@ -153,7 +153,7 @@ fn fetch(wheel: &Wheel, folder: &Path, job: &mut Job) -> Result<PathBuf, PackErr
         .flatten()
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|end| end == "whl"));
-    wheels.next().ok_or(PackError::Pip {
+    wheels.next().ok_or(StoreError::Pip {
         wheel: spelled,
         reason: "it left no wheel".to_owned(),
     })
@@ -174,8 +174,8 @@ fn last_error(said: &str) -> Option<String> {
 }
 
 /// Appends the one file of the wheel at `path` that the source's pattern matches.
-fn extract(wheel: &Wheel, path: &Path, part: &mut Part, job: &mut Job) -> Result<(), PackError> {
-    let failed = |reason: String| PackError::Wheel {
+fn extract(wheel: &Wheel, path: &Path, part: &mut Part, job: &mut Job) -> Result<(), StoreError> {
+    let failed = |reason: String| StoreError::Wheel {
         wheel: format!("{}=={}", wheel.name, wheel.version),
         reason,
     };

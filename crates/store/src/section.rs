@@ -4,7 +4,7 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::error::PackError;
+use super::error::StoreError;
 use packllm_parameter::{Kind, Parameter, Place, Value, Values, known};
 
 /// A TOML text and the name it goes by in messages.
@@ -20,9 +20,9 @@ impl<'a> Document<'a> {
     /// The table that the text is.
     ///
     /// # Errors
-    /// [`PackError::Syntax`] with the line.
-    pub fn parse(&self) -> Result<Spanned<DeTable<'a>>, PackError> {
-        DeTable::parse(self.text).map_err(|error| PackError::Syntax {
+    /// [`StoreError::Syntax`] with the line.
+    pub fn parse(&self) -> Result<Spanned<DeTable<'a>>, StoreError> {
+        DeTable::parse(self.text).map_err(|error| StoreError::Syntax {
             origin: self.origin.to_owned(),
             line: self.line(error.span().map_or(0, |span| span.start)),
             reason: error.message().lines().collect::<Vec<_>>().join(", "),
@@ -57,15 +57,15 @@ impl<'a> Section<'a> {
     /// Refuses the first key, in order of lines, that is not among `known`.
     ///
     /// # Errors
-    /// [`PackError::UnknownKey`].
-    pub fn only(&self, known: &[&'static str]) -> Result<(), PackError> {
+    /// [`StoreError::UnknownKey`].
+    pub fn only(&self, known: &[&'static str]) -> Result<(), StoreError> {
         let unknown = self
             .table
             .keys()
             .filter(|key| !known.contains(&key.get_ref().as_ref()));
         match unknown.min_by_key(|key| key.span().start) {
             None => Ok(()),
-            Some(key) => Err(PackError::UnknownKey {
+            Some(key) => Err(StoreError::UnknownKey {
                 origin: self.document.origin.to_owned(),
                 line: self.document.line(key.span().start),
                 section: self.title,
@@ -78,13 +78,13 @@ impl<'a> Section<'a> {
     /// The value of `key` through `read`, which answers `None` for anything but what `expected` describes.
     ///
     /// # Errors
-    /// [`PackError::BadValue`].
+    /// [`StoreError::BadValue`].
     pub fn get<T>(
         &self,
         key: &str,
         expected: &str,
         read: impl Fn(&DeValue) -> Option<T>,
-    ) -> Result<Option<T>, PackError> {
+    ) -> Result<Option<T>, StoreError> {
         let Some(value) = self.table.get(key) else {
             return Ok(None);
         };
@@ -97,8 +97,8 @@ impl<'a> Section<'a> {
     /// What it says of the parameters of these places.
     ///
     /// # Errors
-    /// [`PackError::BadValue`].
-    pub(super) fn values(&self, places: &[Place]) -> Result<Values, PackError> {
+    /// [`StoreError::BadValue`].
+    pub(super) fn values(&self, places: &[Place]) -> Result<Values, StoreError> {
         let mut values = Values::default();
         for parameter in places.iter().flat_map(|place| known(*place)) {
             let read = |value: &DeValue| {
@@ -119,7 +119,7 @@ impl<'a> Section<'a> {
         key: &'static str,
         expected: &str,
         read: impl Fn(&DeValue) -> Option<T>,
-    ) -> Result<T, PackError> {
+    ) -> Result<T, StoreError> {
         self.get(key, expected, read)?
             .ok_or_else(|| self.missing(key))
     }
@@ -129,7 +129,7 @@ impl<'a> Section<'a> {
         &self,
         key: &str,
         expected: &str,
-    ) -> Result<&'a [Spanned<DeValue<'a>>], PackError> {
+    ) -> Result<&'a [Spanned<DeValue<'a>>], StoreError> {
         let Some(value) = self.table.get(key) else {
             return Ok(&[]);
         };
@@ -139,9 +139,9 @@ impl<'a> Section<'a> {
             .ok_or_else(|| self.bad(key, value.span().start, expected, describe(value.get_ref())))
     }
 
-    pub(super) fn missing(&self, key: &'static str) -> PackError {
+    pub(super) fn missing(&self, key: &'static str) -> StoreError {
         let Document { origin, .. } = self.document;
-        PackError::MissingKey {
+        StoreError::MissingKey {
             origin: (*origin).to_owned(),
             line: self.line,
             section: self.title,
@@ -156,8 +156,8 @@ impl<'a> Section<'a> {
         offset: usize,
         expected: &str,
         actual: String,
-    ) -> PackError {
-        PackError::BadValue {
+    ) -> StoreError {
+        StoreError::BadValue {
             origin: self.document.origin.to_owned(),
             line: self.document.line(offset),
             key: key.to_owned(),
@@ -167,7 +167,7 @@ impl<'a> Section<'a> {
     }
 
     /// The error for a key that is there and should not be, or clashes with another.
-    pub(super) fn clash(&self, key: &str, expected: &str, actual: &str) -> PackError {
+    pub(super) fn clash(&self, key: &str, expected: &str, actual: &str) -> StoreError {
         let offset = self.table.get(key).map_or(0, |value| value.span().start);
         self.bad(key, offset, expected, actual.to_owned())
     }

@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
-use super::error::PackError;
+use super::error::StoreError;
 
 /// One place to get a model file from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,10 +64,10 @@ impl Source {
 }
 
 impl FromStr for Source {
-    type Err = PackError;
+    type Err = StoreError;
 
-    fn from_str(text: &str) -> Result<Self, PackError> {
-        let bad = |reason| PackError::BadSource {
+    fn from_str(text: &str) -> Result<Self, StoreError> {
+        let bad = |reason| StoreError::BadSource {
             text: text.to_owned(),
             reason,
         };

@@ -14,7 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use super::catalog::Shipped;
-use super::error::{PackError, io_error};
+use super::error::{StoreError, io_error};
 use super::manifest::{Manifest, Member, Origin};
 use super::part;
 use packllm_engine::nearest;
@@ -47,7 +47,7 @@ pub struct StoredModel {
 
 impl StoredModel {
     /// Describes the file at `path` as it is now, unverified.
-    pub(super) fn of(file: &str, path: &Path) -> Result<Self, PackError> {
+    pub(super) fn of(file: &str, path: &Path) -> Result<Self, StoreError> {
         let (size, modified) = stamp(path)?;
         let added = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -123,7 +123,7 @@ impl Store {
     }
 
     /// Every model, by name: files of the store, and references to files elsewhere.
-    pub fn list(&self) -> Result<Vec<Listing>, PackError> {
+    pub fn list(&self) -> Result<Vec<Listing>, StoreError> {
         let mut models = self.index()?.models;
         models.retain(|model| model.reference.is_some() || self.model_path(&model.file).is_file());
         for file in file_names(&self.root.join("models"))? {
@@ -151,7 +151,7 @@ impl Store {
     }
 
     /// Where the model of that name is; none if the store has none.
-    pub fn find(&self, file: &str) -> Result<Option<PathBuf>, PackError> {
+    pub fn find(&self, file: &str) -> Result<Option<PathBuf>, StoreError> {
         if !plain_file_name(file) {
             return Ok(None);
         }
@@ -161,7 +161,7 @@ impl Store {
         }
         match self.recorded(file)?.and_then(|model| model.reference) {
             Some(path) if path.is_file() => Ok(Some(path)),
-            Some(path) => Err(PackError::ReferenceGone {
+            Some(path) => Err(StoreError::ReferenceGone {
                 file: file.to_owned(),
                 path,
             }),
@@ -170,7 +170,7 @@ impl Store {
     }
 
     /// Where a member's file is: beside its manifest, else in the store.
-    pub fn resolve(&self, manifest: &Manifest, member: &Member) -> Result<PathBuf, PackError> {
+    pub fn resolve(&self, manifest: &Manifest, member: &Member) -> Result<PathBuf, StoreError> {
         let mut looked = Vec::new();
         let near = match &manifest.origin {
             Origin::Shipped if Path::new(&member.file).is_absolute() => {
@@ -195,7 +195,7 @@ impl Store {
             Origin::File(path) => Some(path.display().to_string()),
             Origin::Shipped | Origin::Store(_) => Some(manifest.name.clone()),
         };
-        Err(PackError::ModelMissing {
+        Err(StoreError::ModelMissing {
             file: member.file.clone(),
             looked,
             pack,
@@ -203,9 +203,9 @@ impl Store {
     }
 
     /// Deletes a model of the store, its partial download too, or forgets a reference.
-    pub fn remove(&self, file: &str) -> Result<Removed, PackError> {
+    pub fn remove(&self, file: &str) -> Result<Removed, StoreError> {
         let known = || Ok(self.list()?.into_iter().map(|listing| listing.model.file));
-        let unknown = |nearest| PackError::UnknownModel {
+        let unknown = |nearest| StoreError::UnknownModel {
             file: file.to_owned(),
             nearest,
         };
@@ -213,7 +213,7 @@ impl Store {
             return Err(unknown(nearest(file, known()?)));
         }
         let lock = self.lock_file(file)?;
-        lock.try_lock().map_err(|_| PackError::Busy {
+        lock.try_lock().map_err(|_| StoreError::Busy {
             file: file.to_owned(),
         })?;
         let path = self.model_path(file);
@@ -240,7 +240,7 @@ impl Store {
     }
 
     /// The index's entry of that name.
-    pub(super) fn recorded(&self, file: &str) -> Result<Option<StoredModel>, PackError> {
+    pub(super) fn recorded(&self, file: &str) -> Result<Option<StoredModel>, StoreError> {
         Ok(self
             .index()?
             .models
@@ -249,7 +249,7 @@ impl Store {
     }
 
     /// Writes an entry, in place of an older one of that name.
-    pub(super) fn record(&self, model: StoredModel) -> Result<(), PackError> {
+    pub(super) fn record(&self, model: StoredModel) -> Result<(), StoreError> {
         self.change(|models| {
             models.retain(|other| other.file != model.file);
             models.push(model);
@@ -257,30 +257,31 @@ impl Store {
     }
 
     /// The file whose lock belongs to whoever pulls or removes the model `file`.
-    pub(super) fn lock_file(&self, file: &str) -> Result<File, PackError> {
+    pub(super) fn lock_file(&self, file: &str) -> Result<File, StoreError> {
         open_lock(&self.root.join("locks").join(file))
     }
 
     /// Makes `<root>/<name>` and returns its path.
-    pub(super) fn folder(&self, name: &str) -> Result<PathBuf, PackError> {
+    pub(super) fn folder(&self, name: &str) -> Result<PathBuf, StoreError> {
         let folder = self.root.join(name);
         fs::create_dir_all(&folder).map_err(io_error("make the folder", &folder))?;
         Ok(folder)
     }
 
-    fn index(&self) -> Result<Index, PackError> {
+    fn index(&self) -> Result<Index, StoreError> {
         let path = self.root.join("index.json");
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Index::default()),
             Err(error) => return Err(io_error("read", path)(error)),
         };
-        let index: Index = serde_json::from_slice(&bytes).map_err(|error| PackError::BadIndex {
-            path: path.clone(),
-            reason: error.to_string(),
-        })?;
+        let index: Index =
+            serde_json::from_slice(&bytes).map_err(|error| StoreError::BadIndex {
+                path: path.clone(),
+                reason: error.to_string(),
+            })?;
         if index.version > 1 {
-            return Err(PackError::BadIndex {
+            return Err(StoreError::BadIndex {
                 path,
                 reason: format!("version {} is newer than 1", index.version),
             });
@@ -288,7 +289,7 @@ impl Store {
         Ok(index)
     }
 
-    fn change(&self, change: impl FnOnce(&mut Vec<StoredModel>)) -> Result<(), PackError> {
+    fn change(&self, change: impl FnOnce(&mut Vec<StoredModel>)) -> Result<(), StoreError> {
         self.folder("models")?;
         let lock = open_lock(&self.root.join("locks").join(".index"))?;
         lock.lock()
@@ -297,7 +298,7 @@ impl Store {
         index.version = 1;
         change(&mut index.models);
         let path = self.root.join("index.json");
-        let text = serde_json::to_string_pretty(&index).map_err(|error| PackError::BadIndex {
+        let text = serde_json::to_string_pretty(&index).map_err(|error| StoreError::BadIndex {
             path: path.clone(),
             reason: error.to_string(),
         })?;
@@ -318,7 +319,7 @@ pub(super) fn plain_file_name(file: &str) -> bool {
 }
 
 /// Size in bytes and time of change in nanoseconds since 1970 of the file behind `path`.
-pub(super) fn stamp(path: &Path) -> Result<(u64, u64), PackError> {
+pub(super) fn stamp(path: &Path) -> Result<(u64, u64), StoreError> {
     let data = fs::metadata(path).map_err(io_error("read", path))?;
     let since = data
         .modified()
@@ -331,7 +332,7 @@ pub(super) fn stamp(path: &Path) -> Result<(u64, u64), PackError> {
 }
 
 /// Names in a folder, sorted; none if it does not exist. Names that are not Unicode are left out.
-pub(super) fn file_names(folder: &Path) -> Result<Vec<String>, PackError> {
+pub(super) fn file_names(folder: &Path) -> Result<Vec<String>, StoreError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -346,7 +347,7 @@ pub(super) fn file_names(folder: &Path) -> Result<Vec<String>, PackError> {
 }
 
 /// Replaces `path` by `bytes`, on disk before it is visible.
-pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), PackError> {
+pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     // Neither two processes nor two threads share a temporary file.
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -376,7 +377,7 @@ pub(super) fn sync_folder(path: &Path) {
     }
 }
 
-fn open_lock(path: &Path) -> Result<File, PackError> {
+fn open_lock(path: &Path) -> Result<File, StoreError> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(io_error("make the folder", folder))?;
     }

@@ -51,12 +51,12 @@ impl Editor {
         let control = KeyModifiers::CONTROL;
         let newline = ReedlineEvent::Edit(vec![EditCommand::InsertNewline]);
         keys.add_binding(KeyModifiers::ALT, KeyCode::Enter, newline);
-        for (key, deed) in [('o', EDIT), ('z', SUSPEND)] {
-            if deed == SUSPEND && !cfg!(unix) {
+        for (key, action) in [('o', EDIT), ('z', SUSPEND)] {
+            if action == SUSPEND && !cfg!(unix) {
                 continue;
             }
-            let deed = ReedlineEvent::ExecuteHostCommand(deed.into());
-            keys.add_binding(control, KeyCode::Char(key), deed);
+            let action = ReedlineEvent::ExecuteHostCommand(action.into());
+            keys.add_binding(control, KeyCode::Char(key), action);
         }
         let complete = vec![
             ReedlineEvent::Menu("completion".into()),
@@ -101,7 +101,7 @@ impl Editor {
                 }
                 Signal::CtrlC if self.typed.load(Ordering::Relaxed) => Edited::Dropped,
                 Signal::CtrlC => Edited::Interrupt,
-                Signal::HostCommand(deed) if deed == EDIT => {
+                Signal::HostCommand(action) if action == EDIT => {
                     self.edit();
                     continue;
                 }
@@ -128,7 +128,7 @@ impl Editor {
     }
 }
 
-/// Deeds that keys ask for.
+/// Actions that keys ask for.
 const EDIT: &str = "edit";
 const SUSPEND: &str = "suspend";
 

@@ -1,10 +1,10 @@
 //! `packllm chat`: the conversation.
 
+mod actions;
 mod compare;
 mod editor;
 mod files;
 mod input;
-mod obey;
 mod parameters;
 pub mod sessions;
 mod table;
@@ -51,10 +51,10 @@ pub fn run(app: &App, args: &ChatArgs) -> Result<ExitCode> {
     };
     // Who asks for a session wants it kept, whatever the config file says of the history.
     let keep = !args.keeping.no_history() || args.last || args.session.is_some();
-    let keeper = sessions::Keeper::new(folder, &plan.manifest.name, names, keep);
+    let store = sessions::SessionStore::new(folder, &plan.manifest.name, names, keep);
     let conversation = Conversation::new(args.opening.system_prompt.clone());
     loaded.pack.ask_to_think(chosen.look.lets_think());
-    let mut talk = Talk::new(app, loaded, &plan, chosen, conversation, keeper, guard);
+    let mut talk = Talk::new(app, loaded, &plan, chosen, conversation, store, guard);
     talk.overflow = args.keeping.overflow();
     let mut input = Input::new(app, keep, words);
     if input.is_watched() {
@@ -128,8 +128,8 @@ fn converse(app: &App, talk: &mut Talk<'_>, input: &mut Input) -> Result<ExitCod
         match line {
             Ok(Line::Nothing) => {}
             Ok(Line::Say(text)) => talk.say(text)?,
-            Ok(Line::Do(table::Deed::Exit, _)) => return Ok(left(talk, input)),
-            Ok(Line::Do(deed, rest)) => talk.obey(deed, &rest, input)?,
+            Ok(Line::Do(table::Action::Exit, _)) => return Ok(left(talk, input)),
+            Ok(Line::Do(action, rest)) => talk.act(action, &rest, input)?,
             Err(error) => {
                 tell!("error: {error}");
                 talk.failed = true;

@@ -4,7 +4,7 @@ use crate::command::table::printable;
 use crate::plural::counted;
 use anyhow::{Context, Result};
 use packllm_engine::chat::Message;
-use packllm_engine::chat::log::{Header, Kept, Log, LogEntry, read};
+use packllm_engine::chat::log::{LogEntry, SavedSession, SessionHeader, SessionLog, read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -64,19 +64,19 @@ pub fn list(folder: &Path) -> String {
 }
 
 /// The session that is being kept; its file is made with the first message.
-pub struct Keeper {
+pub struct SessionStore {
     folder: PathBuf,
-    header: Header,
+    header: SessionHeader,
     name: String,
-    log: Option<Log>,
+    log: Option<SessionLog>,
     on: bool,
 }
 
-impl Keeper {
+impl SessionStore {
     /// Of a new session. `on` is false where nothing is to be kept.
     pub fn new(folder: PathBuf, pack: &str, members: Vec<String>, on: bool) -> Self {
         let now = chrono::Local::now();
-        let header = Header::new(pack, members, now.format("%Y-%m-%d %H:%M").to_string());
+        let header = SessionHeader::new(pack, members, now.format("%Y-%m-%d %H:%M").to_string());
         // Several may begin in one second.
         let name = format!("{}-{}", now.format("%Y%m%d-%H%M%S"), std::process::id());
         Self {
@@ -98,7 +98,7 @@ impl Keeper {
     }
 
     /// The session's name, if something of it is on disk.
-    pub fn kept_name(&self) -> Option<&str> {
+    pub fn saved_name(&self) -> Option<&str> {
         self.log.is_some().then_some(self.name.as_str())
     }
 
@@ -133,8 +133,8 @@ impl Keeper {
     }
 
     /// Goes on with a session; says in `notes` where its pack was another.
-    pub fn resume(&mut self, name: &str, notes: &mut Vec<String>) -> Result<Kept> {
-        let (mut log, kept) = Log::resume(&path(&self.folder, name)?)?;
+    pub fn resume(&mut self, name: &str, notes: &mut Vec<String>) -> Result<SavedSession> {
+        let (mut log, kept) = SessionLog::resume(&path(&self.folder, name)?)?;
         let was = &kept.header;
         if (&was.pack, &was.members) != (&self.header.pack, &self.header.members) {
             notes.push(format!(
@@ -174,7 +174,7 @@ impl Keeper {
             none => {
                 let context = || self.folder.display().to_string();
                 std::fs::create_dir_all(&self.folder).with_context(context)?;
-                let log = Log::create(&path(&self.folder, &self.name)?, &self.header)?;
+                let log = SessionLog::create(&path(&self.folder, &self.name)?, &self.header)?;
                 let log = none.insert(log);
                 if let Some(system) = system {
                     log.write(&LogEntry::System(Some(system.to_owned())))?;

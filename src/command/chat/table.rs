@@ -2,7 +2,7 @@
 
 /// What a command does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deed {
+pub enum Action {
     Help,
     Exit,
     Clear,
@@ -60,7 +60,7 @@ pub struct Command {
     pub takes: Takes,
     pub help: &'static str,
     pub hint: Hint,
-    pub deed: Deed,
+    pub action: Action,
 }
 
 const fn command(
@@ -68,14 +68,14 @@ const fn command(
     takes: Takes,
     help: &'static str,
     hint: Hint,
-    deed: Deed,
+    action: Action,
 ) -> Command {
     Command {
         names,
         takes,
         help,
         hint,
-        deed,
+        action,
     }
 }
 
@@ -87,31 +87,31 @@ pub const SUBJECTS: [&str; 5] = ["pack", "weights", "system", "parameters", "pro
 /// All commands, in the order of the help.
 #[rustfmt::skip]
 pub const COMMANDS: &[Command] = &[
-    command(&["help", "?"], Maybe("COMMAND"), "show this; or what one command does", Hint::Commands, Deed::Help),
-    command(&["exit", "bye", "quit"], Nothing, "leave (as does Ctrl-D)", Hint::Nothing, Deed::Exit),
-    command(&["clear", "new"], Nothing, "begin a new conversation; the one before stays saved", Hint::Nothing, Deed::Clear),
-    command(&["system", "system-prompt"], Maybe("TEXT"), "set the system prompt; alone: show it; `none` removes it", Hint::Nothing, Deed::System),
-    command(&["set"], Maybe("PARAMETER VALUE"), "set how answers are drawn and shown: temp 0.5, think fold, …; alone: show all", Hint::Parameters, Deed::Set),
-    command(&["show", "info"], Maybe("SUBJECT"), "pack, weights, system, parameters or prompt [MEMBER] (what is read before an answer)", Hint::Subjects, Deed::Show),
-    command(&["weights"], Maybe("METHOD|NAME=W,…"), "how much each member counts and why; or another method", Hint::Methods, Deed::Weights),
-    command(&["vocab"], Maybe("ALPHABET"), "the shared alphabet: auto, tokens, bytes or mined", Hint::Words(&["auto", "tokens", "bytes", "mined"]), Deed::Vocab),
-    command(&["mix"], Maybe("log|linear"), "how distributions are combined", Hint::Words(&["log", "linear"]), Deed::Mix),
-    command(&["members"], Maybe("on|off|only NAME"), "who speaks; silence a member, or all but one (`on` alone: all)", Hint::Members, Deed::Members),
-    command(&["compare"], Nothing, "every member's own answer beside the fused one", Hint::Nothing, Deed::Compare),
-    command(&["attribution"], Maybe("on|off"), "colour each word by the member that argued most for it; without colours, marks under the answer", Hint::Words(&["on", "off"]), Deed::Attribution),
-    command(&["regenerate", "retry", "regen"], Nothing, "another answer to the last message", Hint::Nothing, Deed::Regenerate),
-    command(&["continue"], Nothing, "go on with the last answer", Hint::Nothing, Deed::Continue),
-    command(&["undo"], Nothing, "take the last message and its answer back", Hint::Nothing, Deed::Undo),
-    command(&["edit"], Nothing, "write the next message in $EDITOR (as does Ctrl-O)", Hint::Nothing, Deed::Edit),
-    command(&["copy"], Nothing, "copy the last answer, without what was thought before it, to the clipboard", Hint::Nothing, Deed::Copy),
-    command(&["read", "file", "glob", "upload"], One("FILE… [-- TEXT]"), "send text files as a message, with TEXT about them; * ? [] match names", Hint::Files, Deed::Read),
-    command(&["save"], One("NAME"), "name this session", Hint::Nothing, Deed::Save),
-    command(&["load"], One("NAME"), "go on with another session", Hint::Sessions, Deed::Load),
-    command(&["sessions"], Nothing, "list the saved sessions", Hint::Nothing, Deed::Sessions),
-    command(&["export"], One("FILE"), "write the conversation: .md, .txt, .json or .jsonl", Hint::Files, Deed::Export),
-    command(&["stats"], Nothing, "what the members spent on the last answer", Hint::Nothing, Deed::Stats),
-    command(&["context"], Nothing, "how full the members' contexts are", Hint::Nothing, Deed::Context),
-    command(&["verbose"], Maybe("on|off"), "the lines of weights and figures around answers", Hint::Words(&["on", "off"]), Deed::Verbose),
+    command(&["help", "?"], Maybe("COMMAND"), "show this; or what one command does", Hint::Commands, Action::Help),
+    command(&["exit", "bye", "quit"], Nothing, "leave (as does Ctrl-D)", Hint::Nothing, Action::Exit),
+    command(&["clear", "new"], Nothing, "begin a new conversation; the one before stays saved", Hint::Nothing, Action::Clear),
+    command(&["system", "system-prompt"], Maybe("TEXT"), "set the system prompt; alone: show it; `none` removes it", Hint::Nothing, Action::System),
+    command(&["set"], Maybe("PARAMETER VALUE"), "set how answers are drawn and shown: temp 0.5, think fold, …; alone: show all", Hint::Parameters, Action::Set),
+    command(&["show", "info"], Maybe("SUBJECT"), "pack, weights, system, parameters or prompt [MEMBER] (what is read before an answer)", Hint::Subjects, Action::Show),
+    command(&["weights"], Maybe("METHOD|NAME=W,…"), "how much each member counts and why; or another method", Hint::Methods, Action::Weights),
+    command(&["vocab"], Maybe("ALPHABET"), "the shared alphabet: auto, tokens, bytes or mined", Hint::Words(&["auto", "tokens", "bytes", "mined"]), Action::Vocab),
+    command(&["mix"], Maybe("log|linear"), "how distributions are combined", Hint::Words(&["log", "linear"]), Action::Mix),
+    command(&["members"], Maybe("on|off|only NAME"), "who speaks; silence a member, or all but one (`on` alone: all)", Hint::Members, Action::Members),
+    command(&["compare"], Nothing, "every member's own answer beside the fused one", Hint::Nothing, Action::Compare),
+    command(&["attribution"], Maybe("on|off"), "colour each word by the member that argued most for it; without colours, marks under the answer", Hint::Words(&["on", "off"]), Action::Attribution),
+    command(&["regenerate", "retry", "regen"], Nothing, "another answer to the last message", Hint::Nothing, Action::Regenerate),
+    command(&["continue"], Nothing, "go on with the last answer", Hint::Nothing, Action::Continue),
+    command(&["undo"], Nothing, "take the last message and its answer back", Hint::Nothing, Action::Undo),
+    command(&["edit"], Nothing, "write the next message in $EDITOR (as does Ctrl-O)", Hint::Nothing, Action::Edit),
+    command(&["copy"], Nothing, "copy the last answer, without what was thought before it, to the clipboard", Hint::Nothing, Action::Copy),
+    command(&["read", "file", "glob", "upload"], One("FILE… [-- TEXT]"), "send text files as a message, with TEXT about them; * ? [] match names", Hint::Files, Action::Read),
+    command(&["save"], One("NAME"), "name this session", Hint::Nothing, Action::Save),
+    command(&["load"], One("NAME"), "go on with another session", Hint::Sessions, Action::Load),
+    command(&["sessions"], Nothing, "list the saved sessions", Hint::Nothing, Action::Sessions),
+    command(&["export"], One("FILE"), "write the conversation: .md, .txt, .json or .jsonl", Hint::Files, Action::Export),
+    command(&["stats"], Nothing, "what the members spent on the last answer", Hint::Nothing, Action::Stats),
+    command(&["context"], Nothing, "how full the members' contexts are", Hint::Nothing, Action::Context),
+    command(&["verbose"], Maybe("on|off"), "the lines of weights and figures around answers", Hint::Words(&["on", "off"]), Action::Verbose),
 ];
 
 /// What was typed.
@@ -120,7 +120,7 @@ pub enum Line {
     /// Something for the members.
     Say(String),
     /// A command and its argument, which may be empty.
-    Do(Deed, String),
+    Do(Action, String),
     Nothing,
 }
 
@@ -154,7 +154,7 @@ impl Line {
                 "/{name} takes no argument, and here it is given `{rest}`"
             )),
             Takes::One(what) if rest.is_empty() => Err(format!("/{name} needs {what}")),
-            _ => Ok(Line::Do(command.deed, rest.to_owned())),
+            _ => Ok(Line::Do(command.action, rest.to_owned())),
         }
     }
 }
@@ -281,15 +281,15 @@ mod tests {
 
     #[test]
     fn lines_are_texts_or_commands() {
-        let done = |deed, rest: &str| Ok(Line::Do(deed, rest.to_owned()));
+        let done = |action, rest: &str| Ok(Line::Do(action, rest.to_owned()));
         assert_eq!(Line::parse("  "), Ok(Line::Nothing));
         assert_eq!(Line::parse(" hi \n"), Ok(Line::Say("hi".into())));
         assert_eq!(Line::parse("//etc"), Ok(Line::Say("/etc".into())));
-        assert_eq!(Line::parse("/bye"), done(Deed::Exit, ""));
-        assert_eq!(Line::parse("/set  temp 0"), done(Deed::Set, "temp 0"));
-        assert_eq!(Line::parse("/system a\nb"), done(Deed::System, "a\nb"));
+        assert_eq!(Line::parse("/bye"), done(Action::Exit, ""));
+        assert_eq!(Line::parse("/set  temp 0"), done(Action::Set, "temp 0"));
+        assert_eq!(Line::parse("/system a\nb"), done(Action::System, "a\nb"));
         let error = |line: &str| Line::parse(line).unwrap_err();
-        assert_eq!(Line::parse("/? undo"), done(Deed::Help, "undo"));
+        assert_eq!(Line::parse("/? undo"), done(Action::Help, "undo"));
         let retry = "/regenerate\n  another answer to the last message (also /retry, /regen)\n";
         assert_eq!(help_on("/regen"), Ok(retry.to_owned()));
         assert!(help_on("shortcuts").is_ok_and(|keys| keys.contains("Ctrl-C")));

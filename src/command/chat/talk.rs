@@ -1,7 +1,7 @@
 //! A conversation at work: turns, room in the context, what is written down.
 
 use super::parameters::Settings;
-use super::sessions::Keeper;
+use super::sessions::SessionStore;
 use crate::app::App;
 use crate::cli::ChatArgs;
 use crate::command::loaded::{LoadedPack, Shown};
@@ -30,7 +30,7 @@ pub struct Talk<'a> {
     pub fusion: Fusion,
     pub settings: Settings,
     pub conversation: Conversation,
-    pub keeper: Keeper,
+    pub store: SessionStore,
     pub overflow: Overflow,
     /// Whether the lines around an answer are shown.
     pub verbose: bool,
@@ -55,7 +55,7 @@ impl<'a> Talk<'a> {
         plan: &PackPlan,
         settings: Settings,
         conversation: Conversation,
-        keeper: Keeper,
+        store: SessionStore,
         guard: Guard,
     ) -> Self {
         Self {
@@ -65,7 +65,7 @@ impl<'a> Talk<'a> {
             fusion: plan.fusion.clone(),
             settings,
             conversation,
-            keeper,
+            store,
             overflow: Overflow::Drop,
             verbose: true,
             last: None,
@@ -78,10 +78,10 @@ impl<'a> Talk<'a> {
     /// Goes on with the session `name`, or begins it; None: with a new one.
     pub fn begin(&mut self, args: &ChatArgs, name: Option<&str>) -> Result<()> {
         match name {
-            Some(name) if self.keeper.exists(name) => {
+            Some(name) if self.store.exists(name) => {
                 self.load(name, args.opening.system_prompt.as_deref())
             }
-            Some(name) => self.keeper.take_name(name),
+            Some(name) => self.store.take_name(name),
             None => {
                 if args.last {
                     self.app
@@ -95,7 +95,7 @@ impl<'a> Talk<'a> {
     /// Goes on with a kept session: shows it and lets the members read it.
     pub fn load(&mut self, name: &str, system: Option<&str>) -> Result<()> {
         let mut notes = Vec::new();
-        let kept = self.keeper.resume(name, &mut notes)?;
+        let kept = self.store.resume(name, &mut notes)?;
         self.conversation = kept.conversation;
         self.loaded.pack.engine.clear()?;
         self.last = None;
@@ -137,7 +137,7 @@ impl<'a> Talk<'a> {
     /// Writes down what happened. A disk that fails is told of; the conversation goes on.
     pub fn note_down(&mut self, entry: &LogEntry) {
         let system = self.conversation.system().map(str::to_owned);
-        if let Err(error) = self.keeper.write(system.as_deref(), entry) {
+        if let Err(error) = self.store.write(system.as_deref(), entry) {
             tell!("error: the session is not saved: {}", message(&error));
         }
     }

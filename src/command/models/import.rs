@@ -7,7 +7,7 @@ use crate::plural::counted;
 use crate::settings::usage;
 use anyhow::{Result, bail};
 use packllm_engine::nearest;
-use packllm_store::PackError;
+use packllm_store::StoreError;
 use packllm_store::import::{Caches, Found, at_path};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -207,6 +207,6 @@ fn import_all(app: &App) -> Result<ExitCode> {
 fn is_about_the_store(error: &anyhow::Error) -> bool {
     matches!(
         error.downcast_ref(),
-        Some(PackError::Io { .. } | PackError::BadIndex { .. })
+        Some(StoreError::Io { .. } | StoreError::BadIndex { .. })
     )
 }

@@ -6,7 +6,7 @@ use crate::command::table::printable;
 use crate::command::transfer::Transfer;
 use crate::settings::usage;
 use anyhow::Result;
-use packllm_store::{Licence, Manifest, Member, PackError, PullOptions, Pulled};
+use packllm_store::{Licence, Manifest, Member, PullOptions, Pulled, StoreError};
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
@@ -25,7 +25,7 @@ pub fn run(app: &App, pack: Option<&str>, yes: bool, offline: bool) -> Result<Ex
     }
     for member in &manifest.members {
         let outcome = pull(app, &manifest, member, &options);
-        if let Err(PackError::Cancelled) = outcome {
+        if let Err(StoreError::Cancelled) = outcome {
             app.dim(&format!(
                 "stopped; `packllm models pull {name}` goes on from here"
             ));
@@ -44,7 +44,7 @@ fn pull(
     manifest: &Manifest,
     member: &Member,
     options: &PullOptions,
-) -> Result<Pulled, PackError> {
+) -> Result<Pulled, StoreError> {
     let mut transfer = Transfer::new(app, &member.file, true);
     packllm_store::pull(
         &app.store,
@@ -116,7 +116,7 @@ fn settle_licences(app: &App, manifest: &Manifest, yes: bool) -> Result<()> {
                  ask on)"
             ));
         } else if !ask(app, &format!("{name} comes under the {terms}. Accept?"))? {
-            return Err(PackError::LicenceRefused {
+            return Err(StoreError::LicenceRefused {
                 member: name.clone(),
                 licence: licence.id.clone(),
             }
@@ -151,7 +151,7 @@ fn ask(app: &App, question: &str) -> Result<bool> {
     loop {
         if app.cancel.load(Ordering::Relaxed) {
             writeln!(std::io::stderr())?;
-            return Err(PackError::Cancelled.into());
+            return Err(StoreError::Cancelled.into());
         }
         match receiver.recv_timeout(Duration::from_millis(50)) {
             Err(RecvTimeoutError::Timeout) => (),

@@ -11,7 +11,7 @@ use anyhow::Result;
 use packllm_engine::chat::Template;
 use packllm_engine::gguf::{Header, Summary};
 use packllm_engine::vocab::Alphabet;
-use packllm_store::{Manifest, Member, PackError};
+use packllm_store::{Manifest, Member, StoreError};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -38,7 +38,7 @@ impl Finding {
     }
 
     /// An error as a fault.
-    fn error(&mut self, title: &'static str, error: &PackError) {
+    fn error(&mut self, title: &'static str, error: &StoreError) {
         self.fault(title, &Unusable::of(error));
     }
 }
@@ -99,7 +99,7 @@ fn check_file(
     match outcome {
         Ok(_) if member.sha256.is_some() => finding.fact("sha256", "as the manifest says"),
         Ok(_) => finding.fact("sha256", "none in the manifest"),
-        Err(error @ PackError::Cancelled) => return Err(error.into()),
+        Err(error @ StoreError::Cancelled) => return Err(error.into()),
         Err(error) => finding.error("sha256", &error),
     }
     Ok(Some(path))

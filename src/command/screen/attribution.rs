@@ -80,18 +80,18 @@ fn marked(pieces: &[Piece]) -> String {
     let mut text = String::new();
     let mut open = None;
     for piece in pieces {
-        let voice = piece.voice();
+        let attributed_to = piece.attributed_to();
         let word = piece.text.trim_start();
         let (space, word) = piece.text.split_at(piece.text.len() - word.len());
-        if voice != open && open.is_some() {
+        if attributed_to != open && open.is_some() {
             text.push(']');
         }
         text.push_str(space);
-        if let Some(k) = voice.filter(|_| voice != open) {
+        if let Some(k) = attributed_to.filter(|_| attributed_to != open) {
             let _ = write!(text, "[{} ", k + 1);
         }
         text.push_str(word);
-        open = voice;
+        open = attributed_to;
     }
     if open.is_some() {
         text.push(']');

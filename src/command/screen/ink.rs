@@ -14,7 +14,7 @@ pub struct Style {
     /// Markup that its effect makes superfluous: not shown at all.
     pub hidden: bool,
     /// The member that argued for it: its colour.
-    pub voice: Option<usize>,
+    pub attributed_to: Option<usize>,
 }
 
 impl Style {
@@ -24,7 +24,7 @@ impl Style {
         dim: false,
         code: false,
         hidden: false,
-        voice: None,
+        attributed_to: None,
     };
     pub const BOLD: Style = Style {
         bold: true,
@@ -49,11 +49,11 @@ impl Style {
             (self.bold, ";1"),
             (self.dim, ";2"),
             (self.italic, ";3"),
-            (self.code && self.voice.is_none(), ";36"),
+            (self.code && self.attributed_to.is_none(), ";36"),
         ];
         let on = on.iter().filter(|(on, _)| *on).map(|(_, code)| *code);
         let on: String = on.collect();
-        match self.voice {
+        match self.attributed_to {
             Some(k) => format!("\x1b[0{on};{}m", colour(k)),
             None => format!("\x1b[0{on}m"),
         }
@@ -67,15 +67,15 @@ pub struct Ink {
     text: String,
     style: Style,
     /// Who argued for the next bytes, stretch by stretch; for those after them nobody.
-    voices: VecDeque<(usize, Option<usize>)>,
+    attributions: VecDeque<(usize, Option<usize>)>,
 }
 
 impl Ink {
     /// Says who argued for the next `bytes` after those that it was said of already. Every byte comes in order,
     /// [put](Ink::put) or [skipped](Ink::skip).
-    pub fn voice(&mut self, bytes: usize, voice: Option<usize>) {
+    pub fn attribute(&mut self, bytes: usize, attributed_to: Option<usize>) {
         if bytes > 0 {
-            self.voices.push_back((bytes, voice));
+            self.attributions.push_back((bytes, attributed_to));
         }
     }
 
@@ -86,16 +86,19 @@ impl Ink {
 
     /// Who argued for the first of the next bytes, which are thereby taken.
     fn next(&mut self, mut bytes: usize) -> Option<usize> {
-        let voice = self.voices.front().and_then(|(_, voice)| *voice);
-        while let Some((left, _)) = self.voices.front_mut() {
+        let attributed_to = self
+            .attributions
+            .front()
+            .and_then(|(_, attributed_to)| *attributed_to);
+        while let Some((left, _)) = self.attributions.front_mut() {
             if *left > bytes {
                 *left -= bytes;
                 break;
             }
             bytes -= *left;
-            self.voices.pop_front();
+            self.attributions.pop_front();
         }
-        voice
+        attributed_to
     }
 
     /// Writes text. Line feeds and tabs stay, carriage returns are left out, other control characters become
@@ -105,8 +108,11 @@ impl Ink {
             return self.skip(text.len());
         }
         for char in text.chars() {
-            let voice = self.next(char.len_utf8());
-            let style = Style { voice, ..style };
+            let attributed_to = self.next(char.len_utf8());
+            let style = Style {
+                attributed_to,
+                ..style
+            };
             match char {
                 '\n' => self.wear(Style::PLAIN),
                 '\r' => continue,
@@ -163,11 +169,11 @@ mod tests {
     }
 
     #[test]
-    fn voices_colour_the_bytes_they_were_said_of_whatever_the_style() {
+    fn attributions_colour_the_bytes_they_were_said_of_whatever_the_style() {
         let mut ink = Ink::default();
-        ink.voice(3, Some(0));
-        ink.voice(4, None);
-        ink.voice(3, Some(1));
+        ink.attribute(3, Some(0));
+        ink.attribute(4, None);
+        ink.attribute(3, Some(1));
         ink.put("**", Style::HIDDEN);
         ink.put("a", Style::BOLD);
         ink.put("é", Style::BOLD);

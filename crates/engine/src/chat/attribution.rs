@@ -25,7 +25,7 @@ pub struct Piece {
 impl Piece {
     /// The member that argued for it, if one did more than the others.
     #[must_use]
-    pub fn voice(&self) -> Option<usize> {
+    pub fn attributed_to(&self) -> Option<usize> {
         let members = self.contributions.iter().copied().enumerate();
         let (first, most) = members.max_by(|a, b| a.1.total_cmp(&b.1))?;
         let others = self.contributions.iter().enumerate();
@@ -113,7 +113,7 @@ impl Attribution {
     pub fn shares(&self) -> Vec<f64> {
         let mut bytes = vec![0; self.members];
         for piece in &self.pieces {
-            if let Some(of) = piece.voice().and_then(|k| bytes.get_mut(k)) {
+            if let Some(of) = piece.attributed_to().and_then(|k| bytes.get_mut(k)) {
                 *of += piece.text.len();
             }
         }
@@ -150,23 +150,23 @@ mod tests {
 
     #[test]
     fn one_is_ahead_by_a_bit_or_nobody_is() {
-        let voice = |contributions: &[f64]| {
+        let attributed_to = |contributions: &[f64]| {
             let contributions = contributions.to_vec();
             let text = String::new();
             Piece {
                 text,
                 contributions,
             }
-            .voice()
+            .attributed_to()
         };
-        assert_eq!(voice(&[0.8, 0.0]), Some(0));
-        assert_eq!(voice(&[0.3, 0.9]), None);
-        assert_eq!(voice(&[-2.0, -0.5]), None);
-        assert_eq!(voice(&[-2.0, 0.7]), Some(1));
-        assert_eq!(voice(&[f64::INFINITY, 1.0]), Some(0));
-        assert_eq!(voice(&[f64::INFINITY, f64::INFINITY]), None);
-        assert_eq!(voice(&[f64::INFINITY]), Some(0));
-        assert_eq!(voice(&[]), None);
+        assert_eq!(attributed_to(&[0.8, 0.0]), Some(0));
+        assert_eq!(attributed_to(&[0.3, 0.9]), None);
+        assert_eq!(attributed_to(&[-2.0, -0.5]), None);
+        assert_eq!(attributed_to(&[-2.0, 0.7]), Some(1));
+        assert_eq!(attributed_to(&[f64::INFINITY, 1.0]), Some(0));
+        assert_eq!(attributed_to(&[f64::INFINITY, f64::INFINITY]), None);
+        assert_eq!(attributed_to(&[f64::INFINITY]), Some(0));
+        assert_eq!(attributed_to(&[]), None);
     }
 
     #[test]

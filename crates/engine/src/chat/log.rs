@@ -18,7 +18,7 @@ const FORMAT: u32 = 1;
 #[serde(rename_all = "snake_case")]
 pub enum LogEntry {
     /// Which pack speaks from here on.
-    Session(Header),
+    Session(SessionHeader),
     /// Another system prompt, or none.
     System(Option<String>),
     /// Somebody said something.
@@ -31,7 +31,7 @@ pub enum LogEntry {
 
 /// Who takes part.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Header {
+pub struct SessionHeader {
     /// Version of the format.
     pub format: u32,
     /// Name of the pack.
@@ -43,7 +43,7 @@ pub struct Header {
     pub began: String,
 }
 
-impl Header {
+impl SessionHeader {
     /// Of a pack, now.
     #[must_use]
     pub fn new(pack: &str, members: Vec<String>, began: impl Into<String>) -> Self {
@@ -88,9 +88,9 @@ pub enum LogError {
 
 /// What a file holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Kept {
+pub struct SavedSession {
     /// Who took part last.
-    pub header: Header,
+    pub header: SessionHeader,
     /// The conversation as it stood.
     pub conversation: Conversation,
     /// Bytes of the file that are whole lines.
@@ -101,24 +101,24 @@ pub struct Kept {
 ///
 /// # Errors
 /// [`LogError`].
-pub fn read(path: &Path) -> Result<Kept, LogError> {
+pub fn read(path: &Path) -> Result<SavedSession, LogError> {
     let bytes = std::fs::read(path).map_err(|e| io(path, e))?;
     parse(path, &bytes)
 }
 
 /// A session open for more.
 #[derive(Debug)]
-pub struct Log {
+pub struct SessionLog {
     path: PathBuf,
     file: File,
 }
 
-impl Log {
+impl SessionLog {
     /// Makes a new file, readable by the user alone.
     ///
     /// # Errors
     /// [`LogError::Taken`] if there is such a file.
-    pub fn create(path: &Path, header: &Header) -> Result<Self, LogError> {
+    pub fn create(path: &Path, header: &SessionHeader) -> Result<Self, LogError> {
         let mut options = OpenOptions::new();
         options.append(true).create_new(true);
         let mut log = match Self::open(path, &mut options) {
@@ -135,7 +135,7 @@ impl Log {
     ///
     /// # Errors
     /// [`LogError`].
-    pub fn resume(path: &Path) -> Result<(Self, Kept), LogError> {
+    pub fn resume(path: &Path) -> Result<(Self, SavedSession), LogError> {
         let mut log = Self::open(path, OpenOptions::new().append(true).read(true))?;
         let mut bytes = Vec::new();
         let start = log.file.seek(SeekFrom::Start(0));
@@ -189,7 +189,7 @@ fn io(path: &Path, source: std::io::Error) -> LogError {
 }
 
 /// Plays the lines back. Only the last may be torn: it has no line feed.
-fn parse(path: &Path, bytes: &[u8]) -> Result<Kept, LogError> {
+fn parse(path: &Path, bytes: &[u8]) -> Result<SavedSession, LogError> {
     let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |i| i + 1);
     let (mut header, mut system, mut messages, mut left) = (None, None, Vec::new(), 0);
     let lines = bytes[..whole].split(|&b| b == b'\n');
@@ -224,7 +224,7 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Kept, LogError> {
         line: 1,
         reason: "the file is empty".into(),
     };
-    Ok(Kept {
+    Ok(SavedSession {
         header: header.ok_or_else(missing)?,
         conversation: Conversation::resume(system, messages, left),
         whole: whole as u64,

@@ -108,7 +108,7 @@ fn files_that_cannot_be_imported_say_why() {
     let split = at_path(&path("big-00001-of-00003.gguf")).unwrap().remove(0);
     let error = fixture.store.import(&split, None).unwrap_err();
     assert!(
-        error.to_string().contains("part 1 of 3") && matches!(error, PackError::Split { .. }),
+        error.to_string().contains("part 1 of 3") && matches!(error, StoreError::Split { .. }),
         "{error}"
     );
 
@@ -119,11 +119,11 @@ fn files_that_cannot_be_imported_say_why() {
     let other = at_path(&path("other")).unwrap().remove(0);
     assert!(matches!(
         fixture.store.import(&other, None),
-        Err(PackError::NameTaken { .. })
+        Err(StoreError::NameTaken { .. })
     ));
     assert!(matches!(
         fixture.store.import(&other, Some("../b")),
-        Err(PackError::BadName { .. })
+        Err(StoreError::BadName { .. })
     ));
     fixture.store.import(&other, Some("b.gguf")).unwrap();
     assert_eq!(fixture.store.list().unwrap().len(), 2);

@@ -10,7 +10,7 @@ use packllm_parameter::{Layers, Values};
 const PLAIN: &str =
     "name = \"p\"\n[fusion]\nweights = \"sim\"\n[[member]]\nname = \"a\"\nfile = \"a.gguf\"\n";
 
-fn parse(text: &str) -> Result<Manifest, PackError> {
+fn parse(text: &str) -> Result<Manifest, StoreError> {
     Manifest::parse(text, "p.toml", Origin::File(PathBuf::from("p.toml")))
 }
 

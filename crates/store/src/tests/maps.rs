@@ -115,7 +115,7 @@ fn a_stopped_alignment_leaves_nothing() {
     let fixture = fixture();
     let both = vocabularies();
     let stopped = fixture.store.map(&both.0, &both.1, || None);
-    assert!(matches!(stopped, Err(PackError::Cancelled)));
+    assert!(matches!(stopped, Err(StoreError::Cancelled)));
     assert!(!fixture.store.root().exists());
 }
 

@@ -52,7 +52,7 @@ impl Watcher {
         store: &Store,
         member: &Member,
         options: &PullOptions,
-    ) -> Result<Pulled, PackError> {
+    ) -> Result<Pulled, StoreError> {
         let cancel = std::sync::Arc::new(AtomicBool::new(*self.cancel.get_mut()));
         let mut linked = Linked {
             watcher: self,

@@ -45,7 +45,7 @@ fn a_stopped_pull_goes_on_where_it_stood() {
     };
     assert!(matches!(
         watcher.pull(&fixture.store, &member, &options()),
-        Err(PackError::Cancelled)
+        Err(StoreError::Cancelled)
     ));
     assert_eq!(
         models(&fixture.store),
@@ -224,7 +224,7 @@ fn sources_are_tried_in_order_and_all_named_when_they_fail() {
             .unwrap_or_else(|| panic!("{source} in {text}"));
         assert!(text[at..].contains(reason), "{text}");
     }
-    assert!(matches!(error, PackError::AllSourcesFailed { .. }));
+    assert!(matches!(error, StoreError::AllSourcesFailed { .. }));
     assert!(!text.contains('\n') && !text.contains("t0k"));
     assert_eq!(models(&fixture.store), [""; 0], "nothing is left");
     let with_token: Vec<_> = server
@@ -316,7 +316,7 @@ fn licence_offline_and_files_that_are_there() {
     let error = watcher
         .pull(&fixture.store, &member, &options())
         .unwrap_err();
-    assert!(matches!(error, PackError::LicenceRefused { .. }));
+    assert!(matches!(error, StoreError::LicenceRefused { .. }));
     assert_eq!(
         (watcher.licences, server.asked().len()),
         (vec!["m: Strict".to_owned()], 0)
@@ -328,14 +328,14 @@ fn licence_offline_and_files_that_are_there() {
     let error = Watcher::default()
         .pull(&fixture.store, &member, &offline)
         .unwrap_err();
-    assert!(matches!(error, PackError::Offline { .. }));
+    assert!(matches!(error, StoreError::Offline { .. }));
 
     // A file put there by hand is checked, taken into the index, and never replaced.
     fs::write(fixture.store.model_path("m.gguf"), b"other").unwrap();
     let error = Watcher::default()
         .pull(&fixture.store, &member, &options())
         .unwrap_err();
-    assert!(matches!(error, PackError::FileDiffers { .. }), "{error}");
+    assert!(matches!(error, StoreError::FileDiffers { .. }), "{error}");
     fs::write(fixture.store.model_path("m.gguf"), &content).unwrap();
     assert_eq!(
         Watcher::default()
@@ -365,7 +365,7 @@ fn a_full_disk_says_so_and_ends_the_pull() {
         .pull(&fixture.store, &member, &options())
         .unwrap_err();
     assert!(error.to_string().starts_with("cannot write "), "{error}");
-    let full = |error: &PackError| matches!(error, PackError::Io { source, .. } if source.kind() == ErrorKind::StorageFull);
+    let full = |error: &StoreError| matches!(error, StoreError::Io { source, .. } if source.kind() == ErrorKind::StorageFull);
     assert!(full(&error), "{error:?}");
     assert_eq!(server.asked().len(), 1);
 }

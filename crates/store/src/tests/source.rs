@@ -56,7 +56,7 @@ fn bad_sources_are_refused() {
         "pypi:a b==1!x",
     ] {
         assert!(
-            matches!(text.parse::<Source>(), Err(PackError::BadSource { .. })),
+            matches!(text.parse::<Source>(), Err(StoreError::BadSource { .. })),
             "{text:?}"
         );
     }

@@ -23,7 +23,7 @@ fn a_member_is_looked_for_beside_its_manifest_then_in_the_store() {
     };
     let error = store.resolve(&manifest, &member).unwrap_err();
     assert!(
-        matches!(&error, PackError::ModelMissing { looked, .. } if looked.len() == 2),
+        matches!(&error, StoreError::ModelMissing { looked, .. } if looked.len() == 2),
         "{error}"
     );
     put(store, "m.gguf", b"store");
@@ -78,7 +78,7 @@ fn removing_deletes_files_of_the_store_and_nothing_else() {
     assert_eq!((models(store), store.list().unwrap().len()), (vec![], 0));
     for name in ["x.gguf", "../x", "", "index.json"] {
         assert!(
-            matches!(store.remove(name), Err(PackError::UnknownModel { .. })),
+            matches!(store.remove(name), Err(StoreError::UnknownModel { .. })),
             "{name}"
         );
     }
@@ -87,7 +87,7 @@ fn removing_deletes_files_of_the_store_and_nothing_else() {
     fs::remove_file(&outside).unwrap();
     assert!(matches!(
         store.find("x.gguf"),
-        Err(PackError::ReferenceGone { .. })
+        Err(StoreError::ReferenceGone { .. })
     ));
     assert!(!store.list().unwrap()[0].present);
 }
@@ -101,7 +101,8 @@ fn a_damaged_index_is_an_error_that_files_survive() {
         fs::write(store.root().join("index.json"), text).unwrap();
         let error = store.list().unwrap_err();
         assert!(
-            error.to_string().contains("index.json") && matches!(error, PackError::BadIndex { .. }),
+            error.to_string().contains("index.json")
+                && matches!(error, StoreError::BadIndex { .. }),
             "{error}"
         );
         assert!(
@@ -161,7 +162,7 @@ fn packs_are_found_by_name_and_path() {
     );
     assert!(matches!(
         store.pack("../packs/starter.toml"),
-        Err(PackError::Io { .. })
+        Err(StoreError::Io { .. })
     ));
 
     let mine = Manifest {
@@ -171,7 +172,7 @@ fn packs_are_found_by_name_and_path() {
     let path = store.save_pack(&mine, false).unwrap();
     assert!(matches!(
         store.save_pack(&mine, false),
-        Err(PackError::PackExists { .. })
+        Err(StoreError::PackExists { .. })
     ));
     store.save_pack(&mine, true).unwrap();
     assert_eq!(store.pack("starter").unwrap().members, mine.members);

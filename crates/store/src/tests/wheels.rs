@@ -130,9 +130,9 @@ fn what_can_be_wrong_with_wheels() {
             .contains("`/nowhere/python3` cannot be run"),
         "{error}"
     );
-    let missing = |error: &PackError| matches!(error, PackError::PythonMissing { .. });
+    let missing = |error: &StoreError| matches!(error, StoreError::PythonMissing { .. });
     assert!(
-        matches!(&error, PackError::AllSourcesFailed { failures, .. } if missing(&failures[0].error))
+        matches!(&error, StoreError::AllSourcesFailed { failures, .. } if missing(&failures[0].error))
     );
 }
 
@@ -145,7 +145,7 @@ fn stopping_ends_pip_at_once() {
         ..member
     };
     let outcome = Watcher::default().pull(&fixture.store, &member, &fake_python());
-    assert!(matches!(outcome, Err(PackError::Cancelled)), "{outcome:?}");
+    assert!(matches!(outcome, Err(StoreError::Cancelled)), "{outcome:?}");
     assert!(begin.elapsed() < Duration::from_secs(10));
     assert_eq!(
         fs::read_dir(fixture.store.root().join("tmp"))

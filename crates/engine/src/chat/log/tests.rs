@@ -1,11 +1,11 @@
 use super::*;
 
-fn header() -> Header {
-    Header::new("p", vec!["a".into(), "b".into()], "2026-01-02 03:04")
+fn header() -> SessionHeader {
+    SessionHeader::new("p", vec!["a".into(), "b".into()], "2026-01-02 03:04")
 }
 
-fn written(path: &Path) -> Log {
-    let mut log = Log::create(path, &header()).unwrap();
+fn written(path: &Path) -> SessionLog {
+    let mut log = SessionLog::create(path, &header()).unwrap();
     for entry in [
         LogEntry::System(Some("s".into())),
         LogEntry::Message(Message::user("one\n\"two\"")),
@@ -25,7 +25,7 @@ fn what_was_written_is_read_back() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s.jsonl");
     drop(written(&path));
-    let (_log, kept) = Log::resume(&path).unwrap();
+    let (_log, kept) = SessionLog::resume(&path).unwrap();
     assert_eq!(kept.header, header());
     let talk = kept.conversation;
     assert_eq!((talk.system(), talk.left(), talk.read()), (Some("s"), 2, 0));
@@ -42,7 +42,7 @@ fn every_torn_end_loses_its_line_alone_and_more_can_be_written() {
     let first = bytes.iter().position(|&b| b == b'\n').unwrap() + 1;
     for end in first..bytes.len() {
         std::fs::write(&path, &bytes[..end]).unwrap();
-        let (mut log, before) = Log::resume(&path).unwrap();
+        let (mut log, before) = SessionLog::resume(&path).unwrap();
         log.write(&LogEntry::Message(Message::user("more")))
             .unwrap();
         drop(log);
@@ -84,8 +84,8 @@ fn a_session_is_open_once_and_private() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s.jsonl");
     let _log = written(&path);
-    assert!(matches!(Log::resume(&path), Err(LogError::Busy(_))));
-    assert!(Log::create(&path, &header()).is_err());
+    assert!(matches!(SessionLog::resume(&path), Err(LogError::Busy(_))));
+    assert!(SessionLog::create(&path, &header()).is_err());
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;

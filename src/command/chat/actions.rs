@@ -1,7 +1,7 @@
 //! The commands, one by one.
 
 use super::input::Input;
-use super::table::Deed;
+use super::table::Action;
 use super::talk::Talk;
 use super::{files, parameters, sessions};
 use crate::app::is_dumb;
@@ -22,34 +22,34 @@ const CLIPBOARD: usize = 74_000;
 
 impl Talk<'_> {
     /// Does what a command asks for. What a user got wrong is told, and the conversation goes on.
-    pub fn obey(&mut self, deed: Deed, rest: &str, input: &Input) -> Result<()> {
-        match deed {
-            Deed::Help => show::help(rest)?,
-            Deed::Exit => {}
-            Deed::Clear => self.clear()?,
-            Deed::System => self.system(rest)?,
-            Deed::Set => self.set(rest)?,
-            Deed::Show => self.show(rest)?,
-            Deed::Weights if rest.is_empty() => self.show_weights()?,
-            Deed::Weights => self.weigh_by(rest)?,
-            Deed::Vocab => self.vocab(rest)?,
-            Deed::Mix => self.mix(rest)?,
-            Deed::Members => self.members(rest)?,
-            Deed::Compare => self.compare()?,
-            Deed::Regenerate => self.again(false)?,
-            Deed::Continue => self.again(true)?,
-            Deed::Undo => self.take_back()?,
-            Deed::Edit => self.edit(input)?,
-            Deed::Copy => self.copy()?,
-            Deed::Read => self.read_files(rest)?,
-            Deed::Save => self.save(rest),
-            Deed::Load => self.load_named(rest)?,
-            Deed::Sessions => self.sessions()?,
-            Deed::Export => self.export(rest),
-            Deed::Stats => self.stats()?,
-            Deed::Context => self.show_context()?,
-            Deed::Verbose => self.set_verbose(rest),
-            Deed::Attribution => self.attribute(rest),
+    pub fn act(&mut self, action: Action, rest: &str, input: &Input) -> Result<()> {
+        match action {
+            Action::Help => show::help(rest)?,
+            Action::Exit => {}
+            Action::Clear => self.clear()?,
+            Action::System => self.system(rest)?,
+            Action::Set => self.set(rest)?,
+            Action::Show => self.show(rest)?,
+            Action::Weights if rest.is_empty() => self.show_weights()?,
+            Action::Weights => self.weigh_by(rest)?,
+            Action::Vocab => self.vocab(rest)?,
+            Action::Mix => self.mix(rest)?,
+            Action::Members => self.members(rest)?,
+            Action::Compare => self.compare()?,
+            Action::Regenerate => self.again(false)?,
+            Action::Continue => self.again(true)?,
+            Action::Undo => self.take_back()?,
+            Action::Edit => self.edit(input)?,
+            Action::Copy => self.copy()?,
+            Action::Read => self.read_files(rest)?,
+            Action::Save => self.save(rest),
+            Action::Load => self.load_named(rest)?,
+            Action::Sessions => self.sessions()?,
+            Action::Export => self.export(rest),
+            Action::Stats => self.stats()?,
+            Action::Context => self.show_context()?,
+            Action::Verbose => self.set_verbose(rest),
+            Action::Attribution => self.attribute(rest),
         }
         Ok(())
     }
@@ -57,8 +57,8 @@ impl Talk<'_> {
     fn clear(&mut self) -> Result<()> {
         self.loaded.pack.engine.clear()?;
         self.conversation.clear();
-        let before = self.keeper.kept_name().map(str::to_owned);
-        self.keeper.begin();
+        let before = self.store.saved_name().map(str::to_owned);
+        self.store.begin();
         self.last = None;
         let before = before.map_or_else(String::new, |name| {
             format!("; the one before is kept as {name}")
@@ -104,7 +104,7 @@ impl Talk<'_> {
     }
 
     fn sessions(&self) -> Result<()> {
-        let list = sessions::list(self.keeper.folder());
+        let list = sessions::list(self.store.folder());
         if list.is_empty() {
             self.app.dim("no session is kept yet");
             return Ok(());
@@ -239,19 +239,19 @@ impl Talk<'_> {
     }
 
     fn save(&mut self, name: &str) {
-        if self.keeper.name().is_none() {
+        if self.store.name().is_none() {
             tell!(
                 "error: /save: nothing is kept, for --no-history was given; /export FILE writes it"
             );
             return;
         }
-        let begun = self.keeper.kept_name().is_some();
+        let begun = self.store.saved_name().is_some();
         let typed = shell_words::quote(name);
         let when = match begun {
             true => "saved, and kept from now on,",
             false => "what is said from now on is kept",
         };
-        match self.keeper.rename(name) {
+        match self.store.rename(name) {
             Ok(()) => self.app.dim(&format!(
                 "{when} as {name}: `packllm chat --session {typed}` goes on with it"
             )),
@@ -260,13 +260,13 @@ impl Talk<'_> {
     }
 
     fn load_named(&mut self, name: &str) -> Result<()> {
-        if !self.keeper.exists(name) {
-            let names = sessions::names(self.keeper.folder());
+        if !self.store.exists(name) {
+            let names = sessions::names(self.store.folder());
             let hint = packllm_engine::did_you_mean(packllm_engine::nearest(name, &names));
             tell!("error: /load: there is no session {name}{hint} (/sessions lists them)");
             return Ok(());
         }
-        if self.keeper.name() == Some(name) {
+        if self.store.name() == Some(name) {
             self.app.dim("it is this session");
             return Ok(());
         }
