@@ -31,7 +31,7 @@ pub enum Alphabet {
     Tokens,
     /// 256 bytes and END.
     Bytes,
-    /// One member's vocabulary, to which those of the others are [mapped](mapped).
+    /// One member's vocabulary, to which those of the others are [mapped].
     Mapped,
 }
 
