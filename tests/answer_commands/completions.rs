@@ -106,6 +106,6 @@ fn bash_completes_names_of_packs_and_sessions() {
     std::fs::create_dir(user.path("two")).unwrap();
     assert_eq!(
         offered(&user, &["packllm", "run", "-m", "two"]),
-        "two/\ntwo\\ words.gguf\n"
+        "two\\ words.gguf\ntwo/\n"
     );
 }
