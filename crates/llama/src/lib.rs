@@ -146,8 +146,9 @@ pub const VERSION: &str = "llama-cpp-sys-2 0.1.161";
 /// Rows of logits read at once along scored text, as a program does well to ask for.
 pub const OUTPUTS: u32 = 64;
 
-/// Tokens from which on a batch gets [`LoadOptions::threads_batch`]: members wait for each other at every
-/// token of an answer, but a prompt may as well be read by the cores of those that have read theirs.
+/// Tokens from which on a batch gets [`LoadOptions::threads_batch`]: members wait for each other at
+/// every token of an answer, but a prompt may as well be read by the cores of those that have read
+/// theirs.
 pub const WIDE: usize = 16;
 
 /// See the module.

@@ -8,7 +8,8 @@ use crate::weight::{self, Method};
 /// Most KV sequences that a member is given: llama.cpp serves 256.
 const MAX_SEQUENCES: usize = 250;
 
-/// Most heads that a [`Budget`] may ask for: with as many forks on trial they fit into the sequences.
+/// Most heads that a [`Budget`] may ask for: with as many forks on trial they fit into the
+/// sequences.
 pub const MAX_HEADS: usize = MAX_SEQUENCES / 2 - 4;
 
 /// How members are fused.
