@@ -32,7 +32,8 @@ impl<'a> LoadedPack<'a> {
         Self::open_with(app, plan, raw, &|_| None)
     }
 
-    /// As [`LoadedPack::open`]; members that have loaded read what they will be asked for first, while others load.
+    /// As [`LoadedPack::open`]; members that have loaded read what they will be asked for first,
+    /// while others load.
     pub fn open_with(
         app: &'a App,
         plan: &PackPlan,

@@ -1,22 +1,26 @@
-//! packllm runs several small language models as one: at every byte of an answer each says what it would write
-//! next, and a mixture of them writes it.
+//! packllm runs several small language models as one: at every byte of an answer each says what it
+//! would write next, and a mixture of them writes it.
 //!
-//! | type | what it is |
-//! | --- | --- |
-//! | [`Member`](backend::Member) | one model with its KV cache: tokens in, logits out. [`fake`](backend::fake) ships here; llama.cpp is the crate `packllm-llama` |
-//! | [`Engine`](engine::Engine) | members on threads of their own, in lockstep over a shared alphabet: prompts in, evidence, weights and answers out |
-//! | [`Fusion`](engine::Fusion) | how they are fused: alphabet, mixture, where weights come from, how much is evaluated |
-//! | [`Speakers`](chat::Speakers) | every member's chat template: from a [conversation](chat::Conversation) to prompts |
-//! | [`Pack`](pack::Pack) | an engine and its templates: reads a conversation or a text, weighs, streams the answer |
-//! | [`Host`](pack::Host) | the program around a pack: it is told facts and progress; `()` listens to nothing |
+//! * [`Member`](backend::Member): one model with its KV cache, tokens in, logits out. A
+//!   [`fake`](backend::fake) is here; llama.cpp is the crate `packllm-llama`.
+//! * [`Engine`](engine::Engine): members on threads of their own, in lockstep over a shared
+//!   alphabet. Prompts in; evidence, weights and answers out.
+//! * [`Fusion`](engine::Fusion): how they are fused. The alphabet, the mixture, where weights come
+//!   from, how much is evaluated.
+//! * [`Speakers`](chat::Speakers): every member's chat template, from conversations to prompts.
+//! * [`Pack`](pack::Pack): an engine and its templates. It reads a conversation or a text, weighs,
+//!   and streams the answer.
+//! * [`Host`](pack::Host): the program around a pack. It is told facts and progress; `()` is one
+//!   that listens to nothing.
 //!
-//! The library prints nothing, never exits, and reads neither the environment nor the home folder. `ARCHITECTURE.md`
-//! says where things are; the module documentation of [`vocab::cover`] is about its heart.
+//! The library prints nothing, never exits, and reads neither the environment nor the home folder.
+//! `ARCHITECTURE.md` says where things are; the module documentation of [`vocab::cover`] is about
+//! its heart.
 //!
 //! # Example
 //!
-//! Two members without weights, which do not split texts alike, read a question and answer it. For models from GGUF files
-//! see `examples/answer.rs` and `examples/weights.rs`.
+//! Two members without weights, which do not split texts alike, read a question and answer it. For
+//! models from GGUF files see `examples/answer.rs` and `examples/weights.rs`.
 //!
 //! ```
 //! use packllm_engine::backend::Member;

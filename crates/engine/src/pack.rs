@@ -1,9 +1,11 @@
-//! A loaded pack and what its members read: from a conversation, or plain text, to weights and an answer.
+//! A loaded pack and what its members read: from a conversation, or plain text, to weights and an
+//! answer.
 //!
-//! An [`Engine`] knows members and prompts, [`chat`](crate::chat) knows conversations and templates; a [`Pack`] is both.
-//! It [reads](Pack::read_chat) a conversation (template, tokens, evaluation, weights), [goes on](Pack::read_chat) with an
-//! answer that was begun, and [streams](Pack::stream) one with its attribution. What it has to tell are facts, given
-//! to the [`Host`]; it prints nothing and knows no flags.
+//! An [`Engine`] knows members and prompts, [`chat`](crate::chat) knows conversations and templates,
+//! and neither knows the other; a [`Pack`] is both. It [reads](Pack::read_chat) a conversation
+//! (template, tokens, evaluation, weights), goes on with an answer that was begun, and
+//! [streams](Pack::stream) one with its attribution. What it has to tell are facts, given to the
+//! [`Host`]; it prints nothing and knows no flags.
 
 mod error;
 mod host;
@@ -35,7 +37,8 @@ pub struct Options {
     pub fusion: Fusion,
     /// No templates: only plain text is read.
     pub raw: bool,
-    /// Chat templates in place of those of the members' files, in member order; those missing are none.
+    /// Chat templates in place of those of the members' files, in member order; those missing are
+    /// none.
     pub templates: Vec<Option<String>>,
     /// Whose vocabulary is the reference of a mapped alphabet; None: the first prompt decides.
     pub reference: Option<Reference>,
@@ -94,8 +97,8 @@ impl Pack {
         self.prompt_cache = Some(cache);
     }
 
-    /// Writes the prompt that was read first to the prompt cache, if there is one and it is worth it. Whatever
-    /// fails is told, and harms nothing.
+    /// Writes the prompt that was read first to the prompt cache, if there is one and it is worth
+    /// it. Whatever fails is told, and harms nothing.
     pub fn write_prompt_cache(&mut self, host: &mut dyn Host) {
         if let Some(cache) = &mut self.prompt_cache {
             cache.write(&mut self.engine, host);
@@ -130,8 +133,8 @@ impl Pack {
         silent.map(|&silent| !silent).collect()
     }
 
-    /// Reads a conversation, of which the messages from number `new` on are new evidence, and derives the weights. The
-    /// answer that follows goes on with what is `begun`.
+    /// Reads a conversation, of which the messages from number `new` on are new evidence, and
+    /// derives the weights. The answer that follows goes on with what is `begun`.
     ///
     /// # Errors
     /// A template that fails; [`EngineError::TooLong`]; from a member or the [`Host`].
@@ -222,7 +225,8 @@ impl Pack {
         Ok(self.engine.prepare(reading.prompts)?.tokens)
     }
 
-    /// The conversation as member `k` reads it, from the token it begins after to where the answer begins.
+    /// The conversation as member `k` reads it, from the token it begins after to where the answer
+    /// begins.
     ///
     /// # Errors
     /// The template of that member fails.
@@ -263,7 +267,8 @@ impl Pack {
         Ok((reading, opening))
     }
 
-    /// Scores members that cannot be scored under their own template on the plain one; returns whether there are none.
+    /// Scores members that cannot be scored under their own template on the plain one; returns
+    /// whether there are none.
     fn read_apart(
         &mut self,
         apart: Vec<(usize, Prompt)>,

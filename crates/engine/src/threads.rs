@@ -1,8 +1,9 @@
 //! How many threads each member of a pack evaluates on.
 //!
-//! Members evaluate at the same time and wait for each other at every token of an answer, and more threads than cores
-//! hinder each other: so the cores are divided, and the largest models get what is left over. Batches of a prompt get
-//! them all: whoever has read its prompt leaves the cores to the others.
+//! Members evaluate at the same time and wait for each other at every token of an answer, and more
+//! threads than cores hinder each other: so the cores are divided, and the largest models get what
+//! is left over. Batches of a prompt get them all: whoever has read its prompt leaves the cores to
+//! the others.
 
 /// Threads of one member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,8 +14,8 @@ pub struct Threads {
     pub wide: u32,
 }
 
-/// Divides `total` threads among members whose files have these sizes, in bytes. A member with threads of its `own`
-/// gets those; the shares of the others stay as they are.
+/// Divides `total` threads among members whose files have these sizes, in bytes. A member with
+/// threads of its `own` gets those; the shares of the others stay as they are.
 #[must_use]
 pub fn divide(total: u32, sizes: &[u64], own: &[Option<u32>]) -> Vec<Threads> {
     let members = sizes.len();

@@ -15,10 +15,11 @@ pub struct Shown {
     pub first_byte: Option<Duration>,
     /// Where it is asked for.
     pub attribution: Option<Attribution>,
-    /// Tokens by which each member spells what came after the last prompt: the last part of the answer, if it was
-    /// made in several.
+    /// Tokens by which each member spells what came after the last prompt: the last part of the
+    /// answer, if it was made in several.
     pub tail: Vec<usize>,
-    /// Whether all of it could be written: a terminal may close, a disk fill up. What was said is there all the same.
+    /// Whether all of it could be written: a terminal may close, a disk fill up. What was said is
+    /// there all the same.
     pub written: Result<()>,
 }
 
@@ -48,8 +49,8 @@ impl Shown {
 }
 
 impl LoadedPack<'_> {
-    /// Generates to stdout what follows `begun`, which was shown already, and `opening`, which is shown before
-    /// it. The first byte's time is counted from `start`.
+    /// Generates to stdout what follows `begun`, which was shown already, and `opening`, which is
+    /// shown before it. The first byte's time is counted from `start`.
     pub fn stream(
         &mut self,
         generation: &Generation,

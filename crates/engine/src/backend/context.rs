@@ -13,8 +13,8 @@ pub struct ContextTooLong {
     pub trained: u32,
 }
 
-/// The context that a member gets: what was `asked` for, else [`DEFAULT_CONTEXT`] or what the model was `trained` with,
-/// whichever is less.
+/// The context that a member gets: what was `asked` for, else [`DEFAULT_CONTEXT`] or what the model
+/// was `trained` with, whichever is less.
 ///
 /// # Errors
 /// [`ContextTooLong`].

@@ -9,9 +9,11 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The program around a pack. The host `()` hears nothing, aligns vocabularies anew and tells the time of UTC.
+/// The program around a pack. The host `()` hears nothing, aligns vocabularies anew and tells the
+/// time of UTC.
 pub trait Host {
-    /// Something that whoever uses the pack should know. The same comes again with every prompt that it is true of.
+    /// Something that whoever uses the pack should know. The same comes again with every prompt
+    /// that it is true of.
     fn note(&mut self, _note: Note) {}
 
     /// Something takes time.
@@ -76,7 +78,8 @@ pub enum Note {
         /// The member.
         member: String,
     },
-    /// A member's template changes or hides a scored message: the member is scored under the plain template.
+    /// A member's template changes or hides a scored message: the member is scored under the plain
+    /// template.
     Hidden {
         /// The member.
         member: String,
@@ -111,7 +114,8 @@ pub enum Note {
     ReferenceMeasured {
         /// The member.
         member: String,
-        /// Every member, and its loss in nats a token of its own: not a number where nothing was measured.
+        /// Every member, and its loss in nats a token of its own: not a number where nothing was
+        /// measured.
         losses: Vec<(String, f64)>,
     },
     /// What became of the prompt cache.
@@ -126,7 +130,8 @@ pub enum Note {
 /// What became of a prompt cache. None of it harms the answer.
 #[derive(Debug)]
 pub enum CacheNote {
-    /// A member is scored on a prompt of its own, which its KV cache does not outlive: the file is not used.
+    /// A member is scored on a prompt of its own, which its KV cache does not outlive: the file is
+    /// not used.
     ReadApart,
     /// A model file could not be read to identify it: the file is not used.
     ModelFile(std::io::Error),

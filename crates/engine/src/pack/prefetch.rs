@@ -34,8 +34,9 @@ pub enum First {
 }
 
 impl FirstPrompt {
-    /// What one member may read while the `others` load, by their model files; None where there are none, or the alphabet
-    /// is one of tokens. `template` is given in place of that of the member's file.
+    /// What one member may read while the `others` load, by their model files; None where there are
+    /// none, or the alphabet is one of tokens. `template` is given in place of that of the member's
+    /// file.
     #[must_use]
     pub fn prefetch(
         self: &Arc<Self>,
@@ -64,7 +65,8 @@ impl FirstPrompt {
         }))
     }
 
-    /// The prompt of one member; None where a template fails or hides something, which is told later.
+    /// The prompt of one member; None where a template fails or hides something, which is told
+    /// later.
     fn prompt(&self, info: &MemberInfo, template: Option<String>) -> Option<Prompt> {
         match &self.first {
             First::Text(text) => plain_text(text, 1, Ending::Continue).pop(),

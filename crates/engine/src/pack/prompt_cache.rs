@@ -1,4 +1,5 @@
-//! What a pack reads first, all but the last message, taken from a file as far as they agree, or kept there.
+//! What a pack reads first, all but the last message, taken from a file as far as they agree, or
+//! kept there.
 
 use super::{CacheNote, Host, Note};
 use crate::engine::prompt_cache::file::{self, BadPromptCache};
@@ -28,7 +29,8 @@ enum Stage {
 }
 
 impl PromptCache {
-    /// In this file. `backend` is the version of what evaluates, and `loaded` says where each member comes from.
+    /// In this file. `backend` is the version of what evaluates, and `loaded` says where each
+    /// member comes from.
     #[must_use]
     pub fn new(path: PathBuf, backend: &str, loaded: Vec<Loaded>) -> Self {
         Self {
@@ -39,8 +41,9 @@ impl PromptCache {
         }
     }
 
-    /// Before the first prompt is prepared: gives the members what the file holds; returns whether they have it.
-    /// `all_read_along` is false where a member is scored on a prompt of its own, which its cache does not outlive.
+    /// Before the first prompt is prepared: gives the members what the file holds; returns whether
+    /// they have it. `all_read_along` is false where a member is scored on a prompt of its own,
+    /// which its cache does not outlive.
     pub(super) fn recall(
         &mut self,
         engine: &mut Engine,
@@ -91,7 +94,8 @@ impl PromptCache {
         found.map_err(CacheNote::Outdated)
     }
 
-    /// Before that prompt is evaluated: it is to be kept where a member has to read more than half of it.
+    /// Before that prompt is evaluated: it is to be kept where a member has to read more than half
+    /// of it.
     pub(super) fn keep(
         &mut self,
         engine: &mut Engine,

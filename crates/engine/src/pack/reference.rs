@@ -64,8 +64,8 @@ pub fn maps_to(
     members.iter().enumerate().map(map).collect()
 }
 
-/// None for a member of this very vocabulary. A map would join its byte fallbacks to the normal tokens of
-/// the same bytes.
+/// None for a member of this very vocabulary. A map would join its byte fallbacks to the normal
+/// tokens of the same bytes.
 fn map_to(
     reference: &Vocab,
     member: &MemberInfo,
@@ -89,8 +89,9 @@ impl Pack {
         self.engine.alphabet() == Alphabet::Mapped && !self.engine.has_reference()
     }
 
-    /// Mapped alphabet: makes the chosen vocabulary the reference, if there is none yet. Where none was chosen these
-    /// prompts decide, as published: it is the vocabulary of the member with the lowest loss per token of its own.
+    /// Mapped alphabet: makes the chosen vocabulary the reference, if there is none yet. Where none
+    /// was chosen these prompts decide, as published: it is the vocabulary of the member with the
+    /// lowest loss per token of its own.
     ///
     /// # Errors
     /// From a member, or the host's maps.

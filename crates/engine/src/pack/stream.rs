@@ -23,11 +23,12 @@ pub struct More<'a> {
 }
 
 impl Pack {
-    /// Generates after what was read. `sink` is given the text as it is made, after the `opening` of
-    /// [`Read`](super::Read), and an empty text at the end.
+    /// Generates after what was read. `sink` is given the text as it is made, after the `opening`
+    /// of [`Read`](super::Read), and an empty text at the end.
     ///
     /// # Errors
-    /// As [`Engine::answer`](crate::engine::Engine::answer). What the sink was given before stays valid.
+    /// As [`Engine::answer`](crate::engine::Engine::answer). What the sink was given before stays
+    /// valid.
     pub fn stream(
         &mut self,
         generation: &Generation,

@@ -1,5 +1,5 @@
-//! The thread that templates are compiled and rendered on, for its deep stack: one for the whole process, started
-//! when the first template needs it.
+//! The thread that templates are compiled and rendered on, for its deep stack: one for the whole
+//! process, started when the first template needs it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Sender, channel, sync_channel};
@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 
 use super::TemplateError;
 
-/// Bytes of address space. The engine recurses once for every operator of a chain such as `- - - 1`, and for every
-/// `elif`, at up to three kilobytes each in a debug build.
+/// Bytes of address space. The engine recurses once for every operator of a chain such as `- - -
+/// 1`, and for every `elif`, at up to three kilobytes each in a debug build.
 const STACK: usize = 128 * 1024 * 1024;
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -19,7 +19,8 @@ static JOBS: Mutex<Option<Sender<Job>>> = Mutex::new(None);
 /// Runs `work` on the deep stack and waits for it. A panic of the work ends that work alone.
 ///
 /// # Errors
-/// Those of `work`; [`TemplateError::Engine`] where the thread could not be started or the work panicked.
+/// Those of `work`; [`TemplateError::Engine`] where the thread could not be started or the work
+/// panicked.
 pub(super) fn run<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, TemplateError> + Send + 'static,
 ) -> Result<T, TemplateError> {
