@@ -1,7 +1,7 @@
 //! Generation: mix, pick, advance, until the answer ends.
 
 use super::draft::{Drafted, Drafting};
-use super::worker::{Command, Reply};
+use super::runtime::MemberRuntime;
 use super::{Engine, EngineError, Spent};
 use crate::backend::BackendError;
 use crate::sample::Params;
@@ -129,10 +129,12 @@ impl Engine {
     /// [`Engine::weigh`]. `sink` is given the text as it is made. What was said stays in the members'
     /// caches, so that a next prompt that contains it is not evaluated again.
     ///
-    /// A raised cancel flag ends the answer and is lowered again.
+    /// A raised cancel flag ends the answer, which lowers it: it is down after [`Finish::Cancelled`] and after an
+    /// error on the way. An answer that ended by itself leaves the flag alone, so that one raised in the last moment is
+    /// there for whoever comes next.
     ///
     /// # Errors
-    /// From a member, or for settings out of range. What was reported before stays valid.
+    /// From a member, or for settings out of range. What was reported stays valid; it is all that was said until then.
     pub fn answer(
         &mut self,
         generation: &Generation,
@@ -146,19 +148,22 @@ impl Engine {
         let drafted = drafting.drafted;
         self.drafter = drafting.finish();
         let finish = match result {
-            Err(EngineError::Cancelled) => Finish::Cancelled,
+            Err(EngineError::Cancelled) => Ok(Finish::Cancelled),
             // The margin is there to prevent it; if it comes to that, the answer is cut, not lost.
             Err(EngineError::Member {
                 source: BackendError::ContextFull { .. },
                 ..
-            }) => Finish::Length,
-            other => other?,
+            }) => Ok(Finish::Length),
+            other => other,
         };
+        if matches!(finish, Ok(Finish::Cancelled) | Err(_)) {
+            self.cancel.store(false, Ordering::Relaxed);
+        }
         let time = start.elapsed();
         run.flush(sink);
-        self.cancel.store(false, Ordering::Relaxed);
+        let finish = finish?;
         let active = run.active.clone();
-        let committed = self.some(&active, |_| Command::Commit)?;
+        let committed = self.some(&active, |_| MemberRuntime::commit)?;
         let spent = self
             .spent()?
             .into_iter()
@@ -166,10 +171,8 @@ impl Engine {
             .map(|(after, before)| after - before)
             .collect();
         let mut member_tokens = vec![0; self.members.len()];
-        for (&k, reply) in active.iter().zip(committed) {
-            if let Reply::Committed(n) = reply {
-                member_tokens[k] = n;
-            }
+        for (&k, tokens) in active.iter().zip(committed) {
+            member_tokens[k] = tokens;
         }
         let skipped = active
             .iter()

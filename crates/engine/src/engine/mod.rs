@@ -16,15 +16,19 @@ mod error;
 mod evidence;
 mod exchange;
 mod fusion;
+mod keeping;
 mod load;
 mod mapped;
+mod meeting;
 mod meter;
 pub mod prompt_cache;
 mod prompt_prefetch;
 mod reading;
 mod replay;
 mod runtime;
+mod score_request;
 mod silence;
+mod spec;
 mod tokenized;
 mod view;
 mod worker;
@@ -35,14 +39,14 @@ pub use answer::{Answer, Event, Finish, Generation};
 pub use draft::{Drafted, Drafter, Lookup};
 pub use error::EngineError;
 pub use fusion::Fusion;
-pub use load::MemberSpec;
 pub use mapped::{Maps, lowest};
 pub use meter::{Operation, Spent};
 pub use prompt_prefetch::{ExpectedPrompt, PromptPrefetch};
 pub use reading::Prepared;
 pub use replay::Recording;
-pub use runtime::{ScoreRequest, Standing};
-pub use worker::Loader;
+pub use runtime::Standing;
+pub use score_request::ScoreRequest;
+pub use spec::{Loader, MemberSpec};
 
 use crate::backend::Vocab;
 use crate::mix::Mix;
@@ -50,9 +54,10 @@ use crate::vocab::{Alphabet, identical};
 use crate::weight::{self, Evidence, Method};
 use chain::Scores;
 use mapped::Reference;
+use runtime::MemberRuntime;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use worker::{Command, Reply, Worker};
+use worker::Worker;
 
 /// A pack at work.
 pub struct Engine {
@@ -135,13 +140,14 @@ impl Engine {
         self.fuse(fusion, can_end)?;
         // A reference is chosen anew for every text.
         if self.reference.take().is_some() {
-            self.all(|_| Command::Look(None))?;
+            self.all(|_| |runtime: &mut MemberRuntime| runtime.look(None))?;
         }
         self.configure_runtimes()
     }
 
     fn configure_runtimes(&self) -> Result<(), EngineError> {
-        self.all(|_| Command::Configure(self.alphabet, self.fusion.budget))?;
+        let (alphabet, budget) = (self.alphabet, self.fusion.budget);
+        self.all(|_| move |runtime: &mut MemberRuntime| runtime.configure(alphabet, budget))?;
         Ok(())
     }
 
@@ -187,7 +193,7 @@ impl Engine {
     /// From a member.
     pub fn clear(&mut self) -> Result<(), EngineError> {
         self.forget_evidence();
-        self.all(|_| Command::Clear)?;
+        self.all(|_| MemberRuntime::clear)?;
         Ok(())
     }
 
@@ -264,14 +270,6 @@ impl Engine {
     /// # Errors
     /// From a member.
     pub fn spent(&self) -> Result<Vec<Spent>, EngineError> {
-        let replies = self.all(|_| Command::Spent)?;
-        let spent = |r| {
-            if let Reply::Spent(s) = r {
-                s
-            } else {
-                Spent::default()
-            }
-        };
-        Ok(replies.into_iter().map(spent).collect())
+        self.all(|_| |runtime: &mut MemberRuntime| Ok(runtime.member.spent))
     }
 }
