@@ -11,65 +11,16 @@
 //!
 //! What was read is not kept for the next prompt, as it is elsewhere: a baseline need not be fast.
 
+use super::reference::{Outside, Reference};
 use super::runtime::{Continuations, Evaluation, MemberRuntime};
 use super::score_request::ScoreRequest;
-use super::tokenized::{Prefix, PreparedPrompt, TokenizedPrompt, read};
+use super::tokenized::{PreparedPrompt, TokenizedPrompt};
 use super::view::Lens;
 use super::{Engine, EngineError};
 use crate::backend::tokenizer_json::TokenizerJson;
-use crate::backend::{Token, Vocab};
 use crate::prompt::Prompt;
 use crate::vocab::mapped::Map;
-use crate::vocab::sorted::SortedVocab;
-use crate::vocab::speller;
 use std::sync::Arc;
-
-/// Whose vocabulary is the alphabet.
-pub(super) enum Reference {
-    Member(usize),
-    Outside(Outside),
-}
-
-/// A vocabulary without a model. It has no template: in a chat all read what the first member's template
-/// writes.
-pub(super) struct Outside {
-    tokenizer: Arc<TokenizerJson>,
-    sorted: SortedVocab,
-}
-
-impl Outside {
-    fn new(tokenizer: Arc<TokenizerJson>) -> Self {
-        let sorted = SortedVocab::new(tokenizer.vocab());
-        Self { tokenizer, sorted }
-    }
-
-    pub fn vocab(&self) -> &Arc<Vocab> {
-        self.tokenizer.vocab()
-    }
-
-    fn read(&self, prompts: &[Prompt]) -> Result<TokenizedPrompt, EngineError> {
-        let prompt = prompts.first().cloned().unwrap_or_default();
-        let mut tokenizer = &*self.tokenizer;
-        let nothing = Prefix::default();
-        read(&mut tokenizer, &self.sorted, &prompt, &nothing).map_err(EngineError::Reference)
-    }
-
-    fn spell(&self, texts: &[String]) -> Result<Vec<Vec<Token>>, EngineError> {
-        let mut tokenizer = &*self.tokenizer;
-        let spell = |text: &String| {
-            let spelt = speller::plain(&mut tokenizer, &self.sorted, text);
-            let spelt = spelt.map_err(EngineError::Reference)?;
-            match spelt.lost.first() {
-                Some(&byte) => Err(EngineError::Unreadable {
-                    member: "the --reference".into(),
-                    byte,
-                }),
-                None => Ok(spelt.tokens),
-            }
-        };
-        texts.iter().map(spell).collect()
-    }
-}
 
 /// For every member as the reference the maps of all, as [`Engine::refer_to`] takes them.
 pub type Maps = Vec<Vec<Option<Arc<Map>>>>;

@@ -2,7 +2,7 @@
 //!
 //! [`Engine::load`] starts one thread a member; [`Engine::prepare`] tokenises a prompt for each and
 //! checks that it fits; [`Engine::read`] evaluates it and gathers the evidence; [`Engine::weigh`]
-//! turns evidence into weights; [`Engine::answer`] generates. Commands go out to all members at once
+//! turns evidence into weights; [`Engine::answer`] generates. Calls go out to all members at once
 //! and answers are taken in member order, so that sums of floats repeat.
 //!
 //! The engine knows no templates and prints nothing: it reports [`Event`]s.
@@ -24,6 +24,7 @@ mod meter;
 pub mod prompt_cache;
 mod prompt_prefetch;
 mod reading;
+mod reference;
 mod replay;
 mod runtime;
 mod score_request;
@@ -53,7 +54,7 @@ use crate::mix::Mix;
 use crate::vocab::{Alphabet, identical};
 use crate::weight::{self, Evidence, Method};
 use chain::Scores;
-use mapped::Reference;
+use reference::Reference;
 use runtime::MemberRuntime;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -8,10 +8,10 @@ use crate::backend::{BackendError, Member};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Everything that was asked of every member during some commands.
+/// Everything that was asked of every member during some calls.
 pub struct Recording {
     operations: Vec<Arc<Vec<Operation>>>,
-    /// For each command: whether any member evaluated something.
+    /// For each call: whether any member evaluated something.
     meetings: Arc<Vec<bool>>,
 }
 
@@ -34,7 +34,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Stops recording. Every member must have been given every command since: no member was dropped.
+    /// Stops recording. Every member must have been given every call since: no member was dropped.
     ///
     /// # Errors
     /// From a member.
@@ -60,7 +60,7 @@ impl Engine {
     }
 
     /// Does the same evaluations again: same batches, threads and schedule (members meet after every
-    /// command in which one of them evaluated something), and nothing else. The caches must hold what
+    /// call in which one of them evaluated something), and nothing else. The caches must hold what
     /// they held when the recording began; several recordings may follow each other, then
     /// [`Engine::end_replay`]. Returns the time taken.
     ///
