@@ -168,7 +168,7 @@ impl Member for FakeMember {
 
     fn decode(&mut self, batch: &[BatchToken]) -> Result<(), BackendError> {
         self.ledger.check(batch)?;
-        if self.options.cancel.load(Ordering::Relaxed) {
+        if self.cancelled() {
             return Err(BackendError::Cancelled);
         }
         self.decodes += 1;
@@ -227,6 +227,10 @@ impl Member for FakeMember {
 
     fn seq_len(&self, seq: SeqId) -> u32 {
         self.ledger.len(seq)
+    }
+
+    fn cancelled(&self) -> bool {
+        self.options.cancel.load(Ordering::Relaxed)
     }
 
     /// The prefix's tokens are all its state.

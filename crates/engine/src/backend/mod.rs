@@ -149,9 +149,7 @@ pub trait Member {
     fn seq_len(&self, seq: SeqId) -> u32;
 
     /// Whether the cancel flag is raised, for long work between two decodes.
-    fn cancelled(&self) -> bool {
-        false
-    }
+    fn cancelled(&self) -> bool;
 
     /// The prefix's part of the KV cache as bytes, for [`Member::restore`] of a member of the same model,
     /// settings and program. No other sequence may hold anything.

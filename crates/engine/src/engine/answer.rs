@@ -1,14 +1,11 @@
-//! Generation: mix, pick, advance, until the answer ends.
+//! Generation: what is asked for, what happens meanwhile, and what comes of it.
 
-use super::draft::{Drafted, Drafting};
-use super::worker::{Command, Reply};
-use super::{Engine, EngineError, Spent};
-use crate::backend::BackendError;
+use super::draft::Drafted;
+use super::meter::Spent;
 use crate::sample::Params;
-use run::Run;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+mod generate;
 mod run;
 mod symbols;
 
@@ -122,76 +119,4 @@ impl Answer {
         self.drafted.proposed += more.drafted.proposed;
         self.drafted.accepted += more.drafted.accepted;
     }
-}
-
-impl Engine {
-    /// Generates after the prompts that were [read](Engine::read), with the weights of
-    /// [`Engine::weigh`]. `sink` is given the text as it is made. What was said stays in the members'
-    /// caches, so that a next prompt that contains it is not evaluated again.
-    ///
-    /// A raised cancel flag ends the answer and is lowered again.
-    ///
-    /// # Errors
-    /// From a member, or for settings out of range. What was reported before stays valid.
-    pub fn answer(
-        &mut self,
-        generation: &Generation,
-        sink: &mut dyn FnMut(Event<'_>),
-    ) -> Result<Answer, EngineError> {
-        let mut run = Run::new(self, generation)?;
-        let before = self.spent()?;
-        let start = Instant::now();
-        let mut drafting = Drafting::new(self.drafter.take(), &self.prompt_text);
-        let result = run.generate(self, &mut drafting, sink);
-        let drafted = drafting.drafted;
-        self.drafter = drafting.finish();
-        let finish = match result {
-            Err(EngineError::Cancelled) => Finish::Cancelled,
-            // The margin is there to prevent it; if it comes to that, the answer is cut, not lost.
-            Err(EngineError::Member {
-                source: BackendError::ContextFull { .. },
-                ..
-            }) => Finish::Length,
-            other => other?,
-        };
-        let time = start.elapsed();
-        run.flush(sink);
-        self.cancel.store(false, Ordering::Relaxed);
-        let active = run.active.clone();
-        let committed = self.some(&active, |_| Command::Commit)?;
-        let spent = self
-            .spent()?
-            .into_iter()
-            .zip(before)
-            .map(|(after, before)| after - before)
-            .collect();
-        let mut member_tokens = vec![0; self.members.len()];
-        for (&k, reply) in active.iter().zip(committed) {
-            if let Reply::Committed(n) = reply {
-                member_tokens[k] = n;
-            }
-        }
-        let skipped = active
-            .iter()
-            .map(|&k| self.lambda[k] * run.standings[k].skipped_mass)
-            .sum();
-        self.lambda.clone_from(&run.lambda);
-        Ok(Answer {
-            skipped_mass: skipped,
-            text: run.text,
-            finish,
-            tokens: member_tokens[run.lead],
-            member_tokens,
-            spent,
-            time,
-            mix_time: run.mix_time,
-            steps: run.steps,
-            mean_weights: mean(run.weights, run.steps),
-            drafted,
-        })
-    }
-}
-
-fn mean(sums: Vec<f64>, n: usize) -> Vec<f64> {
-    sums.into_iter().map(|sum| sum / n.max(1) as f64).collect()
 }

@@ -7,7 +7,7 @@
 //! distribution of the text. Only the shape of the batches does, to which the kernels of llama.cpp are not
 //! indifferent in the last bits.
 //!
-//! All members prefetch at the same command. If each did when it next needs a row, the others would wait
+//! All members prefetch in the same call. If each did when it next needs a row, the others would wait
 //! for one long batch after the other.
 
 mod lookup;

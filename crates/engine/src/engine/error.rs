@@ -21,6 +21,14 @@ pub enum EngineError {
     /// A member's thread ended without an answer.
     #[error("{0}: its thread ended unexpectedly (this is a bug)")]
     Died(String),
+    /// A member's thread panicked, and ended with it: now, or in an earlier call.
+    #[error("{member}: its thread panicked: {message} (this is a bug)")]
+    Panicked {
+        /// Its name.
+        member: String,
+        /// What the panic said.
+        message: String,
+    },
     /// A thread could not be started.
     #[error("{0}: its thread could not be started: {1}")]
     Thread(String, std::io::Error),
@@ -99,7 +107,11 @@ impl EngineError {
                 member: member.to_owned(),
                 source,
             },
-            Gone::Died => EngineError::Died(member.to_owned()),
+            Gone::Ended(Some(message)) => EngineError::Panicked {
+                member: member.to_owned(),
+                message,
+            },
+            Gone::Ended(None) => EngineError::Died(member.to_owned()),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Scores of members → evidence: what all of them predicted for the same symbols.
 
 use super::chain::Scores;
-use super::runtime::ScoreRequest;
-use super::worker::{Command, Reply};
+use super::runtime::MemberRuntime;
+use super::score_request::ScoreRequest;
 use super::{Engine, EngineError};
 use crate::mix;
 use crate::prompt::Place;
@@ -71,17 +71,15 @@ impl Engine {
         request: ScoreRequest,
     ) -> Result<Vec<Evidence>, EngineError> {
         let shared: Arc<[String]> = texts.into();
-        let replies = match self.alphabet {
+        let continued = match self.alphabet {
             Alphabet::Mapped => self.continue_by_reference(&shared, request)?,
-            Alphabet::Tokens | Alphabet::Bytes => {
-                self.all(|_| Command::Continue(Arc::clone(&shared), request))?
-            }
+            Alphabet::Tokens | Alphabet::Bytes => self.all(|_| {
+                let texts = Arc::clone(&shared);
+                move |runtime: &mut MemberRuntime| runtime.continuations(&texts, request)
+            })?,
         };
         let mut by_text: Vec<Vec<Scores>> = texts.iter().map(|_| Vec::new()).collect();
-        for (k, reply) in replies.into_iter().enumerate() {
-            let Reply::Continued(continued) = reply else {
-                continue;
-            };
+        for (k, continued) in continued.into_iter().enumerate() {
             if let Some(byte) = continued.lost {
                 let member = self.members[k].name.clone();
                 return Err(EngineError::Unreadable { member, byte });

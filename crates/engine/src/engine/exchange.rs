@@ -1,67 +1,105 @@
-//! Commands to the members, and their answers.
+//! Calls to the members, and their answers.
 
-use super::worker::{Command, Gone, Reply, Worker};
+use super::runtime::{Standing, Step};
+use super::worker::{Call, Gone, Worker};
 use super::{Engine, EngineError};
 use crate::backend::BackendError;
 
 impl Engine {
-    /// Sends a command to every member, then takes every answer in order.
-    pub(super) fn all(
+    /// Calls every member, then takes every answer in order. `call` makes the call of each.
+    pub(super) fn all<T: Send + 'static, C: Call<T>>(
         &self,
-        command: impl FnMut(usize) -> Command,
-    ) -> Result<Vec<Reply>, EngineError> {
-        let everyone: Vec<usize> = (0..self.workers.len()).collect();
-        self.some(&everyone, command)
+        call: impl FnMut(usize) -> C,
+    ) -> Result<Vec<T>, EngineError> {
+        self.some_while(self.everyone(), call, &mut || true)
     }
 
     /// As [`Engine::all`], until it is cancelled; `progress` is told now and then how many tokens each has read.
-    pub(super) fn all_watched(
+    pub(super) fn all_watched<T: Send + 'static, C: Call<T>>(
         &self,
-        command: impl FnMut(usize) -> Command,
+        call: impl FnMut(usize) -> C,
         progress: &mut dyn FnMut(&[usize]),
-    ) -> Result<Vec<Reply>, EngineError> {
-        let everyone: Vec<usize> = (0..self.workers.len()).collect();
+    ) -> Result<Vec<T>, EngineError> {
         let mut report = || {
             let read: Vec<usize> = self.workers.iter().map(Worker::tokens_read).collect();
             progress(&read);
             !self.cancelled()
         };
-        self.some_while(&everyone, command, &mut report)
+        self.some_while(self.everyone(), call, &mut report)
     }
 
-    /// Sends a command to some members, then takes all their answers in order, also after a failure:
-    /// an answer left behind would be taken for the next one.
-    pub(super) fn some(
+    /// Calls some members, then takes all their answers in order.
+    pub(super) fn some<T: Send + 'static, C: Call<T>>(
         &self,
         which: &[usize],
-        command: impl FnMut(usize) -> Command,
-    ) -> Result<Vec<Reply>, EngineError> {
-        self.some_while(which, command, &mut || true)
+        call: impl FnMut(usize) -> C,
+    ) -> Result<Vec<T>, EngineError> {
+        self.some_while(which.iter().copied(), call, &mut || true)
     }
 
-    /// As [`Engine::some`], as long as the answers are `wanted`, which is asked now and then.
-    fn some_while(
+    /// Calls one member.
+    pub(super) fn one<T: Send + 'static>(
         &self,
-        which: &[usize],
-        mut command: impl FnMut(usize) -> Command,
+        k: usize,
+        call: impl Call<T>,
+    ) -> Result<T, EngineError> {
+        let worker = &self.workers[k];
+        let answer = worker.call(call);
+        let answer = answer.and_then(|answer| worker.wait_while(answer, &mut || true));
+        answer.map_err(|gone| self.name_failure(k, gone))
+    }
+
+    fn everyone(&self) -> std::ops::Range<usize> {
+        0..self.workers.len()
+    }
+
+    /// As [`Engine::some`], as long as the answers are `wanted`, which is asked now and then. All are taken, also after
+    /// a failure: nobody is at work when it is told.
+    fn some_while<T: Send + 'static, C: Call<T>>(
+        &self,
+        which: impl Iterator<Item = usize>,
+        mut call: impl FnMut(usize) -> C,
         wanted: &mut dyn FnMut() -> bool,
-    ) -> Result<Vec<Reply>, EngineError> {
+    ) -> Result<Vec<T>, EngineError> {
+        let called: Vec<_> = which.map(|k| (k, self.workers[k].call(call(k)))).collect();
         let mut failure = None;
-        let mut sent = Vec::with_capacity(which.len());
+        let mut answers = Vec::with_capacity(called.len());
+        for (k, answer) in called {
+            match answer.and_then(|answer| self.workers[k].wait_while(answer, wanted)) {
+                Ok(answer) => answers.push(answer),
+                Err(gone) => failure = graver(failure, self.name_failure(k, gone)),
+            }
+        }
+        failure.map_or(Ok(answers), Err)
+    }
+
+    /// Has some members grow by a symbol, or none yet, and fill their rows with what they predict next. Once a symbol:
+    /// nothing is allocated.
+    pub(super) fn step(
+        &self,
+        which: &[usize],
+        symbol: Option<u32>,
+        rows: &mut [Vec<f64>],
+        standings: &mut [Standing],
+    ) -> Result<(), EngineError> {
+        let mut failure = None;
         for &k in which {
-            match self.workers[k].send(command(k)) {
-                Ok(()) => sent.push(k),
+            let step = Step {
+                symbol,
+                row: std::mem::take(&mut rows[k]),
+                standing: Standing::default(),
+            };
+            if let Err(gone) = self.workers[k].step(step) {
+                failure = graver(failure, self.name_failure(k, gone));
+            }
+        }
+        for &k in which {
+            match self.workers[k].wait_step() {
+                Ok(step) => (rows[k], standings[k]) = (step.row, step.standing),
                 Err(gone) => failure = graver(failure, self.name_failure(k, gone)),
             }
         }
-        let mut replies = Vec::with_capacity(sent.len());
-        for k in sent {
-            match self.workers[k].receive_while(wanted) {
-                Ok(reply) => replies.push(reply),
-                Err(gone) => failure = graver(failure, self.name_failure(k, gone)),
-            }
-        }
-        failure.map_or(Ok(replies), Err)
+        failure.map_or(Ok(()), Err)
     }
 
     /// Waits for members that still evaluate what was cancelled. Until then the flag has to stay raised, or they go

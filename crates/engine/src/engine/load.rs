@@ -1,24 +1,16 @@
 //! Loading a pack: all members at the same time.
 
-use super::prompt_prefetch::PromptPrefetch;
-use super::worker::{Command, Loader, Worker};
-use super::{Engine, EngineError, Fusion, Scores};
+use super::chain::Scores;
+use super::fusion::Fusion;
+use super::spec::MemberSpec;
+use super::worker::Worker;
+use super::{Engine, EngineError};
 use crate::backend::MemberInfo;
 use crate::backend::Watch;
 use crate::vocab::Alphabet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-
-/// A member to load.
-pub struct MemberSpec {
-    /// Its name, unique in the pack.
-    pub name: String,
-    /// How it is loaded.
-    pub loader: Loader,
-    /// What it may read while others still load.
-    pub prefetch: Option<PromptPrefetch>,
-}
 
 /// How often progress is reported.
 const TICK: Duration = Duration::from_millis(50);
@@ -113,9 +105,9 @@ impl Engine {
     /// has read.
     ///
     /// # Errors
-    /// [`EngineError::Cancelled`]. What else went wrong is told when the prompt is asked for.
+    /// [`EngineError::Cancelled`], [`EngineError::Panicked`]. What else went wrong is told when the prompt is asked for.
     pub fn catch_up(&self, progress: &mut dyn FnMut(&[usize])) -> Result<(), EngineError> {
-        self.all_watched(|_| Command::Ready, progress)?;
+        self.all_watched(|_| |_| Ok(()), progress)?;
         Ok(())
     }
 }

@@ -11,63 +11,16 @@
 //!
 //! What was read is not kept for the next prompt, as it is elsewhere: a baseline need not be fast.
 
-use super::chain::Scores;
-use super::runtime::ScoreRequest;
-use super::tokenized::{Prefix, TokenizedPrompt, read};
+use super::reference::{Outside, Reference};
+use super::runtime::{Continuations, Evaluation, MemberRuntime};
+use super::score_request::ScoreRequest;
+use super::tokenized::{PreparedPrompt, TokenizedPrompt};
 use super::view::Lens;
-use super::worker::{Command, Reply};
 use super::{Engine, EngineError};
 use crate::backend::tokenizer_json::TokenizerJson;
-use crate::backend::{Token, Vocab};
 use crate::prompt::Prompt;
 use crate::vocab::mapped::Map;
-use crate::vocab::sorted::SortedVocab;
-use crate::vocab::speller;
 use std::sync::Arc;
-
-/// Whose vocabulary is the alphabet.
-pub(super) enum Reference {
-    Member(usize),
-    Outside(Outside),
-}
-
-/// A vocabulary without a model. It has no template: in a chat all read what the first member's template
-/// writes.
-pub(super) struct Outside {
-    tokenizer: Arc<TokenizerJson>,
-    sorted: SortedVocab,
-}
-
-impl Outside {
-    fn new(tokenizer: Arc<TokenizerJson>) -> Self {
-        let sorted = SortedVocab::new(tokenizer.vocab());
-        Self { tokenizer, sorted }
-    }
-
-    pub fn vocab(&self) -> &Arc<Vocab> {
-        self.tokenizer.vocab()
-    }
-
-    fn read(&self, prompts: &[Prompt]) -> Result<TokenizedPrompt, EngineError> {
-        let prompt = prompts.first().cloned().unwrap_or_default();
-        let mut tokenizer = &*self.tokenizer;
-        let nothing = Prefix::default();
-        read(&mut tokenizer, &self.sorted, &prompt, &nothing).map_err(EngineError::Reference)
-    }
-
-    fn spell(&self, texts: &[String]) -> Result<Vec<Vec<Token>>, EngineError> {
-        let mut tokenizer = &*self.tokenizer;
-        let spell = |text: &String| {
-            let spelt = speller::plain(&mut tokenizer, &self.sorted, text);
-            let spelt = spelt.map_err(EngineError::Reference)?;
-            match spelt.lost.first() {
-                Some(&byte) => Err(EngineError::UnreadableByReference { byte }),
-                None => Ok(spelt.tokens),
-            }
-        };
-        texts.iter().map(spell).collect()
-    }
-}
 
 /// For every member as the reference the maps of all, as [`Engine::refer_to`] takes them.
 pub type Maps = Vec<Vec<Option<Arc<Map>>>>;
@@ -104,22 +57,20 @@ impl Engine {
     pub fn losses_per_token(&mut self, prompts: Vec<Prompt>) -> Result<Vec<f64>, EngineError> {
         self.reference = None;
         self.clear()?;
-        self.all(|_| Command::Look(None))?;
-        let replies = self.prepare_each(prompts)?;
-        self.take_prepared(replies, true)?;
+        self.all(|_| |runtime: &mut MemberRuntime| runtime.look(None))?;
+        let prepared = self.prepare_each(prompts)?;
+        self.check_prepared(prepared, true)?;
         let scores = ScoreRequest {
             scores: true,
             ..ScoreRequest::NOTHING
         };
-        let replies = self.all(|_| Command::Evaluate(scores))?;
-        self.all(|_| Command::Clear)?;
-        let mean = |reply| match reply {
-            Reply::Scored(Scores { nats, .. }) => {
-                nats.iter().copied().map(f64::from).sum::<f64>() / nats.len() as f64
-            }
-            _ => f64::NAN,
+        let read = self.all(|_| move |runtime: &mut MemberRuntime| runtime.evaluate(scores))?;
+        self.all(|_| MemberRuntime::clear)?;
+        let mean = |read: Evaluation| {
+            let nats = read.scores.nats;
+            nats.iter().copied().map(f64::from).sum::<f64>() / nats.len() as f64
         };
-        Ok(replies.into_iter().map(mean).collect())
+        Ok(read.into_iter().map(mean).collect())
     }
 
     /// Makes the vocabulary of member `reference` the alphabet. `maps`, in member order, align the others
@@ -160,7 +111,8 @@ impl Engine {
                 reference: Arc::clone(&vocab),
                 map: Arc::clone(map),
             };
-            Command::Look(maps[k].as_ref().map(lens))
+            let through = maps[k].as_ref().map(lens);
+            move |runtime: &mut MemberRuntime| runtime.look(through)
         })?;
         Ok(())
     }
@@ -186,61 +138,57 @@ impl Engine {
         &self,
         texts: &Arc<[String]>,
         request: ScoreRequest,
-    ) -> Result<Vec<Reply>, EngineError> {
-        let reference = match self.reference.as_ref().ok_or(EngineError::NoReference)? {
-            Reference::Member(k) => *k,
-            Reference::Outside(outside) => {
-                let spelt = Arc::new(outside.spell(texts)?);
-                return self.all(|_| Command::ContinueMapped(Arc::clone(&spelt), request));
+    ) -> Result<Vec<Continuations>, EngineError> {
+        let spelt = match self.reference.as_ref().ok_or(EngineError::NoReference)? {
+            Reference::Outside(outside) => outside.spell(texts)?,
+            Reference::Member(k) => {
+                let texts = Arc::clone(texts);
+                let spelt =
+                    self.one(*k, move |runtime: &mut MemberRuntime| runtime.spell(&texts))?;
+                let member = || self.members[*k].name.clone();
+                spelt.map_err(|byte| EngineError::Unreadable {
+                    member: member(),
+                    byte,
+                })?
             }
         };
-        let mut spelt = Arc::default();
-        for reply in self.some(&[reference], |_| Command::Spell(Arc::clone(texts)))? {
-            match reply {
-                Reply::Spelt(Ok(tokens)) => spelt = Arc::new(tokens),
-                Reply::Spelt(Err(byte)) => {
-                    let member = self.members[reference].name.clone();
-                    return Err(EngineError::Unreadable { member, byte });
-                }
-                _ => {}
-            }
-        }
-        self.all(|_| Command::ContinueMapped(Arc::clone(&spelt), request))
+        let spelt = Arc::new(spelt);
+        self.all(|_| {
+            let spelt = Arc::clone(&spelt);
+            move |runtime: &mut MemberRuntime| runtime.continue_mapped(&spelt, request)
+        })
     }
 
     /// The reference tokenises its prompt, the others map what it will read.
     pub(super) fn prepare_by_reference(
         &self,
         prompts: Vec<Prompt>,
-    ) -> Result<Vec<Reply>, EngineError> {
+    ) -> Result<Vec<PreparedPrompt>, EngineError> {
         let reference = self.reference.as_ref().ok_or(EngineError::NoReference)?;
-        self.all(|_| Command::Clear)?;
+        self.all(|_| MemberRuntime::clear)?;
         let starts: Vec<_> = prompts.iter().map(|prompt| prompt.start).collect();
+        let mapped = |reading: &Arc<TokenizedPrompt>, k: usize| {
+            let (reading, start) = (Arc::clone(reading), starts[k]);
+            move |runtime: &mut MemberRuntime| runtime.prepare_mapped(&reading, start)
+        };
         let reference = match reference {
             Reference::Member(k) => *k,
             Reference::Outside(outside) => {
                 let reading = Arc::new(outside.read(&prompts)?);
-                return self.all(|k| Command::PrepareMapped(Arc::clone(&reading), starts[k]));
+                return self.all(|k| mapped(&reading, k));
             }
         };
-        let mut prompt = prompts.into_iter().nth(reference);
-        let only = [reference];
-        let first = self.some(&only, |_| {
-            Command::Prepare(prompt.take().unwrap_or_default())
+        let prompt = prompts.into_iter().nth(reference).unwrap_or_default();
+        let (own, reading) = self.one(reference, move |runtime: &mut MemberRuntime| {
+            let own = runtime.prepare(&prompt)?;
+            Ok((own, runtime.prepared().cloned().unwrap_or_default()))
         })?;
-        let mut reading = Arc::default();
-        for reply in self.some(&only, |_| Command::Show)? {
-            if let Reply::Shown(shown) = reply {
-                reading = Arc::new(shown);
-            }
-        }
+        let reading = Arc::new(reading);
         let others: Vec<usize> = (0..self.members.len())
             .filter(|&k| k != reference)
             .collect();
-        let mut replies = self.some(&others, |k| {
-            Command::PrepareMapped(Arc::clone(&reading), starts[k])
-        })?;
-        replies.splice(reference..reference, first);
-        Ok(replies)
+        let mut prepared = self.some(&others, |k| mapped(&reading, k))?;
+        prepared.insert(reference, own);
+        Ok(prepared)
     }
 }

@@ -48,7 +48,7 @@ pub enum Operation {
     Copy(SeqId, SeqId, u32),
     /// [`Member::seq_truncate`].
     Truncate(SeqId, u32),
-    /// The coordinator's next command began: what came before is over for all members.
+    /// The coordinator's next call began: what came before is over for all members.
     Step,
 }
 
@@ -82,7 +82,7 @@ impl Metered {
         Ok(operations.len())
     }
 
-    /// Marks the beginning of a command in the record.
+    /// Marks the beginning of a call in the record.
     pub fn mark_step(&mut self) {
         self.note(|| Operation::Step);
     }

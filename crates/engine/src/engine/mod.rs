@@ -2,7 +2,7 @@
 //!
 //! [`Engine::load`] starts one thread a member; [`Engine::prepare`] tokenises a prompt for each and
 //! checks that it fits; [`Engine::read`] evaluates it and gathers the evidence; [`Engine::weigh`]
-//! turns evidence into weights; [`Engine::answer`] generates. Commands go out to all members at once
+//! turns evidence into weights; [`Engine::answer`] generates. Calls go out to all members at once
 //! and answers are taken in member order, so that sums of floats repeat.
 //!
 //! The engine knows no templates and prints nothing: it reports [`Event`]s.
@@ -16,15 +16,20 @@ mod error;
 mod evidence;
 mod exchange;
 mod fusion;
+mod keeping;
 mod load;
 mod mapped;
+mod meeting;
 mod meter;
 pub mod prompt_cache;
 mod prompt_prefetch;
 mod reading;
+mod reference;
 mod replay;
 mod runtime;
+mod score_request;
 mod silence;
+mod spec;
 mod tokenized;
 mod view;
 mod worker;
@@ -35,24 +40,25 @@ pub use answer::{Answer, Event, Finish, Generation};
 pub use draft::{Drafted, Drafter, Lookup};
 pub use error::EngineError;
 pub use fusion::{Fusion, MAX_HYPOTHESES};
-pub use load::MemberSpec;
 pub use mapped::{Maps, lowest};
 pub use meter::{Operation, Spent};
 pub use prompt_prefetch::{ExpectedPrompt, PromptPrefetch};
 pub use reading::Prepared;
 pub use replay::Recording;
-pub use runtime::{ScoreRequest, Standing};
-pub use worker::Loader;
+pub use runtime::Standing;
+pub use score_request::ScoreRequest;
+pub use spec::{Loader, MemberSpec};
 
 use crate::backend::Vocab;
 use crate::mix::Mix;
 use crate::vocab::{Alphabet, identical};
 use crate::weight::{self, Evidence, Method};
 use chain::Scores;
-use mapped::Reference;
+use reference::Reference;
+use runtime::MemberRuntime;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use worker::{Command, Reply, Worker};
+use worker::Worker;
 
 /// A pack at work.
 pub struct Engine {
@@ -135,13 +141,14 @@ impl Engine {
         self.fuse(fusion, can_end)?;
         // A reference is chosen anew for every text.
         if self.reference.take().is_some() {
-            self.all(|_| Command::Look(None))?;
+            self.all(|_| |runtime: &mut MemberRuntime| runtime.look(None))?;
         }
         self.configure_runtimes()
     }
 
     fn configure_runtimes(&self) -> Result<(), EngineError> {
-        self.all(|_| Command::Configure(self.alphabet, self.fusion.budget))?;
+        let (alphabet, budget) = (self.alphabet, self.fusion.budget);
+        self.all(|_| move |runtime: &mut MemberRuntime| runtime.configure(alphabet, budget))?;
         Ok(())
     }
 
@@ -187,7 +194,7 @@ impl Engine {
     /// From a member.
     pub fn clear(&mut self) -> Result<(), EngineError> {
         self.forget_evidence();
-        self.all(|_| Command::Clear)?;
+        self.all(|_| MemberRuntime::clear)?;
         Ok(())
     }
 
@@ -264,14 +271,6 @@ impl Engine {
     /// # Errors
     /// From a member.
     pub fn spent(&self) -> Result<Vec<Spent>, EngineError> {
-        let replies = self.all(|_| Command::Spent)?;
-        let spent = |r| {
-            if let Reply::Spent(s) = r {
-                s
-            } else {
-                Spent::default()
-            }
-        };
-        Ok(replies.into_iter().map(spent).collect())
+        self.all(|_| |runtime: &mut MemberRuntime| Ok(runtime.member.spent))
     }
 }

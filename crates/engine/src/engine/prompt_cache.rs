@@ -1,7 +1,7 @@
 //! A prompt that outlives the program: every member's prefix with its KV cache, and what was scored of it.
 //!
-//! [`Engine::cache_next_prompt`] has the next prompt kept as it is read, up to the last scored message but one; [`Engine::take_cached_prompt`] hands it over, to be
-//! written to a [`mod@file`]; [`Engine::restore`] puts it back. The prompt that is read next is compared with it
+//! [`Engine::cache_next_prompt`](super::Engine::cache_next_prompt) has the next prompt kept as it is read, up to the last scored message but one; [`Engine::take_cached_prompt`](super::Engine::take_cached_prompt) hands it over, to be
+//! written to a [`mod@file`]; [`Engine::restore`](super::Engine::restore) puts it back. The prompt that is read next is compared with it
 //! token by token and keeps what agrees, up to the end of a scored message: its scores come from the kept ones,
 //! and as batches end there too, all that follows is the same, bit by bit, as without.
 
@@ -10,8 +10,6 @@ pub mod identity;
 
 use super::chain::{ScoredRows, Scores};
 use super::tokenized::Mark;
-use super::worker::{Command, Reply};
-use super::{Engine, EngineError};
 use crate::backend::{BackendError, Token};
 use crate::vocab::SYMBOLS;
 
@@ -62,48 +60,5 @@ impl CachedPrompt {
         Err(BackendError::Refused(
             "a kept prompt whose parts do not fit each other".into(),
         ))
-    }
-}
-
-impl Engine {
-    /// Has the next prompt kept as it is read, all but its last message.
-    ///
-    /// # Errors
-    /// From a member.
-    pub fn cache_next_prompt(&mut self) -> Result<(), EngineError> {
-        self.all(|_| Command::CacheNextPrompt).map(|_| ())
-    }
-
-    /// The prompt that was kept, one entry a member; None if it is no more than was restored, or less than two
-    /// messages in it were to be scored.
-    ///
-    /// # Errors
-    /// From a member.
-    pub fn take_cached_prompt(&mut self) -> Result<Option<Vec<CachedPrompt>>, EngineError> {
-        let replies = self.all(|_| Command::TakeCachedPrompt)?;
-        let kept = replies.into_iter().map(|reply| match reply {
-            Reply::CachedPrompt(kept) => kept.map(|kept| *kept),
-            _ => None,
-        });
-        let kept: Option<Vec<CachedPrompt>> = kept.collect();
-        Ok(kept.filter(|members| members.iter().any(|kept| kept.grown)))
-    }
-
-    /// Takes a kept prompt, one entry a member, for what was read last. The evidence stays as it is: the next
-    /// [`Engine::read`] adds what was scored of the part that its prompt shares.
-    ///
-    /// # Errors
-    /// If it does not fit a member. Nothing is then read.
-    pub fn restore(&mut self, kept: Vec<CachedPrompt>) -> Result<(), EngineError> {
-        let mut kept: Vec<Option<CachedPrompt>> = kept.into_iter().map(Some).collect();
-        kept.resize_with(self.members.len(), || None);
-        let restored = self.all(|k| {
-            let kept = kept[k].take().map(Box::new);
-            kept.map_or(Command::Clear, Command::Restore)
-        });
-        if restored.is_err() {
-            self.all(|_| Command::Clear)?;
-        }
-        restored.map(|_| ())
     }
 }

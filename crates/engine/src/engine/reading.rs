@@ -1,8 +1,9 @@
 //! Prompts: tokenised by every member, and read by all at the same time.
 
 use super::branches::prefetch::reserve;
-use super::runtime::ScoreRequest;
-use super::worker::{Command, Reply};
+use super::runtime::MemberRuntime;
+use super::score_request::ScoreRequest;
+use super::tokenized::PreparedPrompt;
 use super::{Engine, EngineError, MemberInfo};
 use crate::prompt::{Ending, Prompt};
 use crate::vocab::Alphabet;
@@ -29,33 +30,24 @@ impl Engine {
         self.prompt_text.clear();
         let said = prompts.first().into_iter().flat_map(|p| &p.segments);
         said.for_each(|s| self.prompt_text.extend_from_slice(s.text.as_bytes()));
-        let replies = match self.alphabet {
+        let prepared = match self.alphabet {
             Alphabet::Mapped => self.prepare_by_reference(prompts)?,
             Alphabet::Tokens | Alphabet::Bytes => self.prepare_each(prompts)?,
         };
-        let prepared = self.take_prepared(replies, closed)?;
+        let prepared = self.check_prepared(prepared, closed)?;
         self.prompt_tokens.clone_from(&prepared.tokens);
         Ok(prepared)
     }
 
     /// What the members say of their prompts, if all fit. A `closed` prompt may fill the context.
-    pub(super) fn take_prepared(
+    pub(super) fn check_prepared(
         &self,
-        replies: Vec<Reply>,
+        prompts: Vec<PreparedPrompt>,
         closed: bool,
     ) -> Result<Prepared, EngineError> {
         let mut prepared = Prepared::default();
-        for (k, reply) in replies.into_iter().enumerate() {
-            let Reply::Prepared {
-                tokens,
-                new_tokens,
-                lost,
-            } = reply
-            else {
-                continue;
-            };
-            let info = &self.members[k];
-            if tokens == 0 {
+        for (info, prompt) in self.members.iter().zip(prompts) {
+            if prompt.tokens == 0 {
                 return Err(EngineError::Empty {
                     member: info.name.clone(),
                 });
@@ -65,18 +57,24 @@ impl Engine {
             } else {
                 reserve(info.limits.context)
             };
-            check_room(info, tokens, reserve)?;
-            prepared.tokens.push(tokens);
-            prepared.new_tokens.push(new_tokens);
-            prepared.lost.push(lost);
+            check_room(info, prompt.tokens, reserve)?;
+            prepared.tokens.push(prompt.tokens);
+            prepared.new_tokens.push(prompt.new_tokens);
+            prepared.lost.push(prompt.lost);
         }
         Ok(prepared)
     }
 
     /// Every member tokenises a prompt of its own.
-    pub(super) fn prepare_each(&self, prompts: Vec<Prompt>) -> Result<Vec<Reply>, EngineError> {
-        let mut prompts: Vec<Option<Prompt>> = prompts.into_iter().map(Some).collect();
-        self.all(|k| Command::Prepare(prompts[k].take().unwrap_or_default()))
+    pub(super) fn prepare_each(
+        &self,
+        prompts: Vec<Prompt>,
+    ) -> Result<Vec<PreparedPrompt>, EngineError> {
+        let mut prompts = prompts.into_iter();
+        self.all(|_| {
+            let prompt = prompts.next().unwrap_or_default();
+            move |runtime: &mut MemberRuntime| runtime.prepare(&prompt)
+        })
     }
 
     /// Evaluates the prepared prompts, all members at the same time, and adds what they predicted for
@@ -99,13 +97,11 @@ impl Engine {
         request: ScoreRequest,
         progress: &mut dyn FnMut(&[usize]),
     ) -> Result<(), EngineError> {
-        let replies = self.all_watched(|_| Command::Evaluate(request), progress)?;
-        let foreseen = |reply: &Reply| matches!(reply, Reply::PrefetchedPrompt(_));
-        self.read_ahead = replies.iter().all(foreseen);
-        for (scores, reply) in self.scores.iter_mut().zip(replies) {
-            if let Reply::Scored(new) | Reply::PrefetchedPrompt(new) = reply {
-                scores.extend(new);
-            }
+        let evaluate = |_| move |runtime: &mut MemberRuntime| runtime.evaluate(request);
+        let read = self.all_watched(evaluate, progress)?;
+        self.read_ahead = read.iter().all(|read| read.read_ahead);
+        for (scores, read) in self.scores.iter_mut().zip(read) {
+            scores.extend(read.scores);
         }
         Ok(())
     }
@@ -126,21 +122,13 @@ impl Engine {
         prompt: Prompt,
         request: ScoreRequest,
     ) -> Result<(), EngineError> {
-        let mut prompt = Some(prompt);
-        let info = &self.members[k];
-        let prepared = self.some(&[k], |_| {
-            Command::Prepare(prompt.take().unwrap_or_default())
-        })?;
-        if let Some(Reply::Prepared { tokens, .. }) = prepared.first() {
-            check_room(info, *tokens, 0)?;
-        }
-        for reply in self.some(&[k], |_| Command::Evaluate(request))? {
-            if let Reply::Scored(new) = reply {
-                self.scores[k].extend(new);
-            }
-        }
-        self.some(&[k], |_| Command::Clear)?;
-        Ok(())
+        let prepare = move |runtime: &mut MemberRuntime| runtime.prepare(&prompt);
+        let prepared = self.one(k, prepare)?;
+        check_room(&self.members[k], prepared.tokens, 0)?;
+        let evaluate = move |runtime: &mut MemberRuntime| runtime.evaluate(request);
+        let read = self.one(k, evaluate)?;
+        self.scores[k].extend(read.scores);
+        self.one(k, MemberRuntime::clear)
     }
 }
 

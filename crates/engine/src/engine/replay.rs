@@ -1,15 +1,17 @@
 //! Replaying what an answer asked of the members, to tell what everything else costs.
 
+use super::meeting::{Attendance, Meeting};
 use super::meter::Operation;
-use super::worker::{Command, Reply};
+use super::runtime::MemberRuntime;
 use super::{Engine, EngineError};
-use std::sync::{Arc, Barrier};
+use crate::backend::{BackendError, Member};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Everything that was asked of every member during some commands.
+/// Everything that was asked of every member during some calls.
 pub struct Recording {
     operations: Vec<Arc<Vec<Operation>>>,
-    /// For each command: whether any member evaluated something.
+    /// For each call: whether any member evaluated something.
     meetings: Arc<Vec<bool>>,
 }
 
@@ -28,26 +30,19 @@ impl Engine {
     /// # Errors
     /// From a member.
     pub fn continue_recording(&mut self) -> Result<(), EngineError> {
-        self.all(|_| Command::Record(true))?;
+        self.all(|_| MemberRuntime::record)?;
         Ok(())
     }
 
-    /// Stops recording. Every member must have been given every command since: no member was dropped.
+    /// Stops recording. Every member must have been given every call since: no member was dropped.
     ///
     /// # Errors
     /// From a member.
     pub fn stop_recording(&mut self) -> Result<Recording, EngineError> {
-        let replies = self.all(|_| Command::Record(false))?;
-        let operations: Vec<Arc<Vec<Operation>>> = replies
-            .into_iter()
-            .map(|r| {
-                Arc::new(if let Reply::Recorded(ops) = r {
-                    ops
-                } else {
-                    Vec::new()
-                })
-            })
-            .collect();
+        let recorded =
+            self.all(|_| |runtime: &mut MemberRuntime| Ok(runtime.member.record.take()))?;
+        let operations = recorded.into_iter().map(Option::unwrap_or_default);
+        let operations: Vec<Arc<Vec<Operation>>> = operations.map(Arc::new).collect();
         let evaluates: Vec<Vec<bool>> = operations
             .iter()
             .map(|ops| {
@@ -65,23 +60,22 @@ impl Engine {
     }
 
     /// Does the same evaluations again: same batches, threads and schedule (members meet after every
-    /// command in which one of them evaluated something), and nothing else. The caches must hold what
+    /// call in which one of them evaluated something), and nothing else. The caches must hold what
     /// they held when the recording began; several recordings may follow each other, then
     /// [`Engine::end_replay`]. Returns the time taken.
     ///
     /// # Errors
-    /// From a member.
+    /// From a member; the others go on without it.
     pub fn replay(&mut self, recording: &Recording) -> Result<Duration, EngineError> {
-        // They wait for each other, so all have to be there.
-        self.all(|_| Command::Ready)?;
-        let barrier = Arc::new(Barrier::new(self.workers.len()));
+        // The clock starts when all are there.
+        self.all(|_| |_| Ok(()))?;
+        let meeting = Arc::new(Meeting::new(self.workers.len()));
         let start = Instant::now();
         self.all(|k| {
-            Command::Replay(
-                Arc::clone(&recording.operations[k]),
-                Arc::clone(&recording.meetings),
-                Arc::clone(&barrier),
-            )
+            let attendance = meeting.attend();
+            let operations = Arc::clone(&recording.operations[k]);
+            let meetings = Arc::clone(&recording.meetings);
+            move |runtime: &mut MemberRuntime| replay(runtime, &operations, &meetings, &attendance)
         })?;
         Ok(start.elapsed())
     }
@@ -91,7 +85,12 @@ impl Engine {
     /// # Errors
     /// From a member.
     pub fn end_replay(&mut self) -> Result<(), EngineError> {
-        self.all(|_| Command::Empty)?;
+        self.all(|_| {
+            |runtime: &mut MemberRuntime| {
+                let mut sequences = 0..runtime.member.limits().sequences;
+                sequences.try_for_each(|seq| runtime.member.seq_truncate(seq, 0))
+            }
+        })?;
         Ok(())
     }
 }
@@ -112,4 +111,22 @@ impl Recording {
             .map(|ops| ops.iter().map(count).sum())
             .collect()
     }
+}
+
+/// Replays step by step. Whatever ends it, `attendance` ends with it, and the others go on.
+fn replay(
+    runtime: &mut MemberRuntime,
+    operations: &[Operation],
+    meetings: &[bool],
+    attendance: &Attendance,
+) -> Result<(), BackendError> {
+    let mut rest = operations;
+    for &meet in meetings {
+        let done = runtime.member.replay(rest)?;
+        rest = rest.get(done + 1..).unwrap_or_default();
+        if meet {
+            attendance.wait();
+        }
+    }
+    Ok(())
 }

@@ -2,13 +2,14 @@
 
 use super::branches::Branches;
 use super::chain::{Chain, Scores};
-use super::draft::Draft;
 use super::meter::Metered;
 use super::prompt_cache::CachedPrompt;
-use super::tokenized::{Prefix, TokenizedPrompt, read};
+use super::prompt_prefetch::PrefetchedPrompt;
+use super::score_request::ScoreRequest;
+use super::tokenized::{Prefix, PreparedPrompt, TokenizedPrompt, read};
 use super::view::{Lens, View};
 use crate::backend::{BackendError, BatchToken, Member, PREFIX, SeqId, Token, TokenKind};
-use crate::prompt::{Place, Prompt, Start};
+use crate::prompt::{Prompt, Start};
 use crate::vocab::cover::{Budget, Cover};
 use crate::vocab::sorted::SortedVocab;
 use crate::vocab::{Alphabet, SYMBOLS};
@@ -20,9 +21,10 @@ mod ahead;
 mod continuations;
 mod evaluation;
 mod plan;
+mod prompt_prefetch;
 
 pub(super) use continuations::Continuations;
-pub use evaluation::ScoreRequest;
+pub(super) use evaluation::Evaluation;
 
 /// Where a member stands after a symbol.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -33,6 +35,17 @@ pub struct Standing {
     pub whole: bool,
     /// Mean share of its predictions that came from the fallback model.
     pub skipped_mass: f64,
+}
+
+/// One symbol of an answer: there with a buffer, and back with what is predicted after it.
+#[derive(Debug)]
+pub(super) struct Step {
+    /// What the answer grows by; None to predict alone.
+    pub symbol: Option<u32>,
+    /// ln p of every next symbol.
+    pub row: Vec<f64>,
+    /// Where the member stands now.
+    pub standing: Standing,
 }
 
 pub(super) struct MemberRuntime {
@@ -51,6 +64,8 @@ pub(super) struct MemberRuntime {
     state: Option<Result<Vec<u8>, BackendError>>,
     kept: Option<Result<CachedPrompt, BackendError>>,
     reading: Option<TokenizedPrompt>,
+    /// What was read before it was asked for.
+    prefetched: Option<PrefetchedPrompt>,
     /// Tokens of the prompt read so far, for whoever waits.
     read: Arc<AtomicUsize>,
     /// Alphabet of tokens: which row of the last batch predicts the next token, and tokens said.
@@ -79,6 +94,7 @@ impl MemberRuntime {
             state: None,
             kept: None,
             reading: None,
+            prefetched: None,
             read,
             row: 0,
             said: 0,
@@ -89,18 +105,17 @@ impl MemberRuntime {
 
     /// Sets the alphabet and how much of a cover is evaluated.
     pub fn configure(&mut self, alphabet: Alphabet, budget: Budget) -> Result<(), BackendError> {
+        let prefetched = self.prefetched.as_mut();
+        if prefetched.is_some_and(|p| p.configure(alphabet, budget)) {
+            return Ok(());
+        }
+        self.forget_prefetched()?;
         self.branches
             .drop_cover(&mut self.cover, &mut self.member)?;
         self.cover = Cover::new(Arc::clone(&self.sorted), budget);
         (self.alphabet, self.budget) = (alphabet, budget);
         self.forget_marks();
         Ok(())
-    }
-
-    /// Is as it was at first: nothing read, by bytes, with the default budget.
-    pub fn begin_again(&mut self) -> Result<(), BackendError> {
-        self.clear()?;
-        self.configure(Alphabet::Bytes, Budget::default())
     }
 
     /// Sees the alphabet of tokens through a map, or as its own vocabulary, and forgets everything.
@@ -110,10 +125,15 @@ impl MemberRuntime {
     }
 
     /// Prepares what the reference will read, in this member's tokens.
-    pub fn prepare_mapped(&mut self, reading: &TokenizedPrompt, start: Start) -> &TokenizedPrompt {
+    pub fn prepare_mapped(
+        &mut self,
+        reading: &TokenizedPrompt,
+        start: Start,
+    ) -> Result<PreparedPrompt, BackendError> {
+        self.forget_prefetched()?;
         let start = start.token(self.member.vocab());
         let reading = self.view.translate(reading, start);
-        self.reading.insert(reading)
+        Ok(self.reading.insert(reading).summary())
     }
 
     /// What was prepared.
@@ -122,13 +142,19 @@ impl MemberRuntime {
     }
 
     /// Tokenises a prompt without evaluating anything.
-    pub fn prepare(&mut self, prompt: &Prompt) -> Result<&TokenizedPrompt, BackendError> {
+    pub fn prepare(&mut self, prompt: &Prompt) -> Result<PreparedPrompt, BackendError> {
+        let prefetched = self.prefetched.as_mut();
+        if let Some(prepared) = prefetched.and_then(|p| p.prepare(prompt)) {
+            return Ok(prepared);
+        }
+        self.forget_prefetched()?;
         let reading = read(&mut self.member, &self.sorted, prompt, &self.prefix)?;
-        Ok(self.reading.insert(reading))
+        Ok(self.reading.insert(reading).summary())
     }
 
     /// Forgets everything read and said.
     pub fn clear(&mut self) -> Result<(), BackendError> {
+        self.forget_prefetched()?;
         self.branches
             .drop_cover(&mut self.cover, &mut self.member)?;
         self.cut_prefix(0)
@@ -149,8 +175,17 @@ impl MemberRuntime {
     }
 
     /// Keeps the next prompt that is read.
-    pub fn cache_next_prompt(&mut self) {
+    pub fn cache_next_prompt(&mut self) -> Result<(), BackendError> {
+        self.forget_prefetched()?;
         (self.keeps, self.kept) = (true, None);
+        Ok(())
+    }
+
+    /// Records what is asked of the member from now on.
+    pub fn record(&mut self) -> Result<(), BackendError> {
+        self.forget_prefetched()?;
+        self.member.record = Some(Vec::new());
+        Ok(())
     }
 
     /// The prompt that was kept, or why it could not be.
@@ -189,8 +224,18 @@ impl MemberRuntime {
         vocab.piece(token).last().copied().filter(|_| text)
     }
 
+    /// Grows by the step's symbol, if it has one, then predicts into its buffer.
+    pub fn step(&mut self, mut step: Step) -> Result<Step, BackendError> {
+        if let Some(symbol) = step.symbol {
+            self.advance(symbol)?;
+        }
+        self.predict(&mut step.row)?;
+        step.standing = self.standing();
+        Ok(step)
+    }
+
     /// ln p of every next symbol, into `row`.
-    pub fn predict(&mut self, row: &mut Vec<f64>) -> Result<(), BackendError> {
+    fn predict(&mut self, row: &mut Vec<f64>) -> Result<(), BackendError> {
         match self.alphabet {
             Alphabet::Bytes => {
                 row.clear();
@@ -205,7 +250,7 @@ impl MemberRuntime {
     }
 
     /// The answer grows by `symbol`.
-    pub fn advance(&mut self, symbol: u32) -> Result<(), BackendError> {
+    fn advance(&mut self, symbol: u32) -> Result<(), BackendError> {
         match self.alphabet {
             Alphabet::Bytes => {
                 let byte = u8::try_from(symbol)
@@ -222,7 +267,7 @@ impl MemberRuntime {
         }
     }
 
-    pub fn standing(&self) -> Standing {
+    fn standing(&self) -> Standing {
         match self.alphabet {
             Alphabet::Tokens | Alphabet::Mapped => Standing {
                 tokens: self.said,

@@ -55,6 +55,17 @@ pub(super) struct TokenizedPrompt {
     pub ending: Ending,
 }
 
+/// What is known of a prompt once it is tokenised.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct PreparedPrompt {
+    /// Tokens of the whole prompt.
+    pub tokens: usize,
+    /// Tokens that have to be evaluated.
+    pub new_tokens: usize,
+    /// Bytes that no token of this member spells.
+    pub lost: Vec<u8>,
+}
+
 /// Tokens of one segment.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Stretch {
@@ -74,6 +85,15 @@ impl TokenizedPrompt {
     /// All tokens to evaluate.
     pub fn tokens(&self) -> impl Iterator<Item = Token> + '_ {
         self.stretches.iter().flat_map(|s| s.tokens.iter().copied())
+    }
+
+    /// What its prompt's sender is told.
+    pub fn summary(&self) -> PreparedPrompt {
+        PreparedPrompt {
+            tokens: self.total,
+            new_tokens: self.tokens().count(),
+            lost: self.lost.clone(),
+        }
     }
 }
 

@@ -1,109 +1,59 @@
-//! One OS thread a member: commands in, replies out, joined on drop.
+//! One OS thread a member: calls in, answers out, joined on drop.
+//!
+//! A call is a closure that runs on the member's thread, and each has a channel of its own for its answer, whose type
+//! is therefore that of the call. What is asked once a symbol, a [`Step`], goes there and back by value over a channel
+//! that stays, and allocates nothing.
+//!
+//! A call that panics ends the thread, and with it the channels: whoever waits for an answer learns so at once, as does
+//! whoever calls later, and takes what the panic said from the thread's end.
 
-use super::chain::Scores;
-use super::draft::Draft;
-use super::load::MemberSpec;
-use super::meter::{Metered, Operation, Spent};
-use super::prompt_cache::CachedPrompt;
-use super::prompt_prefetch::PrefetchedPrompt;
-use super::runtime::{Continuations, MemberRuntime, ScoreRequest, Standing};
-use super::tokenized::TokenizedPrompt;
-use super::view::Lens;
-use crate::backend::MemberInfo;
-use crate::backend::Watch;
-use crate::backend::{BackendError, Member, Token};
-use crate::prompt::{Prompt, Start};
-use crate::vocab::Alphabet;
-use crate::vocab::cover::Budget;
+use super::meter::Metered;
+use super::runtime::{MemberRuntime, Step};
+use super::spec::MemberSpec;
+use crate::backend::{BackendError, MemberInfo, Watch};
 use crate::vocab::sorted::SortedVocab;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
-use std::cell::Cell;
+use std::any::Any;
+use std::cell::{Cell, OnceCell};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Loads a member on the thread that will own it.
-pub type Loader = Box<dyn FnOnce(&Arc<Watch>) -> Result<Box<dyn Member>, BackendError> + Send>;
-
-/// What a worker is told to do. Each is answered by one [`Reply`] or an error.
-pub(super) enum Command {
-    /// Answer as soon as nothing else is under way.
-    Ready,
-    Configure(Alphabet, Budget),
-    /// Tokenise a prompt: → `Prepared`.
-    Prepare(Prompt),
-    /// See the alphabet of tokens through a map, or as the own vocabulary.
-    Look(Option<Lens>),
-    /// Show what was prepared: → `Shown`.
-    Show,
-    /// Prepare what the reference will read, after a start token of one's own: → `Prepared`.
-    PrepareMapped(Arc<TokenizedPrompt>, Start),
-    /// Evaluate the prepared prompt: → `Scored`.
-    Evaluate(ScoreRequest),
-    /// Score texts that may come after the evaluated prompt: → `Continued`.
-    Continue(Arc<[String]>, ScoreRequest),
-    /// Tokens of texts, for the others to map: → `Spelt`.
-    Spell(Arc<[String]>),
-    /// As `Continue`, of texts in shared tokens: → `Continued`.
-    ContinueMapped(Arc<Vec<Vec<Token>>>, ScoreRequest),
-    /// Predict the next symbol into this buffer: → `Predicted`.
-    Predict(Vec<f64>),
-    /// Evaluate ahead what will probably be said.
-    Draft(Draft),
-    /// Grow by a symbol, then predict into this buffer: → `Predicted`.
-    Advance(u32, Vec<f64>),
-    /// The answer is over: → `Committed`.
-    Commit,
-    Clear,
-    /// Record operations from now on, or stop and hand them over: → `Recorded`.
-    Record(bool),
-    /// Replay recorded operations step by step; at a step in the second list, meet the other members.
-    Replay(Arc<Vec<Operation>>, Arc<Vec<bool>>, Arc<Barrier>),
-    /// Empty the cache after a replay.
-    Empty,
-    /// Keep the next prompt that is evaluated.
-    CacheNextPrompt,
-    /// Hand over what was kept: → `CachedPrompt`.
-    TakeCachedPrompt,
-    /// Take a kept prompt for the prefix.
-    Restore(Box<CachedPrompt>),
-    /// What was spent so far: → `Spent`.
-    Spent,
+/// Something to be done on a member's thread.
+pub(super) trait Call<T>:
+    FnOnce(&mut MemberRuntime) -> Result<T, BackendError> + Send + 'static
+{
 }
 
-pub(super) enum Reply {
-    Done,
-    Prepared {
-        tokens: usize,
-        new_tokens: usize,
-        lost: Vec<u8>,
-    },
-    Shown(TokenizedPrompt),
-    Scored(Scores),
-    /// As `Scored`, of a prompt that was read ahead.
-    PrefetchedPrompt(Scores),
-    Continued(Continuations),
-    /// Or the first byte without a token.
-    Spelt(Result<Vec<Vec<Token>>, u8>),
-    Predicted(Vec<f64>, Standing),
-    Committed(usize),
-    Recorded(Vec<Operation>),
-    CachedPrompt(Option<Box<CachedPrompt>>),
-    Spent(Spent),
+impl<T, F> Call<T> for F where
+    F: FnOnce(&mut MemberRuntime) -> Result<T, BackendError> + Send + 'static
+{
+}
+
+/// Where the answer to a call will be.
+pub(super) type Pending<T> = Receiver<Result<T, BackendError>>;
+
+/// What a thread is sent.
+enum Message {
+    /// Answers by itself.
+    Call(Box<dyn FnOnce(&mut MemberRuntime) + Send>),
+    Step(Step),
 }
 
 /// The coordinator's end of a member's thread.
 pub(super) struct Worker {
-    commands: Option<Sender<Command>>,
-    replies: Receiver<Result<Reply, BackendError>>,
-    loaded: Receiver<Result<MemberInfo, BackendError>>,
+    inbox: Option<Sender<Message>>,
+    steps: Pending<Step>,
+    loaded: Pending<MemberInfo>,
     pub watch: Arc<Watch>,
     /// Tokens read of the prompt that is being evaluated.
     read: Arc<AtomicUsize>,
-    /// Whether an answer is still to come that nobody waits for any more.
-    owes: Cell<bool>,
-    thread: Option<JoinHandle<()>>,
+    /// Waits for an answer that is still to come and that nobody else waits for any more.
+    owed: Cell<Option<Box<dyn FnOnce() + Send>>>,
+    thread: Cell<Option<JoinHandle<()>>>,
+    /// Once the thread has ended: what its panic said.
+    panic: OnceCell<Option<String>>,
 }
 
 /// How long an answer is waited for before looking at what was done so far, and whether it is still wanted.
@@ -113,55 +63,31 @@ const TICK: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_micros(200);
 
 impl Worker {
-    /// Starts a thread that loads a member and then serves commands.
+    /// Starts a thread that loads a member and then serves calls.
     pub fn start(spec: MemberSpec, watch: Arc<Watch>) -> std::io::Result<Self> {
-        let MemberSpec {
-            name,
-            loader,
-            prefetch,
-        } = spec;
-        let (commands, inbox) = bounded(1);
-        let (outbox, replies) = bounded(1);
+        let (inbox, messages) = bounded(1);
+        let (outbox, steps) = bounded(1);
         let (announce, loaded) = bounded(1);
-        let watch_of_thread = Arc::clone(&watch);
         let read = Arc::new(AtomicUsize::new(0));
-        let read_by_thread = Arc::clone(&read);
+        let inside = Inside {
+            watch: Arc::clone(&watch),
+            read: Arc::clone(&read),
+            announce,
+            messages,
+            outbox,
+        };
         let thread = std::thread::Builder::new()
-            .name(format!("member {name}"))
-            .spawn(move || {
-                let start = std::time::Instant::now();
-                match loader(&watch_of_thread) {
-                    Ok(member) => {
-                        let vocab = Arc::clone(member.vocab());
-                        let sorted = Arc::new(SortedVocab::new(&vocab));
-                        let info = MemberInfo {
-                            name,
-                            description: member.description().clone(),
-                            limits: member.limits(),
-                            vocab,
-                            load_time: start.elapsed(),
-                        };
-                        if announce.send(Ok(info.clone())).is_ok() {
-                            let mut runtime =
-                                MemberRuntime::new(Metered::new(member), sorted, read_by_thread);
-                            let ahead = prefetch.and_then(|foresee| foresee(&info));
-                            let foreseen =
-                                ahead.and_then(|a| PrefetchedPrompt::read(&mut runtime, a));
-                            serve(runtime, foreseen, &inbox, &outbox);
-                        }
-                    }
-                    // Nobody listens if another member failed first.
-                    Err(error) => drop(announce.send(Err(error))),
-                }
-            })?;
+            .name(format!("member {}", spec.name))
+            .spawn(move || inside.run(spec))?;
         Ok(Self {
-            commands: Some(commands),
-            replies,
+            inbox: Some(inbox),
+            steps,
             loaded,
             watch,
             read,
-            owes: Cell::new(false),
-            thread: Some(thread),
+            owed: Cell::default(),
+            thread: Cell::new(Some(thread)),
+            panic: OnceCell::new(),
         })
     }
 
@@ -170,48 +96,94 @@ impl Worker {
         match self.loaded.recv_timeout(timeout) {
             Ok(result) => Some(result.map_err(Gone::Failed)),
             Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => Some(Err(Gone::Died)),
+            Err(RecvTimeoutError::Disconnected) => Some(Err(self.ended())),
         }
     }
 
-    pub fn send(&self, command: Command) -> Result<(), Gone> {
-        self.settle();
-        let commands = self.commands.as_ref().ok_or(Gone::Died)?;
-        commands.send(command).map_err(|_| Gone::Died)
+    /// Has something done. Its answer is to be [waited](Worker::wait_while) for.
+    ///
+    /// # Errors
+    /// [`Gone::Ended`].
+    pub fn call<T: Send + 'static>(&self, call: impl Call<T>) -> Result<Pending<T>, Gone> {
+        let (reply, answer) = bounded(1);
+        // Nobody listens any more if it was not waited for.
+        let answering = move |runtime: &mut MemberRuntime| drop(reply.send(call(runtime)));
+        self.send(Message::Call(Box::new(answering)))?;
+        Ok(answer)
     }
 
     /// Waits for the answer as long as it is `wanted`, which is asked now and then; one that comes later is thrown
     /// away.
     ///
     /// # Errors
-    /// [`Gone::Left`] if it is not wanted any more.
-    pub fn receive_while(&self, wanted: &mut dyn FnMut() -> bool) -> Result<Reply, Gone> {
-        if let Some(reply) = soon(&self.replies) {
+    /// [`Gone::Left`] if it is not wanted any more; the call's own, and [`Gone::Ended`].
+    pub fn wait_while<T: Send + 'static>(
+        &self,
+        answer: Pending<T>,
+        wanted: &mut dyn FnMut() -> bool,
+    ) -> Result<T, Gone> {
+        if let Some(reply) = soon(&answer) {
             return reply.map_err(Gone::Failed);
         }
         loop {
-            match self.replies.recv_timeout(TICK) {
+            match answer.recv_timeout(TICK) {
                 Ok(reply) => return reply.map_err(Gone::Failed),
                 Err(RecvTimeoutError::Timeout) if wanted() => {}
                 Err(RecvTimeoutError::Timeout) => {
-                    self.owes.set(true);
+                    self.owed.set(Some(Box::new(move || drop(answer.recv()))));
                     return Err(Gone::Left);
                 }
-                Err(RecvTimeoutError::Disconnected) => return Err(Gone::Died),
+                Err(RecvTimeoutError::Disconnected) => return Err(self.ended()),
             }
+        }
+    }
+
+    /// Has a step made, which is to be [taken back](Worker::wait_step) before anything else is asked.
+    ///
+    /// # Errors
+    /// [`Gone::Ended`].
+    pub fn step(&self, step: Step) -> Result<(), Gone> {
+        self.send(Message::Step(step))
+    }
+
+    /// Takes the step back.
+    ///
+    /// # Errors
+    /// The member's, and [`Gone::Ended`].
+    pub fn wait_step(&self) -> Result<Step, Gone> {
+        match soon(&self.steps).map_or_else(|| self.steps.recv(), Ok) {
+            Ok(step) => step.map_err(Gone::Failed),
+            Err(_) => Err(self.ended()),
+        }
+    }
+
+    fn send(&self, message: Message) -> Result<(), Gone> {
+        self.settle();
+        match &self.inbox {
+            Some(inbox) => inbox.send(message).map_err(|_| self.ended()),
+            None => Err(self.ended()),
         }
     }
 
     /// Waits for an answer that nobody else does.
     pub fn settle(&self) {
-        if self.owes.take() {
-            drop(self.replies.recv());
+        if let Some(wait) = self.owed.take() {
+            wait();
         }
     }
 
     /// Tokens read so far of the prompt that is being evaluated, or was last.
     pub fn tokens_read(&self) -> usize {
         self.read.load(Ordering::Relaxed)
+    }
+
+    /// Why there is no answer: a channel closes only when its thread ends.
+    fn ended(&self) -> Gone {
+        let panic = self.panic.get_or_init(|| {
+            let panic = self.thread.take()?.join().err()?;
+            said(&*panic)
+        });
+        Gone::Ended(panic.clone())
     }
 }
 
@@ -222,18 +194,24 @@ pub(super) enum Gone {
     Failed(BackendError),
     /// Its answer was not waited for.
     Left,
-    /// Its thread ended: a bug.
-    Died,
+    /// Its thread ended, and what its panic said: a bug.
+    Ended(Option<String>),
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
         // Without a sender the thread's loop ends.
-        self.commands = None;
+        self.inbox = None;
         if let Some(thread) = self.thread.take() {
             drop(thread.join());
         }
     }
+}
+
+/// What a panic says, if it is a text.
+fn said(panic: &(dyn Any + Send)) -> Option<String> {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
 }
 
 /// What comes within [`PATIENCE`]. Most bytes need no evaluation and are answered in some ten
@@ -249,128 +227,55 @@ fn soon<T>(channel: &Receiver<T>) -> Option<T> {
     }
 }
 
-fn serve(
-    mut runtime: MemberRuntime,
-    mut foreseen: Option<PrefetchedPrompt>,
-    inbox: &Receiver<Command>,
-    outbox: &Sender<Result<Reply, BackendError>>,
-) {
-    while let Some(command) = soon(inbox).or_else(|| inbox.recv().ok()) {
-        runtime.member.mark_step();
-        let known = foreseen.as_mut().and_then(|f| f.answer(&command));
-        let reply = match (known, foreseen.take()) {
-            (Some(reply), known) => {
-                foreseen = known.filter(|_| !matches!(reply, Reply::PrefetchedPrompt(_)));
-                Ok(reply)
-            }
-            (None, Some(wrong)) => wrong
-                .forget(&mut runtime)
-                .and_then(|()| obey(&mut runtime, command)),
-            (None, None) => obey(&mut runtime, command),
+/// The thread's end.
+struct Inside {
+    watch: Arc<Watch>,
+    read: Arc<AtomicUsize>,
+    announce: Sender<Result<MemberInfo, BackendError>>,
+    messages: Receiver<Message>,
+    outbox: Sender<Result<Step, BackendError>>,
+}
+
+impl Inside {
+    /// Loads the member, reads what is expected of it, and serves until the coordinator goes.
+    fn run(self, spec: MemberSpec) {
+        let start = Instant::now();
+        let member = match (spec.loader)(&self.watch) {
+            Ok(member) => member,
+            // Nobody listens if another member failed first.
+            Err(error) => return drop(self.announce.send(Err(error))),
         };
-        if outbox.send(reply).is_err() {
+        let vocab = Arc::clone(member.vocab());
+        let sorted = Arc::new(SortedVocab::new(&vocab));
+        let info = MemberInfo {
+            name: spec.name,
+            description: member.description().clone(),
+            limits: member.limits(),
+            vocab,
+            load_time: start.elapsed(),
+        };
+        if self.announce.send(Ok(info.clone())).is_err() {
             return;
         }
+        let read = Arc::clone(&self.read);
+        let mut runtime = MemberRuntime::new(Metered::new(member), sorted, read);
+        if let Some(expected) = spec.prefetch.and_then(|expect| expect(&info)) {
+            runtime.prefetch_prompt(expected);
+        }
+        self.serve(runtime);
     }
-}
 
-pub(super) fn prepared(reading: &TokenizedPrompt) -> Reply {
-    Reply::Prepared {
-        tokens: reading.total,
-        new_tokens: reading.tokens().count(),
-        lost: reading.lost.clone(),
-    }
-}
-
-fn obey(runtime: &mut MemberRuntime, command: Command) -> Result<Reply, BackendError> {
-    Ok(match command {
-        Command::Ready => Reply::Done,
-        Command::Configure(alphabet, budget) => {
-            runtime.configure(alphabet, budget)?;
-            Reply::Done
-        }
-        Command::Prepare(prompt) => prepared(runtime.prepare(&prompt)?),
-        Command::Look(through) => {
-            runtime.look(through)?;
-            Reply::Done
-        }
-        Command::Show => Reply::Shown(runtime.prepared().cloned().unwrap_or_default()),
-        Command::PrepareMapped(reading, start) => prepared(runtime.prepare_mapped(&reading, start)),
-        Command::Evaluate(request) => Reply::Scored(runtime.evaluate(request)?),
-        Command::Continue(texts, request) => {
-            Reply::Continued(runtime.continuations(&texts, request)?)
-        }
-        Command::Spell(texts) => Reply::Spelt(runtime.spell(&texts)?),
-        Command::ContinueMapped(texts, request) => {
-            Reply::Continued(runtime.continue_mapped(&texts, request)?)
-        }
-        Command::Predict(mut row) => {
-            runtime.predict(&mut row)?;
-            Reply::Predicted(row, runtime.standing())
-        }
-        Command::Draft(draft) => {
-            runtime.prefetch(&draft)?;
-            Reply::Done
-        }
-        Command::Advance(symbol, mut row) => {
-            runtime.advance(symbol)?;
-            runtime.predict(&mut row)?;
-            Reply::Predicted(row, runtime.standing())
-        }
-        Command::Commit => Reply::Committed(runtime.commit()?),
-        Command::Clear => {
-            runtime.clear()?;
-            Reply::Done
-        }
-        Command::Record(on) => {
-            let recorded = runtime.member.record.take().unwrap_or_default();
-            runtime.member.record = on.then(Vec::new);
-            Reply::Recorded(recorded)
-        }
-        Command::Replay(operations, meetings, barrier) => {
-            replay(runtime, &operations, &meetings, &barrier)?;
-            Reply::Done
-        }
-        Command::Empty => {
-            for seq in 0..runtime.member.limits().sequences {
-                runtime.member.seq_truncate(seq, 0)?;
-            }
-            Reply::Done
-        }
-        Command::CacheNextPrompt => {
-            runtime.cache_next_prompt();
-            Reply::Done
-        }
-        Command::TakeCachedPrompt => {
-            Reply::CachedPrompt(runtime.take_cached_prompt()?.map(Box::new))
-        }
-        Command::Restore(kept) => {
-            runtime.restore(*kept)?;
-            Reply::Done
-        }
-        Command::Spent => Reply::Spent(runtime.member.spent),
-    })
-}
-
-/// Replays step by step. A failure still meets the others, or they would wait for ever.
-fn replay(
-    runtime: &mut MemberRuntime,
-    operations: &[Operation],
-    meetings: &[bool],
-    barrier: &Barrier,
-) -> Result<(), BackendError> {
-    let mut result = Ok(());
-    let mut rest = operations;
-    for &meet in meetings {
-        if result.is_ok() {
-            match runtime.member.replay(rest) {
-                Ok(done) => rest = rest.get(done + 1..).unwrap_or_default(),
-                Err(error) => result = Err(error),
+    fn serve(&self, mut runtime: MemberRuntime) {
+        while let Some(message) = soon(&self.messages).or_else(|| self.messages.recv().ok()) {
+            runtime.member.mark_step();
+            match message {
+                Message::Call(call) => call(&mut runtime),
+                Message::Step(step) => {
+                    if self.outbox.send(runtime.step(step)).is_err() {
+                        return;
+                    }
+                }
             }
         }
-        if meet {
-            barrier.wait();
-        }
     }
-    result
 }

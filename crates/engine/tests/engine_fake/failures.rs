@@ -122,10 +122,11 @@ fn a_load_that_panics_is_an_error_and_frees_the_others() {
         ],
         &Arc::default(),
     );
-    assert!(
-        matches!(&error, EngineError::Died(name) if name == "mad"),
-        "{error}"
-    );
+    let EngineError::Panicked { member, message } = error else {
+        panic!("{error}");
+    };
+    assert_eq!(member, "mad");
+    assert_eq!(message, "a loader that panics, on purpose");
     assert!(drops.try_recv().is_ok());
 }
 

@@ -5,12 +5,14 @@
 
 mod answers;
 mod attribution;
+mod cancels;
 mod continuations;
 mod conversation;
 mod drafts;
 mod evidence;
 mod failures;
 mod mined;
+mod panics;
 mod prompt_cache;
 mod prompt_prefetch;
 mod prompts;

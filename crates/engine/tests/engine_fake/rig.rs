@@ -72,6 +72,8 @@ pub struct Fake {
     pub vocab: Vocab,
     pub options: FakeOptions,
     pub hook: Option<Hook>,
+    /// As the hook, after the decode.
+    pub after: Option<Hook>,
     pub dropped: Option<Sender<()>>,
     /// Whether its state can be saved.
     pub saves: bool,
@@ -92,6 +94,7 @@ impl Fake {
             vocab,
             options,
             hook: None,
+            after: None,
             dropped: None,
             saves: true,
         }
@@ -132,6 +135,7 @@ impl Fake {
             fake: FakeMember::new(self.vocab, self.options),
             decodes: 0,
             hook: self.hook,
+            after: self.after,
             dropped: self.dropped,
             saves: self.saves,
         })
@@ -153,6 +157,7 @@ struct Hooked {
     fake: FakeMember,
     decodes: usize,
     hook: Option<Hook>,
+    after: Option<Hook>,
     dropped: Option<Sender<()>>,
     saves: bool,
 }
@@ -187,7 +192,11 @@ impl Member for Hooked {
         if let Some(hook) = &mut self.hook {
             hook(self.decodes, batch)?;
         }
-        self.fake.decode(batch)
+        self.fake.decode(batch)?;
+        match &mut self.after {
+            Some(after) => after(self.decodes, batch),
+            None => Ok(()),
+        }
     }
 
     fn logits(&self, index: usize) -> Result<&[f32], BackendError> {
@@ -204,6 +213,10 @@ impl Member for Hooked {
 
     fn seq_len(&self, seq: SeqId) -> u32 {
         self.fake.seq_len(seq)
+    }
+
+    fn cancelled(&self) -> bool {
+        self.fake.cancelled()
     }
 
     fn save(&mut self) -> Result<Vec<u8>, BackendError> {

@@ -4,8 +4,7 @@ use super::symbols::Symbols;
 use super::{Event, Finish, Generation};
 use crate::engine::attribution::Attributor;
 use crate::engine::draft::Drafting;
-use crate::engine::runtime::Standing;
-use crate::engine::worker::{Command, Reply};
+use crate::engine::runtime::{MemberRuntime, Standing};
 use crate::engine::{Engine, EngineError};
 use crate::mix::{self, Mixer};
 use crate::sample::{Sampler, StopStrings, Utf8Stream};
@@ -107,7 +106,7 @@ impl Run {
         if self.limit == 0 {
             return Ok(Finish::Length);
         }
-        self.exchange(engine, Command::Predict)?;
+        self.step(engine, None)?;
         loop {
             if engine.cancelled() {
                 return Ok(Finish::Cancelled);
@@ -119,7 +118,7 @@ impl Run {
                 return Ok(Finish::Stop);
             }
             self.draft(engine, drafting, symbol)?;
-            self.exchange(engine, |row| Command::Advance(symbol as u32, row))?;
+            self.step(engine, Some(symbol as u32))?;
             if self.symbols.utf8.is_boundary() && (self.over_limit() || self.out_of_context(engine))
             {
                 return Ok(Finish::Length);
@@ -137,26 +136,17 @@ impl Run {
         let mut one = [0];
         let bytes = self.symbols.bytes(&self.symbols.vocab, symbol, &mut one);
         if let Some(draft) = drafting.grow(symbol as u32, bytes) {
-            engine.some(&self.active, |_| Command::Draft(draft.clone()))?;
+            engine.some(&self.active, |_| {
+                let draft = draft.clone();
+                move |runtime: &mut MemberRuntime| runtime.prefetch(&draft)
+            })?;
         }
         Ok(())
     }
 
-    /// Sends every active member a command with its row to be filled, and takes the rows back.
-    fn exchange(
-        &mut self,
-        engine: &Engine,
-        command: impl Fn(Vec<f64>) -> Command,
-    ) -> Result<(), EngineError> {
-        let rows = &mut self.rows;
-        let replies = engine.some(&self.active, |k| command(std::mem::take(&mut rows[k])))?;
-        for (&k, reply) in self.active.iter().zip(replies) {
-            if let Reply::Predicted(row, standing) = reply {
-                self.rows[k] = row;
-                self.standings[k] = standing;
-            }
-        }
-        Ok(())
+    /// Has every active member grow by the symbol, if there is one yet, and predict.
+    fn step(&mut self, engine: &Engine, symbol: Option<u32>) -> Result<(), EngineError> {
+        engine.step(&self.active, symbol, &mut self.rows, &mut self.standings)
     }
 
     /// The next symbol; None for END, or if nothing is possible.

@@ -1,8 +1,9 @@
 //! What a member evaluates ahead, along a draft.
 
-use super::{Draft, MemberRuntime};
+use super::MemberRuntime;
 use crate::backend::{BackendError, BatchToken, Member, PREFIX, Token};
 use crate::engine::branches::prefetch::{reserve, spell};
+use crate::engine::draft::Draft;
 use crate::vocab::Alphabet;
 
 impl MemberRuntime {

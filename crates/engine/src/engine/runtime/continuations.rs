@@ -5,9 +5,11 @@
 //! the first token of all of them, and nothing asks what follows a last token, which is therefore not
 //! evaluated.
 
-use super::{MemberRuntime, Place, ScoreRequest};
+use super::MemberRuntime;
 use crate::backend::{BackendError, BatchToken, Member, PREFIX, Token};
 use crate::engine::chain::{Chain, Scores};
+use crate::engine::score_request::ScoreRequest;
+use crate::prompt::Place;
 use crate::vocab::Alphabet;
 use crate::vocab::speller;
 

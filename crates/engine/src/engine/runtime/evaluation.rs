@@ -5,63 +5,41 @@ use super::plan::EvaluationPlan;
 use crate::backend::{BackendError, BatchToken, Member, PREFIX};
 use crate::engine::chain::{Chain, Scores, push_scored};
 use crate::engine::prompt_cache::CachedPrompt;
+use crate::engine::prompt_prefetch::PrefetchedPrompt;
+use crate::engine::score_request::ScoreRequest;
 use crate::engine::tokenized::Mark;
 use crate::prompt::Ending;
 use crate::vocab::Alphabet;
-use crate::weight::Method;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// What is wanted from the evaluation of a prompt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ScoreRequest {
-    /// Score the evidence.
-    pub scores: bool,
-    /// Keep whole distributions along it.
-    pub rows: bool,
-    /// Plain text only, by bytes: read all of it with the full cover, not by the chain.
-    pub full: bool,
-}
-
-impl ScoreRequest {
-    /// Nothing but the evaluation.
-    pub const NOTHING: ScoreRequest = ScoreRequest {
-        scores: false,
-        rows: false,
-        full: false,
-    };
-
-    /// What a weighting method needs in a pack of so many members.
-    #[must_use]
-    pub fn of(method: &Method, members: usize) -> Self {
-        let (scores, rows) = match method {
-            Method::Uniform | Method::Given(_) => (false, false),
-            _ if members == 1 => (false, false),
-            Method::Top1 | Method::Sim => (true, false),
-            Method::Opt | Method::Exact | Method::Adaptive => (true, true),
-        };
-        ScoreRequest {
-            scores,
-            rows,
-            full: false,
-        }
-    }
-
-    /// How a text ends that is only measured: the whole cover needs room for forks beside it.
-    #[must_use]
-    pub fn ending(self) -> Ending {
-        if self.full {
-            Ending::Continue
-        } else {
-            Ending::Closed
-        }
-    }
+/// What a member made of its prompt.
+#[derive(Debug)]
+pub(in crate::engine) struct Evaluation {
+    pub scores: Scores,
+    /// Whether it had been read before it was asked for.
+    pub read_ahead: bool,
 }
 
 impl MemberRuntime {
     /// Evaluates the prepared prompt. Afterwards the next symbol is predicted, unless the prompt is
     /// closed.
-    pub fn evaluate(&mut self, request: ScoreRequest) -> Result<Scores, BackendError> {
+    pub fn evaluate(&mut self, request: ScoreRequest) -> Result<Evaluation, BackendError> {
+        let known = self.prefetched.take_if(|p| p.matches(request));
+        if let Some(scores) = known.map(PrefetchedPrompt::into_scores) {
+            let read_ahead = true;
+            return Ok(Evaluation { scores, read_ahead });
+        }
+        self.forget_prefetched()?;
+        let scores = self.evaluate_prepared(request)?;
+        let read_ahead = false;
+        Ok(Evaluation { scores, read_ahead })
+    }
+
+    pub(super) fn evaluate_prepared(
+        &mut self,
+        request: ScoreRequest,
+    ) -> Result<Scores, BackendError> {
         let reading = self
             .reading
             .take()

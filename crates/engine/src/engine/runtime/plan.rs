@@ -1,7 +1,7 @@
 //! Which tokens of a prompt are evaluated, which rows of logits are read, and where the cover takes over.
 
-use super::ScoreRequest;
 use crate::backend::Token;
+use crate::engine::score_request::ScoreRequest;
 use crate::engine::tokenized::TokenizedPrompt;
 use crate::engine::view::View;
 use crate::prompt::{Ending, Place};

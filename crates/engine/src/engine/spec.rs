@@ -1,0 +1,18 @@
+//! A member to load.
+
+use super::prompt_prefetch::PromptPrefetch;
+use crate::backend::{BackendError, Member, Watch};
+use std::sync::Arc;
+
+/// Loads a member on the thread that will own it.
+pub type Loader = Box<dyn FnOnce(&Arc<Watch>) -> Result<Box<dyn Member>, BackendError> + Send>;
+
+/// A member to load.
+pub struct MemberSpec {
+    /// Its name, unique in the pack.
+    pub name: String,
+    /// How it is loaded.
+    pub loader: Loader,
+    /// What it may read while others still load.
+    pub prefetch: Option<PromptPrefetch>,
+}
