@@ -1,6 +1,6 @@
-//! Tells the program which instruction sets this build of llama.cpp uses, so that it can say so on a
-//! processor that lacks one. llama.cpp's defaults on x86-64 can be switched off by `GGML_…=OFF`, which
-//! reach its CMake; changing them needs `cargo clean -p llama-cpp-sys-2`.
+//! Tells the program which instruction sets this build of llama.cpp uses, so that it can say so on
+//! a processor that lacks one. llama.cpp's defaults on x86-64 can be switched off by `GGML_…=OFF`,
+//! which reach its CMake; changing them needs `cargo clean -p llama-cpp-sys-2`.
 
 /// Instruction sets that llama.cpp uses by default on x86-64.
 const DEFAULTS: [&str; 5] = ["AVX", "AVX2", "FMA", "F16C", "BMI2"];

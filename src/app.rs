@@ -44,8 +44,8 @@ pub struct App {
 
 impl App {
     /// Reads the environment and installs the handler of Ctrl-C: the first one raises the flag, one
-    /// more before the flag is lowered ends the program. A closed terminal (SIGHUP) or SIGTERM ends it at
-    /// once, but for an answer in a chat, which ends first (`guard`).
+    /// more before the flag is lowered ends the program. A closed terminal (SIGHUP) or SIGTERM ends
+    /// it at once, but for an answer in a chat, which ends first (`guard`).
     pub fn new(config: Config) -> Result<Self> {
         let cancel = Arc::new(AtomicBool::new(false));
         let idle = Arc::new(AtomicBool::new(false));
@@ -82,8 +82,9 @@ impl App {
         })
     }
 
-    /// Does work of which nothing is kept if it is interrupted: Ctrl-C ends the program meanwhile. llama.cpp reads
-    /// a vocabulary for a second without looking up, and what is in memory takes as long to be freed.
+    /// Does work of which nothing is kept if it is interrupted: Ctrl-C ends the program meanwhile.
+    /// llama.cpp reads a vocabulary for a second without looking up, and what is in memory takes as
+    /// long to be freed.
     pub fn disposable<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         self.disposable.store(true, Ordering::Relaxed);
         let done = match self.cancel.load(Ordering::Relaxed) {
@@ -113,7 +114,8 @@ impl App {
         }
     }
 
-    /// Loads a pack with a progress bar on a terminal. `prefetch` says what a member, by number, may read meanwhile.
+    /// Loads a pack with a progress bar on a terminal. `prefetch` says what a member, by number,
+    /// may read meanwhile.
     pub fn load(
         &self,
         plan: &PackPlan,
@@ -183,7 +185,8 @@ impl App {
         bar
     }
 
-    /// A progress bar on stderr; hidden where stderr is no terminal, or one that cannot move its cursor.
+    /// A progress bar on stderr; hidden where stderr is no terminal, or one that cannot move its
+    /// cursor.
     pub fn bar(&self, len: u64, template: &str) -> ProgressBar {
         if !std::io::stderr().is_terminal() || is_dumb() {
             return ProgressBar::hidden();
@@ -209,8 +212,8 @@ pub fn config_path() -> Result<PathBuf> {
         .context("no config folder is known for this user: set PACKLLM_HOME")
 }
 
-/// Ends the program without freeing anything or waiting for any thread: the system does that faster. Whoever calls
-/// it has flushed what was written.
+/// Ends the program without freeing anything or waiting for any thread: the system does that
+/// faster. Whoever calls it has flushed what was written.
 pub fn leave(code: u8) -> ! {
     crate::guard::let_go();
     #[cfg(unix)]

@@ -1,6 +1,7 @@
-//! The terminal and the signals of a conversation. What is typed ahead, outside the line editor, is not shown between the
-//! words of an answer; where the terminal closes, or the program is told to end, an answer ends first and is kept. However
-//! the program ends or is suspended, the terminal is left as it was.
+//! The terminal and the signals of a conversation. What is typed ahead, outside the line editor, is
+//! not shown between the words of an answer; where the terminal closes, or the program is told to
+//! end, an answer ends first and is kept. However the program ends or is suspended, the terminal is
+//! left as it was.
 
 use anyhow::Result;
 use std::process::ExitCode;
@@ -21,8 +22,9 @@ pub struct Guarded {
 }
 
 impl Guard {
-    /// A signal that comes while an answer is under way raises `cancel`; at any other time, or once more, it ends the
-    /// program. What is typed is hidden from now on if lines come from an editor, which shows it.
+    /// A signal that comes while an answer is under way raises `cancel`; at any other time, or once
+    /// more, it ends the program. What is typed is hidden from now on if lines come from an editor,
+    /// which shows it.
     ///
     /// # Errors
     /// From the system.
@@ -144,8 +146,8 @@ mod terminal {
         WAS.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A terminal that refuses stays as it is; so does one that is somebody else's now, which would stop whoever sets
-    /// it.
+    /// A terminal that refuses stays as it is; so does one that is somebody else's now, which would
+    /// stop whoever sets it.
     fn set(termios: &Termios) {
         if tcgetpgrp(io::stdin()).is_ok_and(|group| group == getpgrp()) {
             let _ = tcsetattr(io::stdin(), OptionalActions::Now, termios);
@@ -162,7 +164,8 @@ mod terminal {
         }
         let mut hidden = termios.clone();
         hidden.local_modes.remove(LocalModes::ECHO);
-        // The editor takes a carriage return for Enter, and what comes before a line feed for all there is.
+        // The editor takes a carriage return for Enter, and what comes before a line feed for all
+        // there is.
         hidden.input_modes.remove(InputModes::ICRNL);
         *WAS.lock().unwrap_or_else(PoisonError::into_inner) = Some(termios);
         set(&hidden);
@@ -187,7 +190,8 @@ mod terminal {
         }
     }
 
-    /// The program is about to end, perhaps in the middle of a line, in raw mode with bracketed paste.
+    /// The program is about to end, perhaps in the middle of a line, in raw mode with bracketed
+    /// paste.
     pub fn restore() {
         let raw = |now: Termios| !now.local_modes.contains(LocalModes::ICANON);
         let raw = tcgetattr(io::stdin()).is_ok_and(raw);

@@ -1,5 +1,5 @@
-//! Lines on stdout and stderr. A stream that was closed or is full is an error of the former and nothing of the
-//! latter, where the macros of the standard library panic.
+//! Lines on stdout and stderr. A stream that was closed or is full is an error of the former and
+//! nothing of the latter, where the macros of the standard library panic.
 
 use std::fmt::Arguments;
 use std::io::{self, Write};

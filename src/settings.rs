@@ -1,4 +1,5 @@
-//! From what was typed to what is true: defaults < config file < manifest < environment < flags, validated.
+//! From what was typed to what is true: defaults < config file < manifest < environment < flags,
+//! validated.
 
 use anyhow::{Context, Result};
 use packllm_engine::engine::Fusion;

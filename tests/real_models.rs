@@ -38,8 +38,8 @@ fn home() -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("packllm-home")
 }
 
-/// Whether the starter pack is there, which is pulled once for all tests. False where they are to be left out; where it
-/// cannot be had, each of them fails.
+/// Whether the starter pack is there, which is pulled once for all tests. False where they are to
+/// be left out; where it cannot be had, each of them fails.
 fn starter_is_here() -> bool {
     static PULLED: OnceLock<Result<bool, String>> = OnceLock::new();
     let pulled = PULLED.get_or_init(|| {
@@ -63,8 +63,8 @@ fn starter_is_here() -> bool {
     }
 }
 
-/// Says that the tests are left out, on standard error itself: what goes through `eprintln!` is kept back from
-/// whoever runs tests that pass.
+/// Says that the tests are left out, on standard error itself: what goes through `eprintln!` is
+/// kept back from whoever runs tests that pass.
 fn skip() {
     let line = "\nSKIPPED: no test on real models was run, as PACKLLM_TEST_OFFLINE=1 asks\n\n";
     std::io::stderr().write_all(line.as_bytes()).unwrap();

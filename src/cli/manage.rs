@@ -98,7 +98,8 @@ pub enum ModelsCommand {
     },
     /// Use GGUF files where they are: the caches of Hugging Face, Ollama and LM Studio, or a path
     Import {
-        /// Files, folders, or numbers and names of the list; without any, the caches are searched and listed
+        /// Files, folders, or numbers and names of the list; without any, the caches are searched
+        /// and listed
         #[arg(value_name = "PATH|NUMBER|NAME")]
         paths: Vec<PathBuf>,
         /// Import everything found in the caches

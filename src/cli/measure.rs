@@ -65,7 +65,8 @@ pub struct EvalArgs {
     /// Ways to derive weights, separated by commas [default: all]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub methods: Vec<String>,
-    /// As the published scorer: derive the weights for every option anew, and let `opt` give ties to the newcomer
+    /// As the published scorer: derive the weights for every option anew, and let `opt` give ties
+    /// to the newcomer
     #[arg(long)]
     pub as_published: bool,
     /// Evaluate every batch a second time, and show what that alone takes

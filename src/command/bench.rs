@@ -2,8 +2,8 @@
 //!
 //! `overhead` is the price of everything that is not the members' evaluation: the time of a fused
 //! answer divided by the time of a replay of the very same batches, interleaved in one process, the
-//! median of the pairs, minus 1. The prompt is taken twice: scored, for weights that follow from it, and
-//! with given weights, for which its last row of logits is enough.
+//! median of the pairs, minus 1. The prompt is taken twice: scored, for weights that follow from
+//! it, and with given weights, for which its last row of logits is enough.
 
 mod alone;
 mod drafting;
@@ -85,8 +85,8 @@ fn read(engine: &mut Engine, prompt: &str, request: ScoreRequest) -> Result<Dura
 /// What a short `run` is asked, for the time to its first byte.
 const QUESTION: &str = "Explain in two sentences why the sky is blue.";
 
-/// Time from nothing loaded to the first piece of an answer to [`QUESTION`], of an engine that took `opening` to
-/// load.
+/// Time from nothing loaded to the first piece of an answer to [`QUESTION`], of an engine that took
+/// `opening` to load.
 fn first_byte(engine: &mut Engine, opening: Duration, request: ScoreRequest) -> Result<Duration> {
     let start = Instant::now();
     read(engine, QUESTION, request)?;

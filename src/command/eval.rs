@@ -1,8 +1,8 @@
 //! `packllm eval`: multiple-choice questions, answered by every member and every mixture.
 //!
 //! Files are checked before anything is loaded, and the lengths of all questions before anything is
-//! evaluated: a run that begins stops for bad input only where a member has no token for a byte. With
-//! `--skip-bad` such lines and questions are left out and counted.
+//! evaluated: a run that begins stops for bad input only where a member has no token for a byte.
+//! With `--skip-bad` such lines and questions are left out and counted.
 
 mod output;
 mod picture;

@@ -1,5 +1,6 @@
-//! `packllm man`: the manual, written at run time from the very command that parses. A build script could not
-//! share it without compiling the command line twice, and `cargo install` would drop what it writes.
+//! `packllm man`: the manual, written at run time from the very command that parses. A build script
+//! could not share it without compiling the command line twice, and `cargo install` would drop what
+//! it writes.
 
 use crate::app::App;
 use crate::cli::{Cli, ManArgs};

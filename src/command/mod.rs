@@ -1,4 +1,5 @@
-//! One file a subcommand; beside them what several of them show: `facts`, `screen`, `table`, `transfer`.
+//! One file a subcommand; beside them what several of them show: `facts`, `screen`, `table`,
+//! `transfer`.
 
 mod align;
 mod bench;

@@ -119,8 +119,8 @@ fn show(app: &App, pack: &str) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes a manifest. Each file is read once for its sha256, so that `pack check` can tell later whether it is
-/// still the same; for a file of the store whose sha256 is known, that takes no time.
+/// Writes a manifest. Each file is read once for its sha256, so that `pack check` can tell later
+/// whether it is still the same; for a file of the store whose sha256 is known, that takes no time.
 fn new(app: &App, name: &str, models: &[PathBuf], replace: bool) -> Result<ExitCode> {
     let mut manifest = ad_hoc(&app.sources(), models)?;
     manifest.name = name.to_owned();

@@ -170,8 +170,9 @@ fn document(
     })
 }
 
-/// Who argued for what: of the members their share of the answer and mean weight, and every word with what each
-/// contributed to it, in nats; null where that is infinite, as nobody else could have said it.
+/// Who argued for what: of the members their share of the answer and mean weight, and every word
+/// with what each contributed to it, in nats; null where that is infinite, as nobody else could
+/// have said it.
 fn attributed(said: &Attribution, names: &[String], weights: &[f64]) -> Value {
     let members = names.iter().zip(said.shares()).zip(weights);
     let members: Vec<Value> = members

@@ -1,8 +1,9 @@
 //! `packllm score`: bits per byte of members and mixtures on held-out text.
 //!
-//! Every member is evaluated once over a text, for each alphabet, and its distributions are kept; all
-//! mixtures are computed from these. Weights come from the first part, losses from the rest; `adaptive` goes on to follow
-//! the rest while it is scored, as it would follow a user who goes on writing.
+//! Every member is evaluated once over a text, for each alphabet, and its distributions are kept;
+//! all mixtures are computed from these. Weights come from the first part, losses from the rest;
+//! `adaptive` goes on to follow the rest while it is scored, as it would follow a user who goes on
+//! writing.
 
 mod show;
 mod text;
@@ -122,8 +123,8 @@ fn measure(
             alphabet,
             ..fusion.clone()
         };
-        // This also forgets what the fallback models have learnt, so that the order of the texts is of
-        // no account.
+        // This also forgets what the fallback models have learnt, so that the order of the texts is
+        // of no account.
         loaded.pack.engine.configure(fusion, can_end.clone())?;
         // As published, the first part decides which vocabulary is the reference.
         let first_part = &text.content[..text.cut];
@@ -169,8 +170,8 @@ fn measure(
     Ok(measured)
 }
 
-/// Bits per byte where weights begin at `lambda` and follow the text, each symbol predicted with those before it. A
-/// member that was dropped stays out.
+/// Bits per byte where weights begin at `lambda` and follow the text, each symbol predicted with
+/// those before it. A member that was dropped stays out.
 fn following(engine: &Engine, mix: Mix, lambda: &[f64], text: &Evidence) -> Result<f64> {
     let present: Vec<usize> = (0..lambda.len()).filter(|&k| lambda[k] > 0.0).collect();
     let text = text.of(&present);

@@ -1,5 +1,6 @@
-//! An answer on its way to stdout. On a terminal Markdown is rendered and a thought set off, folded or hidden,
-//! and no text can send it codes; who argued for what is coloured. Anywhere else the text goes out as it is.
+//! An answer on its way to stdout. On a terminal Markdown is rendered and a thought set off, folded
+//! or hidden, and no text can send it codes; who argued for what is coloured. Anywhere else the
+//! text goes out as it is.
 
 pub mod attribution;
 mod ink;
@@ -163,7 +164,8 @@ impl<'a> View<'a> {
         }
     }
 
-    /// A thought that was not shown is over; its length is told where that is asked for, and if it is all there is.
+    /// A thought that was not shown is over; its length is told where that is asked for, and if it
+    /// is all there is.
     fn fold(&mut self, unfinished: bool) {
         let Some(spinner) = self.wait.take() else {
             return;
@@ -182,7 +184,8 @@ impl<'a> View<'a> {
 /// Writes an answer to stdout as it is made.
 pub struct Writer<'a> {
     view: View<'a>,
-    /// How many pieces are shown, where it is shown who argued for them. Then a word is shown when it is whole.
+    /// How many pieces are shown, where it is shown who argued for them. Then a word is shown when
+    /// it is whole.
     pieces: usize,
     out: StdoutLock<'static>,
     result: io::Result<()>,
@@ -198,8 +201,8 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// More of the answer. Where nobody reads any more, or the disk is full, there is no reason to go on: the
-    /// answer is cancelled, and [`Writer::finish`] tells.
+    /// More of the answer. Where nobody reads any more, or the disk is full, there is no reason to
+    /// go on: the answer is cancelled, and [`Writer::finish`] tells.
     pub fn push(&mut self, more: More<'_>) {
         let shown = match more.attribution.filter(|_| self.view.is_styled()) {
             Some(attribution) => self.next_pieces(attribution),

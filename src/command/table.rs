@@ -46,8 +46,8 @@ impl Table {
     }
 }
 
-/// The text without control characters: names of files and texts of manifests come from anywhere, and a
-/// terminal obeys what it is sent.
+/// The text without control characters: names of files and texts of manifests come from anywhere,
+/// and a terminal obeys what it is sent.
 pub fn printable(text: &str) -> String {
     let safe = |char: char| if char.is_control() { '\u{fffd}' } else { char };
     text.chars().map(safe).collect()

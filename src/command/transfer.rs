@@ -1,4 +1,5 @@
-//! A download, or the check of a long file, as it is shown on stderr: a bar on a terminal, lines elsewhere.
+//! A download, or the check of a long file, as it is shown on stderr: a bar on a terminal, lines
+//! elsewhere.
 
 use crate::app::App;
 use crate::command::table::printable;

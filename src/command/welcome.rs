@@ -1,4 +1,5 @@
-//! `packllm` alone: what to do next on this machine. Nothing was asked for, so it is wrong usage all the same.
+//! `packllm` alone: what to do next on this machine. Nothing was asked for, so it is wrong usage
+//! all the same.
 
 use crate::app::App;
 use anyhow::Result;

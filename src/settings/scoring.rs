@@ -73,8 +73,8 @@ pub fn scoring(sources: &Sources, typed: &ScoreArgs) -> Result<(PackPlan, Scorin
     Ok((plan, scoring))
 }
 
-/// The methods listed; a value with `=` is one weighting. Without any: all that have a name, and the
-/// weights that the manifest gives.
+/// The methods listed; a value with `=` is one weighting. Without any: all that have a name, and
+/// the weights that the manifest gives.
 fn methods(plan: &PackPlan, typed: &[String]) -> Result<Vec<Method>> {
     let names: Vec<&str> = plan.members.iter().map(|m| m.name.as_str()).collect();
     let mut methods = Vec::new();

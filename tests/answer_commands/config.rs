@@ -1,4 +1,5 @@
-//! The config file, what it is beside flags, environment and manifests; the manual; `packllm` alone.
+//! The config file, what it is beside flags, environment and manifests; the manual; `packllm`
+//! alone.
 
 use super::{line, pack};
 use crate::user::{Done, User, says};

@@ -1,5 +1,5 @@
-//! `packllm run`, `chat` and `weigh`, driven as a user would: the program itself on tiny models that
-//! llama.cpp runs, good input and bad.
+//! `packllm run`, `chat` and `weigh`, driven as a user would: the program itself on tiny models
+//! that llama.cpp runs, good input and bad.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

@@ -97,7 +97,8 @@ fn tokenizer_json(user: &User, model: &crate::tiny::TinyModel) -> String {
         })
         .collect();
     let merges: Vec<String> = if spm {
-        // SentencePiece merges any two pieces whose whole is one, the best of these first: here by id.
+        // SentencePiece merges any two pieces whose whole is one, the best of these first: here by
+        // id.
         let known = |part: &str| vocabulary.id(part).is_some();
         let pieces = vocabulary.tokens.iter().filter(|token| token.readable);
         pieces

@@ -74,8 +74,8 @@ impl Terminal {
         self.keys.flush().unwrap();
     }
 
-    /// Waits until `text` is shown, forgets what came up to there and returns it. Answers a terminal's
-    /// question for the cursor, as a terminal does.
+    /// Waits until `text` is shown, forgets what came up to there and returns it. Answers a
+    /// terminal's question for the cursor, as a terminal does.
     pub fn waits_for(&mut self, text: &str) -> String {
         let until = Instant::now() + PATIENCE;
         loop {

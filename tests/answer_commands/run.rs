@@ -96,7 +96,8 @@ fn text_that_repeats_itself_is_drafted_unless_that_is_off() {
         (drafted(&off, "accepted"), drafted(&off, "proposed")),
         (0, 0)
     );
-    // That drafts change no text is shown on the fake: llama.cpp's kernels differ between shapes of batches.
+    // That drafts change no text is shown on the fake: llama.cpp's kernels differ between shapes of
+    // batches.
 }
 
 #[test]

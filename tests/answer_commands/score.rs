@@ -174,7 +174,8 @@ fn one_vocabulary_is_measured_in_tokens_and_in_bytes() {
         .map(|m| m["vocab"].as_str().unwrap())
         .collect();
     assert_eq!(vocab, ["tokens", "bytes"]);
-    // Twice the same member is that member; its own tokens are one of the paths that bytes sum over.
+    // Twice the same member is that member; its own tokens are one of the paths that bytes sum
+    // over.
     let bits = |i: usize| number(&mixtures[i]["bits_per_byte"]);
     let alone = number(&document["files"][0]["members"][0]["bits_per_byte"]);
     assert!((bits(0) - alone).abs() < 1e-4, "{} {alone}", bits(0));

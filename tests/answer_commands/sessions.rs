@@ -38,8 +38,8 @@ fn what_is_taken_back_is_no_evidence_and_nothing_counts_twice() {
     }
 }
 
-/// The answer is read in the tokenizer's own tokens now, not in those that it was said in, so that losses on
-/// what follows agree but about.
+/// The answer is read in the tokenizer's own tokens now, not in those that it was said in, so that
+/// losses on what follows agree but about.
 #[test]
 fn a_session_goes_on_with_all_that_was_said() {
     let user = User::new();

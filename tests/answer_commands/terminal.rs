@@ -201,7 +201,8 @@ fn what_is_typed_is_neither_lost_nor_counted_by_ctrl_c_and_a_missing_editor() {
     terminal.types(" and the sea\r");
     terminal.waits_for("context");
     terminal.waits_for(">>> ");
-    // Codes in what is pasted are shown, and reach no terminal. Several lines that begin with a slash are text.
+    // Codes in what is pasted are shown, and reach no terminal. Several lines that begin with a
+    // slash are text.
     terminal.types("\x1b[200~/* red \x1b[31m */\nint x;\x1b[201~\r");
     let shown = terminal.waits_for("context");
     assert!(!shown.contains("\x1b[31m"), "{shown:?}");

@@ -36,8 +36,8 @@ fn tokenizer(user: &User) -> String {
     text(&path)
 }
 
-/// The line of a question that could not be decided. Those that are too long are found before any is, and are in no
-/// journal, so that the program hardly ever writes one.
+/// The line of a question that could not be decided. Those that are too long are found before any
+/// is, and are in no journal, so that the program hardly ever writes one.
 fn skipped() -> Value {
     let outcome = Outcome::Skipped("too long".into());
     let (task, line) = (0, 1);

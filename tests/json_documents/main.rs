@@ -1,5 +1,5 @@
-//! Every JSON document of the program, and every file of JSON that others may read, held against the tables of
-//! `docs/json.md`: the program itself on tiny models.
+//! Every JSON document of the program, and every file of JSON that others may read, held against
+//! the tables of `docs/json.md`: the program itself on tiny models.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 

@@ -57,7 +57,8 @@ impl Page {
         self.object(heading, "", document, findings);
     }
 
-    /// Fails if something was wrong, or a field was never seen of those under `headings` and of the shapes they name.
+    /// Fails if something was wrong, or a field was never seen of those under `headings` and of the
+    /// shapes they name.
     pub fn settle(&self, headings: &[&'static str], mut findings: Findings) {
         for &heading in headings {
             for field in &self.tables[heading] {
@@ -110,7 +111,8 @@ impl Page {
         }
     }
 
-    /// Whether a value is of a type. Objects are looked into, and what is wrong there is a finding of its own.
+    /// Whether a value is of a type. Objects are looked into, and what is wrong there is a finding
+    /// of its own.
     fn is(
         &self,
         heading: &'static str,

@@ -1,5 +1,5 @@
-//! `packllm models`, `pack` and `doctor`, driven as a user would: the program itself, a store in a temporary
-//! folder, tiny models, no network but this machine's own.
+//! `packllm models`, `pack` and `doctor`, driven as a user would: the program itself, a store in a
+//! temporary folder, tiny models, no network but this machine's own.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

@@ -1,5 +1,5 @@
-//! Tiny models of random weights, written on the fly: llama.cpp loads and runs them, so tests can go
-//! through the real backend without a download.
+//! Tiny models of random weights, written on the fly: llama.cpp loads and runs them, so tests can
+//! go through the real backend without a download.
 //!
 //! ```ignore
 //! let path = TinyModel::bpe(7).write(dir.join("bpe.gguf"));
@@ -8,11 +8,10 @@
 //!
 //! A model has 2 layers of width 32 and some hundred tokens: 100 to 300 kB, loaded in a few
 //! milliseconds. Its next token depends on everything before it. Logits have a spread of
-//! [`TinyModel::with_scale`], so a step has 2 to 5 bits, and each token has a bias: readable pieces come
-//! often, byte tokens seldom, control tokens almost never, an end now and then
-//! ([`TinyModel::with_end_bias`]).
-//! The same arguments give the same bytes on every machine; another seed gives other weights under the
-//! same vocabulary.
+//! [`TinyModel::with_scale`], so a step has 2 to 5 bits, and each token has a bias: readable pieces
+//! come often, byte tokens seldom, control tokens almost never, an end now and then
+//! ([`TinyModel::with_end_bias`]). The same arguments give the same bytes on every machine; another
+//! seed gives other weights under the same vocabulary.
 
 // Every test binary uses a part of this; a helper of tests may panic.
 #![allow(dead_code, unreachable_pub, clippy::expect_used)]
@@ -69,8 +68,8 @@ pub struct TinyModel {
 }
 
 impl TinyModel {
-    /// A base model with a SentencePiece vocabulary: `<unk>`, `<s>`, `</s>`, 256 byte tokens, ASCII, some
-    /// words and multi-byte letters. Adds BOS and a space before the text; no template.
+    /// A base model with a SentencePiece vocabulary: `<unk>`, `<s>`, `</s>`, 256 byte tokens,
+    /// ASCII, some words and multi-byte letters. Adds BOS and a space before the text; no template.
     pub fn spm(seed: u64) -> TinyModel {
         TinyModel::new(seed, Vocabulary::spm())
     }
@@ -116,8 +115,8 @@ impl TinyModel {
         self
     }
 
-    /// More pieces of text, spaces written as spaces. Their beginnings become tokens too, so that the
-    /// tokenizer can reach them.
+    /// More pieces of text, spaces written as spaces. Their beginnings become tokens too, so that
+    /// the tokenizer can reach them.
     pub fn with_pieces(mut self, pieces: &[&str]) -> TinyModel {
         for piece in pieces {
             self.vocabulary.add_piece(piece);
@@ -141,16 +140,17 @@ impl TinyModel {
         self
     }
 
-    /// Names an end-of-turn token (`tokenizer.ggml.eot_token_id`), which is added if need be. Beware:
-    /// llama.cpp takes `<|im_end|>`, `<end_of_turn>` and the like for an end by their spelling alone.
+    /// Names an end-of-turn token (`tokenizer.ggml.eot_token_id`), which is added if need be.
+    /// Beware: llama.cpp takes `<|im_end|>`, `<end_of_turn>` and the like for an end by their
+    /// spelling alone.
     pub fn with_eot(mut self, token: &str) -> TinyModel {
         self.vocabulary.add(token, Kind::Control);
         self.eot = Some(token.to_owned());
         self
     }
 
-    /// No end-of-generation token and no EOS id. llama.cpp then takes its default for EOS, id 2 (SPM) or
-    /// 11 (BPE): here the byte tokens of 0x00 and 0x0B.
+    /// No end-of-generation token and no EOS id. llama.cpp then takes its default for EOS, id 2
+    /// (SPM) or 11 (BPE): here the byte tokens of 0x00 and 0x0B.
     pub fn without_end(mut self) -> TinyModel {
         self.vocabulary.remove_end();
         self.eot = None;
@@ -200,7 +200,8 @@ impl TinyModel {
         self.with_architecture("mamba")
     }
 
-    /// Another `general.architecture`. Only `llama` and `mamba` run; `bert` and others are for guards.
+    /// Another `general.architecture`. Only `llama` and `mamba` run; `bert` and others are for
+    /// guards.
     pub fn with_architecture(mut self, architecture: &str) -> TinyModel {
         self.architecture = architecture.to_owned();
         self

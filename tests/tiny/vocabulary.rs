@@ -117,7 +117,8 @@ impl Vocabulary {
         self.push(text.to_owned(), kind, false);
     }
 
-    /// Adds a piece of text and all its beginnings, each merged from the one before and a last letter.
+    /// Adds a piece of text and all its beginnings, each merged from the one before and a last
+    /// letter.
     pub(super) fn add_piece(&mut self, piece: &str) {
         if self.spm {
             let spelt = self.spelt(piece);
@@ -165,8 +166,8 @@ impl Vocabulary {
     }
 }
 
-/// The letter by which byte-level BPE writes a byte: itself if it is printable Latin-1, else the next free
-/// letter from U+0100 on.
+/// The letter by which byte-level BPE writes a byte: itself if it is printable Latin-1, else the
+/// next free letter from U+0100 on.
 fn letter(byte: u8) -> char {
     let printable = |byte: u8| matches!(byte, 33..=126 | 161..=172 | 174..=255);
     if printable(byte) {

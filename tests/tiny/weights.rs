@@ -10,14 +10,15 @@ const HEADS: u32 = 2;
 const KV_HEADS: u32 = 1;
 /// A multiple of 32, so that the cache can be quantised as well.
 const HEAD: u32 = 32;
-/// Mamba's inner width (llama.cpp wants twice the embedding), state, convolution and time-step rank.
+/// Mamba's inner width (llama.cpp wants twice the embedding), state, convolution and time-step
+/// rank.
 const INNER: u32 = 2 * EMBEDDING;
 const STATE: u32 = 16;
 const CONVOLUTION: u32 = 4;
 const RANK: u32 = 2;
 
-/// Channel 0 of the hidden state is this constant: no layer writes to it, so that its column in the output
-/// matrix is a bias for every token (a llama has no other).
+/// Channel 0 of the hidden state is this constant: no layer writes to it, so that its column in the
+/// output matrix is a bias for every token (a llama has no other).
 const CONSTANT: f32 = 2.0;
 /// What is left of it after the last norm, about.
 const CONSTANT_AFTER_NORM: f32 = 1.1;
@@ -103,8 +104,8 @@ pub(super) fn write(model: &TinyModel, writer: &mut Writer) {
     }
 }
 
-/// A script is a chain of tokens: channel 1 + i of the hidden state is loud after the script's first i tokens, and
-/// channel 1 after any other.
+/// A script is a chain of tokens: channel 1 + i of the hidden state is loud after the script's
+/// first i tokens, and channel 1 after any other.
 const LOUD: f32 = 10.0;
 /// The logit that the next one gets by it is some five times this.
 const STEEP: f32 = 8.0;
@@ -221,7 +222,8 @@ impl Random {
         word ^ (word >> 31)
     }
 
-    /// About normal: the sum of four uniform numbers. No logarithm or cosine, which differ by platform.
+    /// About normal: the sum of four uniform numbers. No logarithm or cosine, which differ by
+    /// platform.
     fn normals(&mut self, count: u32, deviation: f32) -> Vec<f32> {
         let one = |word: u64| {
             let sum: u64 = (0..4).map(|part| (word >> (16 * part)) & 0xffff).sum();

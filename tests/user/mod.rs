@@ -102,14 +102,15 @@ impl User {
         done.err
     }
 
-    /// A member that never ends, so that an answer lasts until it is stopped. Drawn by chance it may say anything,
-    /// also what moves a cursor: ask it with `--temp 0`.
+    /// A member that never ends, so that an answer lasts until it is stopped. Drawn by chance it
+    /// may say anything, also what moves a cursor: ask it with `--temp 0`.
     pub fn endless(&self) -> String {
         let model = TinyModel::bpe(3).with_end_bias(-30.0).with_context(200_000);
         text(&model.write(self.path("files/endless.gguf")))
     }
 
-    /// A member that says these pieces and ends, whatever it is asked; it reads conversations by `template`.
+    /// A member that says these pieces and ends, whatever it is asked; it reads conversations by
+    /// `template`.
     pub fn saying(&self, template: &str, pieces: &[&str]) -> String {
         let model = TinyModel::bpe(1).with_template(template).saying(pieces);
         text(&model.write(self.path("files/saying.gguf")))
@@ -145,8 +146,8 @@ pub fn text(path: &Path) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// Waits until something was said on stdout, and reads one character of it: a whole one, so that what is left of the output
-/// is text still.
+/// Waits until something was said on stdout, and reads one character of it: a whole one, so that
+/// what is left of the output is text still.
 pub fn wait_for_output(child: &mut Child) {
     let out = child.stdout.as_mut().unwrap();
     let mut first = [0];

@@ -3,12 +3,13 @@
 //! # Definitions
 //!
 //! The alphabet has n symbols, some of which are END. Member k gives `ln p_k(s)` for every symbol s
-//! (natural logarithm, sums to 1 as probabilities) and has a weight λ_k ≥ 0, Σ λ = 1. Write
-//! `e_k = Σ_{s ∈ END} p_k(s)` for its probability of ending. The pooled distribution q is made of three parts:
+//! (natural logarithm, sums to 1 as probabilities) and has a weight λ_k ≥ 0, Σ λ = 1. Write `e_k =
+//! Σ_{s ∈ END} p_k(s)` for its probability of ending. The pooled distribution q is made of three
+//! parts:
 //!
-//! 1. *End or go on*, decided by the members that can end: `q(END) = M'(e_k, 1 − e_k)`, where M' mixes
-//!    two-way distributions with λ renormalised among those members (equal shares if all their λ are 0).
-//!    If no member can end, `q(END) = 0`.
+//! 1. *End or go on*, decided by the members that can end: `q(END) = M'(e_k, 1 − e_k)`, where M'
+//!    mixes two-way distributions with λ renormalised among those members (equal shares if all
+//!    their λ are 0). If no member can end, `q(END) = 0`.
 //! 2. *How to go on*, decided by all: `q(s) = (1 − q(END)) · M(p_k(s) / (1 − e_k))` for s ∉ END.
 //! 3. *Which END*, where there are several: `q(s) = q(END) · Σ λ'_k p_k(s) / e_k`.
 //!
@@ -18,10 +19,11 @@
 //!   Mavromatis et al. 2024, arXiv 2404.11531);
 //! - [`Mix::Linear`]: `q(s) = Σ λ_k p_k(s)`.
 //!
-//! The floor bounds the veto a member has over a symbol. Where one member alone decides there is no veto to
-//! bound and the floor is not applied, so that a pack of one is that member itself.
+//! The floor bounds the veto a member has over a symbol. Where one member alone decides there is no
+//! veto to bound and the floor is not applied, so that a pack of one is that member itself.
 //!
-//! A member that is certain of END says nothing about going on: its `p_k(s | not END)` is taken as uniform.
+//! A member that is certain of END says nothing about going on: its `p_k(s | not END)` is taken as
+//! uniform.
 
 mod attribution;
 mod end;
@@ -41,8 +43,8 @@ pub use symbol_set::{END, SYMBOLS, SymbolSet};
 
 /// The default floor, a probability.
 pub const DEFAULT_FLOOR: f64 = 1e-10;
-/// What a floor of 0 becomes, so that no weighted logarithm is infinite: two members that each exclude the
-/// other's choice still have a mixture.
+/// What a floor of 0 becomes, so that no weighted logarithm is infinite: two members that each
+/// exclude the other's choice still have a mixture.
 const MIN_FLOOR: f64 = 1e-300;
 
 /// How members' distributions are combined.
@@ -186,13 +188,14 @@ impl Mixer {
 
     /// Writes ln q into `out` (one entry a symbol, sums to 1 as probabilities).
     ///
-    /// `rows[k]` holds `ln p_k(s)` for every symbol, or is empty for a member that is absent (dropped).
-    /// `lambda[k]` ≥ 0 need not sum to 1; only proportions count. A member of weight 0 has no say, but if it is
-    /// present and can end, it decides about END where all that can have weight 0.
+    /// `rows[k]` holds `ln p_k(s)` for every symbol, or is empty for a member that is absent
+    /// (dropped). `lambda[k]` ≥ 0 need not sum to 1; only proportions count. A member of weight 0
+    /// has no say, but if it is present and can end, it decides about END where all that can have
+    /// weight 0.
     ///
     /// # Errors
-    /// Lists of different lengths, weights that are not weights, a weighted member that is absent, NaN. `out` is
-    /// then unspecified.
+    /// Lists of different lengths, weights that are not weights, a weighted member that is absent,
+    /// NaN. `out` is then unspecified.
     pub fn mix<R: AsRef<[f64]>>(
         &mut self,
         rows: &[R],
@@ -296,8 +299,8 @@ impl Mixer {
     }
 }
 
-/// Part 2 for log mixing: `ln q(s)`, END at −∞. `go_on` is ln(1 − q(END)). Gives the normaliser, relative to
-/// the largest entry; it is not a positive number if a row is not a distribution.
+/// Part 2 for log mixing: `ln q(s)`, END at −∞. `go_on` is ln(1 − q(END)). Gives the normaliser,
+/// relative to the largest entry; it is not a positive number if a row is not a distribution.
 fn go_on_log<'a, I: Iterator<Item = (f64, &'a [f64], Split)>>(
     members: impl Fn() -> I,
     bottom: f64,

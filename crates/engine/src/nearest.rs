@@ -1,7 +1,7 @@
 //! The name that somebody may have meant.
 
-/// The known name that `name` begins (two letters of it are enough), or else the one with the fewest edits from it, if those are few; the
-/// first of equals. Case is ignored.
+/// The known name that `name` begins (two letters of it are enough), or else the one with the
+/// fewest edits from it, if those are few; the first of equals. Case is ignored.
 pub fn nearest<S: AsRef<str>>(name: &str, known: impl IntoIterator<Item = S>) -> Option<String> {
     let name = name.to_lowercase();
     let letters = name.chars().count();

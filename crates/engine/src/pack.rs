@@ -1,9 +1,9 @@
 //! A loaded pack and what its members read: from a conversation, or plain text, to weights and an
 //! answer.
 //!
-//! An [`Engine`] knows members and prompts, [`chat`](crate::chat) knows conversations and templates,
-//! and neither knows the other; a [`Pack`] is both. It [reads](Pack::read_chat) a conversation
-//! (template, tokens, evaluation, weights), goes on with an answer that was begun, and
+//! An [`Engine`] knows members and prompts, [`chat`](crate::chat) knows conversations and
+//! templates, and neither knows the other; a [`Pack`] is both. It [reads](Pack::read_chat) a
+//! conversation (template, tokens, evaluation, weights), goes on with an answer that was begun, and
 //! [streams](Pack::stream) one with its attribution. What it has to tell are facts, given to the
 //! [`Host`]; it prints nothing and knows no flags.
 

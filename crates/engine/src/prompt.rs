@@ -1,4 +1,5 @@
-//! What a member is asked to read: plain data between those who write prompts and those who read them.
+//! What a member is asked to read: plain data between those who write prompts and those who read
+//! them.
 
 use crate::backend::{Token, Vocab};
 

@@ -1,16 +1,16 @@
 //! What a model thinks before it answers: `<think>…</think>` at the beginning of its text.
 //!
-//! A thought is found in the text alone, whoever wrote it and whatever tokens spell it. It stands at the
-//! beginning or nowhere: a tag further down is something that the answer says. A thought that is never closed
-//! has no answer after it.
+//! A thought is found in the text alone, whoever wrote it and whatever tokens spell it. It stands
+//! at the beginning or nowhere: a tag further down is something that the answer says. A thought
+//! that is never closed has no answer after it.
 
 /// What opens a thought.
 pub const OPEN: &str = "<think>";
 /// What closes it.
 pub const CLOSE: &str = "</think>";
 
-/// The end of `markup` from where it opens a thought; empty if it leaves none open. Some templates begin the
-/// answer that way.
+/// The end of `markup` from where it opens a thought; empty if it leaves none open. Some templates
+/// begin the answer that way.
 #[must_use]
 pub fn opening(markup: &str) -> &str {
     let at = markup.trim_end().len().checked_sub(OPEN.len());
@@ -25,7 +25,8 @@ pub fn begins(text: &str) -> bool {
     text.trim_start().starts_with(OPEN)
 }
 
-/// What follows the thought of a text, without white space between them: all of it if there is no thought.
+/// What follows the thought of a text, without white space between them: all of it if there is no
+/// thought.
 #[must_use]
 pub fn answer(text: &str) -> &str {
     if !begins(text) {
@@ -63,8 +64,8 @@ enum State {
     Answer,
 }
 
-/// Tells thought and answer apart in a text that comes piece by piece. No byte is held back longer than it may
-/// be part of a tag.
+/// Tells thought and answer apart in a text that comes piece by piece. No byte is held back longer
+/// than it may be part of a tag.
 #[derive(Debug, Clone, Default)]
 pub struct Splitter {
     state: State,

@@ -1,4 +1,5 @@
-//! Loops over whole vocabularies, compiled for the vector instructions at hand, which are chosen at run time.
+//! Loops over whole vocabularies, compiled for the vector instructions at hand, which are chosen at
+//! run time.
 
 /// f32 or f64.
 pub(crate) trait Real: Copy + PartialOrd + Into<f64> + std::ops::Sub<Output = Self> {
@@ -20,8 +21,8 @@ impl Real for f32 {
         f32::is_nan(self)
     }
 
-    /// Relative error under 2e-7, 0 below −87: 2^n·exp(r) with |r| ≤ ln 2 / 2 and a polynomial (Cephes' `expf`
-    /// coefficients).
+    /// Relative error under 2e-7, 0 below −87: 2^n·exp(r) with |r| ≤ ln 2 / 2 and a polynomial
+    /// (Cephes' `expf` coefficients).
     #[inline(always)]
     fn exp_nonpositive(self) -> f32 {
         const LOG2_E: f32 = std::f32::consts::LOG2_E;
@@ -41,8 +42,9 @@ impl Real for f32 {
         p = p * r + 1.666_666_5e-1;
         p = p * r + 0.5;
         let y = p * (r * r) + r + 1.0;
-        // The low bits of `rounded` are n in two's complement; n is in −126..=0, so that n + 127 is a valid
-        // exponent, and the shift drops the rest. (`as i32` saturates, which does not vectorise.)
+        // The low bits of `rounded` are n in two's complement; n is in −126..=0, so that n + 127 is
+        // a valid exponent, and the shift drops the rest. (`as i32` saturates, which does not
+        // vectorise.)
         let scaled = y * f32::from_bits(rounded.to_bits().wrapping_add(127) << 23);
         if self < -87.0 { 0.0 } else { scaled }
     }
@@ -57,7 +59,8 @@ impl Real for f64 {
         f64::is_nan(self)
     }
 
-    /// Relative error under 1e-15, 0 below −708: as for f32, with the Taylor polynomial of degree 12.
+    /// Relative error under 1e-15, 0 below −708: as for f32, with the Taylor polynomial of degree
+    /// 12.
     #[inline(always)]
     fn exp_nonpositive(self) -> f64 {
         const LN2_HI: f64 = 6.931_471_803_691_238e-1;
@@ -96,8 +99,8 @@ pub(crate) fn maximum<T: Real>(values: &[T]) -> T {
     pulp::Arch::new().dispatch(Maximum(values))
 }
 
-// Structs instead of closures: as a closure, even one that is always inlined, `add_lifted` took 1.6 times as long
-// (`cargo bench`, mix/log).
+// Structs instead of closures: as a closure, even one that is always inlined, `add_lifted` took 1.6
+// times as long (`cargo bench`, mix/log).
 struct Maximum<'a, T>(&'a [T]);
 
 impl<T: Real> pulp::WithSimd for Maximum<'_, T> {
@@ -105,7 +108,8 @@ impl<T: Real> pulp::WithSimd for Maximum<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) -> T {
-        // Independent partial results, several vectors' worth: one operation need not wait for the last.
+        // Independent partial results, several vectors' worth: one operation need not wait for the
+        // last.
         const LANES: usize = 32;
         let mut max = [T::NEG_INFINITY; LANES];
         let mut any_nan = [false; LANES];

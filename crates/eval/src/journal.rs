@@ -1,8 +1,9 @@
-//! What a run has decided so far, in a file: JSON lines, the settings first, then one line a question.
+//! What a run has decided so far, in a file: JSON lines, the settings first, then one line a
+//! question.
 //!
-//! Every line is handed to the system as soon as its question is decided, so a run that is killed loses
-//! at most the question it was at. A last line without a line feed was torn and is cut off when the run
-//! goes on. The file is locked while a run writes it.
+//! Every line is handed to the system as soon as its question is decided, so a run that is killed
+//! loses at most the question it was at. A last line without a line feed was torn and is cut off
+//! when the run goes on. The file is locked while a run writes it.
 
 use super::judge::Verdict;
 use packllm_engine::lock::patiently;
@@ -104,8 +105,8 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Goes on with a journal, or begins one where there is none or no question in it. Returns what was
-    /// decided, each question once.
+    /// Goes on with a journal, or begins one where there is none or no question in it. Returns what
+    /// was decided, each question once.
     ///
     /// # Errors
     /// [`JournalError::Differs`] names the first setting that is not the journal's.

@@ -1,13 +1,13 @@
 //! One question, decided by every contestant from one evaluation of the members.
 //!
-//! With `x` the bytes of an option (after the prompt) and `q` the contestant's distribution, its score is
-//! Σ ln q(x_i | x_<i), divided by what [`Score`] says; the option with the highest score is picked, the
-//! first of equals. A member by itself counts its own losses; a mixture has weights λ from the evidence of
-//! the question's text, members under `--drop` at 0 as in an answer.
+//! With `x` the bytes of an option (after the prompt) and `q` the contestant's distribution, its
+//! score is Σ ln q(x_i | x_<i), divided by what [`Score`] says; the option with the highest score
+//! is picked, the first of equals. A member by itself counts its own losses; a mixture has weights
+//! λ from the evidence of the question's text, members under `--drop` at 0 as in an answer.
 //!
-//! In the mined alphabet `x` are tokens of the reference: a member's own row is what it gives through its map,
-//! and the reference is chosen for each question ([`Judge::maps`]). The text is then read twice: by each member
-//! in its own tokens, to choose, and in the reference's.
+//! In the mined alphabet `x` are tokens of the reference: a member's own row is what it gives
+//! through its map, and the reference is chosen for each question ([`Judge::maps`]). The text is
+//! then read twice: by each member in its own tokens, to choose, and in the reference's.
 
 use super::layout::Sheet;
 use packllm_engine::engine::{Ending, Engine, EngineError, Fusion, Maps, Prompt, ScoreRequest};
@@ -55,7 +55,8 @@ pub struct Verdict {
     pub scores: Vec<Vec<f64>>,
     /// The weights that led to the pick; empty for a member.
     pub lambda: Vec<Vec<f64>>,
-    /// Time: for a member inside its model, for a mixture the evaluation of all members and its own.
+    /// Time: for a member inside its model, for a mixture the evaluation of all members and its
+    /// own.
     pub seconds: Vec<f64>,
     /// Tokens evaluated, member by member.
     pub tokens: Vec<usize>,
@@ -74,12 +75,12 @@ pub struct Judge {
     pub fusion: Fusion,
     /// How options are compared.
     pub score: Score,
-    /// The habits of the published scorer. Weights are derived for every option anew, from the question and
-    /// that option, and `opt` gives ties to the newcomer. Its third, that the end-of-text label is ignored,
-    /// needs nothing here: only tokens of text are ever scored.
+    /// The habits of the published scorer. Weights are derived for every option anew, from the
+    /// question and that option, and `opt` gives ties to the newcomer. Its third, that the
+    /// end-of-text label is ignored, needs nothing here: only tokens of text are ever scored.
     pub per_option: bool,
-    /// Mined alphabet: choose the reference for every question anew, by the lowest loss on its text. None: it
-    /// is chosen already, or it is another alphabet.
+    /// Mined alphabet: choose the reference for every question anew, by the lowest loss on its
+    /// text. None: it is chosen already, or it is another alphabet.
     pub maps: Option<Arc<Maps>>,
     /// Evaluate everything once more afterwards, to tell what that alone takes.
     pub replay: bool,
@@ -143,8 +144,8 @@ impl Judge {
     /// Evaluates a question once and lets every contestant pick.
     ///
     /// # Errors
-    /// From the engine, as [`Engine::prepare`], [`Engine::read`] and [`Engine::read_continuations`];
-    /// [`EngineError::Unreadable`].
+    /// From the engine, as [`Engine::prepare`], [`Engine::read`] and
+    /// [`Engine::read_continuations`]; [`EngineError::Unreadable`].
     pub fn decide(&self, engine: &mut Engine, sheet: &Sheet) -> Result<Verdict, EngineError> {
         if self.replay {
             engine.continue_recording()?;

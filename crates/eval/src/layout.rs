@@ -1,10 +1,10 @@
 //! Questions as plain text.
 //!
-//! A question followed by one of its options is `query + separator + choice`; the separator is a space,
-//! or nothing if white space is there already, unless one is given. Examples come before it, each
-//! followed by an empty line. White space at the end of what precedes a choice is read with the choice:
-//! tokenizers join a space to the word after it, and a text that stops after a space is unlike any that
-//! a model has seen. So an option's score covers that white space and the choice.
+//! A question followed by one of its options is `query + separator + choice`; the separator is a
+//! space, or nothing if white space is there already, unless one is given. Examples come before it,
+//! each followed by an empty line. White space at the end of what precedes a choice is read with
+//! the choice: tokenizers join a space to the word after it, and a text that stops after a space is
+//! unlike any that a model has seen. So an option's score covers that white space and the choice.
 
 use super::task::Question;
 use packllm_engine::engine::{Ending, Place, Prompt, Segment, Start};
@@ -106,8 +106,8 @@ impl Sheet {
         prompt
     }
 
-    /// Length of the prompt and the longest option: bytes. No tokenizer makes more tokens of it, but
-    /// for the start token.
+    /// Length of the prompt and the longest option: bytes. No tokenizer makes more tokens of it,
+    /// but for the start token.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let option = self.options.iter().map(String::len).max().unwrap_or(0);
@@ -137,8 +137,8 @@ pub struct ShotsError {
 }
 
 impl Shots {
-    /// Draws the order of the examples by `seed`. The first `count` serve all questions, so that members
-    /// read them once; a question that is one of them gets the next in order instead.
+    /// Draws the order of the examples by `seed`. The first `count` serve all questions, so that
+    /// members read them once; a question that is one of them gets the next in order instead.
     #[must_use]
     pub fn draw(mut pool: Vec<Question>, count: usize, seed: u64) -> Shots {
         let mut rng = Pcg64::seed_from_u64(seed);

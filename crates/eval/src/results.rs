@@ -41,8 +41,8 @@ pub struct Section {
     pub questions: usize,
     /// Questions left out.
     pub skipped: usize,
-    /// The member with most right answers on these very questions, the first of equals. Chosen after the
-    /// fact, it is a little better than the member that one would have chosen before.
+    /// The member with most right answers on these very questions, the first of equals. Chosen
+    /// after the fact, it is a little better than the member that one would have chosen before.
     pub best: String,
     /// One row a contestant.
     pub rows: Vec<Row>,

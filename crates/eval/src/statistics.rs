@@ -28,8 +28,8 @@ impl Accuracy {
         self.right as f64 / self.questions.max(1) as f64
     }
 
-    /// Standard error of the share, from the sample's variance: √(p(1 − p)/(n − 1)). None for fewer than
-    /// two questions.
+    /// Standard error of the share, from the sample's variance: √(p(1 − p)/(n − 1)). None for fewer
+    /// than two questions.
     #[must_use]
     pub fn standard_error(self) -> Option<f64> {
         let p = self.value();
@@ -48,10 +48,10 @@ pub struct Difference {
     pub high: f64,
 }
 
-/// The paired difference of two contestants on the same questions: with `d_i` = right(a)_i − right(b)_i
-/// ∈ {−1, 0, 1}, the mean d̄ ± 1.96·s/√n, s² = Σ(d_i − d̄)²/(n − 1) (normal approximation). What both
-/// get right or wrong cancels, so the interval is narrower than that of two independent accuracies.
-/// None for fewer than two questions, or lists of different lengths.
+/// The paired difference of two contestants on the same questions: with `d_i` = right(a)_i −
+/// right(b)_i ∈ {−1, 0, 1}, the mean d̄ ± 1.96·s/√n, s² = Σ(d_i − d̄)²/(n − 1) (normal
+/// approximation). What both get right or wrong cancels, so the interval is narrower than that of
+/// two independent accuracies. None for fewer than two questions, or lists of different lengths.
 #[must_use]
 pub fn paired(a: &[bool], b: &[bool]) -> Option<Difference> {
     let n = a.len() as f64;

@@ -1,7 +1,7 @@
 //! Task files: JSON lines of `{"query": text, "choices": [text…], "gold": index}`.
 //!
-//! Lines are checked one by one, so that a fault is named by file and line. Other keys of an object are
-//! ignored, and so are lines of nothing but white space.
+//! Lines are checked one by one, so that a fault is named by file and line. Other keys of an object
+//! are ignored, and so are lines of nothing but white space.
 
 use packllm_engine::digest::hex;
 use serde::Deserialize;
@@ -83,7 +83,8 @@ struct Record {
 }
 
 impl Task {
-    /// Reads the first `limit` questions of a file (None: all), and every fault before the last of them.
+    /// Reads the first `limit` questions of a file (None: all), and every fault before the last of
+    /// them.
     ///
     /// # Errors
     /// A file that cannot be read, or without a single question or fault.

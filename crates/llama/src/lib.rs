@@ -5,8 +5,8 @@
 //! buffer holds a row of logits per batch token) and tensor splits. Every call that could abort the
 //! process is checked by the [`Ledger`](packllm_engine::backend::Ledger) first.
 //!
-//! [`LoadOptions`] say how a file is loaded, [`LlamaMember::load`] does it, [`LoadError`] says why it could
-//! not, and [`offload`] which device runs what.
+//! [`LoadOptions`] say how a file is loaded, [`LlamaMember::load`] does it, [`LoadError`] says why
+//! it could not, and [`offload`] which device runs what.
 #![allow(unsafe_code, reason = "llama.cpp is called here, and nowhere else")]
 
 mod context;

@@ -73,7 +73,8 @@ pub struct LoadOptions {
 
 impl LoadOptions {
     /// This file with all cores, as large a context as
-    /// [`context_size`](packllm_engine::backend::context_size) says, and what [`Fusion::default`] needs.
+    /// [`context_size`](packllm_engine::backend::context_size) says, and what [`Fusion::default`]
+    /// needs.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
@@ -93,7 +94,8 @@ impl LoadOptions {
         }
     }
 
-    /// Everything that shapes what a member evaluates, but for its context; `placement` is where it ended up.
+    /// Everything that shapes what a member evaluates, but for its context; `placement` is where it
+    /// ended up.
     #[must_use]
     pub fn signature(&self, placement: &str) -> String {
         let (k, v) = self.cache;

@@ -1,6 +1,6 @@
 //! What would kill the process inside llama.cpp is an error before it gets there, and the member
-//! works afterwards. On tiny real models of both kinds of vocabulary, and on the fake, which is to be
-//! no laxer.
+//! works afterwards. On tiny real models of both kinds of vocabulary, and on the fake, which is to
+//! be no laxer.
 
 // Helpers of tests may panic; the exemption for tests does not reach functions beside them.
 #![allow(clippy::unwrap_used, clippy::expect_used)]

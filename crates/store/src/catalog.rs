@@ -48,7 +48,8 @@ impl Store {
             .collect())
     }
 
-    /// The pack of that name: a path if it looks like one, else the user's, a shipped one, an existing file.
+    /// The pack of that name: a path if it looks like one, else the user's, a shipped one, an
+    /// existing file.
     pub fn pack(&self, name: &str) -> Result<Manifest, StoreError> {
         let path = Path::new(name);
         let path_like = name.contains(['/', std::path::MAIN_SEPARATOR]) || name.ends_with(".toml");
@@ -61,7 +62,8 @@ impl Store {
         }
     }
 
-    /// Writes a manifest into the store's folder of packs. An existing one is an error unless `replace`.
+    /// Writes a manifest into the store's folder of packs. An existing one is an error unless
+    /// `replace`.
     pub fn save_pack(&self, manifest: &Manifest, replace: bool) -> Result<PathBuf, StoreError> {
         let path = self.pack_path(&manifest.name);
         let text = manifest.to_toml()?;

@@ -1,7 +1,8 @@
 //! Downloads by HTTP into a [`Part`], resumed by byte range.
 //!
-//! A thread does the blocking reads and hands chunks over a bounded channel, so that a stalled server does not
-//! keep the caller from stopping. It ends at its next read or timeout once nobody listens.
+//! A thread does the blocking reads and hands chunks over a bounded channel, so that a stalled
+//! server does not keep the caller from stopping. It ends at its next read or timeout once nobody
+//! listens.
 
 use std::io::Read;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -50,7 +51,8 @@ enum Attempt {
     Broken(String),
 }
 
-/// Downloads `url` into `part`, from where it stands. Lost connections are resumed, with growing pauses.
+/// Downloads `url` into `part`, from where it stands. Lost connections are resumed, with growing
+/// pauses.
 pub(super) fn download(
     url: &str,
     token: Option<&str>,
@@ -133,7 +135,8 @@ fn attempt(
     }
 }
 
-/// Readies `part` for the body that follows `head`; a reason to try again, or an error where that is no use.
+/// Readies `part` for the body that follows `head`; a reason to try again, or an error where that
+/// is no use.
 fn begin(head: &Head, url: &str, part: &mut Part) -> Result<Option<String>, StoreError> {
     match head.status {
         200 => {

@@ -208,7 +208,8 @@ fn split(path: &Path) -> Option<(u32, u32)> {
     Some((number(part)?, number(of)?))
 }
 
-/// Collects GGUF files under `folder`, at most `depth` folders down: a link may lead round in a circle.
+/// Collects GGUF files under `folder`, at most `depth` folders down: a link may lead round in a
+/// circle.
 fn gguf_files(folder: &Path, depth: u32, origin: &dyn Fn(&Path) -> String, found: &mut Vec<Found>) {
     for name in file_names(folder).unwrap_or_default() {
         let path = folder.join(&name);
@@ -240,7 +241,8 @@ struct OllamaLayer {
     digest: String,
 }
 
-/// Reads Ollama's manifests, whose paths are `host/owner/model/tag`. `names` is the path below `manifests`.
+/// Reads Ollama's manifests, whose paths are `host/owner/model/tag`. `names` is the path below
+/// `manifests`.
 fn ollama(root: &Path, folder: &Path, names: &mut Vec<String>, found: &mut Vec<Found>) {
     for name in file_names(folder).unwrap_or_default() {
         let path = folder.join(&name);

@@ -2,13 +2,15 @@
 //!
 //! - [`Manifest`]: a pack's TOML file, read strictly: an unknown key is an error with its line.
 //! - [`Store`]: the folder of models and manifests under a root that the caller names.
-//! - [`pull()`]: fetches a member from its [`Source`]s in order, resumed, verified, written atomically.
+//! - [`pull()`]: fetches a member from its [`Source`]s in order, resumed, verified, written
+//!   atomically.
 //! - [`Store::map`]: keeps the maps between vocabularies.
 //! - [`import`]: finds GGUF files that other programs hold and references them in place.
 //!
-//! Invariants: a file under its final name in the store is complete, and has the manifest's sha256 if it was
-//! pulled; a file elsewhere is never changed or deleted. Nothing here prints, nor reads the environment or the
-//! home folder; the two things that are started or asked for (pip, an HTTP proxy) read their own settings.
+//! Invariants: a file under its final name in the store is complete, and has the manifest's sha256
+//! if it was pulled; a file elsewhere is never changed or deleted. Nothing here prints, nor reads
+//! the environment or the home folder; the two things that are started or asked for (pip, an HTTP
+//! proxy) read their own settings.
 #![deny(unsafe_code)]
 
 mod catalog;

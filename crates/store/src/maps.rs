@@ -1,8 +1,8 @@
 //! Maps between vocabularies, kept in the store: `<root>/maps/<name>.map`.
 //!
-//! A map is a function of its two vocabularies, and its name their hash, so whoever writes a file of
-//! that name writes the same bytes: two processes that race both rename a whole file into place. What
-//! is found is checked, and made again if it is not what it should be.
+//! A map is a function of its two vocabularies, and its name their hash, so whoever writes a file
+//! of that name writes the same bytes: two processes that race both rename a whole file into place.
+//! What is found is checked, and made again if it is not what it should be.
 
 use std::fs;
 use std::io::ErrorKind;

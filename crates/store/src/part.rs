@@ -1,8 +1,9 @@
 //! A download that is not whole yet: `<file>.part`, hashed as it grows.
 //!
-//! Whatever a source gives has to end in the manifest's sha256, so a part may be continued by any source. Beside
-//! it, `<file>.part.json` holds the entity tag under which one source served it, so that the server refuses to
-//! continue a file that has changed; where there is none, the final hash decides.
+//! Whatever a source gives has to end in the manifest's sha256, so a part may be continued by any
+//! source. Beside it, `<file>.part.json` holds the entity tag under which one source served it, so
+//! that the server refuses to continue a file that has changed; where there is none, the final hash
+//! decides.
 
 use packllm_engine::digest::hex;
 use std::fs::{self, File, OpenOptions};

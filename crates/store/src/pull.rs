@@ -1,4 +1,5 @@
-//! Getting a member's file into the store: sources in order, verified, written under its name only when whole.
+//! Getting a member's file into the store: sources in order, verified, written under its name only
+//! when whole.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -45,7 +46,8 @@ impl Default for PullOptions {
 
 /// Who watches a pull.
 pub trait Progress {
-    /// Bytes are about to flow: `already` of `total` (if known) are there. Called again when a download restarts.
+    /// Bytes are about to flow: `already` of `total` (if known) are there. Called again when a
+    /// download restarts.
     fn start(&mut self, total: Option<u64>, already: u64);
     /// That many bytes more.
     fn advance(&mut self, bytes: u64);
@@ -96,10 +98,12 @@ impl Job<'_> {
     }
 }
 
-/// Makes sure that a member's file is there and is what the manifest says, downloading it if it is missing.
+/// Makes sure that a member's file is there and is what the manifest says, downloading it if it is
+/// missing.
 ///
-/// Two pulls of one file wait for each other. A stopped or killed one leaves a partial file that the next goes on
-/// with. `cancel` is looked at all the time; once it is set the result is [`StoreError::Cancelled`].
+/// Two pulls of one file wait for each other. A stopped or killed one leaves a partial file that
+/// the next goes on with. `cancel` is looked at all the time; once it is set the result is
+/// [`StoreError::Cancelled`].
 pub fn pull(
     store: &Store,
     manifest: &Manifest,
@@ -170,8 +174,8 @@ pub fn pull(
     })
 }
 
-/// Checks a member's file, wherever it is, against the manifest's sha256 (if it has one), and returns its path.
-/// A file of the store is read only if it has changed since the last time.
+/// Checks a member's file, wherever it is, against the manifest's sha256 (if it has one), and
+/// returns its path. A file of the store is read only if it has changed since the last time.
 pub fn verify(
     store: &Store,
     manifest: &Manifest,
@@ -194,8 +198,8 @@ pub fn verify(
     }
 }
 
-/// A member's file, wherever it is, and its sha256. A file of the store is read only if it has changed since the
-/// last time.
+/// A member's file, wherever it is, and its sha256. A file of the store is read only if it has
+/// changed since the last time.
 pub fn digest(
     store: &Store,
     manifest: &Manifest,
@@ -337,7 +341,8 @@ fn from(
             Err(error @ (StoreError::WrongSize { .. } | StoreError::Wheel { .. })) => error,
             Err(error) => return Err(error),
         };
-        // The bytes are wrong: they must not be resumed. If some were an earlier pull's, those may be to blame.
+        // The bytes are wrong: they must not be resumed. If some were an earlier pull's, those may
+        // be to blame.
         let to_blame = resumed && part.resumed();
         part.restart()?;
         if !to_blame {

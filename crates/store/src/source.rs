@@ -2,8 +2,9 @@
 //!
 //! - `hf:owner/repo/file` or `hf:owner/repo@revision/file`: a file of a Hugging Face repository.
 //! - `https://…` (`http://` only on this machine).
-//! - `pypi:name==version!member`: a file inside a Python wheel; `*` in `member` stands for any characters, and
-//!   exactly one file has to match. Several wheels joined by `+` are concatenated in that order.
+//! - `pypi:name==version!member`: a file inside a Python wheel; `*` in `member` stands for any
+//!   characters, and exactly one file has to match. Several wheels joined by `+` are concatenated
+//!   in that order.
 
 use std::fmt;
 use std::str::FromStr;
@@ -42,7 +43,8 @@ pub struct Wheel {
 }
 
 impl Source {
-    /// The URL to ask, if the source is one that HTTP serves. `endpoint` is the hub's, without a final slash.
+    /// The URL to ask, if the source is one that HTTP serves. `endpoint` is the hub's, without a
+    /// final slash.
     pub fn url(&self, endpoint: &str) -> Option<String> {
         match self {
             Self::Hub {

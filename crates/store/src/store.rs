@@ -1,9 +1,10 @@
-//! The model store: `<root>/models/<file>`, `<root>/packs/<name>.toml`, `<root>/maps/<hash>.map`, and an
-//! index beside them.
+//! The model store: `<root>/models/<file>`, `<root>/packs/<name>.toml`, `<root>/maps/<hash>.map`,
+//! and an index beside them.
 //!
-//! The index remembers what a directory cannot: the verified sha256 with the size and time of change it was
-//! computed at, where a file came from, and which names stand for files elsewhere. It is replaced by rename under
-//! a lock, so a reader sees the old or the new one. A file in `models/` works without being in the index.
+//! The index remembers what a directory cannot: the verified sha256 with the size and time of
+//! change it was computed at, where a file came from, and which names stand for files elsewhere. It
+//! is replaced by rename under a lock, so a reader sees the old or the new one. A file in `models/`
+//! works without being in the index.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -306,8 +307,8 @@ impl Store {
     }
 }
 
-/// Whether `file` can be a file of the store: one path component that no platform reads otherwise, and not the
-/// name of a partial download.
+/// Whether `file` can be a file of the store: one path component that no platform reads otherwise,
+/// and not the name of a partial download.
 pub(super) fn plain_file_name(file: &str) -> bool {
     !file.is_empty()
         && file.len() <= 200

@@ -24,7 +24,8 @@ pub struct Together {
     pub overhead: f64,
     /// Of the scored prompt, whose every row of logits counts.
     pub prompt_overhead: f64,
-    /// Of the prompt with given weights, over an evaluation that asks for the last row of logits alone.
+    /// Of the prompt with given weights, over an evaluation that asks for the last row of logits
+    /// alone.
     pub given_overhead: f64,
     pub decode_overhead: f64,
     pub batch_tokens: Vec<usize>,

@@ -202,7 +202,8 @@ impl Talk<'_> {
         Ok(())
     }
 
-    /// By OSC 52, which the terminal itself understands, also over ssh. A thought is no part of the answer.
+    /// By OSC 52, which the terminal itself understands, also over ssh. A thought is no part of the
+    /// answer.
     fn copy(&mut self) -> Result<()> {
         let text = self.conversation.last_answer().map(thought::answer);
         let Some(text) = text.filter(|t| !t.is_empty()) else {
@@ -323,7 +324,8 @@ impl Talk<'_> {
     }
 }
 
-/// What a command that is on or off is now; alone it turns over. None if it is neither, of which is told.
+/// What a command that is on or off is now; alone it turns over. None if it is neither, of which is
+/// told.
 fn switched(name: &str, typed: &str, now: bool) -> Option<bool> {
     if typed.is_empty() {
         return Some(!now);

@@ -145,7 +145,8 @@ impl Talk<'_> {
         self.refit(false)
     }
 
-    /// Fuses by the settings as they are now; `anew` measures the members again on all that was said.
+    /// Fuses by the settings as they are now; `anew` measures the members again on all that was
+    /// said.
     pub fn refit(&mut self, anew: bool) -> Result<()> {
         self.loaded.fuse_by(self.fusion.clone())?;
         if anew {

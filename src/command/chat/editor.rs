@@ -95,7 +95,8 @@ impl Editor {
         loop {
             return Ok(match self.line.read_line(&Arrows).context("terminal")? {
                 Signal::Success(text) => {
-                    // On disk at once: a window may be closed at any time. Where that fails the line is still said.
+                    // On disk at once: a window may be closed at any time. Where that fails the
+                    // line is still said.
                     let _ = self.line.sync_history();
                     Edited::Text(text)
                 }

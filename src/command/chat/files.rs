@@ -9,8 +9,8 @@ const MOST: u64 = 16 << 20;
 /// What separates the files from what is asked about them.
 const QUESTION: &str = " -- ";
 
-/// The message that `FILE… [-- TEXT]` makes: the file's text, of several each under its name; below it what is said
-/// about it.
+/// The message that `FILE… [-- TEXT]` makes: the file's text, of several each under its name; below
+/// it what is said about it.
 ///
 /// # Errors
 /// The file, and why it cannot be sent.

@@ -46,8 +46,8 @@ impl Input {
         }
     }
 
-    /// The next message or command, several lines joined. What was interrupted before may take a moment to
-    /// `calm_down`; whoever types in the editor need not wait for it.
+    /// The next message or command, several lines joined. What was interrupted before may take a
+    /// moment to `calm_down`; whoever types in the editor need not wait for it.
     pub fn next(&mut self, app: &App, calm_down: &dyn Fn()) -> Result<Entered> {
         match self {
             Input::Editor(editor) => {
@@ -129,7 +129,8 @@ fn entered(text: &str) -> Entered {
     }
 }
 
-/// A line, or a block, of plain input. A Ctrl-C meanwhile is the signal handler's, which gives a hint.
+/// A line, or a block, of plain input. A Ctrl-C meanwhile is the signal handler's, which gives a
+/// hint.
 fn plain(app: &App, prompt: bool) -> Result<Entered> {
     let mut input = std::io::stdin().lock();
     let mut bytes = Vec::new();

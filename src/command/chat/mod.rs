@@ -74,8 +74,8 @@ fn session(args: &ChatArgs, folder: &Path) -> Option<String> {
     }
 }
 
-/// Which pack is talked with: the one named, or that of the session that goes on. A session that cannot be read is
-/// told of before anything is loaded.
+/// Which pack is talked with: the one named, or that of the session that goes on. A session that
+/// cannot be read is told of before anything is loaded.
 fn with_pack(app: &App, args: &ChatArgs, folder: &Path, session: Option<&str>) -> Result<Values> {
     let mut given = Values::clone(&args.given);
     given.pack = given.pack.or_else(|| args.name.clone());

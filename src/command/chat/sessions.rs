@@ -36,7 +36,8 @@ pub fn path(folder: &Path, name: &str) -> Result<PathBuf> {
     Ok(folder.join(format!("{name}.{EXTENSION}")))
 }
 
-/// A table of the sessions: name, messages, pack, how it began; the newest last, where it is seen. None of nothing.
+/// A table of the sessions: name, messages, pack, how it began; the newest last, where it is seen.
+/// None of nothing.
 pub fn list(folder: &Path) -> String {
     let mut text = String::new();
     for name in names(folder).into_iter().rev() {

@@ -182,8 +182,8 @@ impl<'a> Talk<'a> {
         Ok(true)
     }
 
-    /// Turns that have left the context stand in it again as far as there is room now, and room for more; one always,
-    /// so that it can be taken back as well.
+    /// Turns that have left the context stand in it again as far as there is room now, and room for
+    /// more; one always, so that it can be taken back as well.
     fn let_come_back(&mut self) {
         let before = self.conversation.left();
         let mut more = self.conversation.clone();
@@ -281,8 +281,9 @@ impl<'a> Talk<'a> {
         Ok(read)
     }
 
-    /// Lets the oldest turns leave until the rest fits and leaves room for an answer. Once some have to
-    /// leave, a quarter of the context is freed, so that not every turn has to be read anew.
+    /// Lets the oldest turns leave until the rest fits and leaves room for an answer. Once some
+    /// have to leave, a quarter of the context is freed, so that not every turn has to be read
+    /// anew.
     fn make_room(&mut self, begun: &str) -> Result<()> {
         let mut free = 8;
         loop {

@@ -1,4 +1,5 @@
-//! What a pack will take, and whether this machine has it: from the headers of its files, before loading.
+//! What a pack will take, and whether this machine has it: from the headers of its files, before
+//! loading.
 
 use super::machine::{Machine, is_host, shares_memory};
 use crate::command::facts;
@@ -195,8 +196,8 @@ fn element(cache: CacheType) -> TensorType {
     }
 }
 
-/// How llama.cpp divides layers among devices: all on the one named, or by the shares given, or by what is
-/// free.
+/// How llama.cpp divides layers among devices: all on the one named, or by the shares given, or by
+/// what is free.
 fn shares(offload: &Offload, placed: &Placed, devices: &[Device]) -> Vec<(usize, f64)> {
     let main = offload.main_gpu.and_then(|main| usize::try_from(main).ok());
     if let Some(&only) = main.and_then(|main| placed.devices.get(main)) {

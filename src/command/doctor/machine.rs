@@ -168,7 +168,8 @@ fn free_space(path: &Path) -> Option<u64> {
         .output()
         .ok()?;
     let text = String::from_utf8_lossy(&output.stdout);
-    // Names at both ends of the line may hold spaces: what is available stands before the percentage.
+    // Names at both ends of the line may hold spaces: what is available stands before the
+    // percentage.
     let words: Vec<&str> = text.lines().nth(1)?.split_whitespace().collect();
     let percentage = words.iter().position(|word| word.ends_with('%'))?;
     let kibibytes: u64 = words.get(percentage.checked_sub(1)?)?.parse().ok()?;

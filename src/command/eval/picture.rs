@@ -1,8 +1,10 @@
-//! The results as one SVG picture: accuracies with error bars, and the weights question by question.
+//! The results as one SVG picture: accuracies with error bars, and the weights question by
+//! question.
 //!
-//! Written by hand: a picture of rectangles, lines and text needs no library. Panels of tasks stand in
-//! two columns. In the strips below, every question of a task is a column of one unit, divided by the
-//! weights; questions are sorted by the first member's weight, so that a strip shows a distribution.
+//! Written by hand: a picture of rectangles, lines and text needs no library. Panels of tasks stand
+//! in two columns. In the strips below, every question of a task is a column of one unit, divided
+//! by the weights; questions are sorted by the first member's weight, so that a strip shows a
+//! distribution.
 
 use super::Report;
 use packllm_eval::{Answered, Section};

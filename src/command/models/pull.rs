@@ -96,8 +96,9 @@ fn options(offline: bool) -> Result<PullOptions> {
     Ok(options)
 }
 
-/// Shows the licences that restrict use, and has them accepted, before anything is downloaded: a question
-/// after minutes of download would find nobody there. What is on disk is not asked for again.
+/// Shows the licences that restrict use, and has them accepted, before anything is downloaded: a
+/// question after minutes of download would find nobody there. What is on disk is not asked for
+/// again.
 fn settle_licences(app: &App, manifest: &Manifest, yes: bool) -> Result<()> {
     for member in &manifest.members {
         let Some(licence) = &member.licence else {

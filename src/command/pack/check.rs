@@ -1,4 +1,5 @@
-//! `packllm pack check`: whether a manifest can be used, and what is wrong if not. No model is loaded.
+//! `packllm pack check`: whether a manifest can be used, and what is wrong if not. No model is
+//! loaded.
 
 use crate::app::App;
 use crate::command::facts;

@@ -1,4 +1,5 @@
-//! Who argued for what, for people: a colour a member where there are colours, marks where there are none.
+//! Who argued for what, for people: a colour a member where there are colours, marks where there
+//! are none.
 
 use super::Look;
 use super::ink::{Ink, Style};
@@ -16,8 +17,8 @@ pub fn colour(k: usize) -> &'static str {
     COLOURS[k % COLOURS.len()]
 }
 
-/// What follows an attributed answer: where it was shown without colours the answer once more, with marks; then who
-/// argued for which share of it. `weights` are the members' mean weights.
+/// What follows an attributed answer: where it was shown without colours the answer once more, with
+/// marks; then who argued for which share of it. `weights` are the members' mean weights.
 pub fn legend(
     app: &App,
     look: Look,
@@ -75,7 +76,8 @@ fn after_thought(pieces: &[Piece]) -> &[Piece] {
     &pieces[n..]
 }
 
-/// The text with each member's stretches in brackets, under the member's number: `[1 The sea] is [2 blue.]`
+/// The text with each member's stretches in brackets, under the member's number: `[1 The sea] is [2
+/// blue.]`
 fn marked(pieces: &[Piece]) -> String {
     let mut text = String::new();
     let mut open = None;

@@ -60,8 +60,8 @@ impl Style {
     }
 }
 
-/// What is to be written to a terminal: escape codes of our own and none of the text's, which a terminal would
-/// obey.
+/// What is to be written to a terminal: escape codes of our own and none of the text's, which a
+/// terminal would obey.
 #[derive(Debug, Default)]
 pub struct Ink {
     text: String,
@@ -71,8 +71,8 @@ pub struct Ink {
 }
 
 impl Ink {
-    /// Says who argued for the next `bytes` after those that it was said of already. Every byte comes in order,
-    /// [put](Ink::put) or [skipped](Ink::skip).
+    /// Says who argued for the next `bytes` after those that it was said of already. Every byte
+    /// comes in order, [put](Ink::put) or [skipped](Ink::skip).
     pub fn attribute(&mut self, bytes: usize, attributed_to: Option<usize>) {
         if bytes > 0 {
             self.attributions.push_back((bytes, attributed_to));
@@ -101,8 +101,8 @@ impl Ink {
         attributed_to
     }
 
-    /// Writes text. Line feeds and tabs stay, carriage returns are left out, other control characters become
-    /// U+FFFD. Lines end without a style.
+    /// Writes text. Line feeds and tabs stay, carriage returns are left out, other control
+    /// characters become U+FFFD. Lines end without a style.
     pub fn put(&mut self, text: &str, style: Style) {
         if style.hidden {
             return self.skip(text.len());

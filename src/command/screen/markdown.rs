@@ -1,13 +1,14 @@
 //! Markdown as it comes, letter by letter, in styled stretches.
 //!
-//! Every letter comes out again, in order, with a style; what is [hidden](Style::HIDDEN) is markup whose effect is seen:
-//! the marks around emphasis and code in a line, and the backslash before such a mark. Fences, with their
-//! language, the `#` of headings, list marks, `>` and rules stay to be seen, set off by a style. Tables, links and all
-//! else are shown as written.
+//! Every letter comes out again, in order, with a style; what is [hidden](Style::HIDDEN) is markup
+//! whose effect is seen: the marks around emphasis and code in a line, and the backslash before
+//! such a mark. Fences, with their language, the `#` of headings, list marks, `>` and rules stay to
+//! be seen, set off by a style. Tables, links and all else are shown as written.
 //!
-//! A letter is held back while it may be part of markup: the beginning of a line until it is told apart
-//! from text, a line of three backticks to its end, an opening mark until its partner comes, the line ends or
-//! [`LONGEST`](super::spans::LONGEST) letters have come after it. A mark without partner is text.
+//! A letter is held back while it may be part of markup: the beginning of a line until it is told
+//! apart from text, a line of three backticks to its end, an opening mark until its partner comes,
+//! the line ends or [`LONGEST`](super::spans::LONGEST) letters have come after it. A mark without
+//! partner is text.
 
 use super::ink::Style;
 use super::spans::spans;

@@ -19,8 +19,8 @@ enum Found {
     Span { mark: usize, inner: usize },
 }
 
-/// Hands on what is known of a line's words, and returns how many bytes those are: all if the line has
-/// `ended`. `before` is the letter before them, `base` what they wear.
+/// Hands on what is known of a line's words, and returns how many bytes those are: all if the line
+/// has `ended`. `before` is the letter before them, `base` what they wear.
 pub fn spans(text: &str, before: Option<char>, base: Style, ended: bool, out: &mut Sink) -> usize {
     // What comes before `plain` was handed on, what comes before `at` is known.
     let (mut plain, mut at, mut last) = (0, 0, before);
@@ -99,9 +99,9 @@ fn code(text: &str, ended: bool) -> Found {
     Found::Unknown(mark)
 }
 
-/// Stars or an underscore: emphasis up to as many of them. As in CommonMark, but that a mark does not open
-/// inside a word or after a number (`2**8`), that two underscores are a name (`__init__`), and that partners are of
-/// one length.
+/// Stars or an underscore: emphasis up to as many of them. As in CommonMark, but that a mark does
+/// not open inside a word or after a number (`2**8`), that two underscores are a name (`__init__`),
+/// and that partners are of one length.
 fn emphasis(text: &str, letter: char, last: Option<char>, ended: bool) -> Found {
     let mark = run(text, letter);
     let Some(next) = text[mark..].chars().next() else {

@@ -3,8 +3,8 @@
 use super::{BackendError, BatchToken, Limits, PREFIX, SeqId};
 
 /// Tracks the length of every sequence and refuses requests that would abort, corrupt memory or be
-/// silently wrong: batches over the limit, unknown sequences or tokens, positions with a gap, copies
-/// onto a sequence in use, reading rows that were not asked for.
+/// silently wrong: batches over the limit, unknown sequences or tokens, positions with a gap,
+/// copies onto a sequence in use, reading rows that were not asked for.
 #[derive(Debug, Clone)]
 pub struct Ledger {
     limits: Limits,
@@ -145,7 +145,8 @@ impl Ledger {
         }
     }
 
-    /// Checks that a prefix of `len` tokens can be put into the cache: it is empty and large enough.
+    /// Checks that a prefix of `len` tokens can be put into the cache: it is empty and large
+    /// enough.
     ///
     /// # Errors
     /// [`BackendError::Refused`], naming the rule that was broken.

@@ -2,9 +2,10 @@
 //!
 //! A member owns one model, one context and one KV cache in which several *sequences* live side by
 //! side. It predicts tokens; everything about bytes, mixing and weights is built above it. Two
-//! implementations exist: [`llama`] (llama.cpp, the only place with `unsafe`) and [`fake`] (a seeded
-//! rule over a small vocabulary, stricter than reality). Both check every request with the same
-//! [`Ledger`] before acting on it, because llama.cpp aborts the process where we want an error.
+//! implementations exist: [`llama`] (llama.cpp, the only place with `unsafe`) and [`fake`] (a
+//! seeded rule over a small vocabulary, stricter than reality). Both check every request with the
+//! same [`Ledger`] before acting on it, because llama.cpp aborts the process where we want an
+//! error.
 
 mod context;
 pub mod fake;
@@ -124,10 +125,12 @@ pub trait Member {
     /// # Errors
     /// [`BackendError::Refused`] for a batch that breaks the rules of [`Ledger::check`],
     /// [`BackendError::ContextFull`] if the cache has no room, [`BackendError::Cancelled`] if the
-    /// cancel flag was raised (the sequences are then as before the call), [`BackendError::Decode`].
+    /// cancel flag was raised (the sequences are then as before the call),
+    /// [`BackendError::Decode`].
     fn decode(&mut self, batch: &[BatchToken]) -> Result<(), BackendError>;
 
-    /// Logits after entry `index` of the last batch: one per token, natural-log scale, unnormalised.
+    /// Logits after entry `index` of the last batch: one per token, natural-log scale,
+    /// unnormalised.
     ///
     /// # Errors
     /// [`BackendError::Refused`] if that row was not asked for.
@@ -151,22 +154,23 @@ pub trait Member {
     /// Whether the cancel flag is raised, for long work between two decodes.
     fn cancelled(&self) -> bool;
 
-    /// The prefix's part of the KV cache as bytes, for [`Member::restore`] of a member of the same model,
-    /// settings and program. No other sequence may hold anything.
+    /// The prefix's part of the KV cache as bytes, for [`Member::restore`] of a member of the same
+    /// model, settings and program. No other sequence may hold anything.
     ///
     /// # Errors
     /// [`BackendError::Refused`].
     fn save(&mut self) -> Result<Vec<u8>, BackendError>;
 
-    /// Fills the empty cache with a prefix of `len` tokens that was [saved](Member::save). The bytes have to
-    /// be those that were saved: the caller has checked them.
+    /// Fills the empty cache with a prefix of `len` tokens that was [saved](Member::save). The
+    /// bytes have to be those that were saved: the caller has checked them.
     ///
     /// # Errors
     /// [`BackendError::Refused`] if they do not fit; the cache is then empty.
     fn restore(&mut self, state: &[u8], len: u32) -> Result<(), BackendError>;
 }
 
-/// Something that splits text into the tokens of a vocabulary: every [`Member`], and a tokenizer file.
+/// Something that splits text into the tokens of a vocabulary: every [`Member`], and a tokenizer
+/// file.
 pub trait Tokenize {
     /// The vocabulary.
     fn pieces(&self) -> &Arc<Vocab>;

@@ -69,8 +69,8 @@ impl Spelling {
     }
 }
 
-/// Byte-level BPE writes the printable bytes of Latin-1 as themselves and the other 68, in ascending
-/// order, as the letters from U+0100 on (GPT-2's `bytes_to_unicode`).
+/// Byte-level BPE writes the printable bytes of Latin-1 as themselves and the other 68, in
+/// ascending order, as the letters from U+0100 on (GPT-2's `bytes_to_unicode`).
 fn byte_of_letter(letter: char) -> Option<u8> {
     let printable = |byte: u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
     match u32::from(letter) {

@@ -76,8 +76,8 @@ impl Vocab {
         self.kinds[token as usize]
     }
 
-    /// Whether a text token is a byte fallback: a single byte (`<0x0A>` in the file) that a tokenizer
-    /// falls back on for text that it has no piece for.
+    /// Whether a text token is a byte fallback: a single byte (`<0x0A>` in the file) that a
+    /// tokenizer falls back on for text that it has no piece for.
     #[must_use]
     pub fn is_byte_fallback(&self, token: Token) -> bool {
         self.byte_fallbacks.binary_search(&token).is_ok()
@@ -95,8 +95,8 @@ impl Vocab {
     }
 
     /// The token that a raw text starts after: BOS if the model adds one, else its document
-    /// separator, else nothing. The separator is the first of a list of known names, then EOS (if it is
-    /// no text: llama.cpp names a plain byte where the file names none).
+    /// separator, else nothing. The separator is the first of a list of known names, then EOS (if
+    /// it is no text: llama.cpp names a plain byte where the file names none).
     #[must_use]
     pub fn text_start(&self) -> Option<Token> {
         if self.special.add_bos && self.special.bos.is_some() {

@@ -1,9 +1,9 @@
 //! A vocabulary and its tokenizer from a Hugging Face `tokenizer.json`, without a model.
 //!
-//! The crate `tokenizers` reads the file and splits text; here its tokens become bytes and kinds, as
-//! they do for a GGUF file: `Ġ` and `▁`, byte fallbacks, special tokens as control, and those with a name
-//! that is known to end a generation as its end. Models whose pieces are not the bytes of the text
-//! (WordPiece, WordLevel) are refused.
+//! The crate `tokenizers` reads the file and splits text; here its tokens become bytes and kinds,
+//! as they do for a GGUF file: `Ġ` and `▁`, byte fallbacks, special tokens as control, and those
+//! with a name that is known to end a generation as its end. Models whose pieces are not the bytes
+//! of the text (WordPiece, WordLevel) are refused.
 
 use super::spelling::{END_NAMES, Spelling, byte_of};
 use super::{BackendError, Special, Token, TokenKind, Tokenize, Vocab, VocabBuilder};

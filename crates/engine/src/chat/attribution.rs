@@ -1,12 +1,12 @@
 //! Which member argued for which word of an answer.
 //!
-//! A piece is a word with its punctuation and the white space before it, as most tokenizers have it; in scripts
-//! without spaces every character is a piece. A piece is argued for by the member whose
-//! [contributions](crate::mix::Mixer::contributions) to its bytes sum to more than anybody else's, and more than 0, by
-//! [`MARGIN`] at least; otherwise by nobody more than by the others.
+//! A piece is a word with its punctuation and the white space before it, as most tokenizers have
+//! it; in scripts without spaces every character is a piece. A piece is argued for by the member
+//! whose [contributions](crate::mix::Mixer::contributions) to its bytes sum to more than anybody
+//! else's, and more than 0, by [`MARGIN`] at least; otherwise by nobody more than by the others.
 
-/// By how much the member that argued most has to be ahead: one bit, in nats. It has made the piece at least twice as
-/// likely as the others alone would have.
+/// By how much the member that argued most has to be ahead: one bit, in nats. It has made the piece
+/// at least twice as likely as the others alone would have.
 pub const MARGIN: f64 = std::f64::consts::LN_2;
 
 /// Most characters of a piece: nobody waits longer for its end.
@@ -17,8 +17,8 @@ const LONGEST: usize = 40;
 pub struct Piece {
     /// Its text.
     pub text: String,
-    /// What each member contributed to it, in nats; infinite where it is its alone. Empty for a text that nobody
-    /// was asked for.
+    /// What each member contributed to it, in nats; infinite where it is its alone. Empty for a
+    /// text that nobody was asked for.
     pub contributions: Vec<f64>,
 }
 
@@ -71,8 +71,8 @@ impl Attribution {
         }
     }
 
-    /// Takes more of the text, and the contributions to its bytes: as many numbers a byte as there are members, or
-    /// none at all.
+    /// Takes more of the text, and the contributions to its bytes: as many numbers a byte as there
+    /// are members, or none at all.
     pub fn push(&mut self, text: &str, contributions: &[f64]) {
         for (at, char) in text.char_indices() {
             let (from, to) = (at, at + char.len_utf8());

@@ -1,10 +1,11 @@
-//! What is true of a conversation, whatever shows it: its messages, which of them the members still read,
-//! and which of those were read as evidence for the weights.
+//! What is true of a conversation, whatever shows it: its messages, which of them the members still
+//! read, and which of those were read as evidence for the weights.
 //!
-//! Members number the messages of the *context*: the system prompt, if there is one, then every message that
-//! has not left it. Whatever takes messages out of the context returns their numbers ([`RemovedMessages`]), and whoever
-//! keeps evidence forgets it for them (`Engine::forget_messages`). Held to this, no message
-//! counts twice, and none that was taken back counts at all.
+//! Members number the messages of the *context*: the system prompt, if there is one, then every
+//! message that has not left it. Whatever takes messages out of the context returns their numbers
+//! ([`RemovedMessages`]), and whoever keeps evidence forgets it for them
+//! (`Engine::forget_messages`). Held to this, no message counts twice, and none that was taken back
+//! counts at all.
 
 use super::{Message, Role};
 use crate::thought;
@@ -35,8 +36,8 @@ impl Conversation {
         }
     }
 
-    /// A conversation that was kept, of which the first `left` messages had left the context. Nothing of it
-    /// has been read.
+    /// A conversation that was kept, of which the first `left` messages had left the context.
+    /// Nothing of it has been read.
     #[must_use]
     pub fn resume(system: Option<String>, messages: Vec<Message>, left: usize) -> Self {
         Self {
@@ -107,7 +108,8 @@ impl Conversation {
         self.messages.push(Message::user(text));
     }
 
-    /// The pack answered the last message, or, after [`Conversation::open_answer`], said it all anew.
+    /// The pack answered the last message, or, after [`Conversation::open_answer`], said it all
+    /// anew.
     pub fn answer(&mut self, text: impl Into<String>) {
         self.messages.push(Message::assistant(text));
     }
@@ -132,8 +134,8 @@ impl Conversation {
         gone.map(|(mut messages, gone)| (messages.remove(0).content, gone))
     }
 
-    /// Takes the last message of the user back, and what was answered; returns what the user had said. None
-    /// if there is none in the context.
+    /// Takes the last message of the user back, and what was answered; returns what the user had
+    /// said. None if there is none in the context.
     pub fn undo(&mut self) -> Option<(String, RemovedMessages)> {
         let from = self.messages.iter().rposition(|m| m.role == Role::User)?;
         let gone = self.cut(from);
@@ -148,8 +150,8 @@ impl Conversation {
         Some((self.messages.split_off(from), gone))
     }
 
-    /// The oldest whole turn leaves the context: a message of the user with its answers. None if there is
-    /// but one turn, which stays.
+    /// The oldest whole turn leaves the context: a message of the user with its answers. None if
+    /// there is but one turn, which stays.
     pub fn drop_oldest(&mut self) -> Option<RemovedMessages> {
         let context = &self.messages[self.left..];
         let mut turns = (1..context.len()).filter(|&i| context[i].role == Role::User);
@@ -165,8 +167,8 @@ impl Conversation {
         Some(gone)
     }
 
-    /// The turn that left the context last stands in it again; false if there is none. Nothing of the context
-    /// counts as read then.
+    /// The turn that left the context last stands in it again; false if there is none. Nothing of
+    /// the context counts as read then.
     pub fn come_back(&mut self) -> bool {
         let gone = &self.messages[..self.left];
         let Some(turn) = gone.iter().rposition(|m| m.role == Role::User) else {

@@ -1,8 +1,9 @@
 //! Conversations and the prompts that the members of a pack make of them.
 //!
-//! A conversation is a list of [`Message`]s. Every member spells it in its own way: [`Template`] is that
-//! spelling, read from the member's GGUF file, and [`Prompt`] is a spelled conversation cut into markup
-//! (parsed for special tokens, never scored) and message contents (plain bytes, scored).
+//! A conversation is a list of [`Message`]s. Every member spells it in its own way: [`Template`] is
+//! that spelling, read from the member's GGUF file, and [`Prompt`] is a spelled conversation cut
+//! into markup (parsed for special tokens, never scored) and message contents (plain bytes,
+//! scored).
 
 pub mod attribution;
 pub mod conversation;
@@ -142,8 +143,9 @@ fn unfolded(messages: &[Message]) -> Vec<Turn> {
         .collect()
 }
 
-/// The conversation without system turns: every system message becomes the first paragraphs of the user
-/// message that follows it (`system\n\nuser`). Where none follows it ends the last user message, or is one.
+/// The conversation without system turns: every system message becomes the first paragraphs of the
+/// user message that follows it (`system\n\nuser`). Where none follows it ends the last user
+/// message, or is one.
 fn folded(messages: &[Message]) -> Vec<Turn> {
     let mut turns: Vec<Turn> = Vec::new();
     let mut pending = Turn::new(Role::User);

@@ -5,14 +5,15 @@ use std::ops::Range;
 
 use super::Turn;
 
-/// Strings that stand for messages: letters and digits, so that no template has a reason to change them.
+/// Strings that stand for messages: letters and digits, so that no template has a reason to change
+/// them.
 pub(super) struct Sentinels {
     prefix: String,
 }
 
 impl Sentinels {
-    /// Sentinels that occur neither in the turns nor in their rendering. Always the same for the same turns.
-    /// `None` if there are none, which takes a text that was made for it.
+    /// Sentinels that occur neither in the turns nor in their rendering. Always the same for the
+    /// same turns. `None` if there are none, which takes a text that was made for it.
     pub(super) fn new(turns: &[Turn], text: &str) -> Option<Sentinels> {
         let mut hasher = DefaultHasher::new();
         text.hash(&mut hasher);
@@ -47,8 +48,8 @@ impl Sentinels {
         marked
     }
 
-    /// Splits a rendering at its sentinels: the markup before the first, then each sentinel's turn and the
-    /// markup after it. `None` if a sentinel was changed.
+    /// Splits a rendering at its sentinels: the markup before the first, then each sentinel's turn
+    /// and the markup after it. `None` if a sentinel was changed.
     pub(super) fn split<'t>(&self, rendering: &'t str) -> Option<(&'t str, Vec<(usize, &'t str)>)> {
         let mut fields = rendering.split(&self.prefix);
         let first = fields.next()?;

@@ -42,9 +42,10 @@ pub struct MemberPrompts {
 }
 
 impl MemberPrompts {
-    /// Lets every member read that its answer, message number `message`, began with `begun`, so that it goes on
-    /// from there. A new answer begins with an open thought if the template of a `speaking` member opens one: then
-    /// all of them read so, and its opening is returned, the first bytes of the answer.
+    /// Lets every member read that its answer, message number `message`, began with `begun`, so
+    /// that it goes on from there. A new answer begins with an open thought if the template of a
+    /// `speaking` member opens one: then all of them read so, and its opening is returned, the
+    /// first bytes of the answer.
     pub fn go_on(&mut self, begun: &str, message: usize, speaking: &[bool]) -> String {
         let openings = self.prompts.iter().zip(speaking).filter(|(_, s)| **s);
         let mut openings = openings.map(|(prompt, _)| prompt.opening());
@@ -79,8 +80,8 @@ impl Prompt {
         last.map_or("", |s| thought::opening(&s.text))
     }
 
-    /// What of the answer's beginning the markup does not have yet. Takes an open thought back that the answer does
-    /// not begin with.
+    /// What of the answer's beginning the markup does not have yet. Takes an open thought back that
+    /// the answer does not begin with.
     fn open<'b>(&mut self, begun: &'b str) -> &'b str {
         let own = self.opening();
         if own.is_empty() {
@@ -137,7 +138,8 @@ impl Speakers {
         })
     }
 
-    /// Tells all templates whether models may think before they answer, see [`Template::ask_to_think`].
+    /// Tells all templates whether models may think before they answer, see
+    /// [`Template::ask_to_think`].
     pub fn ask_to_think(&mut self, asked: bool) {
         for speaker in &mut self.speakers {
             speaker.template.ask_to_think(asked);
@@ -161,8 +163,9 @@ impl Speakers {
             .collect()
     }
 
-    /// Texts that end an answer besides END: every member's end markers spelled out and, where members without a
-    /// template of their own are among the `speaking`, what begins another turn for them: they know no other end.
+    /// Texts that end an answer besides END: every member's end markers spelled out and, where
+    /// members without a template of their own are among the `speaking`, what begins another turn
+    /// for them: they know no other end.
     #[must_use]
     pub fn stops(&self, members: &[MemberInfo], speaking: &[bool]) -> Vec<String> {
         let mut stops = end_markers(members);
@@ -292,8 +295,8 @@ pub fn plain_text(text: &str, members: usize, ending: Ending) -> Vec<Prompt> {
     ]
 }
 
-/// The written forms of all members' end-of-generation tokens: spelled out by a member that does not
-/// know them as tokens, they end the turn as well.
+/// The written forms of all members' end-of-generation tokens: spelled out by a member that does
+/// not know them as tokens, they end the turn as well.
 #[must_use]
 pub fn end_markers(members: &[MemberInfo]) -> Vec<String> {
     let mut markers: Vec<String> = members

@@ -1,11 +1,11 @@
 //! Chat templates: the text that a member makes of a conversation.
 //!
-//! A GGUF file carries its template as Jinja source, written for Python's `jinja2` as the Hugging Face
-//! libraries set it up: `trim_blocks`, `lstrip_blocks`, no autoescape, loop controls, the functions
-//! `raise_exception` and `strftime_now`, a `tojson` that does not escape HTML, and the variables `messages`,
-//! `add_generation_prompt`, `bos_token`, `eos_token`, `tools` and `documents` (both none); on request also
-//! `enable_thinking` and `thinking`, see [`Template::ask_to_think`]. A member that has no template speaks the plain
-//! one, see [`Template::plain`].
+//! A GGUF file carries its template as Jinja source, written for Python's `jinja2` as the Hugging
+//! Face libraries set it up: `trim_blocks`, `lstrip_blocks`, no autoescape, loop controls, the
+//! functions `raise_exception` and `strftime_now`, a `tojson` that does not escape HTML, and the
+//! variables `messages`, `add_generation_prompt`, `bos_token`, `eos_token`, `tools` and `documents`
+//! (both none); on request also `enable_thinking` and `thinking`, see [`Template::ask_to_think`]. A
+//! member that has no template speaks the plain one, see [`Template::plain`].
 
 mod guard;
 mod python;
@@ -96,7 +96,8 @@ pub enum TemplateError {
 pub struct Rendered {
     /// The conversation in the template's words.
     pub text: String,
-    /// The template takes no system messages, so they stand at the start of the user message that follows.
+    /// The template takes no system messages, so they stand at the start of the user message that
+    /// follows.
     pub system_folded: bool,
 }
 
@@ -119,11 +120,12 @@ pub(super) struct Arranged {
 }
 
 impl Template {
-    /// Reads a Jinja template. `bos` and `eos` are the texts of the member's begin and end tokens, empty if it
-    /// has none.
+    /// Reads a Jinja template. `bos` and `eos` are the texts of the member's begin and end tokens,
+    /// empty if it has none.
     ///
     /// # Errors
-    /// [`TemplateError::Syntax`] with the line, [`TemplateError::TooLong`], [`TemplateError::Engine`].
+    /// [`TemplateError::Syntax`] with the line, [`TemplateError::TooLong`],
+    /// [`TemplateError::Engine`].
     pub fn new(source: &str, bos: &str, eos: &str) -> Result<Template, TemplateError> {
         if source.len() > guard::MAX_SOURCE {
             return Err(TemplateError::TooLong {
@@ -165,10 +167,10 @@ impl Template {
     /// Assistant:
     /// ```
     ///
-    /// Contents are trimmed, but for the beginning of an answer: what was said stays as it was, so that
-    /// it need not be evaluated again. Every content begins on a line of its own, so that neither it nor the answer
-    /// begins with a space that other members' templates do not have: members must agree on the first byte.
-    /// Answers end at one of [`Template::stops`].
+    /// Contents are trimmed, but for the beginning of an answer: what was said stays as it was, so
+    /// that it need not be evaluated again. Every content begins on a line of its own, so that
+    /// neither it nor the answer begins with a space that other members' templates do not have:
+    /// members must agree on the first byte. Answers end at one of [`Template::stops`].
     pub fn plain() -> Template {
         Template {
             engine: None,
@@ -178,9 +180,10 @@ impl Template {
         }
     }
 
-    /// Whether the model may think before it answers, where its template leaves that open: if not, the variables
-    /// `enable_thinking` (Qwen 3, SmolLM3, GLM) and `thinking` (DeepSeek 3.1, Granite) are false. Otherwise, as at first,
-    /// neither is defined, and the template does what it does by itself.
+    /// Whether the model may think before it answers, where its template leaves that open: if not,
+    /// the variables `enable_thinking` (Qwen 3, SmolLM3, GLM) and `thinking` (DeepSeek 3.1,
+    /// Granite) are false. Otherwise, as at first, neither is defined, and the template does what
+    /// it does by itself.
     pub fn ask_to_think(&mut self, asked: bool) {
         self.thinks = asked;
     }
@@ -190,7 +193,8 @@ impl Template {
         self.engine.is_none()
     }
 
-    /// The texts that end an answer where no token does: in the plain template, what begins another turn.
+    /// The texts that end an answer where no token does: in the plain template, what begins another
+    /// turn.
     pub fn stops(&self) -> &'static [&'static str] {
         match self.is_plain() {
             true => &["\n\nUser:", "\nUser:", "\n\nAssistant:", "\nAssistant:"],
@@ -203,16 +207,17 @@ impl Template {
         &self.bos
     }
 
-    /// Renders a conversation; with `add_generation_prompt` up to where the assistant's answer begins.
+    /// Renders a conversation; with `add_generation_prompt` up to where the assistant's answer
+    /// begins.
     ///
-    /// `now` is what `strftime_now` tells, in local time. If the template raises an error on a system
-    /// message, or leaves its content out, the conversation is rendered with system messages folded into the
-    /// user messages that follow them (`system\n\nuser`).
+    /// `now` is what `strftime_now` tells, in local time. If the template raises an error on a
+    /// system message, or leaves its content out, the conversation is rendered with system messages
+    /// folded into the user messages that follow them (`system\n\nuser`).
     ///
     /// # Errors
     /// The template's own error ([`TemplateError::Raised`]), [`TemplateError::Render`],
-    /// [`TemplateError::Runaway`], [`TemplateError::TooMuch`], [`TemplateError::Engine`]. Where folding helps
-    /// no more than not folding, the error without.
+    /// [`TemplateError::Runaway`], [`TemplateError::TooMuch`], [`TemplateError::Engine`]. Where
+    /// folding helps no more than not folding, the error without.
     pub fn render(
         &self,
         messages: &[Message],
@@ -260,8 +265,8 @@ impl Template {
         })
     }
 
-    /// Whether every system message appears in the rendering. Another text is put in its place to find out:
-    /// a short one might be part of the markup.
+    /// Whether every system message appears in the rendering. Another text is put in its place to
+    /// find out: a short one might be part of the markup.
     fn shows_system(&self, turns: &[Turn], text: &str, prompt: bool, now: NaiveDateTime) -> bool {
         let is_system = |turn: &Turn| turn.message.role == Role::System && !turn.message.is_blank();
         if !turns.iter().any(is_system) {

@@ -49,8 +49,8 @@ impl Finish {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Event<'a> {
     /// More of the answer: whole characters. Where attribution is asked for, what every member
-    /// [contributed](crate::mix::Mixer::contributions) to each of its bytes, in nats: the first byte's members, the second
-    /// byte's, … The bytes of a token have equal parts.
+    /// [contributed](crate::mix::Mixer::contributions) to each of its bytes, in nats: the first
+    /// byte's members, the second byte's, … The bytes of a token have equal parts.
     Text(&'a str, &'a [f64]),
 }
 

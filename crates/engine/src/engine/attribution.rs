@@ -1,6 +1,7 @@
 //! What members contributed to an answer, from symbols to the bytes that are reported.
 
-/// Contributions on their way: text is held back for stop strings and unfinished characters, and so are they.
+/// Contributions on their way: text is held back for stop strings and unfinished characters, and so
+/// are they.
 pub(super) struct Attributor {
     members: usize,
     /// Of the last symbol.

@@ -37,7 +37,8 @@ pub struct Scores {
 }
 
 impl Scores {
-    /// Adds the entries of `more` after its own. Distributions are kept only where all entries have them.
+    /// Adds the entries of `more` after its own. Distributions are kept only where all entries have
+    /// them.
     pub fn extend(&mut self, more: Scores) {
         if more.nats.is_empty() {
             self.tokens.extend(more.tokens);
@@ -198,16 +199,17 @@ impl Chain {
         }
     }
 
-    /// A stretch of text begins after the token whose logits these are. Its cover has learnt nothing from
-    /// stretches before, so that a message scores the same whether it is read alone or along with those.
+    /// A stretch of text begins after the token whose logits these are. Its cover has learnt
+    /// nothing from stretches before, so that a message scores the same whether it is read alone or
+    /// along with those.
     pub fn begin(&mut self, logits: &[f32], before: Option<u8>) -> Result<(), BackendError> {
         self.path = PathId::START;
         self.cover.unlearn();
         self.cover.begin((), logits, before)
     }
 
-    /// The chain's next token, by bytes. `after` are the logits that follow it, None for the last of
-    /// a stretch; `scored` are the bytes of the token that count.
+    /// The chain's next token, by bytes. `after` are the logits that follow it, None for the last
+    /// of a stretch; `scored` are the bytes of the token that count.
     pub fn step(
         &mut self,
         token: Token,

@@ -1,14 +1,15 @@
-//! Drafting: guessing what an answer says next, so that every member evaluates several tokens at once.
+//! Drafting: guessing what an answer says next, so that every member evaluates several tokens at
+//! once.
 //!
-//! A draft is a *prefetch of logits* and nothing else. The coordinator sends the bytes it expects; every
-//! member evaluates its own tokens for them in one batch, in a KV sequence apart, and keeps the rows.
-//! Later, when a step wants the row after one of those tokens, it is there already. Which rows are
-//! wanted, how members are mixed and which symbol is drawn do not depend on drafts, so neither does the
-//! distribution of the text. Only the shape of the batches does, to which the kernels of llama.cpp are not
-//! indifferent in the last bits.
+//! A draft is a *prefetch of logits* and nothing else. The coordinator sends the bytes it expects;
+//! every member evaluates its own tokens for them in one batch, in a KV sequence apart, and keeps
+//! the rows. Later, when a step wants the row after one of those tokens, it is there already. Which
+//! rows are wanted, how members are mixed and which symbol is drawn do not depend on drafts, so
+//! neither does the distribution of the text. Only the shape of the batches does, to which the
+//! kernels of llama.cpp are not indifferent in the last bits.
 //!
-//! All members prefetch in the same call. If each did when it next needs a row, the others would wait
-//! for one long batch after the other.
+//! All members prefetch in the same call. If each did when it next needs a row, the others would
+//! wait for one long batch after the other.
 
 mod lookup;
 
@@ -18,8 +19,8 @@ use std::sync::Arc;
 
 /// Guesses how a text goes on.
 ///
-/// A drafter must be a function of the text alone: batches, and so the last bits of a result, follow
-/// from what it says, and the same settings have to give the same answer.
+/// A drafter must be a function of the text alone: batches, and so the last bits of a result,
+/// follow from what it says, and the same settings have to give the same answer.
 pub trait Drafter: Send {
     /// An answer to a prompt begins. `text` is what the prompt says.
     fn begin(&mut self, text: &[u8]);
@@ -27,8 +28,9 @@ pub trait Drafter: Send {
     /// The answer has grown by `byte`.
     fn push(&mut self, byte: u8);
 
-    /// Writes what is expected to follow into the empty `ahead`. Returns how many bytes of it
-    /// are worth evaluating: at most all, 0 for no draft. The rest tells tokenizers where the last token ends.
+    /// Writes what is expected to follow into the empty `ahead`. Returns how many bytes of it are
+    /// worth evaluating: at most all, 0 for no draft. The rest tells tokenizers where the last
+    /// token ends.
     fn propose(&mut self, ahead: &mut Vec<u8>) -> usize;
 }
 
@@ -82,8 +84,8 @@ impl Drafting {
         self.drafter
     }
 
-    /// The answer grows by `symbol`, which spells `bytes`. A draft if it leaves the last one, or uses it
-    /// up, and there is another.
+    /// The answer grows by `symbol`, which spells `bytes`. A draft if it leaves the last one, or
+    /// uses it up, and there is another.
     pub fn grow(&mut self, symbol: u32, bytes: &[u8]) -> Option<Draft> {
         let drafter = self.drafter.as_mut()?;
         for &byte in bytes {

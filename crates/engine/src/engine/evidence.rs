@@ -26,8 +26,8 @@ impl Engine {
         self.scores.iter_mut().for_each(|s| *s = Scores::default());
     }
 
-    /// Forgets what was scored of the messages numbered `gone`, as if they had never been written. The
-    /// later ones get the numbers that they have in the conversation without those.
+    /// Forgets what was scored of the messages numbered `gone`, as if they had never been written.
+    /// The later ones get the numbers that they have in the conversation without those.
     pub fn forget_messages(&mut self, gone: &Range<usize>) {
         let gone = gone.start as u32..gone.end as u32;
         self.scores
@@ -40,8 +40,8 @@ impl Engine {
         self.forget_messages(&(first..u32::MAX as usize));
     }
 
-    /// What each member lost on one message, in bits per byte of what all of them saw; None if nothing of it
-    /// was scored.
+    /// What each member lost on one message, in bits per byte of what all of them saw; None if
+    /// nothing of it was scored.
     #[must_use]
     pub fn bits_per_byte_of(&self, message: usize) -> Option<Vec<f64>> {
         let mut shared = shared_places(&self.scores);
@@ -59,9 +59,9 @@ impl Engine {
     }
 
     /// Scores texts that may come next: each of them, all its bytes, as if it came right after the
-    /// prompts that were [read](Engine::read) last, [closed](super::Ending::Closed). Returns one evidence a
-    /// text; [`Engine::evidence`] is not added to. Before another call the prompts have to be read again,
-    /// of which the members' caches then hold all but the last token.
+    /// prompts that were [read](Engine::read) last, [closed](super::Ending::Closed). Returns one
+    /// evidence a text; [`Engine::evidence`] is not added to. Before another call the prompts have
+    /// to be read again, of which the members' caches then hold all but the last token.
     ///
     /// # Errors
     /// From a member; [`EngineError::Unreadable`].
@@ -136,7 +136,8 @@ impl Engine {
         }
     }
 
-    /// What of [`Engine::evidence`] begins before `place`. A token that reaches beyond it counts whole.
+    /// What of [`Engine::evidence`] begins before `place`. A token that reaches beyond it counts
+    /// whole.
     #[must_use]
     pub fn cut(&self, place: Place) -> Cut {
         let shared = shared_places(&self.scores);
@@ -152,8 +153,8 @@ impl Engine {
         }
     }
 
-    /// Mean over the scored symbols of the share of each member's prediction that came from the fallback
-    /// model instead of an evaluation; 0 if nothing was scored.
+    /// Mean over the scored symbols of the share of each member's prediction that came from the
+    /// fallback model instead of an evaluation; 0 if nothing was scored.
     #[must_use]
     pub fn skipped_mass(&self) -> Vec<f64> {
         let mean = |s: &Scores| {

@@ -14,7 +14,8 @@ impl Engine {
         self.some_while(self.everyone(), call, &mut || true)
     }
 
-    /// As [`Engine::all`], until it is cancelled; `progress` is told now and then how many tokens each has read.
+    /// As [`Engine::all`], until it is cancelled; `progress` is told now and then how many tokens
+    /// each has read.
     pub(super) fn all_watched<T: Send + 'static, C: Call<T>>(
         &self,
         call: impl FnMut(usize) -> C,
@@ -53,8 +54,8 @@ impl Engine {
         0..self.workers.len()
     }
 
-    /// As [`Engine::some`], as long as the answers are `wanted`, which is asked now and then. All are taken, also after
-    /// a failure: nobody is at work when it is told.
+    /// As [`Engine::some`], as long as the answers are `wanted`, which is asked now and then. All
+    /// are taken, also after a failure: nobody is at work when it is told.
     fn some_while<T: Send + 'static, C: Call<T>>(
         &self,
         which: impl Iterator<Item = usize>,
@@ -73,8 +74,8 @@ impl Engine {
         failure.map_or(Ok(answers), Err)
     }
 
-    /// Has some members grow by a symbol, or none yet, and fill their rows with what they predict next. Once a symbol:
-    /// nothing is allocated.
+    /// Has some members grow by a symbol, or none yet, and fill their rows with what they predict
+    /// next. Once a symbol: nothing is allocated.
     pub(super) fn step(
         &self,
         which: &[usize],
@@ -102,8 +103,8 @@ impl Engine {
         failure.map_or(Ok(()), Err)
     }
 
-    /// Waits for members that still evaluate what was cancelled. Until then the flag has to stay raised, or they go
-    /// on to the end; whatever else they are told waits as well.
+    /// Waits for members that still evaluate what was cancelled. Until then the flag has to stay
+    /// raised, or they go on to the end; whatever else they are told waits as well.
     pub fn settle(&self) {
         self.workers.iter().for_each(Worker::settle);
     }
@@ -113,8 +114,8 @@ impl Engine {
     }
 }
 
-/// Of several failures the one that has to be told; the first of equals. A cancelled member has nothing to say, and
-/// a full context ends an answer well, so neither may hide what broke another.
+/// Of several failures the one that has to be told; the first of equals. A cancelled member has
+/// nothing to say, and a full context ends an answer well, so neither may hide what broke another.
 fn graver(first: Option<EngineError>, other: EngineError) -> Option<EngineError> {
     let gravity = |error: &EngineError| match error {
         EngineError::Cancelled => 0,

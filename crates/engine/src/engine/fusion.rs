@@ -8,7 +8,8 @@ use crate::weight::{self, Method};
 /// Most KV sequences that a member is given: llama.cpp serves 256.
 const MAX_SEQUENCES: usize = 250;
 
-/// Most hypotheses that a [`Budget`] may ask for: with as many forks on trial they fit into the sequences.
+/// Most hypotheses that a [`Budget`] may ask for: with as many forks on trial they fit into the
+/// sequences.
 pub const MAX_HYPOTHESES: usize = MAX_SEQUENCES / 2 - 4;
 
 /// How members are fused.
@@ -62,7 +63,8 @@ impl Fusion {
     pub fn sequences(&self) -> u32 {
         let sequences = match self.alphabet {
             Some(Alphabet::Tokens | Alphabet::Mapped) => 2,
-            // Hypotheses, as many forks on trial, the prefix, one to come to rest in and one for drafts.
+            // Hypotheses, as many forks on trial, the prefix, one to come to rest in and one for
+            // drafts.
             _ if self.budget.exact() => MAX_SEQUENCES,
             _ => 2 * self.budget.hypotheses + 3,
         };

@@ -1,4 +1,5 @@
-//! Prompts that outlive the program, see [`prompt_cache`](super::prompt_cache): asked for, taken, and put back.
+//! Prompts that outlive the program, see [`prompt_cache`](super::prompt_cache): asked for, taken,
+//! and put back.
 
 use super::prompt_cache::CachedPrompt;
 use super::runtime::MemberRuntime;
@@ -13,8 +14,8 @@ impl Engine {
         self.all(|_| MemberRuntime::cache_next_prompt).map(drop)
     }
 
-    /// The prompt that was kept, one entry a member; None if it is no more than was restored, or less than two
-    /// messages in it were to be scored.
+    /// The prompt that was kept, one entry a member; None if it is no more than was restored, or
+    /// less than two messages in it were to be scored.
     ///
     /// # Errors
     /// From a member.
@@ -24,8 +25,8 @@ impl Engine {
         Ok(kept.filter(|members| members.iter().any(|kept| kept.grown)))
     }
 
-    /// Takes a kept prompt, one entry a member, for what was read last. The evidence stays as it is: the next
-    /// [`Engine::read`] adds what was scored of the part that its prompt shares.
+    /// Takes a kept prompt, one entry a member, for what was read last. The evidence stays as it
+    /// is: the next [`Engine::read`] adds what was scored of the part that its prompt shares.
     ///
     /// # Errors
     /// If it does not fit a member. Nothing is then read.

@@ -46,8 +46,8 @@ impl Engine {
         }
         let mut loaded: Vec<Option<MemberInfo>> = workers.iter().map(|_| None).collect();
         while loaded.iter().any(Option::is_none) {
-            // Only the first is waited for: the others are looked at in passing, so that one that has
-            // failed is noticed however long the first takes.
+            // Only the first is waited for: the others are looked at in passing, so that one that
+            // has failed is noticed however long the first takes.
             let mut patience = TICK;
             for k in 0..workers.len() {
                 if loaded[k].is_some() {
@@ -101,11 +101,12 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Waits for what members [read ahead](MemberSpec::prefetch). `progress` is told now and then how many tokens each
-    /// has read.
+    /// Waits for what members [read ahead](MemberSpec::prefetch). `progress` is told now and then
+    /// how many tokens each has read.
     ///
     /// # Errors
-    /// [`EngineError::Cancelled`], [`EngineError::Panicked`]. What else went wrong is told when the prompt is asked for.
+    /// [`EngineError::Cancelled`], [`EngineError::Panicked`]. What else went wrong is told when the
+    /// prompt is asked for.
     pub fn catch_up(&self, progress: &mut dyn FnMut(&[usize])) -> Result<(), EngineError> {
         self.all_watched(|_| |_| Ok(()), progress)?;
         Ok(())

@@ -1,13 +1,13 @@
 //! The published mode: one member's vocabulary is the alphabet, and the others are mapped to it.
 //!
-//! 1. [`Engine::losses_per_token`] measures every member on its own prompt in its own tokens. The one
-//!    with the lowest loss becomes the reference.
-//!    Or the caller names one, which may be a vocabulary without a model ([`Engine::refer_to_file`]).
-//! 2. The caller aligns the others' vocabularies to the reference's, and [`Engine::refer_to`] takes the
-//!    maps.
-//! 3. From then on it is the alphabet of tokens: the reference tokenises its prompt, the others read
-//!    the mapped ids in their own KV caches, one evaluation a token, and what they predict is gathered
-//!    through the map.
+//! 1. [`Engine::losses_per_token`] measures every member on its own prompt in its own tokens. The
+//!    one with the lowest loss becomes the reference. Or the caller names one, which may be a
+//!    vocabulary without a model ([`Engine::refer_to_file`]).
+//! 2. The caller aligns the others' vocabularies to the reference's, and [`Engine::refer_to`] takes
+//!    the maps.
+//! 3. From then on it is the alphabet of tokens: the reference tokenises its prompt, the others
+//!    read the mapped ids in their own KV caches, one evaluation a token, and what they predict is
+//!    gathered through the map.
 //!
 //! What was read is not kept for the next prompt, as it is elsewhere: a baseline need not be fast.
 
@@ -73,8 +73,8 @@ impl Engine {
         Ok(read.into_iter().map(mean).collect())
     }
 
-    /// Makes the vocabulary of member `reference` the alphabet. `maps`, in member order, align the others
-    /// to it; none for a member that has this very vocabulary. Forgets everything.
+    /// Makes the vocabulary of member `reference` the alphabet. `maps`, in member order, align the
+    /// others to it; none for a member that has this very vocabulary. Forgets everything.
     ///
     /// # Errors
     /// From a member.
@@ -86,7 +86,8 @@ impl Engine {
         self.refer(Reference::Member(reference), maps)
     }
 
-    /// Makes the vocabulary of a file the alphabet; `maps` align all members to it. Forgets everything.
+    /// Makes the vocabulary of a file the alphabet; `maps` align all members to it. Forgets
+    /// everything.
     ///
     /// # Errors
     /// From a member.
@@ -117,8 +118,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Measures every member on the prompts, as [`Engine::losses_per_token`], and makes the one with the
-    /// lowest loss the reference (the first where nothing is scored). Returns the losses.
+    /// Measures every member on the prompts, as [`Engine::losses_per_token`], and makes the one
+    /// with the lowest loss the reference (the first where nothing is scored). Returns the losses.
     ///
     /// # Errors
     /// As [`Engine::losses_per_token`].

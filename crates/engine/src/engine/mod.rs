@@ -226,8 +226,8 @@ impl Engine {
         Ok(weights)
     }
 
-    /// The weights that generation would use after `evidence`, by any method and for any mix. Members
-    /// under the drop threshold get 0, except that one that can end a turn always stays.
+    /// The weights that generation would use after `evidence`, by any method and for any mix.
+    /// Members under the drop threshold get 0, except that one that can end a turn always stays.
     ///
     /// # Errors
     /// [`EngineError::Weight`].

@@ -1,7 +1,9 @@
-//! What a member is expected to be asked first, and what it found when it read that while others still loaded.
+//! What a member is expected to be asked first, and what it found when it read that while others
+//! still loaded.
 //!
-//! A small model is loaded long before a large one, and has a core to itself until then. Where it is known what
-//! comes, it reads that; asked for the very same, it answers with what it has. Told anything else first, it forgets.
+//! A small model is loaded long before a large one, and has a core to itself until then. Where it
+//! is known what comes, it reads that; asked for the very same, it answers with what it has. Told
+//! anything else first, it forgets.
 
 use super::chain::Scores;
 use super::score_request::ScoreRequest;
@@ -27,7 +29,8 @@ pub struct ExpectedPrompt {
 /// Says, on the member's own thread, what it will be asked for; None if that is not known.
 pub type PromptPrefetch = Box<dyn FnOnce(&MemberInfo) -> Option<ExpectedPrompt> + Send>;
 
-/// What was read ahead, until it is asked for: first the settings, then the prompt, then its scores.
+/// What was read ahead, until it is asked for: first the settings, then the prompt, then its
+/// scores.
 pub(super) struct PrefetchedPrompt {
     expected: ExpectedPrompt,
     /// Whether the alphabet and the budget were asked for.

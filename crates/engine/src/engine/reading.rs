@@ -77,8 +77,8 @@ impl Engine {
         })
     }
 
-    /// Evaluates the prepared prompts, all members at the same time, and adds what they predicted for
-    /// the scored bytes to the evidence.
+    /// Evaluates the prepared prompts, all members at the same time, and adds what they predicted
+    /// for the scored bytes to the evidence.
     ///
     /// # Errors
     /// From a member; [`EngineError::Cancelled`].
@@ -87,8 +87,9 @@ impl Engine {
     }
 
     /// As [`Engine::read`]. While members evaluate, `progress` is told now and then how many of the
-    /// [new tokens](Prepared::new_tokens) each has read. If it is cancelled, members may be at work for a moment
-    /// longer, see [`Engine::settle`]: nothing is thrown away within a large matrix product.
+    /// [new tokens](Prepared::new_tokens) each has read. If it is cancelled, members may be at work
+    /// for a moment longer, see [`Engine::settle`]: nothing is thrown away within a large matrix
+    /// product.
     ///
     /// # Errors
     /// As [`Engine::read`].
@@ -106,7 +107,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether all members had read the last prompt when it was asked for, see [`MemberSpec::prefetch`](super::MemberSpec::prefetch).
+    /// Whether all members had read the last prompt when it was asked for, see
+    /// [`MemberSpec::prefetch`](super::MemberSpec::prefetch).
     #[must_use]
     pub fn read_ahead(&self) -> bool {
         self.read_ahead

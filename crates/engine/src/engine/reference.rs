@@ -15,8 +15,8 @@ pub(super) enum Reference {
     Outside(Outside),
 }
 
-/// A vocabulary without a model. It has no template: in a chat all read what the first member's template
-/// writes.
+/// A vocabulary without a model. It has no template: in a chat all read what the first member's
+/// template writes.
 pub(super) struct Outside {
     tokenizer: Arc<TokenizerJson>,
     sorted: SortedVocab,

@@ -59,9 +59,9 @@ impl Engine {
         })
     }
 
-    /// Does the same evaluations again: same batches, threads and schedule (members meet after every
-    /// call in which one of them evaluated something), and nothing else. The caches must hold what
-    /// they held when the recording began; several recordings may follow each other, then
+    /// Does the same evaluations again: same batches, threads and schedule (members meet after
+    /// every call in which one of them evaluated something), and nothing else. The caches must hold
+    /// what they held when the recording began; several recordings may follow each other, then
     /// [`Engine::end_replay`]. Returns the time taken.
     ///
     /// # Errors

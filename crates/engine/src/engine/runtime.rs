@@ -59,7 +59,8 @@ pub(super) struct MemberRuntime {
     prefix: Prefix,
     /// Scores up to the marks of a restored prefix.
     recalled: Scores,
-    /// Whether the next prompt is to be kept, the prefix's state at its last mark, and what was kept.
+    /// Whether the next prompt is to be kept, the prefix's state at its last mark, and what was
+    /// kept.
     keeps: bool,
     state: Option<Result<Vec<u8>, BackendError>>,
     kept: Option<Result<CachedPrompt, BackendError>>,
@@ -71,8 +72,8 @@ pub(super) struct MemberRuntime {
     /// Alphabet of tokens: which row of the last batch predicts the next token, and tokens said.
     row: usize,
     said: u32,
-    /// Alphabet of tokens: what the prefix's sequence holds beyond the prefix, the first of them predicted
-    /// by `row` and each next by the row after.
+    /// Alphabet of tokens: what the prefix's sequence holds beyond the prefix, the first of them
+    /// predicted by `row` and each next by the row after.
     ahead: VecDeque<Token>,
     batch: Vec<BatchToken>,
 }
@@ -285,7 +286,8 @@ impl MemberRuntime {
         }
     }
 
-    /// The answer is over: what was said joins the prefix. Returns how many tokens spell the answer.
+    /// The answer is over: what was said joins the prefix. Returns how many tokens spell the
+    /// answer.
     ///
     /// Where coming to rest needs an evaluation for which there is no room or no time, the prefix
     /// stays at the prompt, and the next one evaluates the answer again.

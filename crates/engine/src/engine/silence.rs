@@ -1,14 +1,16 @@
 //! Members that read along but have no say.
 //!
-//! A silent member evaluates every prompt and is measured on it, so that it can speak again at once; its
-//! weight is 0, it takes no part in answers, and weights are derived as if the others were the pack.
+//! A silent member evaluates every prompt and is measured on it, so that it can speak again at
+//! once; its weight is 0, it takes no part in answers, and weights are derived as if the others
+//! were the pack.
 
 use super::{Engine, EngineError};
 use crate::mix::Mix;
 use crate::weight::{self, Evidence, Method};
 
 impl Engine {
-    /// Sets which members are silent: one flag a member. Weights change with the next [`Engine::weigh`].
+    /// Sets which members are silent: one flag a member. Weights change with the next
+    /// [`Engine::weigh`].
     ///
     /// Where nobody who speaks can end a turn, those who have an end token at all may.
     ///
@@ -78,8 +80,8 @@ impl Engine {
     }
 }
 
-/// The method for some of the members. Given weights are normalised over them; if those are all 0, the
-/// speakers count alike, for somebody has to speak.
+/// The method for some of the members. Given weights are normalised over them; if those are all 0,
+/// the speakers count alike, for somebody has to speak.
 fn among(method: &Method, speaking: &[usize]) -> Method {
     let Method::Given(given) = method else {
         return method.clone();

@@ -9,7 +9,8 @@ use crate::vocab::speller;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Prefix {
     pub tokens: Vec<Token>,
-    /// Of a prefix that was restored and not read on from yet: where scored segments end in it, in order.
+    /// Of a prefix that was restored and not read on from yet: where scored segments end in it, in
+    /// order.
     pub marks: Vec<Mark>,
 }
 
@@ -25,8 +26,9 @@ impl Prefix {
     }
 }
 
-/// Where a scored segment ends in a prefix and another follows: with it ends a batch, so that what follows is evaluated the same,
-/// bit by bit, whether what is before it was evaluated just now or restored.
+/// Where a scored segment ends in a prefix and another follows: with it ends a batch, so that what
+/// follows is evaluated the same, bit by bit, whether what is before it was evaluated just now or
+/// restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
     /// Tokens of the prefix up to here.
@@ -97,9 +99,9 @@ impl TokenizedPrompt {
     }
 }
 
-/// Tokenises `prompt` and keeps the longest part of the prefix that it begins with: at least one token
-/// is left to evaluate, and everything scored is. A restored prefix comes with the scores of its segments and is
-/// kept up to the end of one of them.
+/// Tokenises `prompt` and keeps the longest part of the prefix that it begins with: at least one
+/// token is left to evaluate, and everything scored is. A restored prefix comes with the scores of
+/// its segments and is kept up to the end of one of them.
 pub(super) fn read(
     member: &mut (impl Tokenize + ?Sized),
     sorted: &SortedVocab,
@@ -147,7 +149,8 @@ fn read_on(
         };
         reading.total += taken.tokens + spelled.tokens.len();
         let shift = |n: usize| n.saturating_sub(taken.bytes);
-        // Scoring counts the bytes that tokens spell; after a lost byte the positions would not agree.
+        // Scoring counts the bytes that tokens spell; after a lost byte the positions would not
+        // agree.
         let scored = if spelled.lost.is_empty() {
             shift(segment.scored.start)..shift(segment.scored.end)
         } else {

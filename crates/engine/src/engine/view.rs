@@ -1,5 +1,5 @@
-//! A member's side of an alphabet of tokens: which of its tokens stands for a shared one, and what its
-//! logits say about the shared vocabulary.
+//! A member's side of an alphabet of tokens: which of its tokens stands for a shared one, and what
+//! its logits say about the shared vocabulary.
 
 use super::tokenized::{Stretch, TokenizedPrompt};
 use crate::backend::{BackendError, Token, TokenKind, Vocab};
@@ -90,8 +90,8 @@ impl View {
         }
     }
 
-    /// Writes ln p of every shared token into `ln_p`: soft-max over text and end tokens, −∞ for control tokens and
-    /// what the map does not reach.
+    /// Writes ln p of every shared token into `ln_p`: soft-max over text and end tokens, −∞ for
+    /// control tokens and what the map does not reach.
     ///
     /// Through a map logits are gathered first, as published, so that a token of the member that
     /// stands for several shared ones counts for each, and one that stands for none does not count.
@@ -123,8 +123,8 @@ impl View {
         Ok(())
     }
 
-    /// What this member reads where the reference reads `reading`: the mapped tokens one to one, less
-    /// those that it has nothing for, after a start token of its own.
+    /// What this member reads where the reference reads `reading`: the mapped tokens one to one,
+    /// less those that it has nothing for, after a start token of its own.
     pub fn translate(&self, reading: &TokenizedPrompt, start: Option<Token>) -> TokenizedPrompt {
         let start = start.map(|token| Stretch {
             tokens: vec![token],

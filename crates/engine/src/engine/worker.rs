@@ -1,11 +1,11 @@
 //! One OS thread a member: calls in, answers out, joined on drop.
 //!
-//! A call is a closure that runs on the member's thread, and each has a channel of its own for its answer, whose type
-//! is therefore that of the call. What is asked once a symbol, a [`Step`], goes there and back by value over a channel
-//! that stays, and allocates nothing.
+//! A call is a closure that runs on the member's thread, and each has a channel of its own for its
+//! answer, whose type is therefore that of the call. What is asked once a symbol, a [`Step`], goes
+//! there and back by value over a channel that stays, and allocates nothing.
 //!
-//! A call that panics ends the thread, and with it the channels: whoever waits for an answer learns so at once, as does
-//! whoever calls later, and takes what the panic said from the thread's end.
+//! A call that panics ends the thread, and with it the channels: whoever waits for an answer learns
+//! so at once, as does whoever calls later, and takes what the panic said from the thread's end.
 
 use super::meter::Metered;
 use super::runtime::{MemberRuntime, Step};
@@ -56,7 +56,8 @@ pub(super) struct Worker {
     panic: OnceCell<Option<String>>,
 }
 
-/// How long an answer is waited for before looking at what was done so far, and whether it is still wanted.
+/// How long an answer is waited for before looking at what was done so far, and whether it is still
+/// wanted.
 const TICK: Duration = Duration::from_millis(20);
 
 /// How long a thread looks for a message, giving way to others, before it sleeps.
@@ -112,8 +113,8 @@ impl Worker {
         Ok(answer)
     }
 
-    /// Waits for the answer as long as it is `wanted`, which is asked now and then; one that comes later is thrown
-    /// away.
+    /// Waits for the answer as long as it is `wanted`, which is asked now and then; one that comes
+    /// later is thrown away.
     ///
     /// # Errors
     /// [`Gone::Left`] if it is not wanted any more; the call's own, and [`Gone::Ended`].
@@ -138,7 +139,8 @@ impl Worker {
         }
     }
 
-    /// Has a step made, which is to be [taken back](Worker::wait_step) before anything else is asked.
+    /// Has a step made, which is to be [taken back](Worker::wait_step) before anything else is
+    /// asked.
     ///
     /// # Errors
     /// [`Gone::Ended`].

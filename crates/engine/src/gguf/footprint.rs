@@ -15,10 +15,11 @@
 //! output  = 4 · O · vocab                              the logits handed to us, on the host
 //! ```
 //!
-//! K and V are the bytes of an element of the cache (2 for f16); sliding-window layers count at full
-//! length (`swa_full`), and all sequences share the cells (`kv_unified`). The compute terms were fitted
-//! to what llama.cpp allocates on the CPU with flash attention for three models in ten shapes each:
-//! never more than 1.5% off. Weights mapped from the file are counted as if they were read.
+//! K and V are the bytes of an element of the cache (2 for f16); sliding-window layers count at
+//! full length (`swa_full`), and all sequences share the cells (`kv_unified`). The compute terms
+//! were fitted to what llama.cpp allocates on the CPU with flash attention for three models in ten
+//! shapes each: never more than 1.5% off. Weights mapped from the file are counted as if they were
+//! read.
 
 use super::family::Family;
 use super::tensor::TensorType;
@@ -95,7 +96,8 @@ pub struct WeightBytes {
 pub struct Footprint {
     /// Main memory.
     pub host: Usage,
-    /// The device's memory; the same memory where the two share one, and zero without device layers.
+    /// The device's memory; the same memory where the two share one, and zero without device
+    /// layers.
     pub device: Usage,
 }
 

@@ -1,9 +1,9 @@
 //! GGUF model files, read without llama.cpp.
 //!
 //! llama.cpp reports every bad file as one null pointer, and aborts the process on some intact ones
-//! (a vocabulary without weights, two tokens of the same spelling). So a file is looked at here first:
-//! [`Header::read`] parses everything before the tensor data and compares the tensors with the
-//! length of the file, [`Header::member`] says whether the model can be a member of a pack, and
+//! (a vocabulary without weights, two tokens of the same spelling). So a file is looked at here
+//! first: [`Header::read`] parses everything before the tensor data and compares the tensors with
+//! the length of the file, [`Header::member`] says whether the model can be a member of a pack, and
 //! [`Footprint`] estimates the memory that it will take.
 //!
 //! The layout (versions 2 and 3, little endian):
@@ -16,9 +16,9 @@
 //! string: length: u64, bytes      array: kind: u32  length: u64  elements
 //! ```
 //!
-//! **Invariant.** Lengths are compared with what is left of the file before anything is allocated, and
-//! what is kept is bounded (`reader` has the constants), so a file cannot make the reader allocate
-//! much more than its own size. Long arrays (the token list) are walked over, not kept.
+//! **Invariant.** Lengths are compared with what is left of the file before anything is allocated,
+//! and what is kept is bounded (`reader` has the constants), so a file cannot make the reader
+//! allocate much more than its own size. Long arrays (the token list) are walked over, not kept.
 
 mod error;
 mod family;
@@ -153,8 +153,8 @@ impl Header {
     }
 
     /// A fact given once for all layers or as an array with one number a layer; one number a layer
-    /// is returned. `None` if it is absent, the array has another length, or there are more than 512
-    /// layers.
+    /// is returned. `None` if it is absent, the array has another length, or there are more than
+    /// 512 layers.
     pub fn per_layer(&self, key: &str, layers: usize) -> Option<Vec<u64>> {
         if layers > MAX_LAYERS {
             return None;
@@ -185,8 +185,8 @@ impl Header {
     /// The [`Summary`] of a model that can be a member of a pack.
     ///
     /// # Errors
-    /// The file is intact, but no complete, generating language model with a byte-exact tokenizer; or
-    /// it holds values on which llama.cpp would abort the process.
+    /// The file is intact, but no complete, generating language model with a byte-exact tokenizer;
+    /// or it holds values on which llama.cpp would abort the process.
     pub fn member(&self) -> Result<Summary, GgufError> {
         let summary = self.summary();
         match summary::refuse(self, &summary) {

@@ -19,8 +19,8 @@ const COUNT_LIMIT: u64 = 1 << 16;
 const KEY_LIMIT: u64 = 1 << 10;
 /// Longest tensor name that llama.cpp takes: bytes.
 const NAME_LIMIT: u64 = 63;
-/// What is kept of all strings and arrays together, and the longest token, at most: bytes. Some files
-/// bring a whole `tokenizer.json` as one string.
+/// What is kept of all strings and arrays together, and the longest token, at most: bytes. Some
+/// files bring a whole `tokenizer.json` as one string.
 const KEPT_LIMIT: u64 = 1 << 26;
 
 const TOKENS: &str = "tokenizer.ggml.tokens";
@@ -268,8 +268,8 @@ impl<R: BufRead + Seek> Cursor<R> {
         })
     }
 
-    /// Walks over the token list. llama.cpp aborts when two tokens are spelled alike, so their hashes
-    /// are compared: 8 bytes a token, no more than their lengths take in the file.
+    /// Walks over the token list. llama.cpp aborts when two tokens are spelled alike, so their
+    /// hashes are compared: 8 bytes a token, no more than their lengths take in the file.
     fn tokens(&mut self, len: u64) -> Result<Items, Fault> {
         let offset = self.at;
         let mut hashes: Vec<u64> = Vec::with_capacity(len as usize);

@@ -1,9 +1,9 @@
 //! The vocabulary of a file, without llama.cpp: also of files that have no weights.
 //!
 //! Pieces, kinds and end-of-generation flags follow llama.cpp's rules (`llama-vocab.cpp`), less its
-//! exceptions for single models, so that the result equals what the loaded model says of itself. Where
-//! the file does not say whether BOS comes first, llama.cpp looks the pre-tokenizer up in a list; here
-//! SentencePiece adds it and byte-level BPE does not.
+//! exceptions for single models, so that the result equals what the loaded model says of itself.
+//! Where the file does not say whether BOS comes first, llama.cpp looks the pre-tokenizer up in a
+//! list; here SentencePiece adds it and byte-level BPE does not.
 
 use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read, Seek, SeekFrom};
@@ -26,8 +26,8 @@ impl Header {
     /// The vocabulary, read from the file once more.
     ///
     /// # Errors
-    /// [`Fault::Tokenizer`] for a tokenizer whose pieces are not bytes, [`Fault::Value`] for a token
-    /// list that is none, or the file cannot be read.
+    /// [`Fault::Tokenizer`] for a tokenizer whose pieces are not bytes, [`Fault::Value`] for a
+    /// token list that is none, or the file cannot be read.
     pub fn vocabulary(&self) -> Result<Vocab, GgufError> {
         read(self).map_err(|fault| GgufError::new(&self.path, fault))
     }

@@ -1,18 +1,20 @@
 //! Who argued for a symbol: every member against what the others alone would have said.
 //!
-//! The contribution of member k to symbol s is `ln q(s) − ln q₋ₖ(s)` in nats, where q is the mixture and q₋ₖ the
-//! mixture, by the same definition, of all members but k, their weights renormalised. It is positive where k made the
-//! symbol likelier, and for two members the contributions differ by `ln p₁(s) − ln p₂(s)`, but for what was decided
-//! about END. A member of weight 0 contributes nothing. Against nobody, or against others to whom the symbol is
+//! The contribution of member k to symbol s is `ln q(s) − ln q₋ₖ(s)` in nats, where q is the
+//! mixture and q₋ₖ the mixture, by the same definition, of all members but k, their weights
+//! renormalised. It is positive where k made the symbol likelier, and for two members the
+//! contributions differ by `ln p₁(s) − ln p₂(s)`, but for what was decided about END. A member of
+//! weight 0 contributes nothing. Against nobody, or against others to whom the symbol is
 //! impossible, a contribution is infinite.
 
 use super::end::{Split, pool_end, votes};
 use super::{Mix, MixError, Mixer, SymbolSet, lift};
 
 impl Mixer {
-    /// Writes every member's contribution to `symbol`, which is not END, into `out`. `mixed` is what
-    /// [`Mixer::mix`] made of the same rows and weights. Costs an exponential a symbol of the alphabet and
-    /// member where three or more are mixed by [`Mix::Log`], and next to nothing otherwise.
+    /// Writes every member's contribution to `symbol`, which is not END, into `out`. `mixed` is
+    /// what [`Mixer::mix`] made of the same rows and weights. Costs an exponential a symbol of the
+    /// alphabet and member where three or more are mixed by [`Mix::Log`], and next to nothing
+    /// otherwise.
     ///
     /// # Errors
     /// As [`Mixer::mix`].
@@ -87,8 +89,9 @@ impl<R: AsRef<[f64]>> Without<'_, R> {
         terms.sum::<f64>().ln()
     }
 
-    /// As [`Without::linear`]. With the weights summing to 1, `ln q` is `Σ λ_j ln p_j` and a constant: taking
-    /// `λ_k ln p_k` away and dividing by `1 − λ_k` leaves the others, up to a constant that normalising removes.
+    /// As [`Without::linear`]. With the weights summing to 1, `ln q` is `Σ λ_j ln p_j` and a
+    /// constant: taking `λ_k ln p_k` away and dividing by `1 − λ_k` leaves the others, up to a
+    /// constant that normalising removes.
     fn log(&self, symbol: usize, mixed: &[f64], weight: f64, ln_floor: f64) -> f64 {
         let mut others = self.weighted();
         match (others.next(), others.next()) {

@@ -27,8 +27,9 @@ impl Split {
         }
     }
 
-    /// A row of ln-probabilities, split. The complement stands for the sum over all other symbols, which
-    /// costs an exponential each, unless END is likely and the difference would be rounding error.
+    /// A row of ln-probabilities, split. The complement stands for the sum over all other symbols,
+    /// which costs an exponential each, unless END is likely and the difference would be rounding
+    /// error.
     pub(crate) fn of<F: Copy + Into<f64>>(row: &[F], alphabet: &SymbolSet) -> Self {
         let p = |s: usize| row[s].into().exp();
         let end = alphabet.ends().iter().map(|&s| p(s)).sum();
@@ -51,8 +52,8 @@ impl Split {
     }
 }
 
-/// Shares of the members that decide about END: λ renormalised among those that may, equal if theirs are all
-/// 0, and all 0 if none may.
+/// Shares of the members that decide about END: λ renormalised among those that may, equal if
+/// theirs are all 0, and all 0 if none may.
 pub(crate) fn votes(lambda: &[f64], may_end: impl Fn(usize) -> bool, shares: &mut Vec<f64>) {
     let vote = |(k, &weight): (usize, &f64)| if may_end(k) { weight } else { 0.0 };
     shares.clear();
@@ -69,7 +70,8 @@ pub(crate) fn votes(lambda: &[f64], may_end: impl Fn(usize) -> bool, shares: &mu
     }
 }
 
-/// Part 1 of the module's definition. `shares` come from [`votes`]; `split(k)` is asked of voters only.
+/// Part 1 of the module's definition. `shares` come from [`votes`]; `split(k)` is asked of voters
+/// only.
 pub(crate) fn pool_end(
     mix: Mix,
     ln_floor: f64,
@@ -110,7 +112,8 @@ pub(crate) fn pool_end(
     }
 }
 
-/// Part 3: shares `end` = ln q(END) out among the END symbols, equally if no voter gives any of them mass.
+/// Part 3: shares `end` = ln q(END) out among the END symbols, equally if no voter gives any of
+/// them mass.
 pub(super) fn which_end<'a>(
     voters: impl Iterator<Item = (f64, &'a [f64], Split)>,
     end: f64,

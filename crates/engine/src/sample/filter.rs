@@ -1,7 +1,7 @@
 //! Filters over candidate symbols, as llama.cpp applies them.
 //!
-//! All work on ln-probabilities that need not be normalised. Symbols of equal probability are taken in the
-//! order of the alphabet, so that nothing depends on how a sort treats equals.
+//! All work on ln-probabilities that need not be normalised. Symbols of equal probability are taken
+//! in the order of the alphabet, so that nothing depends on how a sort treats equals.
 
 use std::cmp::Ordering;
 
@@ -19,8 +19,8 @@ impl Candidate {
     }
 }
 
-/// The `n` likeliest symbols that `allowed` does not refuse, in no order. `log_q` has ln-probabilities; what is not finite is
-/// impossible.
+/// The `n` likeliest symbols that `allowed` does not refuse, in no order. `log_q` has
+/// ln-probabilities; what is not finite is impossible.
 pub(crate) fn likeliest(
     log_q: &[f64],
     n: usize,
@@ -58,8 +58,8 @@ pub(crate) fn likeliest(
     }
 }
 
-/// Keeps the fewest of the likeliest whose share of the candidates' mass reaches `p`, at least one; leaves them
-/// sorted. `p` ≥ 1 keeps all, as they are.
+/// Keeps the fewest of the likeliest whose share of the candidates' mass reaches `p`, at least one;
+/// leaves them sorted. `p` ≥ 1 keeps all, as they are.
 pub(super) fn top_p(candidates: &mut Vec<Candidate>, p: f64) {
     if p >= 1.0 || candidates.is_empty() {
         return;
@@ -90,9 +90,11 @@ pub(super) fn min_p(candidates: &mut Vec<Candidate>, p: f64) {
     }
 }
 
-/// Draws from softmax(ln q / temperature) with `unit` in `0..1`; `temperature` > 0. The candidates are used up.
+/// Draws from softmax(ln q / temperature) with `unit` in `0..1`; `temperature` > 0. The candidates
+/// are used up.
 pub(super) fn draw(candidates: &mut [Candidate], temperature: f64, unit: f64) -> Option<usize> {
-    // In the order of the alphabet, the same number gives the same symbol however the filters left them.
+    // In the order of the alphabet, the same number gives the same symbol however the filters left
+    // them.
     candidates.sort_unstable_by_key(|candidate| candidate.symbol);
     let best = candidates
         .iter()

@@ -1,11 +1,11 @@
 //! From the mixed distribution to the next symbol.
 //!
-//! Sampling happens after mixing, never before, on the shared alphabet and in llama.cpp's order: repetition
-//! penalty, top-k, top-p, min-p, temperature, draw. Symbols that the caller does not allow (bytes that would
-//! break UTF-8, END inside a character) leave before all of that.
+//! Sampling happens after mixing, never before, on the shared alphabet and in llama.cpp's order:
+//! repetition penalty, top-k, top-p, min-p, temperature, draw. Symbols that the caller does not
+//! allow (bytes that would break UTF-8, END inside a character) leave before all of that.
 //!
-//! The draw uses PCG-64 seeded by [`Params::seed`], one 64-bit output a draw: the same parameters and
-//! distributions give the same symbols on every machine whose `exp` rounds alike.
+//! The draw uses PCG-64 seeded by [`Params::seed`], one 64-bit output a draw: the same parameters
+//! and distributions give the same symbols on every machine whose `exp` rounds alike.
 
 mod filter;
 mod penalty;
@@ -107,8 +107,8 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// A sampler over bytes and END. The repetition penalty looks at the last `window` bytes, which should be
-    /// about [`Params::repeat_last_n`] tokens' worth.
+    /// A sampler over bytes and END. The repetition penalty looks at the last `window` bytes, which
+    /// should be about [`Params::repeat_last_n`] tokens' worth.
     ///
     /// # Errors
     /// A parameter out of range.
@@ -143,17 +143,17 @@ impl Sampler {
         &self.params
     }
 
-    /// Tells the repetition penalty that `symbol` is now part of the text: every symbol picked, and the
-    /// prompt's if it is to count.
+    /// Tells the repetition penalty that `symbol` is now part of the text: every symbol picked, and
+    /// the prompt's if it is to count.
     pub fn accept(&mut self, symbol: usize) {
         self.penalty.accept(symbol);
     }
 
-    /// Picks a symbol by its ln-probabilities, which need not be normalised; `allowed` is asked once a symbol at most.
-    /// None if no allowed symbol is possible.
+    /// Picks a symbol by its ln-probabilities, which need not be normalised; `allowed` is asked
+    /// once a symbol at most. None if no allowed symbol is possible.
     ///
-    /// Penalties are applied to `log_q` in place. Entries that are not finite are impossible. Nothing is
-    /// allocated after the first call.
+    /// Penalties are applied to `log_q` in place. Entries that are not finite are impossible.
+    /// Nothing is allocated after the first call.
     pub fn pick(&mut self, log_q: &mut [f64], allowed: impl Fn(usize) -> bool) -> Option<usize> {
         self.penalty.apply(log_q);
         let candidates = &mut self.candidates;

@@ -1,9 +1,10 @@
 //! Repetition penalties.
 //!
-//! llama.cpp multiplies a repeated token's logit by the penalty if it is negative and divides it otherwise,
-//! which depends on where a model's logits happen to have their zero. After mixing there are no logits, only
-//! ln-probabilities, so here a penalty r subtracts ln r: the symbol's probability is divided by r, and the
-//! others gain by the renormalisation that the draw implies. r < 1 rewards repetition, r = 1 is off.
+//! llama.cpp multiplies a repeated token's logit by the penalty if it is negative and divides it
+//! otherwise, which depends on where a model's logits happen to have their zero. After mixing there
+//! are no logits, only ln-probabilities, so here a penalty r subtracts ln r: the symbol's
+//! probability is divided by r, and the others gain by the renormalisation that the draw implies. r
+//! < 1 rewards repetition, r = 1 is off.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -61,11 +62,13 @@ impl Penalty {
     }
 }
 
-/// Penalises a byte b if the last [`MIN_REPEAT`] bytes followed by b occurred before within the window.
+/// Penalises a byte b if the last [`MIN_REPEAT`] bytes followed by b occurred before within the
+/// window.
 ///
-/// A single byte repeats all the time, so the usual penalty would be nonsense on bytes; a substring of 16 bytes
-/// repeats where a text goes in circles, and where it quotes. Costs a few hash look-ups a byte, however long
-/// the window: for every 16 bytes in the window it is known which bytes followed them, and where last.
+/// A single byte repeats all the time, so the usual penalty would be nonsense on bytes; a substring
+/// of 16 bytes repeats where a text goes in circles, and where it quotes. Costs a few hash look-ups
+/// a byte, however long the window: for every 16 bytes in the window it is known which bytes
+/// followed them, and where last.
 #[derive(Debug, Clone)]
 pub struct RepeatedBytes {
     ln_penalty: f64,
@@ -76,7 +79,8 @@ pub struct RepeatedBytes {
     position: usize,
     /// The last 16 bytes, the latest lowest.
     last: u128,
-    /// Bytes that followed 16 others in the window, each with the position of its latest such occurrence.
+    /// Bytes that followed 16 others in the window, each with the position of its latest such
+    /// occurrence.
     followers: HashMap<u128, Vec<(u8, usize)>>,
 }
 

@@ -1,11 +1,12 @@
 //! Stop strings: end the text where one of them appears, and never show a part of it.
 //!
-//! The text is fed byte by byte. What could still become a stop string is held back, everything before is
-//! released. The stop that *ends first* wins; of several that end at the same byte, the one that starts first,
-//! the longest. So where one stop is a prefix of another the longer one is never seen.
+//! The text is fed byte by byte. What could still become a stop string is held back, everything
+//! before is released. The stop that *ends first* wins; of several that end at the same byte, the
+//! one that starts first, the longest. So where one stop is a prefix of another the longer one is
+//! never seen.
 //!
-//! For every stop the length of its longest prefix that the text ends with is kept (Knuth, Morris, Pratt), in
-//! amortised constant time a byte and stop; the longest of these is what is held.
+//! For every stop the length of its longest prefix that the text ends with is kept (Knuth, Morris,
+//! Pratt), in amortised constant time a byte and stop; the longest of these is what is held.
 
 use std::collections::VecDeque;
 
@@ -72,7 +73,8 @@ impl Stop {
     }
 }
 
-/// The longest prefix of `bytes` that ends a text in which `seen` < its length was the longest, after `byte`.
+/// The longest prefix of `bytes` that ends a text in which `seen` < its length was the longest,
+/// after `byte`.
 fn extend(bytes: &[u8], border: &[usize], mut seen: usize, byte: u8) -> usize {
     while seen > 0 && bytes[seen] != byte {
         seen = border[seen - 1];

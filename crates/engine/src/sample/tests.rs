@@ -70,7 +70,8 @@ proptest! {
         }
         for (seen, p) in seen.iter().zip(expected) {
             let expected = p * f64::from(draws);
-            // Bernstein's bound: a binomial count is farther off with a probability below 2·exp(−25), 3e-11.
+            // Bernstein's bound: a binomial count is farther off with a probability below
+            // 2·exp(−25), 3e-11.
             let bound = 25.0 / 3.0 + ((25.0f64 / 3.0).powi(2) + 50.0 * expected * (1.0 - p)).sqrt();
             prop_assert!((f64::from(*seen) - expected).abs() <= bound, "{seen} {expected}");
             prop_assert!(p > 0.0 || *seen == 0);

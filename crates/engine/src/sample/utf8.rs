@@ -2,13 +2,14 @@
 
 use crate::mix::END;
 
-/// Which bytes may come next in well-formed UTF-8 (Unicode 16, table 3-7): no overlong forms, no surrogates,
-/// nothing above U+10FFFF.
+/// Which bytes may come next in well-formed UTF-8 (Unicode 16, table 3-7): no overlong forms, no
+/// surrogates, nothing above U+10FFFF.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Utf8State {
     /// Continuation bytes missing from the character begun.
     missing: u8,
-    /// Range of the next continuation byte; the first after some leading bytes is narrower than 80..=BF.
+    /// Range of the next continuation byte; the first after some leading bytes is narrower than
+    /// 80..=BF.
     low: u8,
     high: u8,
 }
@@ -55,8 +56,8 @@ impl Utf8State {
         self.next(byte).is_some()
     }
 
-    /// Whether a symbol of the shared alphabet may come next: a byte as [`Self::allowed`], END between
-    /// characters only. The mask for [`Sampler::pick`](super::Sampler::pick).
+    /// Whether a symbol of the shared alphabet may come next: a byte as [`Self::allowed`], END
+    /// between characters only. The mask for [`Sampler::pick`](super::Sampler::pick).
     pub fn allows_symbol(self, symbol: usize) -> bool {
         match u8::try_from(symbol) {
             Ok(byte) => self.allowed(byte),
@@ -77,8 +78,8 @@ impl Utf8State {
     }
 }
 
-/// Text from bytes that arrive in pieces: releases whole characters only, and U+FFFD for what can no longer
-/// become one, exactly as `String::from_utf8_lossy` of the whole would.
+/// Text from bytes that arrive in pieces: releases whole characters only, and U+FFFD for what can
+/// no longer become one, exactly as `String::from_utf8_lossy` of the whole would.
 #[derive(Debug, Clone, Default)]
 pub struct Utf8Stream {
     /// Between calls: the beginning of a character, at most 3 bytes.

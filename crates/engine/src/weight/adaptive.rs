@@ -7,11 +7,12 @@
 //! | log | `a_k(x) − E_q[a_k]`, a_k(s) = ln max(p_k(s), floor) |
 //! | linear | `p_k(x) / q(x) − 1` |
 //!
-//! all of it given that the text goes on: END says little about who knows the subject. (Kivinen and Warmuth,
-//! *Exponentiated gradient versus gradient descent for linear predictors*, 1997; log mixing as in Mattern, *Linear
-//! and geometric mixtures*, 2013.) Slopes are taken relative to their mean under λ, which changes nothing, and then
-//! clipped, so that one surprise does not overturn the weights; and no weight falls under 2% of its equal share, so
-//! that a member can come back when the subject changes.
+//! all of it given that the text goes on: END says little about who knows the subject. (Kivinen and
+//! Warmuth, *Exponentiated gradient versus gradient descent for linear predictors*, 1997; log
+//! mixing as in Mattern, *Linear and geometric mixtures*, 2013.) Slopes are taken relative to their
+//! mean under λ, which changes nothing, and then clipped, so that one surprise does not overturn
+//! the weights; and no weight falls under 2% of its equal share, so that a member can come back
+//! when the subject changes.
 //!
 //! The weights that a symbol is predicted with never know that symbol.
 
@@ -69,8 +70,8 @@ impl Adaptive {
         &self.lambda
     }
 
-    /// Learns from a symbol. `rows[k]` is `ln p_k` over the alphabet before the symbol came, empty for a member
-    /// that is absent: its weight stays as it is. END teaches nothing.
+    /// Learns from a symbol. `rows[k]` is `ln p_k` over the alphabet before the symbol came, empty
+    /// for a member that is absent: its weight stays as it is. END teaches nothing.
     ///
     /// # Errors
     /// Rows of another count than the weights.

@@ -1,24 +1,25 @@
 //! L(λ) with its gradient and Hessian, in one pass over the evidence.
 //!
-//! Write `a_k(s) = ln max(p_k(s | not END), floor)` and x for the symbol that came. A position costs
+//! Write `a_k(s) = ln max(p_k(s | not END), floor)` and x for the symbol that came. A position
+//! costs
 //!
 //! | mix | loss | gradient | Hessian |
 //! | --- | --- | --- | --- |
 //! | log | `ln Σ_s exp Σ_k λ_k (a_k(s) − a_k(x))` | `E_q[a_k] − a_k(x)` | `Cov_q(a_k, a_l)` |
 //! | linear | `−ln Σ_k λ_k p_k(x)` | `−p_k(x) / q(x)` | `p_k(x) p_l(x) / q(x)²` |
 //!
-//! both convex in λ: a log-sum-exp of linear functions, and −ln of a linear one. Centring on a(x) leaves the
-//! covariance as it is, and keeps a confident q from cancelling.
+//! both convex in λ: a log-sum-exp of linear functions, and −ln of a linear one. Centring on a(x)
+//! leaves the covariance as it is, and keeps a confident q from cancelling.
 //!
-//! Not ending costs `−ln(1 − q(END))`, the same two expressions over a two-way alphabet, but of the *votes*
-//! `v = λ_E / Σ λ_E` of the members E that can end. It is convex in v. In λ it is convex if all members can end
-//! (v = λ) or at most one can (it is constant). Else it is a convex function of a projective map, which need not be
-//! convex: [`Curve::is_convex`] says so, and the Hessian leaves out the curvature of that map (Gauss–Newton), so
-//! that it is positive semidefinite in every case.
+//! Not ending costs `−ln(1 − q(END))`, the same two expressions over a two-way alphabet, but of the
+//! *votes* `v = λ_E / Σ λ_E` of the members E that can end. It is convex in v. In λ it is convex if
+//! all members can end (v = λ) or at most one can (it is constant). Else it is a convex function of
+//! a projective map, which need not be convex: [`Curve::is_convex`] says so, and the Hessian leaves
+//! out the curvature of that map (Gauss–Newton), so that it is positive semidefinite in every case.
 //!
-//! The floor applies everywhere here, also where one member is alone. It does not in generation, so that the loss
-//! at a corner of the simplex, or with one vote, may differ from this by what the floor takes: see
-//! [`super::exact`].
+//! The floor applies everywhere here, also where one member is alone. It does not in generation, so
+//! that the loss at a corner of the simplex, or with one vote, may differ from this by what the
+//! floor takes: see [`super::exact`].
 
 use super::mixture::Mixture;
 use crate::mix::{Mix, Split, lift};
@@ -66,8 +67,8 @@ impl Curve {
         pairs.for_each(|(a, b)| *a += b);
     }
 
-    /// Adds a position of log mixing. `rows[k][c]` is a_k(c) − a_k(x), `copies(c)` how many symbols column c
-    /// stands for; `q` and `weighted` are scratch.
+    /// Adds a position of log mixing. `rows[k][c]` is a_k(c) − a_k(x), `copies(c)` how many symbols
+    /// column c stands for; `q` and `weighted` are scratch.
     #[inline(always)]
     fn add_log(
         &mut self,
@@ -107,8 +108,8 @@ impl Curve {
         }
     }
 
-    /// Adds a position of linear mixing; `ln_p[k]` is ln p_k(x). A symbol that is impossible to all costs an
-    /// infinity whatever λ is, and is passed over.
+    /// Adds a position of linear mixing; `ln_p[k]` is ln p_k(x). A symbol that is impossible to all
+    /// costs an infinity whatever λ is, and is passed over.
     fn add_linear(&mut self, ln_p: &[f64], lambda: &[f64]) {
         let top = ln_p.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         if top == f64::NEG_INFINITY {

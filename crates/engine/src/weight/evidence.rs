@@ -43,7 +43,8 @@ pub enum Rows {
     Sparse(SparseRows),
 }
 
-/// Distributions of which only the likeliest symbols are known: every other shares the remainder equally.
+/// Distributions of which only the likeliest symbols are known: every other shares the remainder
+/// equally.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SparseRows {
     /// Row i is `listed[starts[i]..starts[i + 1]]`; the last entry ends the last row.
@@ -60,8 +61,9 @@ impl SparseRows {
         SparseRows::default()
     }
 
-    /// Adds a row: the likeliest symbols with their ln p in any order, the evidence's own symbol with its ln p
-    /// (listed from then on, if it is not among them), and the mass of all symbols not in `top`.
+    /// Adds a row: the likeliest symbols with their ln p in any order, the evidence's own symbol
+    /// with its ln p (listed from then on, if it is not among them), and the mass of all symbols
+    /// not in `top`.
     pub fn push(&mut self, top: &[(u32, f32)], actual: (u32, f32), remainder: f64) {
         if self.starts.is_empty() {
             self.starts.push(0);
@@ -216,7 +218,8 @@ impl Evidence {
         self.bytes == 0 || self.symbols.is_empty()
     }
 
-    /// L_k, member k's loss in nats per byte; 0 on empty evidence, infinite if the text is impossible to it.
+    /// L_k, member k's loss in nats per byte; 0 on empty evidence, infinite if the text is
+    /// impossible to it.
     pub fn nats_per_byte(&self, k: usize) -> f64 {
         self.total_nats(k) / self.bytes.max(1) as f64
     }

@@ -4,24 +4,27 @@
 //! F(λ) = L(λ) + (n₀/n) · KL(π ‖ λ),   KL(π ‖ λ) = Σ_k π_k ln(π_k / λ_k)
 //! ```
 //!
-//! over the simplex, where L is the loss in nats per byte of what generation would mix, END included, n the
-//! evidence in bytes, and π the prior weights. The prior is that of n₀ bytes seen before, of which member k was
-//! the better one π_k of the time: it keeps a short text from deciding everything. Unless the manifest says what π is,
-//! it is the weights by [`super::sim`]: losses alone tell who is good from few bytes, what mixes well takes more.
+//! over the simplex, where L is the loss in nats per byte of what generation would mix, END
+//! included, n the evidence in bytes, and π the prior weights. The prior is that of n₀ bytes seen
+//! before, of which member k was the better one π_k of the time: it keeps a short text from
+//! deciding everything. Unless the manifest says what π is, it is the weights by [`super::sim`]:
+//! losses alone tell who is good from few bytes, what mixes well takes more.
 //!
 //! # Method
-//! Proximal Newton steps from the centre: [`Curve`] gives value, gradient and Hessian of L in one pass over the
-//! evidence, [`simplex`](super::simplex) minimises that quadratic together with the KL term as it is, and the step is halved until F
-//! falls enough. A handful of passes suffice. The Frank–Wolfe gap `max_k ⟨∇F, λ − e_k⟩` bounds F(λ) − min F where F is
-//! convex: for either mix, if all members can end, or at most one can. Where some can and others cannot, the vote on
-//! END makes F not quite convex; the gap then only says that no direction falls any further, and
-//! [`Certificate::convex`] is false. (That part of the loss is small: text seldom ends, and members know it.)
+//! Proximal Newton steps from the centre: [`Curve`] gives value, gradient and Hessian of L in one
+//! pass over the evidence, [`simplex`](super::simplex) minimises that quadratic together with the
+//! KL term as it is, and the step is halved until F falls enough. A handful of passes suffice. The
+//! Frank–Wolfe gap `max_k ⟨∇F, λ − e_k⟩` bounds F(λ) − min F where F is convex: for either mix, if
+//! all members can end, or at most one can. Where some can and others cannot, the vote on END makes
+//! F not quite convex; the gap then only says that no direction falls any further, and
+//! [`Certificate::convex`] is false. (That part of the loss is small: text seldom ends, and members
+//! know it.)
 //!
 //! # Corners
-//! Alone, a member has no floor, so L jumps at the corners of the simplex, and where one vote decides END. A
-//! positive prior keeps λ off the boundary. Without one the corners, and the point that [`super::opt`] finds, are
-//! compared with the solution and the best is taken: at n₀ = 0 `exact` is never worse on the evidence than `opt` or
-//! any single member.
+//! Alone, a member has no floor, so L jumps at the corners of the simplex, and where one vote
+//! decides END. A positive prior keeps λ off the boundary. Without one the corners, and the point
+//! that [`super::opt`] finds, are compared with the solution and the best is taken: at n₀ = 0
+//! `exact` is never worse on the evidence than `opt` or any single member.
 
 use super::curve::Curve;
 use super::mixture::Mixture;
@@ -79,7 +82,8 @@ pub(super) fn weights(
     (best.1, certificate)
 }
 
-/// A little inside the simplex: a corner is where a member is alone and has no floor, which may cost it.
+/// A little inside the simplex: a corner is where a member is alone and has no floor, which may
+/// cost it.
 fn inwards(lambda: &[f64]) -> Vec<f64> {
     let share = INWARDS / lambda.len() as f64;
     lambda.iter().map(|x| (1.0 - INWARDS) * x + share).collect()

@@ -92,8 +92,9 @@ impl Method {
         NAMES.iter().cloned()
     }
 
-    /// Reads `uniform`, `top1`, `sim`, `opt`, `exact`, `adaptive`, or weights like `name=0.7,other=0.3`, which are normalised;
-    /// members that are not named get 0. `names` are the members' names in member order.
+    /// Reads `uniform`, `top1`, `sim`, `opt`, `exact`, `adaptive`, or weights like
+    /// `name=0.7,other=0.3`, which are normalised; members that are not named get 0. `names` are
+    /// the members' names in member order.
     ///
     /// # Errors
     /// What is wrong with the text, with the nearest known name.

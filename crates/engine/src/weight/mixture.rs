@@ -1,10 +1,11 @@
 //! The loss of a mixture on the evidence, for any weights.
 //!
-//! Per position i the alphabet is seen as *columns*: the symbols that do not end the text, each with
-//! `ln p_k(s | not END)` of every member. Dense rows have a column for each symbol. Sparse rows have one for
-//! each symbol that any member lists, and a last one that stands for all others, which are equally likely to
-//! every member: it counts as that many symbols. END is pooled as in generation, by the same functions, so
-//! `q(x_i) = (1 − q(END)) · M(p_k(x_i | not END))` is what a [`crate::mix::Mixer`] gives.
+//! Per position i the alphabet is seen as *columns*: the symbols that do not end the text, each
+//! with `ln p_k(s | not END)` of every member. Dense rows have a column for each symbol. Sparse
+//! rows have one for each symbol that any member lists, and a last one that stands for all others,
+//! which are equally likely to every member: it counts as that many symbols. END is pooled as in
+//! generation, by the same functions, so `q(x_i) = (1 − q(END)) · M(p_k(x_i | not END))` is what a
+//! [`crate::mix::Mixer`] gives.
 
 use super::{Evidence, Rows, WeightError};
 use crate::mix::{Mix, MixError, Split, lift, ln_floor, pool_end, votes};
@@ -26,8 +27,8 @@ pub struct Mixture<'a> {
 struct Blender {
     /// Index and weight.
     members: Vec<(usize, f64)>,
-    /// ln of the floor. Alone, a member has none; it is normalised all the same, so that the rounding of its row
-    /// is not taken for a difference between it and a mixture.
+    /// ln of the floor. Alone, a member has none; it is normalised all the same, so that the
+    /// rounding of its row is not taken for a difference between it and a mixture.
     bottom: f64,
     row: Vec<f64>,
     sum: Vec<f64>,
@@ -56,7 +57,8 @@ impl Blender {
 enum Columns {
     /// At every position these, ascending.
     Same(Vec<u32>),
-    /// At position i `ids[starts[i]..starts[i + 1]]`, ascending, and a column for the `others[i]` remaining.
+    /// At position i `ids[starts[i]..starts[i + 1]]`, ascending, and a column for the `others[i]`
+    /// remaining.
     Union {
         starts: Vec<usize>,
         ids: Vec<u32>,
@@ -81,7 +83,8 @@ impl Columns {
 }
 
 impl<'a> Mixture<'a> {
-    /// Prepares evidence whose members all have [`MemberEvidence::rows`](super::MemberEvidence::rows).
+    /// Prepares evidence whose members all have
+    /// [`MemberEvidence::rows`](super::MemberEvidence::rows).
     ///
     /// # Errors
     /// Rows that are missing or malformed, or a floor outside `0 ≤ floor < 1`.
@@ -113,8 +116,8 @@ impl<'a> Mixture<'a> {
 
     /// L(λ) / ln 2, the mixture's loss in bits per byte; 0 on empty evidence.
     ///
-    /// `lambda[k]` ≥ 0 need not sum to 1. Costs one exponential a column and position (log), or one a member
-    /// and position (linear).
+    /// `lambda[k]` ≥ 0 need not sum to 1. Costs one exponential a column and position (log), or one
+    /// a member and position (linear).
     ///
     /// # Errors
     /// Weights of another count than the members, negative, NaN, or all 0.

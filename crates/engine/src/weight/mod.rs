@@ -1,9 +1,10 @@
 //! From evidence to weights: how much each member counts.
 //!
-//! Evidence is a text x_1…x_n and what every member k predicted for it, `−ln p_k(x_i | x_<i)` (nats). With B
-//! its length in bytes, `L_k = (1/B) Σ_i −ln p_k(x_i | x_<i)` is the member's loss in nats per byte, the one
-//! perplexity that compares across tokenizers. Each method of [`Method`] turns losses into weights λ ≥ 0 with
-//! Σ λ = 1; one file a method. Source: PackLLM, Mavromatis et al. 2024, arXiv 2404.11531.
+//! Evidence is a text x_1…x_n and what every member k predicted for it, `−ln p_k(x_i | x_<i)`
+//! (nats). With B its length in bytes, `L_k = (1/B) Σ_i −ln p_k(x_i | x_<i)` is the member's loss
+//! in nats per byte, the one perplexity that compares across tokenizers. Each method of [`Method`]
+//! turns losses into weights λ ≥ 0 with Σ λ = 1; one file a method. Source: PackLLM, Mavromatis et
+//! al. 2024, arXiv 2404.11531.
 
 mod adaptive;
 mod curve;
@@ -34,22 +35,24 @@ pub const DEFAULT_DROP: f64 = 0.02;
 pub const DEFAULT_TAU: f64 = 1.0;
 /// Bytes of evidence that the prior of [`Method::Exact`] is worth.
 ///
-/// Weights fitted on 20, 50, 100, 300 and 1,000 bytes, scored on the 1,000 bytes that follow, windows of four English
-/// texts and two in German and French, SmolLM2 + Gemma, log mixing, loss as a fraction of the better member's:
+/// Weights fitted on 20, 50, 100, 300 and 1,000 bytes, scored on the 1,000 bytes that follow,
+/// windows of four English texts and two in German and French, SmolLM2 + Gemma, log mixing, loss as
+/// a fraction of the better member's:
 ///
 /// | n₀ | 0 | 2 | 5 | 10 | 20 | 40 | 80 |
 /// | --- | --- | --- | --- | --- | --- | --- | --- |
 /// | π = weights by `sim`, mean | 0.9857 | 0.9813 | 0.9806 | 0.9803 | 0.9803 | 0.9804 | 0.9806 |
 /// | π = equal weights, mean | 0.9857 | 0.9827 | 0.9847 | 0.9879 | 0.9926 | 0.9981 | 1.0042 |
 ///
-/// (`sim` 0.9812, `uniform` 1.0272.) From 20 bytes 0.984, as `sim`; from 1,000 bytes 0.976, as without a prior (`sim`
-/// 0.979). The worst mean of a text at one length is 1.008 for n₀ = 20, 1.012 for `sim`, 1.024 for n₀ = 0.
+/// (`sim` 0.9812, `uniform` 1.0272.) From 20 bytes 0.984, as `sim`; from 1,000 bytes 0.976, as
+/// without a prior (`sim` 0.979). The worst mean of a text at one length is 1.008 for n₀ = 20,
+/// 1.012 for `sim`, 1.024 for n₀ = 0.
 pub const DEFAULT_PRIOR_BYTES: f64 = 20.0;
 
 /// Rate of [`Method::Adaptive`].
 ///
-/// In the measurement of [`DEFAULT_PRIOR_BYTES`], from `exact` at n₀ = 2: 0.983 if nothing is learnt, 0.979 at
-/// η = 0.01, 0.977 at 0.02, 0.976 at 0.05 and 0.1.
+/// In the measurement of [`DEFAULT_PRIOR_BYTES`], from `exact` at n₀ = 2: 0.983 if nothing is
+/// learnt, 0.979 at η = 0.01, 0.977 at 0.02, 0.976 at 0.05 and 0.1.
 pub const DEFAULT_RATE: f64 = 0.05;
 
 /// What weights are derived for and with.
@@ -63,12 +66,13 @@ pub struct Options {
     pub tau: f64,
     /// n₀ of [`Method::Exact`], in bytes, at least 0.
     pub prior_bytes: f64,
-    /// π of [`Method::Exact`], one number ≥ 0 a member in any unit; empty for the weights by [`Method::Sim`].
+    /// π of [`Method::Exact`], one number ≥ 0 a member in any unit; empty for the weights by
+    /// [`Method::Sim`].
     pub prior: Vec<f64>,
     /// η of [`Method::Adaptive`], at least 0.
     pub rate: f64,
-    /// In [`Method::Opt`]: of equally good weights those with most for the newcomer, as the released
-    /// scorer has it, instead of those with most for the mix.
+    /// In [`Method::Opt`]: of equally good weights those with most for the newcomer, as the
+    /// released scorer has it, instead of those with most for the mix.
     pub ties_to_newcomer: bool,
 }
 
@@ -173,7 +177,8 @@ pub enum WeightError {
     /// A cut beyond the end of the evidence.
     #[error("the evidence cannot be cut beyond its end")]
     Cut,
-    /// A mixture's loss was asked for without every member's distributions, all dense or all sparse.
+    /// A mixture's loss was asked for without every member's distributions, all dense or all
+    /// sparse.
     #[error("member {member}: no distributions (or of another kind than the first member's)")]
     NoRows {
         /// Index of the member.
@@ -186,18 +191,22 @@ pub enum WeightError {
 pub struct Weights {
     /// One weight a member, ≥ 0, sum 1.
     pub lambda: Vec<f64>,
-    /// True if the method asks for evidence and there was none, so that all weights are equal, or the prior's.
+    /// True if the method asks for evidence and there was none, so that all weights are equal, or
+    /// the prior's.
     pub no_evidence: bool,
-    /// How well its problem was solved, of [`Method::Exact`] (and where [`Method::Adaptive`] starts).
+    /// How well its problem was solved, of [`Method::Exact`] (and where [`Method::Adaptive`]
+    /// starts).
     pub certificate: Option<Certificate>,
 }
 
 /// Derives the weights of all members by `method`.
 ///
-/// [`Method::Opt`], [`Method::Exact`] and [`Method::Adaptive`] read distributions ([`MemberEvidence::rows`]), the others losses alone.
+/// [`Method::Opt`], [`Method::Exact`] and [`Method::Adaptive`] read distributions
+/// ([`MemberEvidence::rows`]), the others losses alone.
 ///
 /// # Errors
-/// Evidence that contradicts itself, a method's setting out of range, given weights of another count.
+/// Evidence that contradicts itself, a method's setting out of range, given weights of another
+/// count.
 pub fn weights(
     method: &Method,
     evidence: &Evidence,
@@ -253,7 +262,8 @@ pub fn weights(
     })
 }
 
-/// What the mixture loses along the evidence while its weights follow it from `start` (one a member, sum 1).
+/// What the mixture loses along the evidence while its weights follow it from `start` (one a
+/// member, sum 1).
 ///
 /// # Errors
 /// As [`Mixture::new`] and [`Adaptive::new`], weights of another count than the members.
@@ -270,8 +280,8 @@ pub fn follow(
     Ok(Adaptive::new(start, options)?.follow(&mixture))
 }
 
-/// Bits per byte of the mixture with weights `lambda` on the evidence. To ask for several weights, keep a
-/// [`Mixture`].
+/// Bits per byte of the mixture with weights `lambda` on the evidence. To ask for several weights,
+/// keep a [`Mixture`].
 ///
 /// # Errors
 /// As [`Mixture::new`] and [`Mixture::bits_per_byte`].
@@ -286,8 +296,8 @@ pub fn mixture_bits_per_byte(
 
 /// Weights with every member under `drop` at 0 and the others renormalised.
 ///
-/// `keep[k]` saves member k whatever its weight (missing entries are false); the heaviest member, the first of
-/// equals, always stays.
+/// `keep[k]` saves member k whatever its weight (missing entries are false); the heaviest member,
+/// the first of equals, always stays.
 pub fn apply_drop(lambda: &[f64], drop: f64, keep: &[bool]) -> Vec<f64> {
     let best = (0..lambda.len())
         .rev()

@@ -1,17 +1,20 @@
-//! `opt`: the greedy search of PackLLM-opt for the λ that minimise the mixture's loss on the evidence.
+//! `opt`: the greedy search of PackLLM-opt for the λ that minimise the mixture's loss on the
+//! evidence.
 //!
-//! Members are taken by rising loss. The mix starts as the best member; each next member joins with the λ of
-//! {0, 0.05, …, 1} for which `M(λ·mix + (1 − λ)·next)` has the lowest loss, and the weights found so far are
-//! multiplied by λ. A tie keeps the mix, the larger λ, so a member that brings nothing has weight 0 (the released
-//! scorer gives it to the newcomer, [`super::Options::ties_to_newcomer`]). The loss
-//! never rises from step to step: `opt` is at least as good on the evidence as `top1`.
+//! Members are taken by rising loss. The mix starts as the best member; each next member joins with
+//! the λ of {0, 0.05, …, 1} for which `M(λ·mix + (1 − λ)·next)` has the lowest loss, and the
+//! weights found so far are multiplied by λ. A tie keeps the mix, the larger λ, so a member that
+//! brings nothing has weight 0 (the released scorer gives it to the newcomer,
+//! [`super::Options::ties_to_newcomer`]). The loss never rises from step to step: `opt` is at least
+//! as good on the evidence as `top1`.
 //!
 //! # Cost
-//! For n symbols, C columns (256 in bytes) and K members, 2·n·C·(K − 1) exponentials and 19·n·C·(K − 1)
-//! multiplications for log mixing, where instead of a new exponential for every λ the unnormalised mixture
-//! `exp(λA + (1 − λ)B)` walks up the grid by the factor `exp(0.05·(A − B))`; A, the weighted sum of the members
-//! mixed so far, takes n·C·8 bytes. Linear mixing looks at the evidence's own symbols only: 20·n·(K − 1) additions.
-//! Pooling END takes K·20·n·(K − 1) more. 8 members on 8,000 bytes take under a second on one core.
+//! For n symbols, C columns (256 in bytes) and K members, 2·n·C·(K − 1) exponentials and 19·n·C·(K
+//! − 1) multiplications for log mixing, where instead of a new exponential for every λ the
+//! unnormalised mixture `exp(λA + (1 − λ)B)` walks up the grid by the factor `exp(0.05·(A − B))`;
+//! A, the weighted sum of the members mixed so far, takes n·C·8 bytes. Linear mixing looks at the
+//! evidence's own symbols only: 20·n·(K − 1) additions. Pooling END takes K·20·n·(K − 1) more. 8
+//! members on 8,000 bytes take under a second on one core.
 
 use super::mixture::Mixture;
 use super::top1::by_loss;
@@ -22,8 +25,8 @@ const STEPS: usize = 20;
 /// Differences of loss (nats per byte) that are rounding error.
 const TIE: f64 = 1e-12;
 
-/// The mix so far, position after position, as [`part`] gives a member's: for log mixing Σ λ_k ln p_k over all
-/// columns, not normalised; for linear mixing Σ λ_k p_k of the evidence's own symbol.
+/// The mix so far, position after position, as [`part`] gives a member's: for log mixing Σ λ_k ln
+/// p_k over all columns, not normalised; for linear mixing Σ λ_k p_k of the evidence's own symbol.
 type Blend = Vec<f64>;
 
 /// `losses`: L_k in nats per byte, for the order.
@@ -67,8 +70,8 @@ fn joined(lambda: &[f64], next: usize, j: usize) -> Vec<f64> {
     joined
 }
 
-/// What member k brings to a blend at position i: floored ln p over all columns (log), p of the evidence's own
-/// symbol (linear).
+/// What member k brings to a blend at position i: floored ln p over all columns (log), p of the
+/// evidence's own symbol (linear).
 fn part(mixture: &Mixture, k: usize, i: usize, out: &mut Vec<f64>) {
     out.clear();
     match mixture.mix() {
@@ -127,7 +130,8 @@ fn log_losses(
         blend = after;
         let mut z = [0.0; STEPS + 1];
         for (c, (a, b)) in here.iter().zip(&row).enumerate() {
-            // Both logarithms are finite and at least the floor's, so no product over- or underflows.
+            // Both logarithms are finite and at least the floor's, so no product over- or
+            // underflows.
             let step = ((a - b) / STEPS as f64).exp();
             let mut p = b.exp() * mixture.copies(i, c);
             for z in &mut z[1..STEPS] {

@@ -1,7 +1,7 @@
 //! `sim`: weights from the losses alone, λ = softmax(−c·L/τ) (PackLLM-sim).
 //!
-//! The paper's losses are per token. L_k is per byte, since tokenizers differ, so c = evidence bytes per token
-//! (mean over members) brings it back to the scale for which τ = 1 is meant.
+//! The paper's losses are per token. L_k is per byte, since tokenizers differ, so c = evidence
+//! bytes per token (mean over members) brings it back to the scale for which τ = 1 is meant.
 
 use super::{WeightError, normalise, uniform};
 

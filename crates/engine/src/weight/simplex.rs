@@ -4,10 +4,10 @@
 //! minimise   g·(λ − c) + ½ (λ − c)ᵀ H (λ − c) − Σ_k β_k ln λ_k     over λ ≥ 0, Σ λ = 1
 //! ```
 //!
-//! by a primal–dual interior-point method (Wright, *Primal-Dual Interior-Point Methods*, 1997, chapter 1). With a
-//! multiplier y for the sum and z_k for each bound the optimum is where `g + H(λ − c) − z − y·1 = 0` and
-//! `λ_k z_k = β_k`: a barrier of the problem's own is a complementarity that does not go to 0. The method follows
-//! `λ_k z_k = β_k + μ` for μ → 0, a K × K system a step.
+//! by a primal–dual interior-point method (Wright, *Primal-Dual Interior-Point Methods*, 1997,
+//! chapter 1). With a multiplier y for the sum and z_k for each bound the optimum is where `g + H(λ
+//! − c) − z − y·1 = 0` and `λ_k z_k = β_k`: a barrier of the problem's own is a complementarity
+//! that does not go to 0. The method follows `λ_k z_k = β_k + μ` for μ → 0, a K × K system a step.
 
 /// The problem.
 #[derive(Debug)]
@@ -46,8 +46,8 @@ pub(super) fn minimise(model: &Model) -> Vec<f64> {
     for _ in 0..STEPS {
         let aim: Vec<f64> = model.barrier.iter().map(|b| b + mu).collect();
         let slope = model.slope(&lambda);
-        // (H + diag(z/λ)) dλ = y·1 − slope + aim/λ, with y such that Σ dλ = 0.
-        // σ·11ᵀ is nothing to a step along the simplex, and keeps a singular H from spoiling the factor.
+        // (H + diag(z/λ)) dλ = y·1 − slope + aim/λ, with y such that Σ dλ = 0. σ·11ᵀ is nothing to
+        // a step along the simplex, and keeps a singular H from spoiling the factor.
         let sigma = spread(model.hessian);
         let mut matrix: Vec<f64> = model.hessian.iter().map(|h| h + sigma).collect();
         (0..n).for_each(|k| matrix[k * n + k] += z[k] / lambda[k]);

@@ -9,7 +9,8 @@ const N: usize = 7;
 const SIZE: usize = 12;
 const FLOOR: f64 = 1e-6;
 
-/// Dense evidence over 12 symbols, two of them END. The first member's losses vary most, so that orders differ.
+/// Dense evidence over 12 symbols, two of them END. The first member's losses vary most, so that
+/// orders differ.
 fn evidence(members: usize) -> impl Strategy<Value = Evidence> {
     let logits = prop::collection::vec(-12.0..2.0f64, members * N * SIZE);
     let symbols = prop::collection::vec(0..(SIZE as u32 - 2), N);

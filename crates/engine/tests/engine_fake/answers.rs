@@ -157,8 +157,9 @@ fn few_sequences_leave_no_answer_without_a_path_that_spells_it() {
                 },
             );
             let said = ask(&mut engine, "ab ca", &greedy(30));
-            // The limit counts along the path that leads at the time; where paths are nearly alike, the
-            // one that the answer comes to rest on may have other tokens. Here none is over 3 bytes.
+            // The limit counts along the path that leads at the time; where paths are nearly alike,
+            // the one that the answer comes to rest on may have other tokens. Here none is over 3
+            // bytes.
             assert!(
                 (25..=31).contains(&said.tokens) && 3 * said.tokens >= said.text.len(),
                 "seed {seed}, {hypotheses} hypotheses: {} tokens for {:?}",

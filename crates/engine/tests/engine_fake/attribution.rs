@@ -46,7 +46,8 @@ fn it_changes_no_answer_and_every_byte_has_its_contributions() {
     }
 }
 
-/// One token a byte: by the rule itself, contributions of two differ by the log-ratio of their probabilities.
+/// One token a byte: by the rule itself, contributions of two differ by the log-ratio of their
+/// probabilities.
 #[test]
 fn of_two_members_the_difference_is_how_much_likelier_one_made_the_byte() {
     let mut some = false;

@@ -20,8 +20,8 @@ fn measure(engine: &mut Engine, text: &str) -> Evidence {
     engine.evidence().unwrap()
 }
 
-/// ln p over the reference's tokens after `read`, in probabilities and word for word: logits gathered
-/// by id, then the soft-max over the reference's text and end tokens.
+/// ln p over the reference's tokens after `read`, in probabilities and word for word: logits
+/// gathered by id, then the soft-max over the reference's text and end tokens.
 fn gathered(member: &FakeMember, reference: &Vocab, map: &Map, read: &[Token]) -> Vec<f64> {
     let logits = member.rule(read);
     let weight = |t: Token| match (reference.kind(t), map.token(t)) {
@@ -69,7 +69,8 @@ fn an_answer_is_the_mean_of_gathered_logits() {
         let maps = [&one.vocab, &two.vocab].map(|own| map(&reference, own).unwrap());
         let mut shared = members[0].tokenize(text, false).unwrap();
         let prompt = shared.len();
-        // Whether to end is decided first, by the same rule, in the alphabet of tokens: here by hand.
+        // Whether to end is decided first, by the same rule, in the alphabet of tokens: here by
+        // hand.
         let next = |shared: &[Token]| -> Option<Token> {
             let rows: Vec<Vec<f64>> = members
                 .iter()

@@ -124,8 +124,8 @@ fn in_a_reading_that_nobody_waits_for() {
     });
 }
 
-/// Records an answer, then replays it while the second member does `what` at its second evaluation. Returns how
-/// many evaluations of the first are missing.
+/// Records an answer, then replays it while the second member does `what` at its second evaluation.
+/// Returns how many evaluations of the first are missing.
 fn replayed(what: impl Fn() -> Result<(), BackendError> + Send + 'static) -> (EngineError, usize) {
     let armed = Arc::new(AtomicBool::new(false));
     let (trigger, mut left) = (Arc::clone(&armed), 2);

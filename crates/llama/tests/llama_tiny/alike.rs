@@ -28,8 +28,9 @@ fn backend() -> &'static LlamaBackend {
     BACKEND.get_or_init(|| LlamaBackend::init().unwrap())
 }
 
-/// llama.cpp's own loop and sampler, with the shapes of our batches: the prompt in one, then token by
-/// token. `start` is the written form of the token in front, if the model does not add one itself.
+/// llama.cpp's own loop and sampler, with the shapes of our batches: the prompt in one, then token
+/// by token. `start` is the written form of the token in front, if the model does not add one
+/// itself.
 fn llama_greedy(path: &Path, start: &str) -> (Vec<u8>, Finish) {
     let model = LlamaModel::load_from_file(backend(), path, &LlamaModelParams::default()).unwrap();
     let params = LlamaContextParams::default()
@@ -68,7 +69,8 @@ fn llama_greedy(path: &Path, start: &str) -> (Vec<u8>, Finish) {
     (text, Finish::Length)
 }
 
-/// Both kinds of vocabulary, and the token that a raw text of each starts after if the model adds none.
+/// Both kinds of vocabulary, and the token that a raw text of each starts after if the model adds
+/// none.
 fn models(seed: u64) -> [(TinyModel, &'static str); 2] {
     [
         (TinyModel::spm(seed).with_space_prefix(false), ""),

@@ -16,8 +16,8 @@ fn editor(file: &OsStr) -> Command {
     command
 }
 
-/// Lets the user write on at a text, in a file for the user alone, in the user's own folder: elsewhere another user
-/// could lay a link there. Nothing of it is left.
+/// Lets the user write on at a text, in a file for the user alone, in the user's own folder:
+/// elsewhere another user could lay a link there. Nothing of it is left.
 ///
 /// # Errors
 /// If the editor cannot be started or says that it failed: the text is as it was then.

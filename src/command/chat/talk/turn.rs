@@ -12,9 +12,10 @@ use packllm_parameter::Overflow;
 use std::time::Instant;
 
 impl Talk<'_> {
-    /// Answers the last message, which is new if it is `fresh`; `begun` is what was said of the answer already.
-    /// Where a new message cannot be read it is taken back, and the conversation goes on. What was said is kept,
-    /// whatever comes after it; if an answer ends the program, the session keeps the message.
+    /// Answers the last message, which is new if it is `fresh`; `begun` is what was said of the
+    /// answer already. Where a new message cannot be read it is taken back, and the conversation
+    /// goes on. What was said is kept, whatever comes after it; if an answer ends the program, the
+    /// session keeps the message.
     pub(super) fn respond(&mut self, begun: &str, fresh: bool) -> Result<()> {
         let _guarded = self.guard.hold();
         let start = Instant::now();

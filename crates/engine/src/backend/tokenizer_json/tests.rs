@@ -1,7 +1,8 @@
 use super::*;
 use proptest::prelude::*;
 
-/// A Unigram model as SentencePiece's converter writes it: pieces with `▁`, and bytes for what no piece spells.
+/// A Unigram model as SentencePiece's converter writes it: pieces with `▁`, and bytes for what no
+/// piece spells.
 fn unigram() -> String {
     let mut vocab = vec![serde_json::json!(["<unk>", 0.0])];
     for byte in 0..=255u8 {

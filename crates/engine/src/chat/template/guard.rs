@@ -16,7 +16,8 @@ use super::TemplateError;
 /// Longest template source, bytes. The longest in the wild have some 30,000.
 pub(super) const MAX_SOURCE: usize = 128 * 1024;
 
-/// Longest tag, bytes outside its strings. The engine folds constants in a time that is the square of it.
+/// Longest tag, bytes outside its strings. The engine folds constants in a time that is the square
+/// of it.
 pub(super) const MAX_TAG: usize = 4 * 1024;
 
 /// Deepest value that a namespace takes. Messages in a list make three levels.
@@ -59,9 +60,9 @@ pub(super) fn storable(state: &State, value: Value) -> Result<Value, Error> {
 
 /// The source as the engine takes it, line for line the same.
 ///
-/// `{% generation %}` (Hugging Face's mark around what the assistant says) becomes `{% with %}`, which prints
-/// its body just so. `{% set ns.x = value %}` has its value pass [`storable`]. A string that goes on in the next
-/// line after a backslash is joined.
+/// `{% generation %}` (Hugging Face's mark around what the assistant says) becomes `{% with %}`,
+/// which prints its body just so. `{% set ns.x = value %}` has its value pass [`storable`]. A
+/// string that goes on in the next line after a backslash is joined.
 ///
 /// # Errors
 /// [`TemplateError::Syntax`] when a tag is longer than [`MAX_TAG`].
@@ -109,8 +110,8 @@ fn next_tag(text: &str) -> Option<usize> {
         .position(|pair| matches!(pair, b"{%" | b"{{" | b"{#"))
 }
 
-/// Where `close` begins in a tag, outside its strings and braces, and how many bytes of it are outside strings.
-/// Comments count as nothing.
+/// Where `close` begins in a tag, outside its strings and braces, and how many bytes of it are
+/// outside strings. Comments count as nothing.
 fn tag_end(tag: &str, close: &str) -> Option<(usize, usize)> {
     if close == "#}" {
         return tag.get(2..)?.find(close).map(|at| (at + 2, 0));
@@ -157,7 +158,8 @@ fn words(inner: &str) -> &str {
     inner.strip_suffix(['-', '+']).unwrap_or(inner).trim()
 }
 
-/// The inside of a tag with its strings in one line each. The line feeds move to the end of the tag.
+/// The inside of a tag with its strings in one line each. The line feeds move to the end of the
+/// tag.
 fn joined(inner: &str) -> Cow<'_, str> {
     if !inner.contains("\\\n") {
         return Cow::Borrowed(inner);

@@ -36,7 +36,8 @@ pub(super) fn environment() -> Result<Environment<'static>, Error> {
             Err(Error::new(ErrorKind::InvalidOperation, "raised").with_source(Raised(message)))
         },
     );
-    // The engine iterates over none, as over nothing; templates ask `tools is iterable` before they count them.
+    // The engine iterates over none, as over nothing; templates ask `tools is iterable` before they
+    // count them.
     engine.add_test("iterable", |value: &Value| {
         !value.is_none() && value.try_iter().is_ok()
     });
@@ -50,7 +51,8 @@ pub(super) fn environment() -> Result<Environment<'static>, Error> {
     Ok(engine)
 }
 
-/// Python's methods. The widths in the format string of `str.format` are paid for before they are filled.
+/// Python's methods. The widths in the format string of `str.format` are paid for before they are
+/// filled.
 fn method(state: &mut State, value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
     if let ("format", Some(format)) = (name, value.as_str()) {
         let numbers = format

@@ -11,15 +11,16 @@ use std::time::Instant;
 
 impl Engine {
     /// Generates after the prompts that were [read](Engine::read), with the weights of
-    /// [`Engine::weigh`]. `sink` is given the text as it is made. What was said stays in the members'
-    /// caches, so that a next prompt that contains it is not evaluated again.
+    /// [`Engine::weigh`]. `sink` is given the text as it is made. What was said stays in the
+    /// members' caches, so that a next prompt that contains it is not evaluated again.
     ///
-    /// A raised cancel flag ends the answer, which lowers it: it is down after [`Finish::Cancelled`] and after an
-    /// error on the way. An answer that ended by itself leaves the flag alone, so that one raised in the last moment is
-    /// there for whoever comes next.
+    /// A raised cancel flag ends the answer, which lowers it: it is down after
+    /// [`Finish::Cancelled`] and after an error on the way. An answer that ended by itself leaves
+    /// the flag alone, so that one raised in the last moment is there for whoever comes next.
     ///
     /// # Errors
-    /// From a member, or for settings out of range. What was reported stays valid; it is all that was said until then.
+    /// From a member, or for settings out of range. What was reported stays valid; it is all that
+    /// was said until then.
     pub fn answer(
         &mut self,
         generation: &Generation,

@@ -3,16 +3,17 @@
 use super::Drafter;
 use std::collections::HashMap;
 
-/// Drafts what followed when the last bytes of the text occurred before, in the prompt or in the answer:
-/// code that is edited, quotations, summaries, lists.
+/// Drafts what followed when the last bytes of the text occurred before, in the prompt or in the
+/// answer: code that is edited, quotations, summaries, lists.
 ///
-/// A draft pays only if most of it is said, for a batch of eight tokens costs a CPU about five times
-/// a single one. The longer a repetition already is, the likelier it goes on, so the chance that it
-/// breaks off at the next byte is estimated apart for several lengths: a beta prior, and what this
-/// session's answers did. They are counted whether or not anything was drafted. A draft is made, as long
-/// as possible, if at least `WORTH` of its bytes are expected to be said.
+/// A draft pays only if most of it is said, for a batch of eight tokens costs a CPU about five
+/// times a single one. The longer a repetition already is, the likelier it goes on, so the chance
+/// that it breaks off at the next byte is estimated apart for several lengths: a beta prior, and
+/// what this session's answers did. They are counted whether or not anything was drafted. A draft
+/// is made, as long as possible, if at least `WORTH` of its bytes are expected to be said.
 ///
-/// The idea is prompt lookup decoding (Saxena, 2023), the estimate that of a PPM compressor's escapes.
+/// The idea is prompt lookup decoding (Saxena, 2023), the estimate that of a PPM compressor's
+/// escapes.
 #[derive(Debug, Default)]
 pub struct Lookup {
     text: Vec<u8>,
@@ -20,7 +21,8 @@ pub struct Lookup {
     key: u64,
     /// Where each stretch of `KEY` bytes ended last.
     ends: HashMap<u64, usize>,
-    /// The byte of `text` that is expected next, and how many bytes before it agree with the last said.
+    /// The byte of `text` that is expected next, and how many bytes before it agree with the last
+    /// said.
     following: Option<(usize, usize)>,
     breaks: [Breaks; LENGTHS.len()],
 }
@@ -45,8 +47,8 @@ const MARGIN: usize = 32;
 
 /// Smallest share of a draft that must be expected to be said. On two cores, SmolLM2-135M and
 /// Gemma-3-270M with one thread each, 8 tokens in a batch cost as much as 5.2 and 5.4 apart, 16 as
-/// much as 9.8: below two thirds nothing is gained. Answers of those two which repeat a few words of their
-/// question broke off so often that 0.8 was no gain on the whole.
+/// much as 9.8: below two thirds nothing is gained. Answers of those two which repeat a few words
+/// of their question broke off so often that 0.8 was no gain on the whole.
 const WORTH: f64 = 0.87;
 
 /// How often repetitions went on and broke off.
@@ -101,7 +103,8 @@ impl Lookup {
         }
     }
 
-    /// How many bytes before `at` agree with the last of the text, as far as that makes a difference.
+    /// How many bytes before `at` agree with the last of the text, as far as that makes a
+    /// difference.
     fn agreeing(&self, at: usize) -> usize {
         let ends = self.text[..at].iter().rev().zip(self.text.iter().rev());
         let most = LENGTHS[LENGTHS.len() - 1];
@@ -161,7 +164,8 @@ mod tests {
         (worth, String::from_utf8(ahead).unwrap())
     }
 
-    /// The plain twin: where the last eight bytes ended before, searched backwards, and what agrees.
+    /// The plain twin: where the last eight bytes ended before, searched backwards, and what
+    /// agrees.
     fn plain(text: &[u8]) -> Option<(usize, usize)> {
         let n = text.len();
         let at = (KEY..n)

@@ -7,7 +7,8 @@
 //! SHA-256 of everything before it
 //! ```
 //!
-//! Numbers are little endian. Nothing of a file is handed out before its last byte was read and hashed.
+//! Numbers are little endian. Nothing of a file is handed out before its last byte was read and
+//! hashed.
 
 use super::{CachedPrompt, Identity};
 use crate::engine::chain::{ScoredRows, Scores};
@@ -45,8 +46,8 @@ pub enum BadPromptCache {
     Other(String),
 }
 
-/// Writes a file in place of an older one: whole, or not at all. Readable by the user alone, for it holds
-/// what was written.
+/// Writes a file in place of an older one: whole, or not at all. Readable by the user alone, for it
+/// holds what was written.
 ///
 /// # Errors
 /// From the disk; an older file is then as it was.

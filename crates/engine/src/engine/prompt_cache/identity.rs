@@ -8,7 +8,8 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// Bytes from the beginning of a model file that are hashed: its header, but for the largest vocabularies.
+/// Bytes from the beginning of a model file that are hashed: its header, but for the largest
+/// vocabularies.
 const HEAD: u64 = 8 << 20;
 /// Samples of the rest.
 const SAMPLES: u64 = 64;
@@ -48,8 +49,8 @@ pub struct Loaded {
 }
 
 impl Identity {
-    /// That of a loaded pack; `backend` is the version of what evaluates, and `loaded` says where each
-    /// member comes from.
+    /// That of a loaded pack; `backend` is the version of what evaluates, and `loaded` says where
+    /// each member comes from.
     ///
     /// # Errors
     /// From reading the model files.
@@ -103,8 +104,8 @@ impl Identity {
     }
 }
 
-/// SHA-256 of a model file's size, its first 8 MiB and samples spread over the rest: hexadecimal. To hash all
-/// of it would take longer than to read a prompt.
+/// SHA-256 of a model file's size, its first 8 MiB and samples spread over the rest: hexadecimal.
+/// To hash all of it would take longer than to read a prompt.
 ///
 /// # Errors
 /// From reading the file.

@@ -1,9 +1,9 @@
 //! Several texts that may come next, each scored by itself after the same prompt.
 //!
-//! The prompt stays in the prefix; every text gets a KV sequence of its own that shares the prefix's
-//! cells, so that one batch evaluates the tokens of many texts. The last row of the prompt predicts
-//! the first token of all of them, and nothing asks what follows a last token, which is therefore not
-//! evaluated.
+//! The prompt stays in the prefix; every text gets a KV sequence of its own that shares the
+//! prefix's cells, so that one batch evaluates the tokens of many texts. The last row of the prompt
+//! predicts the first token of all of them, and nothing asks what follows a last token, which is
+//! therefore not evaluated.
 
 use super::MemberRuntime;
 use crate::backend::{BackendError, BatchToken, Member, PREFIX, Token};
@@ -38,9 +38,9 @@ struct Course<'a> {
 }
 
 impl MemberRuntime {
-    /// Scores every byte of each text as if it came right after the prompt. The prompt must have been
-    /// evaluated last, [closed](crate::engine::Ending::Closed); it stays in the prefix, but has to be evaluated
-    /// again before more is asked of it.
+    /// Scores every byte of each text as if it came right after the prompt. The prompt must have
+    /// been evaluated last, [closed](crate::engine::Ending::Closed); it stays in the prefix, but
+    /// has to be evaluated again before more is asked of it.
     pub fn continuations(
         &mut self,
         texts: &[String],
@@ -64,8 +64,8 @@ impl MemberRuntime {
         self.score_spelt(&spelled, request)
     }
 
-    /// Tokens of texts in this member's vocabulary, for the others to read through their maps. Err: the
-    /// first byte that it has no token for.
+    /// Tokens of texts in this member's vocabulary, for the others to read through their maps. Err:
+    /// the first byte that it has no token for.
     pub fn spell(&mut self, texts: &[String]) -> Result<Result<Vec<Vec<Token>>, u8>, BackendError> {
         let mut spelled = Vec::with_capacity(texts.len());
         for text in texts {
@@ -78,8 +78,8 @@ impl MemberRuntime {
         Ok(Ok(spelled))
     }
 
-    /// As [`MemberRuntime::continuations`], of texts in shared tokens. What this member has nothing for it neither
-    /// reads nor scores.
+    /// As [`MemberRuntime::continuations`], of texts in shared tokens. What this member has nothing
+    /// for it neither reads nor scores.
     pub fn continue_mapped(
         &mut self,
         texts: &[Vec<Token>],

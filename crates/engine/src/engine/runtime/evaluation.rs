@@ -1,4 +1,5 @@
-//! A prompt is evaluated: its tokens in batches, its evidence along the way, and then the answer begins.
+//! A prompt is evaluated: its tokens in batches, its evidence along the way, and then the answer
+//! begins.
 
 use super::MemberRuntime;
 use super::plan::EvaluationPlan;
@@ -81,8 +82,8 @@ impl MemberRuntime {
         Ok(scores)
     }
 
-    /// Keeps the prompt up to its last mark; `grown`: that is more than was restored. A state that could not be saved
-    /// harms nothing but that.
+    /// Keeps the prompt up to its last mark; `grown`: that is more than was restored. A state that
+    /// could not be saved harms nothing but that.
     fn keep(&mut self, marks: Vec<Mark>, scores: &Scores, grown: bool) {
         let state = self.state.take();
         self.kept = marks.last().copied().zip(state).map(|(last, state)| {
@@ -96,8 +97,8 @@ impl MemberRuntime {
         });
     }
 
-    /// Evaluates the plan's tokens in batches of a fixed division, feeding the chain row by row. Returns
-    /// where scored segments end that others follow; with each of them ends a batch.
+    /// Evaluates the plan's tokens in batches of a fixed division, feeding the chain row by row.
+    /// Returns where scored segments end that others follow; with each of them ends a batch.
     fn run(&mut self, plan: &EvaluationPlan, chain: &mut Chain) -> Result<Vec<Mark>, BackendError> {
         let limits = self.member.limits();
         let mut marks = Vec::new();

@@ -1,4 +1,5 @@
-//! Which tokens of a prompt are evaluated, which rows of logits are read, and where the cover takes over.
+//! Which tokens of a prompt are evaluated, which rows of logits are read, and where the cover takes
+//! over.
 
 use crate::backend::Token;
 use crate::engine::score_request::ScoreRequest;
@@ -80,8 +81,8 @@ impl EvaluationPlan {
             // Nothing comes before it, so nothing predicts it.
             (first.scored, first.in_stretch, first.goes_on) = (0..0, false, false);
         }
-        // Where nothing scored follows, there is nothing that would have to be the same without it, and no
-        // reason for another batch.
+        // Where nothing scored follows, there is nothing that would have to be the same without it,
+        // and no reason for another batch.
         if let Some(last) = tokens.iter_mut().rev().find(|t| t.ends.is_some()) {
             last.ends = None;
         }
@@ -109,8 +110,8 @@ impl EvaluationPlan {
         self.tokens.iter().filter(|t| t.ends.is_some()).count()
     }
 
-    /// Where the last word begins: the cover reads it, so that a text that stops inside a word goes on
-    /// well. At least the last token, at most [`MAX_TAIL`], never the first of the prompt.
+    /// Where the last word begins: the cover reads it, so that a text that stops inside a word goes
+    /// on well. At least the last token, at most [`MAX_TAIL`], never the first of the prompt.
     fn tail_start(&self, sorted: &SortedVocab) -> usize {
         let n = self.tokens.len();
         let least = 1;

@@ -6,13 +6,14 @@ use crate::engine::prompt_prefetch::{ExpectedPrompt, PrefetchedPrompt};
 use crate::vocab::Alphabet;
 use crate::vocab::cover::Budget;
 
-/// Longest prompt that is read ahead: tokens. One that takes long may be wrong for another member, which is to be told
-/// before; and next to it a second of loading is little.
+/// Longest prompt that is read ahead: tokens. One that takes long may be wrong for another member,
+/// which is to be told before; and next to it a second of loading is little.
 const MAX_TOKENS: usize = 512;
 
 impl MemberRuntime {
-    /// Reads what is expected. Until it is asked for, the runtime looks as if nothing had been read: what configures,
-    /// prepares and evaluates the very same is answered at once, and everything else forgets it first.
+    /// Reads what is expected. Until it is asked for, the runtime looks as if nothing had been
+    /// read: what configures, prepares and evaluates the very same is answered at once, and
+    /// everything else forgets it first.
     ///
     /// Whatever goes wrong will go wrong again, and be told, when it is asked for.
     pub fn prefetch_prompt(&mut self, expected: ExpectedPrompt) {
@@ -38,8 +39,8 @@ impl MemberRuntime {
         Ok(Some(PrefetchedPrompt::new(expected, prepared, scores)))
     }
 
-    /// Something else is wanted than what was read ahead, if anything was: the runtime is as if it had read nothing,
-    /// and knows what it was told meanwhile.
+    /// Something else is wanted than what was read ahead, if anything was: the runtime is as if it
+    /// had read nothing, and knows what it was told meanwhile.
     pub fn forget_prefetched(&mut self) -> Result<(), BackendError> {
         let Some(prefetched) = self.prefetched.take() else {
             return Ok(());

@@ -11,8 +11,8 @@ fn rows(evidence: &Evidence, i: usize) -> Vec<&[f32]> {
     evidence.members.iter().map(row).collect()
 }
 
-/// λ_k·exp(η ∂_k), clipped and renormalised, with the slope (less the mean one) measured on the loss itself, in which
-/// nobody can end.
+/// λ_k·exp(η ∂_k), clipped and renormalised, with the slope (less the mean one) measured on the
+/// loss itself, in which nobody can end.
 fn plain_step(evidence: &Evidence, i: usize, lambda: &[f64], mix: Mix, rate: f64) -> Vec<f64> {
     let mut one = evidence.clone();
     one.bytes = 1;

@@ -165,7 +165,8 @@ proptest! {
         let found = weights(&Method::Exact, &evidence, &options).unwrap();
         let certificate = found.certificate.unwrap();
         prop_assert!((0.0..=TOLERANCE).contains(&certificate.gap), "{certificate:?}");
-        // The slope towards every corner, measured. The prior keeps λ inside, so that both sides exist.
+        // The slope towards every corner, measured. The prior keeps λ inside, so that both sides
+        // exist.
         let step = 1e-5;
         for k in 0..3 {
             let towards = |by: f64| -> Vec<f64> {
@@ -209,7 +210,8 @@ proptest! {
     }
 }
 
-/// Evidence in bytes: at every position member k gives x the probability `p[k]` of it and spreads the rest.
+/// Evidence in bytes: at every position member k gives x the probability `p[k]` of it and spreads
+/// the rest.
 fn simple(p: &[&[f64]]) -> Evidence {
     let n = p[0].len();
     let member = |p: &&[f64]| {
