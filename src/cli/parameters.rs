@@ -11,7 +11,8 @@ use std::ops::Deref;
 /// manifest cannot say it too.
 #[derive(Debug, Clone, Default)]
 pub struct Given<S> {
-    values: Values,
+    /// Large, and part of small commands as well.
+    values: Box<Values>,
     some: PhantomData<S>,
 }
 
@@ -88,7 +89,7 @@ impl<S: Selection> FromArgMatches for Given<S> {
             }
         }
         Ok(Self {
-            values,
+            values: Box::new(values),
             some: PhantomData,
         })
     }
