@@ -12,12 +12,14 @@
 mod declare;
 mod kind;
 mod table;
+mod typed;
 mod value;
 mod words;
 
 pub use kind::{Kind, Range, Word};
 pub use table::{Values, all, find, known};
-pub use value::{Layers, Misfit, Typed, Value};
+pub use typed::{Layers, Misfit, Typed};
+pub use value::Value;
 pub use words::{Cache, Draft, FlashAttention, Overflow, Think, Vocab};
 
 use thiserror::Error;

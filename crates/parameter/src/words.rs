@@ -1,7 +1,8 @@
 //! Parameters that are one of a few words.
 
 use super::kind::{Kind, Word};
-use super::value::{Misfit, Typed, Value};
+use super::typed::{Misfit, Typed};
+use super::value::Value;
 use packllm_engine::vocab::Alphabet;
 
 /// Declares an enumeration by the words that are typed for it.

@@ -2,13 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use super::disk::{file_names, write_atomically};
 use super::error::StoreError;
 use super::manifest::{Manifest, Origin, valid_name};
-use super::store::{Store, file_names, write_atomically};
+use super::store::Store;
 use packllm_engine::nearest;
-
-/// A manifest that comes with the program: the pack's name and the text.
-pub type Shipped = (&'static str, &'static str);
 
 /// A pack as [`Store::packs`] lists it.
 #[derive(Debug)]

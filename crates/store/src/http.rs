@@ -13,8 +13,8 @@ use ureq::config::RedirectAuthHeaders;
 use ureq::http::{HeaderMap, Response, header};
 
 use super::error::StoreError;
+use super::job::Job;
 use super::part::Part;
-use super::pull::Job;
 use super::source::is_loopback;
 
 const TICK: Duration = Duration::from_millis(50);

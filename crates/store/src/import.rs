@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::disk::{file_names, plain_file_name};
 use super::error::{StoreError, io_error};
-use super::store::{Store, StoredModel, file_names, plain_file_name};
+use super::store::{Store, StoredModel};
 
 /// Folders in which other programs keep models. Those that do not exist are passed over.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

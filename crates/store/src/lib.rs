@@ -14,9 +14,11 @@
 #![deny(unsafe_code)]
 
 mod catalog;
+mod disk;
 mod error;
 mod http;
 pub mod import;
+mod job;
 mod manifest;
 mod maps;
 mod part;
@@ -26,13 +28,14 @@ pub mod section;
 mod source;
 mod store;
 
-pub use catalog::{PackListing, Shipped};
+pub use catalog::PackListing;
 pub use error::{SourceFailure, StoreError};
+pub use job::{Progress, PullOptions};
 pub use manifest::{Licence, Manifest, Member, Origin};
 pub use maps::KeptMap;
-pub use pull::{Progress, PullOptions, Pulled, digest, pull, verify};
+pub use pull::{Pulled, digest, pull, verify};
 pub use source::{Source, Wheel};
-pub use store::{Listing, Removed, Store, StoredModel};
+pub use store::{Listing, Removed, Shipped, Store, StoredModel};
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]

@@ -8,10 +8,10 @@ use std::path::{Component, Path, PathBuf};
 use serde::Serialize;
 use toml::de::DeValue;
 
+use super::disk::plain_file_name;
 use super::error::{StoreError, io_error};
 use super::section::{Document, Section, describe, integer, number, string};
 use super::source::Source;
-use super::store::plain_file_name;
 use packllm_parameter::{Place, Values, known};
 
 /// Where a manifest came from.

@@ -8,8 +8,9 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
+use super::disk::write_atomically;
 use super::error::{StoreError, io_error};
-use super::store::{Store, write_atomically};
+use super::store::Store;
 use packllm_engine::backend::Vocab;
 use packllm_engine::vocab::mapped::{Fingerprint, Map};
 

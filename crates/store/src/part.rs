@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::disk::{sync_folder, write_atomically};
 use super::error::{StoreError, io_error};
-use super::store::{sync_folder, write_atomically};
 
 /// An open `.part` file. `len` bytes of it are written and hashed.
 pub(super) struct Part {

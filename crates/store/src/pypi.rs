@@ -12,8 +12,8 @@ use std::time::Duration;
 use zip::ZipArchive;
 
 use super::error::{StoreError, io_error};
+use super::job::Job;
 use super::part::Part;
-use super::pull::Job;
 use super::source::Wheel;
 
 const TICK: Duration = Duration::from_millis(30);

@@ -6,19 +6,21 @@
 //! is replaced by rename under a lock, so a reader sees the old or the new one. A file in `models/`
 //! works without being in the index.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::catalog::Shipped;
+use super::disk::{file_names, open_lock, plain_file_name, stamp, write_atomically};
 use super::error::{StoreError, io_error};
 use super::manifest::{Manifest, Member, Origin};
 use super::part;
 use packllm_engine::nearest;
+
+/// A manifest that comes with the program: the pack's name and the text.
+pub type Shipped = (&'static str, &'static str);
 
 /// The model store under one folder, which is made when something is first written.
 #[derive(Debug, Clone)]
@@ -305,87 +307,4 @@ impl Store {
         })?;
         write_atomically(&path, text.as_bytes())
     }
-}
-
-/// Whether `file` can be a file of the store: one path component that no platform reads otherwise,
-/// and not the name of a partial download.
-pub(super) fn plain_file_name(file: &str) -> bool {
-    !file.is_empty()
-        && file.len() <= 200
-        && !file.starts_with('.')
-        && !file.ends_with(['.', ' '])
-        && !file.ends_with(".part")
-        && !file.ends_with(".part.json")
-        && !file.contains(|char: char| char.is_control() || r#"/\:*?"<>|"#.contains(char))
-}
-
-/// Size in bytes and time of change in nanoseconds since 1970 of the file behind `path`.
-pub(super) fn stamp(path: &Path) -> Result<(u64, u64), StoreError> {
-    let data = fs::metadata(path).map_err(io_error("read", path))?;
-    let since = data
-        .modified()
-        .ok()
-        .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    Ok((
-        data.len(),
-        since.map_or(0, |age| u64::try_from(age.as_nanos()).unwrap_or(u64::MAX)),
-    ))
-}
-
-/// Names in a folder, sorted; none if it does not exist. Names that are not Unicode are left out.
-pub(super) fn file_names(folder: &Path) -> Result<Vec<String>, StoreError> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(io_error("read", folder)(error)),
-    };
-    let mut names: Vec<String> = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .collect();
-    names.sort();
-    Ok(names)
-}
-
-/// Replaces `path` by `bytes`, on disk before it is visible.
-pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    // Neither two processes nor two threads share a temporary file.
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}.{count}.tmp", std::process::id()));
-    let temporary = PathBuf::from(name);
-    let write = || -> std::io::Result<()> {
-        let mut file = File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    };
-    write().map_err(|error| {
-        // The write's error is the one to report; a leftover is harmless.
-        let _ = fs::remove_file(&temporary);
-        io_error("write", path)(error)
-    })?;
-    sync_folder(path);
-    Ok(())
-}
-
-/// Makes a rename of `path` durable, where the platform can.
-pub(super) fn sync_folder(path: &Path) {
-    if let Some(folder) = path.parent().and_then(|folder| File::open(folder).ok()) {
-        // Not every file system can sync a folder; the file itself is safe by now.
-        let _ = folder.sync_all();
-    }
-}
-
-fn open_lock(path: &Path) -> Result<File, StoreError> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(io_error("make the folder", folder))?;
-    }
-    OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path)
-        .map_err(io_error("open", path))
 }

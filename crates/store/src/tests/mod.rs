@@ -143,5 +143,5 @@ fn options() -> PullOptions {
 
 /// Names in the store's `models` folder.
 fn models(store: &Store) -> Vec<String> {
-    super::store::file_names(&store.root().join("models")).unwrap()
+    super::disk::file_names(&store.root().join("models")).unwrap()
 }

@@ -3,8 +3,8 @@
 use std::fs;
 use std::thread;
 
+use super::super::disk::plain_file_name;
 use super::super::import::at_path;
-use super::super::store::plain_file_name;
 use super::*;
 
 fn put(store: &Store, file: &str, content: &[u8]) {
