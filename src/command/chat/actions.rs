@@ -13,6 +13,7 @@ use anyhow::Result;
 use packllm_engine::engine::Fusion;
 use packllm_engine::thought;
 use packllm_engine::vocab::Alphabet;
+use packllm_parameter::{Typed, Value, Vocab};
 use std::io::{IsTerminal, Write};
 
 mod show;
@@ -125,20 +126,15 @@ impl Talk<'_> {
     }
 
     fn vocab(&mut self, name: &str) -> Result<()> {
-        let alphabet = match name {
-            "" => {
-                say!("{}", self.loaded.pack.engine.alphabet().name())?;
-                return Ok(());
-            }
-            "auto" => None,
-            "tokens" => Some(Alphabet::Tokens),
-            "bytes" => Some(Alphabet::Bytes),
-            "mined" => Some(Alphabet::Mapped),
-            other => {
-                tell!("error: /vocab {other}: it is auto, tokens, bytes or mined");
-                return Ok(());
-            }
+        if name.is_empty() {
+            say!("{}", self.loaded.pack.engine.alphabet().name())?;
+            return Ok(());
+        }
+        let Ok(vocab) = Vocab::read(&Value::Text(name.to_owned())) else {
+            tell!("error: /vocab {name}: it is {}", Vocab::KIND.noun());
+            return Ok(());
         };
+        let alphabet = vocab.alphabet();
         let tokens_alone = Some(Alphabet::Tokens) == self.plan.fusion.alphabet
             || Some(Alphabet::Mapped) == self.plan.fusion.alphabet;
         if tokens_alone && alphabet != self.plan.fusion.alphabet {

@@ -4,7 +4,7 @@ use crate::command::screen::Look;
 use crate::settings::{generation, random_seed};
 use anyhow::Result;
 use packllm_engine::engine::Generation;
-use packllm_parameter::{Kind, Parameter, Place, Value, Values, known};
+use packllm_parameter::{Kind, Parameter, Place, Value, Values, find, known};
 
 /// How answers are drawn and shown.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,8 +91,7 @@ pub fn names() -> Vec<&'static str> {
 
 /// The words that a parameter may be; none where it is no word.
 pub fn values(name: &str) -> Vec<&'static str> {
-    let parameter = known(Place::Chat).find(|parameter| parameter.name == name);
-    match parameter.map(|parameter| parameter.kind) {
+    match find(name).map(|parameter| parameter.kind) {
         Some(Kind::Switch) => vec!["on", "off"],
         Some(kind) => kind.words().iter().map(|word| word.name).collect(),
         None => Vec::new(),

@@ -40,17 +40,16 @@ impl Words {
                 let names = COMMANDS.iter().flat_map(|c| c.names.iter());
                 begins(from, names.map(|n| (*n).to_owned()).collect())
             }
-            Hint::Words(words) => begins(from, words.iter().map(|w| (*w).to_owned()).collect()),
+            Hint::Words(words) => begins(from, owned(words)),
+            Hint::Values(parameter) => begins(from, owned(&parameters::values(parameter))),
             Hint::Methods => {
                 let named = self.members.iter().map(|m| format!("{m}="));
                 begins(from, self.methods.iter().cloned().chain(named).collect())
             }
             Hint::Members if line.matches(' ').count() < 2 => {
-                begins(from, ["on", "off", "only"].map(str::to_owned).to_vec())
+                begins(from, owned(&["on", "off", "only"]))
             }
-            Hint::Subjects if line.matches(' ').count() < 2 => {
-                begins(from, SUBJECTS.map(str::to_owned).to_vec())
-            }
+            Hint::Subjects if line.matches(' ').count() < 2 => begins(from, owned(&SUBJECTS)),
             Hint::Subjects if !line.starts_with("/show prompt ") => (from, Vec::new()),
             Hint::Members | Hint::Subjects => begins(from, self.members.clone()),
             Hint::Parameters => {
@@ -60,7 +59,7 @@ impl Words {
                     .next()
                     .filter(|_| line.ends_with(' ') || typed.peek().is_some());
                 let words = name.map_or_else(parameters::names, parameters::values);
-                begins(from, words.iter().map(|w| (*w).to_owned()).collect())
+                begins(from, owned(&words))
             }
             Hint::Sessions => begins(from, sessions::names(&self.sessions)),
             Hint::Files => {
@@ -71,6 +70,10 @@ impl Words {
             }
         }
     }
+}
+
+fn owned(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
 }
 
 /// Where the last path of a line begins; a space in it has a backslash before it.
