@@ -73,7 +73,7 @@ pub struct Splitter {
 }
 
 impl Splitter {
-    /// Takes more of the text, and hands on what it knows of now, in order.
+    /// Takes more of the text, and hands on the parts that are certain by now, in order.
     pub fn push(&mut self, text: &str, sink: &mut dyn FnMut(Part, &str)) {
         self.held.push_str(text);
         while self.step(sink) {}

@@ -61,7 +61,7 @@ pub fn cpu_features() -> &'static [String] {
 }
 
 /// Whether threads that wait for each other give way. Those of OpenMP do, where they are more than
-/// the cores; ggml's own spin, and then two members with all cores each would hardly move.
+/// the cores; ggml's own spin, and then two members with all cores each would be very slow.
 #[must_use]
 pub fn threads_give_way() -> bool {
     cpu_features().iter().any(|name| name == "OPENMP")

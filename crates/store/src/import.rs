@@ -28,7 +28,7 @@ pub struct Found {
     pub file: String,
     /// Where it is.
     pub path: PathBuf,
-    /// Whose it is, for example `hf:owner/name` or `ollama:gemma3:270m`.
+    /// Where it comes from, for example `hf:owner/name` or `ollama:gemma3:270m`.
     pub origin: String,
     /// Bytes.
     pub size: u64,

@@ -74,14 +74,14 @@ impl MemberPrompts {
 }
 
 impl Prompt {
-    /// How its markup opens a thought at its end, if it does.
+    /// The thought that its markup opens at its end; empty if it opens none.
     fn opening(&self) -> &str {
         let last = self.segments.last().filter(|s| s.markup);
         last.map_or("", |s| thought::opening(&s.text))
     }
 
-    /// What of the answer's beginning the markup does not have yet. Takes an open thought back that
-    /// the answer does not begin with.
+    /// The part of `begun` that the markup does not hold yet. If the answer does not begin with the
+    /// thought that the markup opens, takes that thought back.
     fn open<'b>(&mut self, begun: &'b str) -> &'b str {
         let own = self.opening();
         if own.is_empty() {
@@ -163,9 +163,9 @@ impl Speakers {
             .collect()
     }
 
-    /// Texts that end an answer besides END: every member's end markers spelled out and, where
-    /// members without a template of their own are among the `speaking`, what begins another turn
-    /// for them: they know no other end.
+    /// Texts that end an answer besides END: the end markers of all members as text and, if some of
+    /// the `speaking` have no template of their own, what begins another turn for them, since they
+    /// know no other end.
     #[must_use]
     pub fn stops(&self, members: &[MemberInfo], speaking: &[bool]) -> Vec<String> {
         let mut stops = end_markers(members);

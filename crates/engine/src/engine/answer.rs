@@ -1,4 +1,4 @@
-//! Generation: what is asked for, what happens meanwhile, and what comes of it.
+//! Generation: the request, the events on the way, and the finished answer.
 
 use super::draft::Drafted;
 use super::meter::Spent;
@@ -18,7 +18,7 @@ pub struct Generation {
     pub sampling: Params,
     /// Text that ends the answer and is not part of it.
     pub stops: Vec<String>,
-    /// Whether to find out who argued for what.
+    /// Whether to measure which member argued for which bytes.
     pub attribution: bool,
 }
 
@@ -94,7 +94,7 @@ impl Answer {
         }
     }
 
-    /// Takes what was said after it, by the same members, for a part of it.
+    /// Appends `more`, which the same members said after it.
     pub fn append(&mut self, more: Answer) {
         let mean = |a: f64, n: usize, b: f64, m: usize| {
             (a * n as f64 + b * m as f64) / (n + m).max(1) as f64

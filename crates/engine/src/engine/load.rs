@@ -94,18 +94,18 @@ impl Engine {
             cancel,
         };
         engine.fuse(Fusion::default(), vec![true; n])?;
-        // Runtimes begin with bytes, and may have read something ahead.
+        // Runtimes begin with bytes, and may have prefetched a prompt.
         if engine.alphabet != Alphabet::Bytes {
             engine.configure_runtimes()?;
         }
         Ok(engine)
     }
 
-    /// Waits for what members [read ahead](MemberSpec::prefetch). `progress` is told now and then
-    /// how many tokens each has read.
+    /// Waits for the prompts that members [prefetch](MemberSpec::prefetch). `progress` is told now
+    /// and then how many tokens each has read.
     ///
     /// # Errors
-    /// [`EngineError::Cancelled`], [`EngineError::Panicked`]. What else went wrong is told when the
+    /// [`EngineError::Cancelled`], [`EngineError::Panicked`]. Other errors are returned when the
     /// prompt is asked for.
     pub fn catch_up(&self, progress: &mut dyn FnMut(&[usize])) -> Result<(), EngineError> {
         self.all_watched(|_| |_| Ok(()), progress)?;

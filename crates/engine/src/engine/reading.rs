@@ -88,8 +88,7 @@ impl Engine {
 
     /// As [`Engine::read`]. While members evaluate, `progress` is told now and then how many of the
     /// [new tokens](Prepared::new_tokens) each has read. If it is cancelled, members may be at work
-    /// for a moment longer, see [`Engine::settle`]: nothing is thrown away within a large matrix
-    /// product.
+    /// for a moment longer, see [`Engine::settle`]: a large matrix product is not interrupted.
     ///
     /// # Errors
     /// As [`Engine::read`].
@@ -107,7 +106,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether all members had read the last prompt when it was asked for, see
+    /// Whether all members had prefetched the last prompt, see
     /// [`MemberSpec::prefetch`](super::MemberSpec::prefetch).
     #[must_use]
     pub fn read_ahead(&self) -> bool {

@@ -33,7 +33,7 @@ impl Outside {
         self.tokenizer.vocab()
     }
 
-    /// The first prompt in its tokens: none is kept from before.
+    /// The first prompt in its tokens; none are reused.
     ///
     /// # Errors
     /// [`EngineError::Reference`].

@@ -34,7 +34,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Stops recording. Every member must have been given every call since: no member was dropped.
+    /// Stops recording. Every member must have received every call since the start: none may have
+    /// been dropped.
     ///
     /// # Errors
     /// From a member.

@@ -211,7 +211,7 @@ impl<R: BufRead + Seek> Cursor<R> {
         let offset = self.at;
         let kind = self.kind(key)?;
         if kind == ValueKind::Array {
-            // Allowed on paper, written by nobody, refused by llama.cpp.
+            // The format allows it, but no program writes it, and llama.cpp refuses it.
             return Err(malformed(
                 offset,
                 &format!("single values in the array `{key}`"),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A metadata value. Numbers are widened: the width is the writer's affair.
+/// A metadata value. Numbers are widened, whatever their width in the file.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// `u8`, `u16`, `u32`, `u64`.

@@ -1,4 +1,4 @@
-//! What members may read while others load, by a program that knows its first prompt before.
+//! Prompts that members prefetch while others load, for a program that knows its first prompt.
 
 use crate::backend::MemberInfo;
 use crate::chat::Message;

@@ -1,4 +1,4 @@
-//! An answer as it is made, and who argued for what of it.
+//! An answer as it is made, and its attribution.
 
 use super::Pack;
 use crate::chat::attribution::Attribution;

@@ -139,7 +139,7 @@ impl Adaptive {
         if before <= 0.0 || slopes.iter().any(|slope| slope.is_nan()) {
             return;
         }
-        // Of what all members have in common, however much it is, no weight learns.
+        // A slope that all members share changes no weight, however large it is.
         let shares = present.iter().zip(&slopes);
         let common = shares.map(|(&k, s)| self.lambda[k] * s).sum::<f64>() / before;
         let least = LEAST * before / self.lambda.len() as f64;

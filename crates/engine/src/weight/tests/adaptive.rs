@@ -133,7 +133,7 @@ fn the_absent_and_the_end_teach_nothing() {
     let lambda = adaptive.lambda();
     assert_eq!(lambda[1], 0.3);
     assert!(lambda[0] > 0.2 && (lambda.iter().sum::<f64>() - 1.0).abs() < 1e-12);
-    // Nobody who is there has any weight: nothing to share out.
+    // No present member has any weight: nothing to share out.
     let mut idle = Adaptive::new(vec![0.0, 1.0, 0.0], &options(Mix::Log, 0.1)).unwrap();
     idle.see(&rows, &bytes, 97).unwrap();
     assert_eq!(idle.lambda(), [0.0, 1.0, 0.0]);
