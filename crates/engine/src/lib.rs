@@ -10,8 +10,8 @@
 //! * [`Speakers`](chat::Speakers): every member's chat template, from conversations to prompts.
 //! * [`Pack`](pack::Pack): an engine and its templates. It reads a conversation or a text, weighs,
 //!   and streams the answer.
-//! * [`Host`](pack::Host): the program around a pack. It is told facts and progress; `()` is one
-//!   that listens to nothing.
+//! * [`Host`](pack::Host): the program around a pack. It receives facts and progress; `()` ignores
+//!   them.
 //!
 //! The library prints nothing, never exits, and reads neither the environment nor the home folder.
 //! `ARCHITECTURE.md` says where things are; the module documentation of [`vocab::cover`] is about

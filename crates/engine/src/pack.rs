@@ -55,6 +55,7 @@ pub struct Pack {
 
 /// A prompt that was read.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Read {
     /// Time to evaluate it and to derive the weights.
     pub time: Duration,

@@ -1,8 +1,8 @@
 //! What a model thinks before it answers: `<think>…</think>` at the beginning of its text.
 //!
-//! A thought is found in the text alone, whoever wrote it and whatever tokens spell it. It stands
-//! at the beginning or nowhere: a tag further down is something that the answer says. A thought
-//! that is never closed has no answer after it.
+//! A thought is found in the text alone: it does not matter which member wrote it or which tokens
+//! spell it. It stands at the beginning or nowhere: a tag further down is something that the answer
+//! says. A thought that is never closed has no answer after it.
 
 /// What opens a thought.
 pub const OPEN: &str = "<think>";

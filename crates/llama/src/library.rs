@@ -52,8 +52,8 @@ fn read_features() -> Vec<String> {
     on.map(str::to_owned).collect()
 }
 
-/// Names of what llama.cpp's code uses: instruction sets of the CPU, libraries such as `OPENMP`,
-/// and what other backends of the build say of theirs.
+/// What llama.cpp's code uses: instruction sets of the CPU, libraries such as `OPENMP`, and what
+/// other backends of the build report.
 #[must_use]
 pub fn cpu_features() -> &'static [String] {
     init();

@@ -127,7 +127,7 @@ pub fn at_path(path: &Path) -> Result<Vec<Found>, StoreError> {
     Ok(found)
 }
 
-/// The four bytes at its start tell a GGUF file. Returns its size in bytes.
+/// A GGUF file is recognised by its first four bytes. Returns its size in bytes.
 pub fn check_gguf(path: &Path) -> Result<u64, StoreError> {
     let not = |actual: &str| StoreError::NotGguf {
         path: path.to_owned(),

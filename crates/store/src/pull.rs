@@ -44,7 +44,7 @@ impl Default for PullOptions {
     }
 }
 
-/// Who watches a pull.
+/// The watcher of a pull.
 pub trait Progress {
     /// Bytes are about to flow: `already` of `total` (if known) are there. Called again when a
     /// download restarts.
@@ -156,7 +156,7 @@ pub fn pull(
     let source = match from_any(member, expected, &folder, &mut part, &mut job) {
         Ok(source) => source,
         Err(error) => {
-            // Bytes are kept for the next pull, an empty file is only litter.
+            // Bytes are left for the next pull; an empty file is of no use.
             if part.len() == 0 {
                 part::delete(&target);
             }

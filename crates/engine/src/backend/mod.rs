@@ -74,6 +74,7 @@ pub struct Description {
 
 /// A loaded member.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct MemberInfo {
     /// Its name.
     pub name: String,

@@ -1,8 +1,8 @@
 //! A conversation on disk: JSON lines, only ever appended to.
 //!
-//! The first line says whose conversation it is, each further one what happened. A line is written
-//! whole and synced, so a program that is killed loses what it had not written; a torn last line is
-//! cut off when the file is opened again. The file is locked while it is open.
+//! The first line names the pack and its members, each further one says what happened. A line is
+//! written whole and synced, so a program that is killed loses what it had not written; a torn last
+//! line is cut off when the file is opened again. The file is locked while it is open.
 
 use super::{Conversation, Message};
 use serde::{Deserialize, Serialize};

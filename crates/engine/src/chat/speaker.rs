@@ -20,7 +20,7 @@ struct Speaker {
     template: Template,
 }
 
-/// A template that failed, and whose it is.
+/// A template that failed, and its member.
 #[derive(Debug, thiserror::Error)]
 #[error("{member}: its chat template fails: {source}")]
 pub struct SpeakerError {
@@ -37,7 +37,7 @@ pub struct MemberPrompts {
     pub prompts: Vec<Prompt>,
     /// Members whose template hides a scored message, with a plain prompt to score them on.
     pub apart: Vec<(usize, Prompt)>,
-    /// Members whose template takes no system message: it stands in the user's.
+    /// Members whose template takes no system message: its text stands in the user's message.
     pub folded: Vec<usize>,
 }
 

@@ -19,7 +19,8 @@ use minijinja::{Environment, Error, ErrorKind, Value};
 use super::sentinels::Sentinels;
 use super::{Message, Role, Turn, folded, unfolded};
 
-/// Instructions that a render may take whatever the conversation; a message takes some hundred.
+/// Instructions that a render may take, however short the conversation; a message takes some
+/// hundred.
 const BASE_FUEL: u64 = 200_000;
 
 /// Instructions that each message adds to that.
@@ -112,7 +113,7 @@ pub struct Template {
     thinks: bool,
 }
 
-/// What [`Template::arrange`] settled on.
+/// What [`Template::arrange`] chose.
 pub(super) struct Arranged {
     pub text: String,
     pub turns: Vec<Turn>,

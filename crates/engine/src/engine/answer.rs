@@ -24,6 +24,7 @@ pub struct Generation {
 
 /// Why an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Finish {
     /// The members ended it, or a stop string.
     Stop,
@@ -47,6 +48,7 @@ impl Finish {
 
 /// What happens while an answer is made.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub enum Event<'a> {
     /// More of the answer: whole characters. Where attribution is asked for, what every member
     /// [contributed](crate::mix::Mixer::contributions) to each of its bytes, in nats: the first
@@ -56,6 +58,7 @@ pub enum Event<'a> {
 
 /// A finished answer.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Answer {
     /// Its text, as it was reported.
     pub text: String,

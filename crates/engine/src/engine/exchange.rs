@@ -14,8 +14,8 @@ impl Engine {
         self.some_while(self.everyone(), call, &mut || true)
     }
 
-    /// As [`Engine::all`], until it is cancelled; `progress` is told now and then how many tokens
-    /// each has read.
+    /// As [`Engine::all`], until it is cancelled; `progress` is called now and then with the number
+    /// of tokens that each has read.
     pub(super) fn all_watched<T: Send + 'static, C: Call<T>>(
         &self,
         call: impl FnMut(usize) -> C,

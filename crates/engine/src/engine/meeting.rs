@@ -18,7 +18,7 @@ struct Round {
     here: usize,
 }
 
-/// A member's part in a meeting; it leaves when this is dropped, whatever ended its work.
+/// A member's part in a meeting; it leaves when this is dropped, also after an error or a panic.
 #[derive(Debug)]
 pub(super) struct Attendance(Arc<Meeting>);
 

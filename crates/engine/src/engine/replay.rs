@@ -114,7 +114,7 @@ impl Recording {
     }
 }
 
-/// Replays step by step. Whatever ends it, `attendance` ends with it, and the others go on.
+/// Replays step by step. However it ends, `attendance` is dropped, and the others go on.
 fn replay(
     runtime: &mut MemberRuntime,
     operations: &[Operation],

@@ -26,7 +26,7 @@ mod prompt_prefetch;
 pub(super) use continuations::Continuations;
 pub(super) use evaluation::Evaluation;
 
-/// Where a member stands after a symbol.
+/// How far a member has come after a symbol.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Standing {
     /// Tokens of its own that spell what was said since the answer began.
@@ -45,7 +45,7 @@ pub(super) struct Step {
     pub symbol: Option<u32>,
     /// ln p of every next symbol.
     pub row: Vec<f64>,
-    /// Where the member stands now.
+    /// How far the member has come.
     pub standing: Standing,
 }
 
@@ -207,7 +207,7 @@ impl MemberRuntime {
         Ok(())
     }
 
-    /// A chain that has not begun.
+    /// A chain that has no text yet.
     fn chain(&self, request: ScoreRequest) -> Chain {
         Chain::new(
             self.alphabet,

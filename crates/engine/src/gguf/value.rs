@@ -46,7 +46,7 @@ pub struct Array {
     pub len: u64,
     /// Where the first element starts: bytes from the start of the file.
     pub offset: u64,
-    /// The elements, if they were kept.
+    /// The elements, if they were stored.
     pub items: Items,
 }
 

@@ -32,7 +32,7 @@ pub trait Host {
         map.ok_or_else(|| EngineError::Cancelled.into())
     }
 
-    /// What templates are told of the time, in local time.
+    /// The time that templates are given, in local time.
     fn now(&self) -> NaiveDateTime {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         let seconds = since.map_or(0, |since| since.as_secs());
@@ -62,6 +62,7 @@ pub enum Progress<'a> {
 
 /// A fact that the user of a pack should know.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Note {
     /// A member has no chat template: it reads the conversation as plain paragraphs.
     NoTemplate {
@@ -129,6 +130,7 @@ pub enum Note {
 
 /// What became of a prompt cache. None of it harms the answer.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum CacheNote {
     /// A member is scored on a prompt of its own, which empties its KV cache: the file is not used.
     ReadApart,

@@ -6,6 +6,7 @@ use crate::engine::{Answer, EngineError, Event, Generation};
 
 /// An answer that was streamed.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Streamed {
     /// The answer, without its opening.
     pub answer: Answer,

@@ -35,7 +35,7 @@ pub struct MemberEvidence {
 /// A member's distributions along the evidence.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Rows {
-    /// Not kept.
+    /// No distributions.
     None,
     /// n rows of `ln p` over the whole alphabet, row-major.
     Dense(Vec<f32>),

@@ -186,7 +186,7 @@ pub enum WeightError {
     },
 }
 
-/// Weights and what they rest on.
+/// Weights, and how they were found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Weights {
     /// One weight a member, ≥ 0, sum 1.
@@ -296,8 +296,8 @@ pub fn mixture_bits_per_byte(
 
 /// Weights with every member under `drop` at 0 and the others renormalised.
 ///
-/// `keep[k]` saves member k whatever its weight (missing entries are false); the heaviest member,
-/// the first of equals, always stays.
+/// `keep[k]` keeps member k even under `drop` (missing entries are false); the heaviest member, the
+/// first of equals, always stays.
 pub fn apply_drop(lambda: &[f64], drop: f64, keep: &[bool]) -> Vec<f64> {
     let best = (0..lambda.len())
         .rev()

@@ -141,7 +141,8 @@ impl MemberRuntime {
             self.member.seq_copy(PREFIX, seq, base)?;
             courses.push(self.start(spelt, first, request)?);
         }
-        // Text after text, so that a chain is fed in order whatever the division into batches.
+        // Texts in turn, so that each chain is fed in order, however the tokens are divided into
+        // batches.
         let evaluated: Vec<(usize, usize)> = (0..group.len())
             .flat_map(|i| (0..group[i].tokens.len().saturating_sub(1)).map(move |j| (i, j)))
             .collect();

@@ -112,7 +112,7 @@ fn a_change_of_subject_brings_a_member_back() {
             adaptive.lambda().to_vec()
         };
         let first = see(&[0.9, 0.1], 2000);
-        // It has lost, but not for ever.
+        // Its weight is small, but not 0.
         assert!(first[1] < 0.03 && first[1] > 0.005, "{mix} {first:?}");
         let second = see(&[0.1, 0.9], 300);
         assert!(second[1] > 0.9, "{mix} {second:?}");
