@@ -4,8 +4,8 @@
 //! An [`Engine`] knows members and prompts, [`chat`](crate::chat) knows conversations and
 //! templates, and neither knows the other; a [`Pack`] is both. It [reads](Pack::read_chat) a
 //! conversation (template, tokens, evaluation, weights), goes on with an answer that was begun, and
-//! [streams](Pack::stream) one with its attribution. What it has to tell are facts, given to the
-//! [`Host`]; it prints nothing and knows no flags.
+//! [streams](Pack::stream) one with its attribution. It gives facts to the [`Host`]; it prints
+//! nothing and knows no flags.
 
 mod error;
 mod host;
@@ -37,8 +37,8 @@ pub struct PackOptions {
     pub fusion: Fusion,
     /// No templates: only plain text is read.
     pub raw: bool,
-    /// Chat templates in place of those of the members' files, in member order; those missing are
-    /// none.
+    /// Chat templates in place of those of the members' files, in member order; missing entries
+    /// replace nothing.
     pub templates: Vec<Option<String>>,
     /// Whose vocabulary is the reference of a mapped alphabet; None: the first prompt decides.
     pub reference: Option<Reference>,
@@ -135,7 +135,7 @@ impl Pack {
     }
 
     /// Reads a conversation, of which the messages from number `new` on are new evidence, and
-    /// derives the weights. The answer that follows goes on with what is `begun`.
+    /// derives the weights. The answer that follows continues `begun`.
     ///
     /// # Errors
     /// A template that fails; [`EngineError::TooLong`]; from a member or the [`Host`].

@@ -93,8 +93,8 @@ impl LoadOptions {
         }
     }
 
-    /// Everything that shapes what a member evaluates, but for its context; `placement` is where it
-    /// ended up.
+    /// Everything that shapes what a member evaluates, but for its context; `placement` says which
+    /// devices it was loaded on.
     #[must_use]
     pub fn signature(&self, placement: &str) -> String {
         let (k, v) = self.cache;

@@ -29,7 +29,7 @@ pub enum TokenizerError {
     /// It cannot be read.
     #[error("{0}")]
     Io(#[from] std::io::Error),
-    /// A folder, a device.
+    /// A folder or a device.
     #[error("not a file")]
     NotAFile,
     /// Too large to be one.

@@ -6,8 +6,8 @@
 //! with the largest sum argued for the piece, if that sum is ahead of 0 and of every other sum by
 //! at least [`MARGIN`]. Otherwise no member did.
 
-/// By how much the member that argued most has to be ahead: one bit, in nats. It has made the piece
-/// at least twice as likely as the others alone would have.
+/// The lead that a member needs: one bit, in nats. It then made the piece at least twice as likely
+/// as the others alone would have.
 pub const MARGIN: f64 = std::f64::consts::LN_2;
 
 /// Most characters of a piece, so that its end is never far away.

@@ -42,10 +42,10 @@ pub struct MemberPrompts {
 }
 
 impl MemberPrompts {
-    /// Lets every member read that its answer, message number `message`, began with `begun`, so
-    /// that it goes on from there. A new answer begins with an open thought if the template of a
-    /// `speaking` member opens one: then all of them read so, and its opening is returned, the
-    /// first bytes of the answer.
+    /// Puts the beginning of the answer, `begun`, at the end of every member's prompt as message
+    /// number `message`, so that the answer goes on from there. If the template of a `speaking`
+    /// member opens a thought, a new answer begins with it: all members then read that opening, and
+    /// it is returned as the first bytes of the answer.
     pub fn go_on(&mut self, begun: &str, message: usize, speaking: &[bool]) -> String {
         let openings = self.prompts.iter().zip(speaking).filter(|(_, s)| **s);
         let mut openings = openings.map(|(prompt, _)| prompt.opening());

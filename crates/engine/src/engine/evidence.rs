@@ -91,7 +91,7 @@ impl Engine {
         by_text.iter().map(|s| self.evidence_in(s)).collect()
     }
 
-    /// What is common to the scores of all members.
+    /// The evidence in what all members scored.
     fn evidence_in(&self, scores: &[Scores]) -> Result<Evidence, EngineError> {
         let shared = shared_places(scores);
         let vocab = self.shared_vocab();

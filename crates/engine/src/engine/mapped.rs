@@ -45,7 +45,7 @@ impl Engine {
         }
     }
 
-    /// Whether there is a reference, a member or not.
+    /// Whether there is a reference: the vocabulary of a member or of a file.
     #[must_use]
     pub fn has_reference(&self) -> bool {
         self.reference.is_some()

@@ -55,7 +55,7 @@ pub const DEFAULT_PRIOR_BYTES: f64 = 20.0;
 /// learnt, 0.979 at η = 0.01, 0.977 at 0.02, 0.976 at 0.05 and 0.1.
 pub const DEFAULT_RATE: f64 = 0.05;
 
-/// What weights are derived for and with.
+/// Options for deriving weights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
     /// How generation mixes.
@@ -91,7 +91,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// π as given, normalised, if it was, and n₀ checked.
+    /// The given π, normalised, if there is one. Checks n₀.
     fn given_prior(&self, members: usize) -> Result<Option<Vec<f64>>, WeightError> {
         if !(self.prior_bytes >= 0.0 && self.prior_bytes.is_finite()) {
             return Err(WeightError::PriorBytes(self.prior_bytes));

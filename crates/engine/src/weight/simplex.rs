@@ -73,7 +73,7 @@ pub(super) fn minimise(model: &Model) -> Vec<f64> {
         if mu <= LEAST * scale && length == 1.0 && spread(&step) < LEAST.sqrt() {
             break;
         }
-        // μ waits for the iterates where a step had to be cut short.
+        // μ falls only if the step was not cut short.
         if length > 0.5 {
             mu = (mu * SHRINK).max(LEAST * scale);
         }
