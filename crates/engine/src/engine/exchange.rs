@@ -55,8 +55,8 @@ impl Engine {
     }
 
     /// As [`Engine::some`], but gives up once the answers are not `wanted`, which is checked now
-    /// and then. All answers are taken, also after a failure, so that no member is at work when it
-    /// is returned.
+    /// and then. All answers are taken, also after a failure, so that no member is at work when a
+    /// failure is returned.
     fn some_while<T: Send + 'static, C: Call<T>>(
         &self,
         which: impl Iterator<Item = usize>,
