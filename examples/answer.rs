@@ -6,7 +6,7 @@
 
 use packllm_engine::chat::Message;
 use packllm_engine::engine::{Engine, Generation, MemberSpec};
-use packllm_engine::pack::{Options, Pack};
+use packllm_engine::pack::{Pack, PackOptions};
 use packllm_engine::sample::Params;
 use packllm_engine::threads;
 use packllm_llama::LoadOptions;
@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files: Vec<String> = arguments.collect();
 
     let engine = Engine::load(members(&files)?, Arc::default(), &mut |_| {})?;
-    let mut pack = Pack::new(engine, Options::default(), &mut ())?;
+    let mut pack = Pack::new(engine, PackOptions::default(), &mut ())?;
 
     let messages = [Message::user(question)];
     let read = pack.read_chat(&messages, 0, "", pack.score_request(), &mut ())?;

@@ -5,7 +5,7 @@
 //! ```
 
 use packllm_engine::engine::{Ending, Engine, ScoreRequest};
-use packllm_engine::pack::{Options, Pack};
+use packllm_engine::pack::{Pack, PackOptions};
 use packllm_engine::weight::{Method, Mixture, weights};
 use packllm_llama::LoadOptions;
 use std::sync::Arc;
@@ -16,9 +16,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let members = arguments.map(|file| LoadOptions::new(&file).member(file));
 
     let engine = Engine::load(members.collect(), Arc::default(), &mut |_| {})?;
-    let options = Options {
+    let options = PackOptions {
         raw: true,
-        ..Options::default()
+        ..PackOptions::default()
     };
     let mut pack = Pack::new(engine, options, &mut ())?;
     // Every method can follow from the whole distributions.

@@ -6,7 +6,7 @@ use anyhow::Result;
 use packllm_engine::chat::Message;
 use packllm_engine::engine::prompt_cache::Loaded;
 use packllm_engine::engine::{Ending, Fusion, Prompt, PromptPrefetch, ScoreRequest};
-use packllm_engine::pack::{FirstPrompt, Options, Pack, PackError, PromptCache, Read};
+use packllm_engine::pack::{FirstPrompt, Pack, PackError, PackOptions, PromptCache, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -43,7 +43,7 @@ impl<'a> LoadedPack<'a> {
         let start = Instant::now();
         let engine = app.load(plan, prefetch)?;
         let templates = plan.members.iter().map(|m| m.chat_template.clone());
-        let options = Options {
+        let options = PackOptions {
             fusion: plan.fusion.clone(),
             raw,
             templates: templates.collect(),

@@ -10,8 +10,8 @@
 //! * [`Speakers`](chat::Speakers): every member's chat template, from conversations to prompts.
 //! * [`Pack`](pack::Pack): an engine and its templates. It reads a conversation or a text, weighs,
 //!   and streams the answer.
-//! * [`Host`](pack::Host): the program around a pack. It is told facts and progress; `()` is one
-//!   that listens to nothing.
+//! * [`Host`](pack::Host): the program around a pack. It receives facts and progress; `()` ignores
+//!   them.
 //!
 //! The library prints nothing, never exits, and reads neither the environment nor the home folder.
 //! `ARCHITECTURE.md` says where things are; the module documentation of [`vocab::cover`] is about
@@ -27,7 +27,7 @@
 //! use packllm_engine::backend::fake::{FakeMember, FakeOptions};
 //! use packllm_engine::chat::Message;
 //! use packllm_engine::engine::{Engine, Generation, MemberSpec};
-//! use packllm_engine::pack::{Options, Pack};
+//! use packllm_engine::pack::{Pack, PackOptions};
 //! use packllm_engine::sample::Params;
 //! use std::sync::Arc;
 //!
@@ -52,7 +52,7 @@
 //!     fake("pairs", &[b"ab", b"bc", b"ca", b"a", b"b", b"c", b" "], 2),
 //! ];
 //! let engine = Engine::load(members, Arc::default(), &mut |_| {})?;
-//! let mut pack = Pack::new(engine, Options::default(), &mut ())?;
+//! let mut pack = Pack::new(engine, PackOptions::default(), &mut ())?;
 //!
 //! // Read and weigh: how well each predicted the question decides how much it counts.
 //! let question = [Message::user("abc ab ca")];

@@ -167,7 +167,7 @@ pub struct Mixer {
 }
 
 impl Mixer {
-    /// A mixer over `alphabet`. `floor` is a probability; 0 means as good as none.
+    /// A mixer over `alphabet`. `floor` is a probability; 0 means almost none.
     ///
     /// # Errors
     /// A floor outside `0 ≤ floor < 1`.
@@ -190,8 +190,8 @@ impl Mixer {
     ///
     /// `rows[k]` holds `ln p_k(s)` for every symbol, or is empty for a member that is absent
     /// (dropped). `lambda[k]` ≥ 0 need not sum to 1; only proportions count. A member of weight 0
-    /// has no say, but if it is present and can end, it decides about END where all that can have
-    /// weight 0.
+    /// does not count, with one exception: where all members that can end have weight 0, those that
+    /// are present decide about END.
     ///
     /// # Errors
     /// Lists of different lengths, weights that are not weights, a weighted member that is absent,
@@ -308,7 +308,7 @@ fn go_on_log<'a, I: Iterator<Item = (f64, &'a [f64], Split)>>(
     alphabet: &SymbolSet,
     out: &mut [f64],
 ) -> f64 {
-    // Of a large alphabet, a part that the processor's cache holds at a time.
+    // Symbols of a large alphabet that are mixed at a time: they fit into the processor's cache.
     const PART: usize = 2048;
     for (part, from) in out.chunks_mut(PART).zip((0..).step_by(PART)) {
         part.fill(0.0);
@@ -355,7 +355,7 @@ fn go_on_linear<'a>(
     z
 }
 
-/// Which member a failed mixture is to be blamed on.
+/// The error of a failed mixture, which names the member that caused it, if one did.
 fn blame<R: AsRef<[f64]>>(rows: &[R]) -> MixError {
     let has_nan = |row: &R| row.as_ref().iter().any(|x| x.is_nan());
     match rows.iter().position(has_nan) {

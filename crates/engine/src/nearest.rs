@@ -1,4 +1,4 @@
-//! The name that somebody may have meant.
+//! The name that was probably meant.
 
 /// The known name that `name` begins (two letters of it are enough), or else the one with the
 /// fewest edits from it, if those are few; the first of equals. Case is ignored.

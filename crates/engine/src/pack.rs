@@ -4,8 +4,8 @@
 //! An [`Engine`] knows members and prompts, [`chat`](crate::chat) knows conversations and
 //! templates, and neither knows the other; a [`Pack`] is both. It [reads](Pack::read_chat) a
 //! conversation (template, tokens, evaluation, weights), goes on with an answer that was begun, and
-//! [streams](Pack::stream) one with its attribution. What it has to tell are facts, given to the
-//! [`Host`]; it prints nothing and knows no flags.
+//! [streams](Pack::stream) one with its attribution. It gives facts to the [`Host`]; it prints
+//! nothing and knows no flags.
 
 mod error;
 mod host;
@@ -32,13 +32,13 @@ use templates::Templates;
 
 /// How a loaded engine becomes a pack.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub struct PackOptions {
     /// How members are fused.
     pub fusion: Fusion,
     /// No templates: only plain text is read.
     pub raw: bool,
-    /// Chat templates in place of those of the members' files, in member order; those missing are
-    /// none.
+    /// Chat templates in place of those of the members' files, in member order; missing entries
+    /// replace nothing.
     pub templates: Vec<Option<String>>,
     /// Whose vocabulary is the reference of a mapped alphabet; None: the first prompt decides.
     pub reference: Option<Reference>,
@@ -55,6 +55,7 @@ pub struct Pack {
 
 /// A prompt that was read.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Read {
     /// Time to evaluate it and to derive the weights.
     pub time: Duration,
@@ -73,7 +74,7 @@ impl Pack {
     /// A template that does not parse; as [`Engine::configure`].
     pub fn new(
         mut engine: Engine,
-        options: Options,
+        options: PackOptions,
         host: &mut dyn Host,
     ) -> Result<Self, PackError> {
         let templates = Templates::new(engine.members(), &options)?;
@@ -92,13 +93,13 @@ impl Pack {
         self.templates.ask_to_think(asked);
     }
 
-    /// Takes the first prompt from a file as far as that goes, or keeps it there.
+    /// Takes the first prompt from the cache's file as far as the two agree, or writes it there.
     pub fn use_prompt_cache(&mut self, cache: PromptCache) {
         self.prompt_cache = Some(cache);
     }
 
     /// Writes the prompt that was read first to the prompt cache, if there is one and it is worth
-    /// it. Whatever fails is told, and harms nothing.
+    /// it. A failure is told to the host, and harms nothing else.
     pub fn write_prompt_cache(&mut self, host: &mut dyn Host) {
         if let Some(cache) = &mut self.prompt_cache {
             cache.write(&mut self.engine, host);
@@ -121,7 +122,7 @@ impl Pack {
         self.engine.score_request_for(method)
     }
 
-    /// The stop strings that those who speak bring along.
+    /// The stop strings of the speaking members.
     #[must_use]
     pub fn stops(&self) -> Vec<String> {
         let members = self.engine.members();
@@ -134,7 +135,7 @@ impl Pack {
     }
 
     /// Reads a conversation, of which the messages from number `new` on are new evidence, and
-    /// derives the weights. The answer that follows goes on with what is `begun`.
+    /// derives the weights. The answer that follows continues `begun`.
     ///
     /// # Errors
     /// A template that fails; [`EngineError::TooLong`]; from a member or the [`Host`].
@@ -244,7 +245,7 @@ impl Pack {
         };
         let prompt = match self.reading(messages, messages.len(), "", now) {
             Ok((mut reading, _)) => reading.prompts.swap_remove(writer),
-            // A template fails, perhaps another member's, which is no reason to hide this one's.
+            // A template fails, perhaps another member's: this one's may still be rendered.
             Err(_) => self.templates.read_alone(writer, messages, now)?,
         };
         let vocab = &self.engine.members()[writer].vocab;

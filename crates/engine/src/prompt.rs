@@ -1,5 +1,5 @@
-//! What a member is asked to read: plain data between those who write prompts and those who read
-//! them.
+//! What a member is asked to read: plain data between the code that writes prompts and the code
+//! that reads them.
 
 use crate::backend::{Token, Vocab};
 
@@ -51,7 +51,7 @@ pub enum Ending {
     Closed,
 }
 
-/// Where a byte stands in what people wrote: the same for every member, whatever its template.
+/// Where a byte stands in what people wrote: the same for every member and template.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// Index of the message.

@@ -1,8 +1,8 @@
 //! What a model thinks before it answers: `<think>…</think>` at the beginning of its text.
 //!
-//! A thought is found in the text alone, whoever wrote it and whatever tokens spell it. It stands
-//! at the beginning or nowhere: a tag further down is something that the answer says. A thought
-//! that is never closed has no answer after it.
+//! A thought is found in the text alone: it does not matter which member wrote it or which tokens
+//! spell it. It stands at the beginning or nowhere: a tag further down is something that the answer
+//! says. A thought that is never closed has no answer after it.
 
 /// What opens a thought.
 pub const OPEN: &str = "<think>";
@@ -73,7 +73,7 @@ pub struct Splitter {
 }
 
 impl Splitter {
-    /// Takes more of the text, and hands on what it knows of now, in order.
+    /// Takes more of the text, and hands on the parts that are certain by now, in order.
     pub fn push(&mut self, text: &str, sink: &mut dyn FnMut(Part, &str)) {
         self.held.push_str(text);
         while self.step(sink) {}

@@ -1,9 +1,9 @@
 //! How many threads each member of a pack evaluates on.
 //!
-//! Members evaluate at the same time and wait for each other at every token of an answer, and more
-//! threads than cores hinder each other: so the cores are divided, and the largest models get what
-//! is left over. Batches of a prompt get them all: whoever has read its prompt leaves the cores to
-//! the others.
+//! Members evaluate at the same time and wait for each other at every token of an answer. More
+//! threads than cores hinder each other, so the cores are divided, and the largest models get the
+//! remainder. Batches of a prompt get all cores: a member that has read its prompt leaves the cores
+//! to the others.
 
 /// Threads of one member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,5 @@
-//! Loops over whole vocabularies, compiled for the vector instructions at hand, which are chosen at
-//! run time.
+//! Loops over whole vocabularies, compiled for the vector instructions of several processors; the
+//! version is chosen at run time.
 
 /// f32 or f64.
 pub(crate) trait Real: Copy + PartialOrd + Into<f64> + std::ops::Sub<Output = Self> {

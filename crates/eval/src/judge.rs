@@ -5,7 +5,7 @@
 //! is picked, the first of equals. A member by itself counts its own losses; a mixture has weights
 //! λ from the evidence of the question's text, members under `--drop` at 0 as in an answer.
 //!
-//! In the mined alphabet `x` are tokens of the reference: a member's own row is what it gives
+//! In a mapped alphabet `x` are tokens of the reference: a member's own row is what it gives
 //! through its map, and the reference is chosen for each question ([`Judge::maps`]). The text is
 //! then read twice: by each member in its own tokens, to choose, and in the reference's.
 
@@ -28,7 +28,7 @@ pub enum Score {
     Token,
 }
 
-/// Somebody who picks options.
+/// A member or a mixture that picks options.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Contestant {
     /// Its name in tables.
@@ -75,11 +75,11 @@ pub struct Judge {
     pub fusion: Fusion,
     /// How options are compared.
     pub score: Score,
-    /// The habits of the published scorer. Weights are derived for every option anew, from the
-    /// question and that option, and `opt` gives ties to the newcomer. Its third, that the
-    /// end-of-text label is ignored, needs nothing here: only tokens of text are ever scored.
+    /// Scores as the published scorer does. Weights are derived for every option anew, from the
+    /// question and that option, and `opt` gives ties to the newcomer. That scorer also ignores the
+    /// end-of-text label; here only tokens of text are ever scored.
     pub per_option: bool,
-    /// Mined alphabet: choose the reference for every question anew, by the lowest loss on its
+    /// Mapped alphabet: choose the reference for every question anew, by the lowest loss on its
     /// text. None: it is chosen already, or it is another alphabet.
     pub maps: Option<Arc<Maps>>,
     /// Evaluate everything once more afterwards, to tell what that alone takes.

@@ -3,8 +3,8 @@
 //! A question is laid out as plain text ([`layout`]), every member is evaluated on it once, and the
 //! members' distributions along every option serve all [`Contestant`]s: each member by itself and
 //! one mixture for each way to derive weights ([`judge`]). The weights come from the question's own
-//! text, not from the examples before it: these are the same for all questions and would drown it.
-//! What the contestants picked is counted in [`results`] by [`statistics`], and kept in a
+//! text, not from the examples before it: these are the same for all questions and would outweigh
+//! it. What the contestants picked is counted in [`results`] by [`statistics`], and kept in a
 //! [`journal`] from which a run that was cut short goes on.
 
 pub mod journal;

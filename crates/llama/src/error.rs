@@ -17,10 +17,10 @@ pub enum LoadError {
     /// The path cannot be given to llama.cpp.
     #[error("the path is not valid UTF-8")]
     Path,
-    /// What its header says.
+    /// A fault in its header.
     #[error(transparent)]
     Header(Fault),
-    /// The devices that were asked for.
+    /// The devices that were asked for cannot be used.
     #[error(transparent)]
     Offload(#[from] OffloadError),
     /// llama.cpp refused the file.
@@ -29,7 +29,7 @@ pub enum LoadError {
         /// What it logged, in one line.
         log: String,
     },
-    /// It does more than go on with a text.
+    /// It has an encoder: it does more than go on with a text.
     #[error("it has an encoder; only decoder-only language models can be members")]
     Encoder,
     /// Its state cannot be cut back.

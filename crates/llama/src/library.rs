@@ -52,8 +52,8 @@ fn read_features() -> Vec<String> {
     on.map(str::to_owned).collect()
 }
 
-/// Names of what llama.cpp's code uses: instruction sets of the CPU, libraries such as `OPENMP`,
-/// and what other backends of the build say of theirs.
+/// What llama.cpp's code uses: instruction sets of the CPU, libraries such as `OPENMP`, and what
+/// other backends of the build report.
 #[must_use]
 pub fn cpu_features() -> &'static [String] {
     init();
@@ -61,7 +61,7 @@ pub fn cpu_features() -> &'static [String] {
 }
 
 /// Whether threads that wait for each other give way. Those of OpenMP do, where they are more than
-/// the cores; ggml's own spin, and then two members with all cores each would hardly move.
+/// the cores; ggml's own spin, and then two members with all cores each would be very slow.
 #[must_use]
 pub fn threads_give_way() -> bool {
     cpu_features().iter().any(|name| name == "OPENMP")

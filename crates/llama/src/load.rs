@@ -106,8 +106,8 @@ pub(super) fn refuse_unsupported(model: &LlamaModel) -> Result<(), LoadError> {
 
 // Guards `load_model`, which makes a `LlamaModel` of a pointer, and `raw`, which reads the pointer
 // back: the bindings have no call for either. Both rely on `LlamaModel` being `repr(transparent)`
-// over a pointer that is never null. The compiler cannot be asked for that, but it tells size,
-// alignment, and that null is free to mean `None`.
+// over a pointer that is never null. The compiler cannot check that, but it checks size, alignment,
+// and that null is free to mean `None`.
 const _: () = {
     type Pointer = NonNull<sys::llama_model>;
     assert!(size_of::<LlamaModel>() == size_of::<Pointer>());

@@ -135,7 +135,7 @@ impl LlamaMember {
         unsafe { sys::llama_memory_seq_rm(self.memory(), seq as i32, len as i32, -1) }
     }
 
-    /// After a failed decode: whatever part of the batch reached the cache goes.
+    /// After a failed decode: removes whatever part of the batch reached the cache.
     fn roll_back(&mut self, batch: &[BatchToken]) {
         self.ledger.invalidate_rows();
         for entry in batch {

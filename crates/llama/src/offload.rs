@@ -91,16 +91,16 @@ pub struct Placed {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OffloadError {
-    /// Layers on GPUs, and the CPU alone.
+    /// Layers on GPUs were asked for, and no device but the CPU.
     #[error("layers on GPUs and no device but the CPU were both asked for")]
     LayersWithoutDevice,
-    /// A GPU, of a build without any backend for one.
+    /// A GPU was asked for, but the build has no GPU backend.
     #[error("{}, but this build has no GPU backend", asked_for(device.as_deref()))]
     NoBackend {
         /// The device that was named; None: layers were asked for.
         device: Option<String>,
     },
-    /// A GPU, where there is none.
+    /// A GPU was asked for, but none was found.
     #[error("{}, but no GPU was found (built with {backends})", asked_for(device.as_deref()))]
     NoGpu {
         /// The device that was named; None: layers were asked for.

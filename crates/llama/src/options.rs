@@ -8,12 +8,11 @@ use packllm_engine::engine::Fusion;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Rows of logits read at once along scored text, as a program does well to ask for.
+/// Rows of logits to ask for at once along scored text: a good value for programs.
 pub const OUTPUTS: u32 = 64;
 
 /// Tokens from which on a batch gets [`LoadOptions::threads_batch`]: members wait for each other at
-/// every token of an answer, but a prompt may as well be read by the cores of those that have read
-/// theirs.
+/// every token of an answer, but a prompt can also use the cores of members that have read theirs.
 pub const WIDE: usize = 16;
 
 /// Element type of the KV cache.
@@ -94,8 +93,8 @@ impl LoadOptions {
         }
     }
 
-    /// Everything that shapes what a member evaluates, but for its context; `placement` is where it
-    /// ended up.
+    /// Everything that shapes what a member evaluates, but for its context; `placement` says which
+    /// devices it was loaded on.
     #[must_use]
     pub fn signature(&self, placement: &str) -> String {
         let (k, v) = self.cache;

@@ -174,7 +174,7 @@ pub enum StoreError {
         /// The hash of what came.
         actual: String,
     },
-    /// As above, told by its size in bytes.
+    /// The same fault, seen from the size in bytes.
     #[error("the download has {actual} bytes, expected {expected}")]
     WrongSize {
         /// The size in the manifest.

@@ -1,8 +1,8 @@
 //! Downloads by HTTP into a [`Part`], resumed by byte range.
 //!
 //! A thread does the blocking reads and hands chunks over a bounded channel, so that a stalled
-//! server does not keep the caller from stopping. It ends at its next read or timeout once nobody
-//! listens.
+//! server does not keep the caller from stopping. Once the receiver is gone, the thread ends at its
+//! next read or timeout.
 
 use std::io::Read;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -45,7 +45,7 @@ struct Head {
     etag: Option<String>,
 }
 
-/// How one attempt ended, if not by an error that further attempts cannot mend.
+/// How one attempt ended, unless by an error that no further attempt can mend.
 enum Attempt {
     Complete,
     Broken(String),
@@ -135,8 +135,8 @@ fn attempt(
     }
 }
 
-/// Readies `part` for the body that follows `head`; a reason to try again, or an error where that
-/// is no use.
+/// Readies `part` for the body that follows `head`; a reason to try again, or an error if another
+/// attempt cannot help.
 fn begin(head: &Head, url: &str, part: &mut Part) -> Result<Option<String>, StoreError> {
     match head.status {
         200 => {
@@ -166,7 +166,7 @@ fn start(request: Request) -> std::io::Result<Receiver<Piece>> {
                 Ok(()) => Piece::End,
                 Err(error) => Piece::Failed(error.to_string()),
             };
-            // Nobody listens any more if the pull was stopped.
+            // The receiver is gone if the pull was stopped.
             let _ = sender.send(last);
         })?;
     Ok(receiver)

@@ -29,7 +29,7 @@ pub struct Found {
     pub file: String,
     /// Where it is.
     pub path: PathBuf,
-    /// Whose it is, for example `hf:owner/name` or `ollama:gemma3:270m`.
+    /// Where it comes from, for example `hf:owner/name` or `ollama:gemma3:270m`.
     pub origin: String,
     /// Bytes.
     pub size: u64,
@@ -128,7 +128,7 @@ pub fn at_path(path: &Path) -> Result<Vec<Found>, StoreError> {
     Ok(found)
 }
 
-/// The four bytes at its start tell a GGUF file. Returns its size in bytes.
+/// A GGUF file is recognised by its first four bytes. Returns its size in bytes.
 pub fn check_gguf(path: &Path) -> Result<u64, StoreError> {
     let not = |actual: &str| StoreError::NotGguf {
         path: path.to_owned(),

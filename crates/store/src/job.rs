@@ -38,7 +38,7 @@ impl Default for PullOptions {
     }
 }
 
-/// Who watches a pull.
+/// The watcher of a pull.
 pub trait Progress {
     /// Bytes are about to flow: `already` of `total` (if known) are there. Called again when a
     /// download restarts.

@@ -1,7 +1,7 @@
 //! The manifest of a pack: a TOML file, read strictly.
 //!
-//! What it says of parameters is held to their table; the names in `weights` are for the settings
-//! to judge, which know the members.
+//! Parameters are checked against their table. The names in `weights` are checked by the settings,
+//! which know the members.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -82,8 +82,8 @@ pub struct Licence {
 }
 
 impl Licence {
-    /// Whether it is one of the well-known licences that restrict no use, so that nobody need be
-    /// asked.
+    /// Whether it is one of the well-known licences that restrict no use, so that the user need not
+    /// be asked.
     pub fn is_permissive(&self) -> bool {
         const PERMISSIVE: [&str; 8] = [
             "apache-2.0",

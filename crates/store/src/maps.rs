@@ -1,8 +1,8 @@
 //! Maps between vocabularies, kept in the store: `<root>/maps/<name>.map`.
 //!
-//! A map is a function of its two vocabularies, and its name their hash, so whoever writes a file
-//! of that name writes the same bytes: two processes that race both rename a whole file into place.
-//! What is found is checked, and made again if it is not what it should be.
+//! A map is a function of its two vocabularies, and its name is their hash. So all processes write
+//! the same bytes under the same name; two that race both rename a whole file into place. A map
+//! that is found is checked, and made again if it is not right.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -14,7 +14,7 @@ use super::store::Store;
 use packllm_engine::backend::Vocab;
 use packllm_engine::vocab::mapped::{Fingerprint, Map};
 
-/// A map, and how it was come by.
+/// A map, and where it was found.
 #[derive(Debug)]
 pub struct KeptMap {
     /// The map.
@@ -27,7 +27,7 @@ pub struct KeptMap {
 
 impl Store {
     /// The map of two vocabularies: the store's, else that of `make`, which is then kept. A store
-    /// that cannot be read or written is no error, but trouble that is told.
+    /// that cannot be read or written is no error; [`KeptMap::trouble`] tells it.
     ///
     /// # Errors
     /// [`StoreError::Cancelled`] if `make` gives none.

@@ -1,6 +1,6 @@
 //! A download that is not whole yet: `<file>.part`, hashed as it grows.
 //!
-//! Whatever a source gives has to end in the manifest's sha256, so a part may be continued by any
+//! Every source has to give bytes with the manifest's sha256, so a part may be continued by any
 //! source. Beside it, `<file>.part.json` holds the entity tag under which one source served it, so
 //! that the server refuses to continue a file that has changed; where there is none, the final hash
 //! decides.
@@ -80,7 +80,7 @@ impl Part {
     /// The entity tag under which `url` served these bytes.
     pub fn tag(&self, url: &str) -> Option<String> {
         let text = fs::read(tag_path(&self.path)).ok()?;
-        // A damaged tag is as good as none.
+        // A damaged tag counts as none.
         serde_json::from_slice::<Tag>(&text)
             .ok()
             .filter(|tag| tag.url == url)

@@ -65,7 +65,7 @@ pub fn pull(
     let models = store.folder("models")?;
     let lock = store.lock_file(&member.file)?;
     wait(&lock, &member.file, &mut job)?;
-    // Whoever held the lock may have brought it.
+    // Another process held the lock and may have downloaded the file.
     if let Some(path) = present(store, manifest, member, &mut job)? {
         return Ok(Pulled { path, source: None });
     }
@@ -83,7 +83,7 @@ pub fn pull(
     let source = match from_any(member, expected, &folder, &mut part, &mut job) {
         Ok(source) => source,
         Err(error) => {
-            // Bytes are kept for the next pull, an empty file is only litter.
+            // Bytes are left for the next pull; an empty file is of no use.
             if part.len() == 0 {
                 part::delete(&target);
             }
@@ -268,8 +268,8 @@ fn from(
             Err(error @ (StoreError::WrongSize { .. } | StoreError::Wheel { .. })) => error,
             Err(error) => return Err(error),
         };
-        // The bytes are wrong: they must not be resumed. If some were an earlier pull's, those may
-        // be to blame.
+        // The bytes are wrong: they must not be resumed. If some came from an earlier pull, those
+        // may be the wrong ones.
         let to_blame = resumed && part.resumed();
         part.restart()?;
         if !to_blame {

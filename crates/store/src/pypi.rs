@@ -88,7 +88,7 @@ fn fetch(wheel: &Wheel, folder: &Path, job: &mut Job) -> Result<PathBuf, StoreEr
     } else {
         given.clone()
     };
-    // A file, not a pipe: nobody has to read along while pip is waited for.
+    // A file, not a pipe: a pipe would have to be read while pip runs.
     let log = folder.join("pip.log");
     let errors = File::create(&log).map_err(io_error("write", &log))?;
     let folder = std::path::absolute(folder).map_err(io_error("find", folder))?;

@@ -75,7 +75,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The value of `key` through `read`, which answers `None` for anything but what `expected`
+    /// The value of `key` through `read`, which returns `None` for anything but what `expected`
     /// describes.
     ///
     /// # Errors

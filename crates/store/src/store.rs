@@ -259,7 +259,7 @@ impl Store {
         })
     }
 
-    /// The file whose lock belongs to whoever pulls or removes the model `file`.
+    /// The file whose lock a process holds while it pulls or removes the model `file`.
     pub(super) fn lock_file(&self, file: &str) -> Result<File, StoreError> {
         open_lock(&self.root.join("locks").join(file))
     }

@@ -60,6 +60,7 @@ pub fn line(note: &Note) -> String {
         Note::PromptCache { path, what } => {
             format!("--prompt-cache {}: {}", path.display(), trouble(what))
         }
+        note => format!("{note:?}"),
     }
 }
 
@@ -87,5 +88,6 @@ fn trouble(what: &CacheNote) -> String {
         CacheNote::NotSaved(error) => format!("not written: {error}"),
         CacheNote::NotWritten(error) => format!("not written: {error}"),
         CacheNote::Written { .. } => "it is written".into(),
+        note => format!("{note:?}"),
     }
 }

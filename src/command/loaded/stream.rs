@@ -28,6 +28,7 @@ impl Shown {
         let Streamed {
             answer,
             attribution,
+            ..
         } = streamed;
         Self {
             tail: answer.member_tokens.clone(),

@@ -1,4 +1,4 @@
-//! The bookkeeping that stands between us and llama.cpp's assertions.
+//! Bookkeeping that refuses a request before llama.cpp would abort on it.
 
 use super::{BackendError, BatchToken, Limits, PREFIX, SeqId};
 

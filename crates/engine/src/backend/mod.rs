@@ -1,11 +1,10 @@
-//! The seam between packllm and a language model: the [`Member`] trait.
+//! The interface between packllm and a language model: the [`Member`] trait.
 //!
 //! A member owns one model, one context and one KV cache in which several *sequences* live side by
 //! side. It predicts tokens; everything about bytes, mixing and weights is built above it. Two
-//! implementations exist: [`llama`] (llama.cpp, the only place with `unsafe`) and [`fake`] (a
-//! seeded rule over a small vocabulary, stricter than reality). Both check every request with the
-//! same [`Ledger`] before acting on it, because llama.cpp aborts the process where we want an
-//! error.
+//! implementations exist: the crate `packllm-llama` (llama.cpp, the only place with `unsafe`) and
+//! [`fake`] (a seeded rule over a small vocabulary, stricter than reality). Both check every
+//! request with the same [`Ledger`] before acting on it, because llama.cpp would abort the process.
 
 mod context;
 pub mod fake;
@@ -56,7 +55,7 @@ pub struct Limits {
     pub sequences: u32,
 }
 
-/// Facts about a loaded model that people are shown.
+/// Facts about a loaded model to show to people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
     /// Architecture name from the file (`llama`, `gemma3`, …).
@@ -75,6 +74,7 @@ pub struct Description {
 
 /// A loaded member.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct MemberInfo {
     /// Its name.
     pub name: String,
@@ -89,7 +89,7 @@ pub struct MemberInfo {
 }
 
 impl MemberInfo {
-    /// Whether it has an end-of-generation token: in plain text that is all it takes to end.
+    /// Whether it has an end-of-generation token. To end a plain text a member needs nothing else.
     #[must_use]
     pub fn has_end(&self) -> bool {
         self.vocab.ends().next().is_some()

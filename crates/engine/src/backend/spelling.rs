@@ -1,7 +1,7 @@
-//! How tokenizers write bytes in the names of their tokens, whatever file these come from.
+//! How tokenizers write bytes in the names of their tokens, in any kind of file.
 
-/// Spellings that end a generation whatever the file says of them; the last eleven are markup for
-/// filling in the middle.
+/// Spellings that end a generation, even if the file does not say so; the last eleven are markup
+/// for filling in the middle.
 pub const END_NAMES: [&str; 33] = [
     "<|eot_id|>",
     "<|im_end|>",

@@ -132,8 +132,8 @@ pub struct VocabBuilder {
 }
 
 impl VocabBuilder {
-    /// Adds the next id. A text token without bytes could be repeated for ever without spelling
-    /// anything, so it is taken as control.
+    /// Adds the next id. A text token without bytes could repeat without end and spell nothing, so
+    /// it counts as control.
     pub fn push(&mut self, piece: &[u8], kind: TokenKind) {
         if self.offsets.is_empty() {
             self.offsets.push(0);

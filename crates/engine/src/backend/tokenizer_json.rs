@@ -22,20 +22,20 @@ const MAX_BYTES: u64 = 256 << 20;
 /// Largest id that a vocabulary may have.
 const MAX_ID: Token = 1 << 22;
 
-/// Why a file is no reference.
+/// Why a file cannot be a reference.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenizerError {
     /// It cannot be read.
     #[error("{0}")]
     Io(#[from] std::io::Error),
-    /// A folder, a device.
+    /// A folder or a device.
     #[error("not a file")]
     NotAFile,
     /// Too large to be one.
     #[error("{0} bytes are too many for a tokenizer.json (at most {MAX_BYTES})")]
     TooLarge(u64),
-    /// No JSON.
+    /// It is not JSON.
     #[error("not JSON: {0}")]
     NotJson(serde_json::Error),
     /// JSON that the crate `tokenizers` does not take.
@@ -72,7 +72,7 @@ impl TokenizerJson {
     /// # Errors
     /// [`TokenizerError`], which does not name the file.
     pub fn open(path: &Path) -> Result<Self, TokenizerError> {
-        // Asked before it is opened: to open a pipe would wait for its writer.
+        // Checked before opening: opening a pipe would wait for its writer.
         let found = std::fs::metadata(path)?;
         if !found.is_file() {
             return Err(TokenizerError::NotAFile);
@@ -94,7 +94,7 @@ impl TokenizerJson {
             ModelWrapper::WordPiece(_) => return Err(TokenizerError::Model("WordPiece")),
             ModelWrapper::WordLevel(_) => return Err(TokenizerError::Model("WordLevel")),
         }
-        // What a file says of lengths is meant for batches of a model's training.
+        // The padding and truncation of a file are meant for batches in training.
         tokenizer.with_padding(None);
         tokenizer
             .with_truncation(None)
@@ -171,7 +171,7 @@ impl Tokenize for &TokenizerJson {
     }
 }
 
-/// What the crate does with a file that nobody vouches for: it panics on some.
+/// Runs the crate on a file that may hold anything: on some it panics.
 fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)) {
         Ok(result) => result.map_err(|e| e.to_string()),

@@ -1,4 +1,4 @@
-//! What a member at work shares with whoever waits for it.
+//! What a member at work shares with the thread that waits for it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32};
@@ -10,6 +10,6 @@ pub struct Watch {
     pub cancel: Arc<AtomicBool>,
     /// Progress of the load: thousandths.
     pub progress: AtomicU32,
-    /// Raised once the other members have loaded as well: before, their loads need a core each.
+    /// Raised once all members have loaded: until then each load needs a core.
     pub complete: AtomicBool,
 }

@@ -1,15 +1,16 @@
 //! Which member argued for which word of an answer.
 //!
 //! A piece is a word with its punctuation and the white space before it, as most tokenizers have
-//! it; in scripts without spaces every character is a piece. A piece is argued for by the member
-//! whose [contributions](crate::mix::Mixer::contributions) to its bytes sum to more than anybody
-//! else's, and more than 0, by [`MARGIN`] at least; otherwise by nobody more than by the others.
+//! it; in scripts without spaces every character is a piece. A member's
+//! [contributions](crate::mix::Mixer::contributions) to the bytes of a piece are summed. The member
+//! with the largest sum argued for the piece, if that sum is ahead of 0 and of every other sum by
+//! at least [`MARGIN`]. Otherwise no member did.
 
-/// By how much the member that argued most has to be ahead: one bit, in nats. It has made the piece
-/// at least twice as likely as the others alone would have.
+/// The lead that a member needs: one bit, in nats. It then made the piece at least twice as likely
+/// as the others alone would have.
 pub const MARGIN: f64 = std::f64::consts::LN_2;
 
-/// Most characters of a piece: nobody waits longer for its end.
+/// Most characters of a piece, so that its end is never far away.
 const LONGEST: usize = 40;
 
 /// A piece of an answer.
@@ -17,8 +18,8 @@ const LONGEST: usize = 40;
 pub struct Piece {
     /// Its text.
     pub text: String,
-    /// What each member contributed to it, in nats; infinite where it is its alone. Empty for a
-    /// text that nobody was asked for.
+    /// What each member contributed to it, in nats; infinite where no other member could have said
+    /// it. Empty for text that no member was asked for.
     pub contributions: Vec<f64>,
 }
 
@@ -57,12 +58,12 @@ impl Piece {
 pub struct Attribution {
     members: usize,
     pieces: Vec<Piece>,
-    /// The piece that may go on.
+    /// The last piece, which may still grow.
     open: Piece,
 }
 
 impl Attribution {
-    /// Of an answer by so many members.
+    /// The attribution of an answer that is still empty, by so many members.
     #[must_use]
     pub fn new(members: usize) -> Self {
         Self {
@@ -108,7 +109,8 @@ impl Attribution {
         self.open = more.open;
     }
 
-    /// The share of the bytes that each member argued for; what they lack to 1 is nobody's.
+    /// The share of the bytes that each member argued for. What is missing to 1 belongs to no
+    /// member.
     #[must_use]
     pub fn shares(&self) -> Vec<f64> {
         let mut bytes = vec![0; self.members];

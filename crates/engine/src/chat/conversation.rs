@@ -1,17 +1,18 @@
-//! What is true of a conversation, whatever shows it: its messages, which of them the members still
+//! The state of a conversation, however it is shown: its messages, which of them the members still
 //! read, and which of those were read as evidence for the weights.
 //!
 //! Members number the messages of the *context*: the system prompt, if there is one, then every
-//! message that has not left it. Whatever takes messages out of the context returns their numbers
-//! ([`RemovedMessages`]), and whoever keeps evidence forgets it for them
-//! (`Engine::forget_messages`). Held to this, no message counts twice, and none that was taken back
-//! counts at all.
+//! message that has not left it. Each method that takes messages out of the context returns their
+//! numbers ([`RemovedMessages`]), so that the caller can forget their evidence
+//! (`Engine::forget_messages`). Then no message counts twice, and one that was taken back does not
+//! count.
 
 use super::{Message, Role};
 use crate::thought;
 use std::ops::Range;
 
-/// Numbers, in the context as it was, of messages that are in it no more. Later ones move up.
+/// Numbers of messages that were taken out of the context, as they were before. Later messages move
+/// up.
 pub type RemovedMessages = Range<usize>;
 
 /// A conversation.
@@ -36,8 +37,8 @@ impl Conversation {
         }
     }
 
-    /// A conversation that was kept, of which the first `left` messages had left the context.
-    /// Nothing of it has been read.
+    /// A saved conversation, of which the first `left` messages have left the context. Nothing of
+    /// it has been read.
     #[must_use]
     pub fn resume(system: Option<String>, messages: Vec<Message>, left: usize) -> Self {
         Self {
@@ -89,7 +90,7 @@ impl Conversation {
         self.read = self.len();
     }
 
-    /// The evidence that was gathered is no more: all has to be read again.
+    /// The evidence is gone: everything has to be read again.
     pub fn mark_unread(&mut self) {
         self.read = 0;
     }
@@ -108,8 +109,8 @@ impl Conversation {
         self.messages.push(Message::user(text));
     }
 
-    /// The pack answered the last message, or, after [`Conversation::open_answer`], said it all
-    /// anew.
+    /// The pack has answered the last message or, after [`Conversation::open_answer`], has answered
+    /// it again.
     pub fn answer(&mut self, text: impl Into<String>) {
         self.messages.push(Message::assistant(text));
     }
@@ -127,7 +128,7 @@ impl Conversation {
         (last.role == Role::Assistant).then_some(last.content.as_str())
     }
 
-    /// Takes the last answer back, to be said anew or to go on from; None if there is none.
+    /// Takes the last answer back, to say it again or to continue it; None if there is none.
     pub fn open_answer(&mut self) -> Option<(String, RemovedMessages)> {
         self.last_answer()?;
         let gone = self.cut(self.messages.len() - 1);
@@ -167,8 +168,8 @@ impl Conversation {
         Some(gone)
     }
 
-    /// The turn that left the context last stands in it again; false if there is none. Nothing of
-    /// the context counts as read then.
+    /// Puts the turn that left the context last back into it; false if there is none. Nothing of
+    /// the context then counts as read.
     pub fn come_back(&mut self) -> bool {
         let gone = &self.messages[..self.left];
         let Some(turn) = gone.iter().rposition(|m| m.role == Role::User) else {

@@ -1,8 +1,8 @@
 //! A conversation on disk: JSON lines, only ever appended to.
 //!
-//! The first line says whose conversation it is, each further one what happened. A line is written
-//! whole and synced, so a program that is killed loses what it had not written; a torn last line is
-//! cut off when the file is opened again. The file is locked while it is open.
+//! The first line names the pack and its members, each further one says what happened. A line is
+//! written whole and synced, so a program that is killed loses what it had not written; a torn last
+//! line is cut off when the file is opened again. The file is locked while it is open.
 
 use super::{Conversation, Message};
 use serde::{Deserialize, Serialize};
@@ -21,9 +21,9 @@ pub enum LogEntry {
     Session(SessionHeader),
     /// Another system prompt, or none.
     System(Option<String>),
-    /// Somebody said something.
+    /// A message was said.
     Message(Message),
-    /// Only so many of the messages stand; later ones were taken back.
+    /// Only so many of the messages remain; later ones were taken back.
     Keep(usize),
     /// So many of the messages have left the context.
     Left(usize),
@@ -44,7 +44,7 @@ pub struct SessionHeader {
 }
 
 impl SessionHeader {
-    /// Of a pack, now.
+    /// The header of a session that begins now.
     #[must_use]
     pub fn new(pack: &str, members: Vec<String>, began: impl Into<String>) -> Self {
         Self {
@@ -71,10 +71,10 @@ pub enum LogError {
     /// It is open elsewhere.
     #[error("{}: another packllm has this session open", .0.display())]
     Busy(PathBuf),
-    /// A session is to begin, and there is one of that name.
+    /// A new session was to have the name of an existing one.
     #[error("{}: there is a session of this name by now", .0.display())]
     Taken(PathBuf),
-    /// It holds something else.
+    /// A line of it is not a session's.
     #[error("{}:{line}: not a line of a session: {reason}", path.display())]
     Line {
         /// The file.
@@ -97,7 +97,7 @@ pub struct SavedSession {
     whole: u64,
 }
 
-/// Reads a session without opening it for more.
+/// Reads a session without opening it for writing.
 ///
 /// # Errors
 /// [`LogError`].
@@ -106,7 +106,7 @@ pub fn read(path: &Path) -> Result<SavedSession, LogError> {
     parse(path, &bytes)
 }
 
-/// A session open for more.
+/// A session open for writing.
 #[derive(Debug)]
 pub struct SessionLog {
     path: PathBuf,

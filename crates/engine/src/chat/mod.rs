@@ -1,7 +1,7 @@
 //! Conversations and the prompts that the members of a pack make of them.
 //!
-//! A conversation is a list of [`Message`]s. Every member spells it in its own way: [`Template`] is
-//! that spelling, read from the member's GGUF file, and [`Prompt`] is a spelled conversation cut
+//! A conversation is a list of [`Message`]s. Every member writes it in its own way: [`Template`] is
+//! that way, read from the member's GGUF file, and [`PromptPieces`] is a rendered conversation, cut
 //! into markup (parsed for special tokens, never scored) and message contents (plain bytes,
 //! scored).
 
@@ -81,7 +81,7 @@ impl Message {
         }
     }
 
-    /// Whether there is nothing but white space to read in it.
+    /// Whether it holds nothing but white space.
     fn is_blank(&self) -> bool {
         self.content.trim().is_empty()
     }
@@ -144,8 +144,8 @@ fn unfolded(messages: &[Message]) -> Vec<Turn> {
 }
 
 /// The conversation without system turns: every system message becomes the first paragraphs of the
-/// user message that follows it (`system\n\nuser`). Where none follows it ends the last user
-/// message, or is one.
+/// user message that follows it (`system\n\nuser`). Where none follows, it is appended to the last
+/// user message, or becomes one.
 fn folded(messages: &[Message]) -> Vec<Turn> {
     let mut turns: Vec<Turn> = Vec::new();
     let mut pending = Turn::new(Role::User);

@@ -1,15 +1,17 @@
 //! A rendered conversation, cut into markup and contents.
 //!
-//! The template is a program, so where a message ends up is found by asking: the conversation is
-//! rendered once more with a *sentinel* for every message, a string that occurs nowhere else, and
-//! what stands between the sentinels is the markup. The real rendering must then be that markup
-//! with every sentinel replaced by the message, whole or trimmed. Where it is not, because the
-//! template drops or moves what a model thought, the sentinels stand for the answers alone. Where
-//! it still is not, because the template reads the contents, each message is replaced alone: what
-//! comes before and after it in that rendering comes before and after it in the real one too, and
-//! what is left between must be a part of the message. A message that is not found that way either
-//! is *hidden*, and stays in the markup. Nothing is ever guessed from the text of a message, so it
-//! may repeat, or look like markup.
+//! The template is a program, so the place of each message is found by experiment. The conversation
+//! is rendered once more with a *sentinel* in place of every message: a string that occurs nowhere
+//! else. What stands between the sentinels is the markup. The real rendering must be that markup
+//! with every sentinel replaced by its message, whole or trimmed.
+//!
+//! Where it is not, because the template drops or moves what a model thought, the sentinels replace
+//! the answers alone. Where it still is not, because the template reads the contents, messages are
+//! replaced one at a time: what comes before and after the sentinel must come before and after the
+//! message in the real rendering, and what is left between must be a part of the message. A message
+//! that is not found that way either is *hidden*, and stays in the markup.
+//!
+//! Nothing is guessed from the text of a message, so it may repeat, or look like markup.
 
 use std::ops::Range;
 
@@ -49,9 +51,9 @@ pub struct PromptPieces {
     /// Markup and contents in order; together they are the whole rendering. Two pieces of markup
     /// never follow each other. A template that repeats a message gives it a piece each time.
     pub pieces: Vec<Piece>,
-    /// The messages, by number and in order, of which no byte is shown in a way that could be
-    /// verified (blank ones do not count). If there are any, the member cannot be scored under this
-    /// template. What the template makes of them, if anything, is in the markup.
+    /// The messages, by number and in order, of which no byte was found with certainty (blank ones
+    /// do not count). If there are any, the member cannot be scored under this template. What the
+    /// template makes of them, if anything, is in the markup.
     pub hidden: Vec<usize>,
     /// See [`super::Rendered`].
     pub system_folded: bool,
@@ -124,9 +126,9 @@ impl PromptPieces {
             .collect()
     }
 
-    /// The bytes of message number `message` that the member gets to read: all, all but the white
-    /// space around it, or what else the template leaves. Empty for blank and hidden messages, and
-    /// for numbers that are none.
+    /// The bytes of message number `message` that the member gets to read: all of it, all but the
+    /// white space around it, or another part that the template leaves. Empty for blank and hidden
+    /// messages, and where there is no such message.
     pub fn visible(&self, message: usize) -> Range<usize> {
         self.visible.get(message).cloned().unwrap_or(0..0)
     }
@@ -187,8 +189,8 @@ fn whole(content: &str) -> Range<usize> {
     0..content.len()
 }
 
-/// What follows the thoughts of a model that writes them down, and all of other contents. Templates
-/// leave thoughts out, or put them differently.
+/// The part of a content after the thoughts that it begins with; all of a content without thoughts.
+/// Templates leave thoughts out, or write them differently.
 fn answer(content: &str) -> Range<usize> {
     let answer = content
         .rsplit_once("</think>")
@@ -201,8 +203,8 @@ fn answer(content: &str) -> Range<usize> {
 }
 
 impl<R: Fn(&[Turn]) -> Option<String>> Search<'_, R> {
-    /// Finds all messages in one more rendering; `None` if the real one is not the same but for
-    /// them.
+    /// Finds all messages in one more rendering; `None` if the real one differs in more than the
+    /// messages.
     fn together(&self, span: Span) -> Option<Vec<Shown>> {
         let marked = self.sentinels.mark(self.turns, |turn| {
             (!turn.message.is_blank()).then(|| span(&turn.message.content))
@@ -275,7 +277,7 @@ fn trimmings(content: &str, span: Range<usize>) -> [Range<usize>; 4] {
 }
 
 /// Which part of the bytes `span` of a content `found` is: a trimming, or the one place where it
-/// occurs. `None` if it is no part, or any of several.
+/// occurs. `None` if it is no part, or occurs in several places.
 fn locate(content: &str, span: Range<usize>, found: &str) -> Option<Range<usize>> {
     let trimming = |range: &Range<usize>| &content[range.clone()] == found;
     if let Some(range) = trimmings(content, span.clone()).into_iter().find(trimming) {

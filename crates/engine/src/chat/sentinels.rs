@@ -1,4 +1,4 @@
-//! What stands for messages where it is asked what a template makes of them.
+//! Strings that take the place of messages, to find out what a template does with them.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
@@ -13,7 +13,7 @@ pub(super) struct Sentinels {
 
 impl Sentinels {
     /// Sentinels that occur neither in the turns nor in their rendering. Always the same for the
-    /// same turns. `None` if there are none, which takes a text that was made for it.
+    /// same turns. `None` if there are none: only a text made on purpose can do that.
     pub(super) fn new(turns: &[Turn], text: &str) -> Option<Sentinels> {
         let mut hasher = DefaultHasher::new();
         text.hash(&mut hasher);
@@ -33,7 +33,7 @@ impl Sentinels {
         format!("{}{turn}z", self.prefix)
     }
 
-    /// The turns, with sentinels for the parts of their contents that `span` tells.
+    /// The turns, with sentinels in place of the parts of their contents that `span` gives.
     pub(super) fn mark(
         &self,
         turns: &[Turn],

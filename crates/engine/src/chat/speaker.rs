@@ -20,7 +20,7 @@ struct Speaker {
     template: Template,
 }
 
-/// A template that failed, and whose it is.
+/// A template that failed, and its member.
 #[derive(Debug, thiserror::Error)]
 #[error("{member}: its chat template fails: {source}")]
 pub struct SpeakerError {
@@ -37,15 +37,15 @@ pub struct MemberPrompts {
     pub prompts: Vec<Prompt>,
     /// Members whose template hides a scored message, with a plain prompt to score them on.
     pub apart: Vec<(usize, Prompt)>,
-    /// Members whose template takes no system message: it stands in the user's.
+    /// Members whose template takes no system message: its text stands in the user's message.
     pub folded: Vec<usize>,
 }
 
 impl MemberPrompts {
-    /// Lets every member read that its answer, message number `message`, began with `begun`, so
-    /// that it goes on from there. A new answer begins with an open thought if the template of a
-    /// `speaking` member opens one: then all of them read so, and its opening is returned, the
-    /// first bytes of the answer.
+    /// Puts the beginning of the answer, `begun`, at the end of every member's prompt as message
+    /// number `message`, so that the answer goes on from there. If the template of a `speaking`
+    /// member opens a thought, a new answer begins with it: all members then read that opening, and
+    /// it is returned as the first bytes of the answer.
     pub fn go_on(&mut self, begun: &str, message: usize, speaking: &[bool]) -> String {
         let openings = self.prompts.iter().zip(speaking).filter(|(_, s)| **s);
         let mut openings = openings.map(|(prompt, _)| prompt.opening());
@@ -74,14 +74,14 @@ impl MemberPrompts {
 }
 
 impl Prompt {
-    /// How its markup opens a thought at its end, if it does.
+    /// The thought that its markup opens at its end; empty if it opens none.
     fn opening(&self) -> &str {
         let last = self.segments.last().filter(|s| s.markup);
         last.map_or("", |s| thought::opening(&s.text))
     }
 
-    /// What of the answer's beginning the markup does not have yet. Takes an open thought back that
-    /// the answer does not begin with.
+    /// The part of `begun` that the markup does not hold yet. If the answer does not begin with the
+    /// thought that the markup opens, takes that thought back.
     fn open<'b>(&mut self, begun: &'b str) -> &'b str {
         let own = self.opening();
         if own.is_empty() {
@@ -163,9 +163,9 @@ impl Speakers {
             .collect()
     }
 
-    /// Texts that end an answer besides END: every member's end markers spelled out and, where
-    /// members without a template of their own are among the `speaking`, what begins another turn
-    /// for them: they know no other end.
+    /// Texts that end an answer besides END: the end markers of all members as text and, if some of
+    /// the `speaking` have no template of their own, what begins another turn for them, since they
+    /// know no other end.
     #[must_use]
     pub fn stops(&self, members: &[MemberInfo], speaking: &[bool]) -> Vec<String> {
         let mut stops = end_markers(members);

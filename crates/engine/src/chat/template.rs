@@ -5,7 +5,7 @@
 //! functions `raise_exception` and `strftime_now`, a `tojson` that does not escape HTML, and the
 //! variables `messages`, `add_generation_prompt`, `bos_token`, `eos_token`, `tools` and `documents`
 //! (both none); on request also `enable_thinking` and `thinking`, see [`Template::ask_to_think`]. A
-//! member that has no template speaks the plain one, see [`Template::plain`].
+//! member that has no template uses the plain one, see [`Template::plain`].
 
 mod guard;
 mod python;
@@ -19,7 +19,8 @@ use minijinja::{Environment, Error, ErrorKind, Value};
 use super::sentinels::Sentinels;
 use super::{Message, Role, Turn, folded, unfolded};
 
-/// Instructions that a render may take whatever the conversation; a message takes some hundred.
+/// Instructions that a render may take, however short the conversation; a message takes some
+/// hundred.
 const BASE_FUEL: u64 = 200_000;
 
 /// Instructions that each message adds to that.
@@ -112,7 +113,7 @@ pub struct Template {
     thinks: bool,
 }
 
-/// What [`Template::arrange`] settled on.
+/// What [`Template::arrange`] chose.
 pub(super) struct Arranged {
     pub text: String,
     pub turns: Vec<Turn>,
@@ -217,7 +218,7 @@ impl Template {
     /// # Errors
     /// The template's own error ([`TemplateError::Raised`]), [`TemplateError::Render`],
     /// [`TemplateError::Runaway`], [`TemplateError::TooMuch`], [`TemplateError::Engine`]. Where
-    /// folding helps no more than not folding, the error without.
+    /// folding fails as well, the error without it.
     pub fn render(
         &self,
         messages: &[Message],

@@ -1,4 +1,4 @@
-//! Generation: what is asked for, what happens meanwhile, and what comes of it.
+//! Generation: the request, the events on the way, and the finished answer.
 
 use super::draft::Drafted;
 use super::meter::Spent;
@@ -18,12 +18,13 @@ pub struct Generation {
     pub sampling: Params,
     /// Text that ends the answer and is not part of it.
     pub stops: Vec<String>,
-    /// Whether to find out who argued for what.
+    /// Whether to measure which member argued for which bytes.
     pub attribution: bool,
 }
 
 /// Why an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Finish {
     /// The members ended it, or a stop string.
     Stop,
@@ -47,6 +48,7 @@ impl Finish {
 
 /// What happens while an answer is made.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub enum Event<'a> {
     /// More of the answer: whole characters. Where attribution is asked for, what every member
     /// [contributed](crate::mix::Mixer::contributions) to each of its bytes, in nats: the first
@@ -56,6 +58,7 @@ pub enum Event<'a> {
 
 /// A finished answer.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Answer {
     /// Its text, as it was reported.
     pub text: String,
@@ -94,7 +97,7 @@ impl Answer {
         }
     }
 
-    /// Takes what was said after it, by the same members, for a part of it.
+    /// Appends `more`, which the same members said after it.
     pub fn append(&mut self, more: Answer) {
         let mean = |a: f64, n: usize, b: f64, m: usize| {
             (a * n as f64 + b * m as f64) / (n + m).max(1) as f64

@@ -1,7 +1,7 @@
 //! What members contributed to an answer, from symbols to the bytes that are reported.
 
-/// Contributions on their way: text is held back for stop strings and unfinished characters, and so
-/// are they.
+/// Holds contributions back as long as their bytes: text is held back for stop strings and
+/// unfinished characters.
 pub(super) struct Attributor {
     members: usize,
     /// Of the last symbol.
@@ -24,7 +24,7 @@ impl Attributor {
         &mut self.symbol
     }
 
-    /// The symbol is said in so many bytes, which have equal parts in it.
+    /// The symbol spells so many bytes; its contributions are divided equally among them.
     pub(super) fn say(&mut self, bytes: usize) {
         for _ in 0..bytes {
             let parts = self.symbol.iter().map(|c| c / bytes as f64);
@@ -32,7 +32,7 @@ impl Attributor {
         }
     }
 
-    /// Those of the first bytes that are held.
+    /// The contributions to the first bytes that are held.
     pub(super) fn release(&mut self, bytes: usize) -> Vec<f64> {
         let released = (bytes * self.members).min(self.held.len());
         self.held.drain(..released).collect()

@@ -137,7 +137,7 @@ impl Branches {
         member: &mut dyn Member,
     ) -> Result<Vec<Evaluation<SeqId>>, BackendError> {
         if cover.budget().exact() {
-            // It leaves nothing out: without a free sequence it is an error instead.
+            // An exact cover leaves nothing out: without a free sequence there is an error instead.
             return Ok(cover.wanted(usize::MAX));
         }
         let lent = usize::from(self.prefetch.seq().is_some());
@@ -149,7 +149,7 @@ impl Branches {
     }
 
     /// Evaluates what is wanted, in as few batches as the member's limits allow, and admits it.
-    /// After a failure nothing of a batch begun is left.
+    /// After a failure nothing of the batch is left.
     fn evaluate(
         &mut self,
         cover: &mut Cover<SeqId>,
@@ -253,7 +253,7 @@ impl Branches {
                 result = logits.and_then(|logits| cover.admit(&evaluation, seq, logits));
             }
             if result.is_err() {
-                // Nothing was admitted, so nobody needs the sequence.
+                // Nothing was admitted, so the sequence is free again.
                 self.free.push(seq);
                 member.seq_truncate(seq, 0)?;
             }

@@ -158,7 +158,7 @@ pub(super) struct Chain {
     view: View,
     vocab: Arc<Vocab>,
     cover: Cover<()>,
-    /// What the chain has come to.
+    /// Where the chain is.
     path: PathId,
     keep_rows: bool,
     pub scores: Scores,

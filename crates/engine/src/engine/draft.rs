@@ -5,8 +5,8 @@
 //! every member evaluates its own tokens for them in one batch, in a KV sequence apart, and keeps
 //! the rows. Later, when a step wants the row after one of those tokens, it is there already. Which
 //! rows are wanted, how members are mixed and which symbol is drawn do not depend on drafts, so
-//! neither does the distribution of the text. Only the shape of the batches does, to which the
-//! kernels of llama.cpp are not indifferent in the last bits.
+//! neither does the distribution of the text. Only the shape of the batches does, and with it the
+//! last bits of what llama.cpp's kernels compute.
 //!
 //! All members prefetch in the same call. If each did when it next needs a row, the others would
 //! wait for one long batch after the other.

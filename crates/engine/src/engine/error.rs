@@ -47,7 +47,7 @@ pub enum EngineError {
         /// Its context.
         context: u32,
     },
-    /// There is nothing to start from.
+    /// The prompt is empty, and the member has no token to start from.
     #[error("the prompt is empty, and {member} has no token that begins a text")]
     Empty {
         /// The member.
@@ -64,7 +64,7 @@ pub enum EngineError {
     /// The alphabet of tokens was asked for, and the vocabularies of these two members differ.
     #[error("tokens can be mixed only in one vocabulary, and those of {0} and {1} differ")]
     NotIdentical(String, String),
-    /// The mapped alphabet without a reference.
+    /// A mapped alphabet without a reference.
     #[error("no vocabulary has been made the reference yet (this is a bug)")]
     NoReference,
     /// The tokenizer of a reference without a model fails.
@@ -76,7 +76,7 @@ pub enum EngineError {
         /// The first such byte.
         byte: u8,
     },
-    /// Nobody would speak.
+    /// All members would be silent.
     #[error("at least one member has to take part")]
     AllSilent,
     /// No members.

@@ -61,7 +61,7 @@ impl Engine {
     /// Scores texts that may come next: each of them, all its bytes, as if it came right after the
     /// prompts that were [read](Engine::read) last, [closed](super::Ending::Closed). Returns one
     /// evidence a text; [`Engine::evidence`] is not added to. Before another call the prompts have
-    /// to be read again, of which the members' caches then hold all but the last token.
+    /// to be read again; the members' caches still hold them, all but the last token.
     ///
     /// # Errors
     /// From a member; [`EngineError::Unreadable`].
@@ -91,7 +91,7 @@ impl Engine {
         by_text.iter().map(|s| self.evidence_in(s)).collect()
     }
 
-    /// What is common to the scores of all members.
+    /// The evidence in what all members scored.
     fn evidence_in(&self, scores: &[Scores]) -> Result<Evidence, EngineError> {
         let shared = shared_places(scores);
         let vocab = self.shared_vocab();
@@ -136,8 +136,8 @@ impl Engine {
         }
     }
 
-    /// What of [`Engine::evidence`] begins before `place`. A token that reaches beyond it counts
-    /// whole.
+    /// The part of [`Engine::evidence`] that begins before `place`. A token that reaches beyond it
+    /// counts whole.
     #[must_use]
     pub fn cut(&self, place: Place) -> Cut {
         let shared = shared_places(&self.scores);

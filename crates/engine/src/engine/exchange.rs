@@ -14,8 +14,8 @@ impl Engine {
         self.some_while(self.everyone(), call, &mut || true)
     }
 
-    /// As [`Engine::all`], until it is cancelled; `progress` is told now and then how many tokens
-    /// each has read.
+    /// As [`Engine::all`], until it is cancelled; `progress` is called now and then with the number
+    /// of tokens that each has read.
     pub(super) fn all_watched<T: Send + 'static, C: Call<T>>(
         &self,
         call: impl FnMut(usize) -> C,
@@ -54,8 +54,9 @@ impl Engine {
         0..self.workers.len()
     }
 
-    /// As [`Engine::some`], as long as the answers are `wanted`, which is asked now and then. All
-    /// are taken, also after a failure: nobody is at work when it is told.
+    /// As [`Engine::some`], but gives up once the answers are not `wanted`, which is checked now
+    /// and then. All answers are taken, also after a failure, so that no member is at work when a
+    /// failure is returned.
     fn some_while<T: Send + 'static, C: Call<T>>(
         &self,
         which: impl Iterator<Item = usize>,
@@ -74,8 +75,8 @@ impl Engine {
         failure.map_or(Ok(answers), Err)
     }
 
-    /// Has some members grow by a symbol, or none yet, and fill their rows with what they predict
-    /// next. Once a symbol: nothing is allocated.
+    /// Sends some members the next symbol, if there is one yet; they fill their rows with what they
+    /// predict after it. Called once a symbol, so nothing is allocated.
     pub(super) fn step(
         &self,
         which: &[usize],
@@ -103,8 +104,8 @@ impl Engine {
         failure.map_or(Ok(()), Err)
     }
 
-    /// Waits for members that still evaluate what was cancelled. Until then the flag has to stay
-    /// raised, or they go on to the end; whatever else they are told waits as well.
+    /// Waits for members that still evaluate a cancelled prompt. Until then the flag has to stay
+    /// raised, or they go on to the end; other calls to them wait as well.
     pub fn settle(&self) {
         self.workers.iter().for_each(Worker::settle);
     }
@@ -114,8 +115,9 @@ impl Engine {
     }
 }
 
-/// Of several failures the one that has to be told; the first of equals. A cancelled member has
-/// nothing to say, and a full context ends an answer well, so neither may hide what broke another.
+/// The failure to return, of two: the graver one, or the first of equals. A cancellation must not
+/// hide the failure of another member, and neither must a full context, which ends an answer
+/// normally.
 fn graver(first: Option<EngineError>, other: EngineError) -> Option<EngineError> {
     let gravity = |error: &EngineError| match error {
         EngineError::Cancelled => 0,

@@ -63,7 +63,7 @@ impl Fusion {
     pub fn sequences(&self) -> u32 {
         let sequences = match self.alphabet {
             Some(Alphabet::Tokens | Alphabet::Mapped) => 2,
-            // Hypotheses, as many forks on trial, the prefix, one to come to rest in and one for
+            // Hypotheses, as many forks on trial, the prefix, one for the commit and one for
             // drafts.
             _ if self.budget.exact() => MAX_SEQUENCES,
             _ => 2 * self.budget.hypotheses + 3,
@@ -71,7 +71,7 @@ impl Fusion {
         sequences as u32
     }
 
-    /// What weights are derived with.
+    /// The options for deriving weights.
     #[must_use]
     pub fn weighing(&self) -> weight::Options {
         weight::Options {

@@ -1,12 +1,12 @@
-//! Prompts that outlive the program, see [`prompt_cache`](super::prompt_cache): asked for, taken,
-//! and put back.
+//! The engine's side of the [prompt cache](super::prompt_cache): to ask for a prompt, to take it,
+//! and to put it back.
 
 use super::prompt_cache::CachedPrompt;
 use super::runtime::MemberRuntime;
 use super::{Engine, EngineError};
 
 impl Engine {
-    /// Has the next prompt kept as it is read, all but its last message.
+    /// Caches the next prompt as it is read, all but its last message.
     ///
     /// # Errors
     /// From a member.
@@ -14,8 +14,8 @@ impl Engine {
         self.all(|_| MemberRuntime::cache_next_prompt).map(drop)
     }
 
-    /// The prompt that was kept, one entry a member; None if it is no more than was restored, or
-    /// less than two messages in it were to be scored.
+    /// The cached prompt, one entry a member. None if it is no longer than what was restored, or if
+    /// fewer than two messages in it were to be scored.
     ///
     /// # Errors
     /// From a member.
@@ -25,8 +25,9 @@ impl Engine {
         Ok(kept.filter(|members| members.iter().any(|kept| kept.grown)))
     }
 
-    /// Takes a kept prompt, one entry a member, for what was read last. The evidence stays as it
-    /// is: the next [`Engine::read`] adds what was scored of the part that its prompt shares.
+    /// Puts a cached prompt, one entry a member, in place of what was read last. The evidence stays
+    /// as it is: the next [`Engine::read`] adds the scores of the part that its prompt shares with
+    /// the cached one.
     ///
     /// # Errors
     /// If it does not fit a member. Nothing is then read.

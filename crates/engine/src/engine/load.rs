@@ -46,8 +46,8 @@ impl Engine {
         }
         let mut loaded: Vec<Option<MemberInfo>> = workers.iter().map(|_| None).collect();
         while loaded.iter().any(Option::is_none) {
-            // Only the first is waited for: the others are looked at in passing, so that one that
-            // has failed is noticed however long the first takes.
+            // The caller waits for the first member alone and looks at the others in between, so
+            // that a failure of one is noticed even if the first takes long.
             let mut patience = TICK;
             for k in 0..workers.len() {
                 if loaded[k].is_some() {
@@ -94,18 +94,18 @@ impl Engine {
             cancel,
         };
         engine.fuse(Fusion::default(), vec![true; n])?;
-        // Runtimes begin with bytes, and may have read something ahead.
+        // Runtimes begin with bytes, and may have prefetched a prompt.
         if engine.alphabet != Alphabet::Bytes {
             engine.configure_runtimes()?;
         }
         Ok(engine)
     }
 
-    /// Waits for what members [read ahead](MemberSpec::prefetch). `progress` is told now and then
-    /// how many tokens each has read.
+    /// Waits for the prompts that members [prefetch](MemberSpec::prefetch). `progress` is called
+    /// now and then with the number of tokens that each has read.
     ///
     /// # Errors
-    /// [`EngineError::Cancelled`], [`EngineError::Panicked`]. What else went wrong is told when the
+    /// [`EngineError::Cancelled`], [`EngineError::Panicked`]. Other errors are returned when the
     /// prompt is asked for.
     pub fn catch_up(&self, progress: &mut dyn FnMut(&[usize])) -> Result<(), EngineError> {
         self.all_watched(|_| |_| Ok(()), progress)?;

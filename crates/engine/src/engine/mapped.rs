@@ -1,4 +1,5 @@
-//! The published mode: one member's vocabulary is the alphabet, and the others are mapped to it.
+//! The published mode, called `mined` in the command line and in files: one member's vocabulary is
+//! the alphabet, and the others are mapped to it.
 //!
 //! 1. [`Engine::losses_per_token`] measures every member on its own prompt in its own tokens. The
 //!    one with the lowest loss becomes the reference. Or the caller names one, which may be a
@@ -9,7 +10,7 @@
 //!    read the mapped ids in their own KV caches, one evaluation a token, and what they predict is
 //!    gathered through the map.
 //!
-//! What was read is not kept for the next prompt, as it is elsewhere: a baseline need not be fast.
+//! Unlike in the other modes, nothing is reused for the next prompt: a baseline need not be fast.
 
 use super::reference::{Outside, Reference};
 use super::runtime::{Continuations, Evaluation, MemberRuntime};
@@ -22,7 +23,8 @@ use crate::prompt::Prompt;
 use crate::vocab::mapped::Map;
 use std::sync::Arc;
 
-/// For every member as the reference the maps of all, as [`Engine::refer_to`] takes them.
+/// For every member, the maps of all members where it is the reference, as [`Engine::refer_to`]
+/// takes them.
 pub type Maps = Vec<Vec<Option<Arc<Map>>>>;
 
 /// Index of the lowest loss, the first of equals; 0 if none is a number.
@@ -34,7 +36,7 @@ pub fn lowest(losses: &[f64]) -> usize {
 }
 
 impl Engine {
-    /// The member whose vocabulary is the alphabet, once there is one. Only in the mined alphabet.
+    /// The member whose vocabulary is the alphabet, once there is one. Only in a mapped alphabet.
     #[must_use]
     pub fn reference(&self) -> Option<usize> {
         match self.reference {
@@ -43,7 +45,7 @@ impl Engine {
         }
     }
 
-    /// Whether there is a reference, a member or not.
+    /// Whether there is a reference: the vocabulary of a member or of a file.
     #[must_use]
     pub fn has_reference(&self) -> bool {
         self.reference.is_some()

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// A place where members meet again and again. Nobody waits for one that has left.
+/// A barrier that members reach again and again. One that has left is not waited for.
 #[derive(Debug)]
 pub(super) struct Meeting {
     round: Mutex<Round>,
@@ -14,16 +14,16 @@ struct Round {
     number: u64,
     /// How many take part.
     members: usize,
-    /// How many of them are here.
+    /// How many of them have arrived.
     here: usize,
 }
 
-/// A member's part in a meeting; it leaves when this is dropped, whatever ended its work.
+/// A member's part in a meeting; it leaves when this is dropped, also after an error or a panic.
 #[derive(Debug)]
 pub(super) struct Attendance(Arc<Meeting>);
 
 impl Meeting {
-    /// Of so many members: each has to be given its [`Attendance`].
+    /// A meeting of so many members: each has to be given its [`Attendance`].
     pub fn new(members: usize) -> Self {
         let (number, here) = (0, 0);
         Self {
@@ -45,7 +45,7 @@ impl Meeting {
         self.round.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets all go on if nobody is missing.
+    /// Lets all go on if all have arrived.
     fn begin(&self, round: &mut Round) {
         if round.here >= round.members {
             (round.number, round.here) = (round.number + 1, 0);

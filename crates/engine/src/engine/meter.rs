@@ -69,7 +69,7 @@ impl Metered {
         }
     }
 
-    /// Does recorded operations again, up to and without the next step. Returns how many were done.
+    /// Does recorded operations again, up to the next step. Returns how many were done.
     pub fn replay(&mut self, operations: &[Operation]) -> Result<usize, BackendError> {
         for (i, operation) in operations.iter().enumerate() {
             match operation {

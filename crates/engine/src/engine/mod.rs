@@ -66,11 +66,11 @@ pub struct Engine {
     members: Vec<MemberInfo>,
     fusion: Fusion,
     alphabet: Alphabet,
-    /// Whose vocabulary is shared in the mined alphabet.
+    /// The vocabulary that is shared in a mapped alphabet.
     reference: Option<Reference>,
     /// Which members can end a turn.
     can_end: Vec<bool>,
-    /// Which members have no say.
+    /// Which members are silent.
     silent: Vec<bool>,
     /// Which members decide when an answer ends.
     ending_members: Vec<bool>,

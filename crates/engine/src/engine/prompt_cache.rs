@@ -1,13 +1,13 @@
-//! A prompt that outlives the program: every member's prefix with its KV cache, and what was scored
-//! of it.
+//! A cached prompt, which outlives the program: every member's prefix with its KV cache, and what
+//! was scored of it.
 //!
-//! [`Engine::cache_next_prompt`](super::Engine::cache_next_prompt) has the next prompt kept as it
-//! is read, up to the last scored message but one;
+//! [`Engine::cache_next_prompt`](super::Engine::cache_next_prompt) caches the next prompt as it is
+//! read, up to the last scored message but one;
 //! [`Engine::take_cached_prompt`](super::Engine::take_cached_prompt) hands it over, to be written
 //! to a [`mod@file`]; [`Engine::restore`](super::Engine::restore) puts it back. The prompt that is
-//! read next is compared with it token by token and keeps what agrees, up to the end of a scored
-//! message: its scores come from the kept ones, and as batches end there too, all that follows is
-//! the same, bit by bit, as without.
+//! read next is compared with it token by token. What agrees is reused with its scores, up to the
+//! end of a scored message. Batches end there too, so all that follows is the same, bit by bit, as
+//! without the cache.
 
 pub mod file;
 pub mod identity;
@@ -29,7 +29,7 @@ pub struct CachedPrompt {
     pub(super) scores: Scores,
     /// By [`Member::save`](crate::backend::Member::save).
     pub(super) state: Vec<u8>,
-    /// Whether it is more than was restored.
+    /// Whether it is longer than what was restored.
     pub(super) grown: bool,
 }
 

@@ -1,9 +1,9 @@
-//! What a member is expected to be asked first, and what it found when it read that while others
-//! still loaded.
+//! Prompt prefetch: what a member is expected to be asked first, and what it found when it read
+//! that while others were loading.
 //!
-//! A small model is loaded long before a large one, and has a core to itself until then. Where it
-//! is known what comes, it reads that; asked for the very same, it answers with what it has. Told
-//! anything else first, it forgets.
+//! A small model is loaded long before a large one, and has a core to itself until then. If its
+//! first prompt is known, it reads that prompt meanwhile. Asked for the very same, it answers with
+//! what it has; told anything else first, it forgets it.
 
 use super::chain::Scores;
 use super::score_request::ScoreRequest;
@@ -29,7 +29,7 @@ pub struct ExpectedPrompt {
 /// Says, on the member's own thread, what it will be asked for; None if that is not known.
 pub type PromptPrefetch = Box<dyn FnOnce(&MemberInfo) -> Option<ExpectedPrompt> + Send>;
 
-/// What was read ahead, until it is asked for: first the settings, then the prompt, then its
+/// A prefetched prompt, until it is asked for: first the settings, then the prompt, then its
 /// scores.
 pub(super) struct PrefetchedPrompt {
     expected: ExpectedPrompt,
@@ -41,7 +41,7 @@ pub(super) struct PrefetchedPrompt {
 }
 
 impl PrefetchedPrompt {
-    /// Nothing of it was asked for yet.
+    /// A prefetched prompt of which nothing was asked for yet.
     pub fn new(expected: ExpectedPrompt, prepared: PreparedPrompt, scores: Scores) -> Self {
         Self {
             expected,
@@ -63,7 +63,7 @@ impl PrefetchedPrompt {
         self.prepared.take_if(|_| expected)
     }
 
-    /// Whether the prompt was asked for, and this is what is wanted from it.
+    /// Whether the prompt was asked for and was read with this request.
     pub fn matches(&self, request: ScoreRequest) -> bool {
         self.prepared.is_none() && request == self.expected.request
     }

@@ -10,6 +10,7 @@ use crate::vocab::Alphabet;
 
 /// What [`Engine::prepare`] found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Prepared {
     /// Tokens of the whole prompt, member by member.
     pub tokens: Vec<usize>,
@@ -86,10 +87,10 @@ impl Engine {
         self.read_watched(request, &mut |_| {})
     }
 
-    /// As [`Engine::read`]. While members evaluate, `progress` is told now and then how many of the
-    /// [new tokens](Prepared::new_tokens) each has read. If it is cancelled, members may be at work
-    /// for a moment longer, see [`Engine::settle`]: nothing is thrown away within a large matrix
-    /// product.
+    /// As [`Engine::read`]. While members evaluate, `progress` is called now and then with the
+    /// number of [new tokens](Prepared::new_tokens) that each has read. If it is cancelled, members
+    /// may be at work for a moment longer, see [`Engine::settle`]: a large matrix product is not
+    /// interrupted.
     ///
     /// # Errors
     /// As [`Engine::read`].
@@ -107,7 +108,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether all members had read the last prompt when it was asked for, see
+    /// Whether all members had prefetched the last prompt, see
     /// [`MemberSpec::prefetch`](super::MemberSpec::prefetch).
     #[must_use]
     pub fn read_ahead(&self) -> bool {

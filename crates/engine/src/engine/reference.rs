@@ -9,7 +9,7 @@ use crate::vocab::sorted::SortedVocab;
 use crate::vocab::speller;
 use std::sync::Arc;
 
-/// Whose vocabulary is the alphabet.
+/// The vocabulary that is the alphabet.
 pub(super) enum Reference {
     Member(usize),
     Outside(Outside),
@@ -33,7 +33,7 @@ impl Outside {
         self.tokenizer.vocab()
     }
 
-    /// The first prompt in its tokens: none is kept from before.
+    /// The first prompt in its tokens; none are reused.
     ///
     /// # Errors
     /// [`EngineError::Reference`].

@@ -34,7 +34,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Stops recording. Every member must have been given every call since: no member was dropped.
+    /// Stops recording. Every member must have received every call since the start: none may have
+    /// been dropped.
     ///
     /// # Errors
     /// From a member.
@@ -113,7 +114,7 @@ impl Recording {
     }
 }
 
-/// Replays step by step. Whatever ends it, `attendance` ends with it, and the others go on.
+/// Replays step by step. However it ends, `attendance` is dropped, and the others go on.
 fn replay(
     runtime: &mut MemberRuntime,
     operations: &[Operation],

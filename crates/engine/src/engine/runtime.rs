@@ -26,7 +26,7 @@ mod prompt_prefetch;
 pub(super) use continuations::Continuations;
 pub(super) use evaluation::Evaluation;
 
-/// Where a member stands after a symbol.
+/// How far a member has come after a symbol.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Standing {
     /// Tokens of its own that spell what was said since the answer began.
@@ -37,14 +37,15 @@ pub struct Standing {
     pub skipped_mass: f64,
 }
 
-/// One symbol of an answer: there with a buffer, and back with what is predicted after it.
+/// One symbol of an answer. It is sent with a buffer, and comes back with the prediction of the
+/// next symbol in it.
 #[derive(Debug)]
 pub(super) struct Step {
     /// What the answer grows by; None to predict alone.
     pub symbol: Option<u32>,
     /// ln p of every next symbol.
     pub row: Vec<f64>,
-    /// Where the member stands now.
+    /// How far the member has come.
     pub standing: Standing,
 }
 
@@ -59,15 +60,15 @@ pub(super) struct MemberRuntime {
     prefix: Prefix,
     /// Scores up to the marks of a restored prefix.
     recalled: Scores,
-    /// Whether the next prompt is to be kept, the prefix's state at its last mark, and what was
-    /// kept.
+    /// Whether to cache the next prompt, the prefix's state at its last mark, and the cached
+    /// prompt.
     keeps: bool,
     state: Option<Result<Vec<u8>, BackendError>>,
     kept: Option<Result<CachedPrompt, BackendError>>,
     reading: Option<TokenizedPrompt>,
-    /// What was read before it was asked for.
+    /// The prompt that was prefetched.
     prefetched: Option<PrefetchedPrompt>,
-    /// Tokens of the prompt read so far, for whoever waits.
+    /// Tokens of the prompt read so far, for the thread that waits.
     read: Arc<AtomicUsize>,
     /// Alphabet of tokens: which row of the last batch predicts the next token, and tokens said.
     row: usize,
@@ -175,7 +176,7 @@ impl MemberRuntime {
         self.recalled = Scores::default();
     }
 
-    /// Keeps the next prompt that is read.
+    /// Caches the next prompt that is read.
     pub fn cache_next_prompt(&mut self) -> Result<(), BackendError> {
         self.forget_prefetched()?;
         (self.keeps, self.kept) = (true, None);
@@ -189,12 +190,12 @@ impl MemberRuntime {
         Ok(())
     }
 
-    /// The prompt that was kept, or why it could not be.
+    /// The cached prompt, or why it could not be saved.
     pub fn take_cached_prompt(&mut self) -> Result<Option<CachedPrompt>, BackendError> {
         self.kept.take().transpose()
     }
 
-    /// Takes a kept prompt for the prefix, in place of what was read and said.
+    /// Puts a cached prompt in place of the prefix.
     pub fn restore(&mut self, kept: CachedPrompt) -> Result<(), BackendError> {
         self.clear()?;
         let len = kept.tokens.len();
@@ -206,7 +207,7 @@ impl MemberRuntime {
         Ok(())
     }
 
-    /// A chain that has not begun.
+    /// A chain that has no text yet.
     fn chain(&self, request: ScoreRequest) -> Chain {
         Chain::new(
             self.alphabet,
@@ -289,8 +290,8 @@ impl MemberRuntime {
     /// The answer is over: what was said joins the prefix. Returns how many tokens spell the
     /// answer.
     ///
-    /// Where coming to rest needs an evaluation for which there is no room or no time, the prefix
-    /// stays at the prompt, and the next one evaluates the answer again.
+    /// If this needs an evaluation for which there is no room or no time, the prefix stays at the
+    /// prompt, and the next one evaluates the answer again.
     pub fn commit(&mut self) -> Result<usize, BackendError> {
         if self.alphabet.is_tokens() {
             self.forget_ahead()?;

@@ -1,8 +1,7 @@
-//! Members that read along but have no say.
+//! Silent members: they read along but take no part in answers.
 //!
 //! A silent member evaluates every prompt and is measured on it, so that it can speak again at
-//! once; its weight is 0, it takes no part in answers, and weights are derived as if the others
-//! were the pack.
+//! once. Its weight is 0, and weights are derived as if the others were the pack.
 
 use super::{Engine, EngineError};
 use crate::mix::Mix;
@@ -12,7 +11,7 @@ impl Engine {
     /// Sets which members are silent: one flag a member. Weights change with the next
     /// [`Engine::weigh`].
     ///
-    /// Where nobody who speaks can end a turn, those who have an end token at all may.
+    /// If no speaking member can end a turn, those of them that have an end token may.
     ///
     /// # Errors
     /// [`EngineError::AllSilent`], and nothing changes.
@@ -31,7 +30,7 @@ impl Engine {
         &self.silent
     }
 
-    /// Settles who decides when an answer ends.
+    /// Determines which members decide when an answer ends.
     pub(super) fn find_ending_members(&mut self) {
         let among = |can: &dyn Fn(usize) -> bool| -> Vec<bool> {
             let speaks = self.silent.iter().enumerate();
@@ -81,7 +80,7 @@ impl Engine {
 }
 
 /// The method for some of the members. Given weights are normalised over them; if those are all 0,
-/// the speakers count alike, for somebody has to speak.
+/// the speaking members count alike.
 fn among(method: &Method, speaking: &[usize]) -> Method {
     let Method::Given(given) = method else {
         return method.clone();

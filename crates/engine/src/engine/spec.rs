@@ -13,6 +13,6 @@ pub struct MemberSpec {
     pub name: String,
     /// How it is loaded.
     pub loader: Loader,
-    /// What it may read while others still load.
+    /// The prompt that it may prefetch while others load.
     pub prefetch: Option<PromptPrefetch>,
 }

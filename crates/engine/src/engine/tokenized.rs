@@ -9,13 +9,13 @@ use crate::vocab::speller;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Prefix {
     pub tokens: Vec<Token>,
-    /// Of a prefix that was restored and not read on from yet: where scored segments end in it, in
+    /// In a restored prefix from which nothing was read yet: where its scored segments end, in
     /// order.
     pub marks: Vec<Mark>,
 }
 
 impl Prefix {
-    /// What is before the end of its first `marks` scored segments.
+    /// The part before the end of its first `marks` scored segments.
     fn begun(&self, marks: usize) -> Prefix {
         let marks = self.marks[..marks].to_vec();
         let len = marks.last().map_or(0, |mark| mark.len);
@@ -26,9 +26,9 @@ impl Prefix {
     }
 }
 
-/// Where a scored segment ends in a prefix and another follows: with it ends a batch, so that what
-/// follows is evaluated the same, bit by bit, whether what is before it was evaluated just now or
-/// restored.
+/// The end of a scored segment in a prefix, if another follows. A batch ends there too, so that
+/// what follows is evaluated the same, bit by bit, whether the part before was evaluated just now
+/// or restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
     /// Tokens of the prefix up to here.
@@ -75,7 +75,7 @@ pub(super) struct Stretch {
     pub tokens: Vec<Token>,
     /// The shared tokens that they stand for, where these are another member's; else empty.
     pub shared: Vec<Token>,
-    /// The token that a text starts after, which every member has of its own.
+    /// Whether this is the token that a text starts after; every member has its own.
     pub is_start: bool,
     /// Bytes of the stretch that are evidence.
     pub scored: std::ops::Range<usize>,
@@ -89,7 +89,7 @@ impl TokenizedPrompt {
         self.stretches.iter().flat_map(|s| s.tokens.iter().copied())
     }
 
-    /// What its prompt's sender is told.
+    /// What the caller is told of it.
     pub fn summary(&self) -> PreparedPrompt {
         PreparedPrompt {
             tokens: self.total,
@@ -99,9 +99,9 @@ impl TokenizedPrompt {
     }
 }
 
-/// Tokenises `prompt` and keeps the longest part of the prefix that it begins with: at least one
-/// token is left to evaluate, and everything scored is. A restored prefix comes with the scores of
-/// its segments and is kept up to the end of one of them.
+/// Tokenises `prompt` and keeps the longest part of the prefix that it begins with. At least one
+/// token is left to evaluate, and so is everything scored. A restored prefix comes with the scores
+/// of its segments and is kept up to the end of one of them.
 pub(super) fn read(
     member: &mut (impl Tokenize + ?Sized),
     sorted: &SortedVocab,

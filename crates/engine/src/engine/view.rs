@@ -124,7 +124,7 @@ impl View {
     }
 
     /// What this member reads where the reference reads `reading`: the mapped tokens one to one,
-    /// less those that it has nothing for, after a start token of its own.
+    /// without those that it has no token for, after a start token of its own.
     pub fn translate(&self, reading: &TokenizedPrompt, start: Option<Token>) -> TokenizedPrompt {
         let start = start.map(|token| Stretch {
             tokens: vec![token],

@@ -1,11 +1,12 @@
 //! One OS thread a member: calls in, answers out, joined on drop.
 //!
-//! A call is a closure that runs on the member's thread, and each has a channel of its own for its
-//! answer, whose type is therefore that of the call. What is asked once a symbol, a [`Step`], goes
-//! there and back by value over a channel that stays, and allocates nothing.
+//! A call is a closure that runs on the member's thread. Each call has a channel of its own for the
+//! answer, so the answer has the type of the call. A [`Step`] is asked once a symbol: it goes there
+//! and back by value over a channel that stays, and allocates nothing.
 //!
-//! A call that panics ends the thread, and with it the channels: whoever waits for an answer learns
-//! so at once, as does whoever calls later, and takes what the panic said from the thread's end.
+//! A call that panics ends the thread and closes its channels. A caller that waits then gets an
+//! error at once, and so does every later caller. The error carries the panic's message, which is
+//! taken when the thread is joined.
 
 use super::meter::Metered;
 use super::runtime::{MemberRuntime, Step};
@@ -31,12 +32,12 @@ impl<T, F> Call<T> for F where
 {
 }
 
-/// Where the answer to a call will be.
+/// Where the answer to a call arrives.
 pub(super) type Pending<T> = Receiver<Result<T, BackendError>>;
 
 /// What a thread is sent.
 enum Message {
-    /// Answers by itself.
+    /// Sends its answer itself.
     Call(Box<dyn FnOnce(&mut MemberRuntime) + Send>),
     Step(Step),
 }
@@ -49,15 +50,15 @@ pub(super) struct Worker {
     pub watch: Arc<Watch>,
     /// Tokens read of the prompt that is being evaluated.
     read: Arc<AtomicUsize>,
-    /// Waits for an answer that is still to come and that nobody else waits for any more.
+    /// Waits for an answer that is still to come and that its caller has given up.
     owed: Cell<Option<Box<dyn FnOnce() + Send>>>,
     thread: Cell<Option<JoinHandle<()>>>,
     /// Once the thread has ended: what its panic said.
     panic: OnceCell<Option<String>>,
 }
 
-/// How long an answer is waited for before looking at what was done so far, and whether it is still
-/// wanted.
+/// How often a caller that waits for an answer looks at the progress, and at whether it still wants
+/// the answer.
 const TICK: Duration = Duration::from_millis(20);
 
 /// How long a thread looks for a message, giving way to others, before it sleeps.
@@ -101,20 +102,20 @@ impl Worker {
         }
     }
 
-    /// Has something done. Its answer is to be [waited](Worker::wait_while) for.
+    /// Sends a call. Its answer has to be [waited](Worker::wait_while) for.
     ///
     /// # Errors
     /// [`Gone::Ended`].
     pub fn call<T: Send + 'static>(&self, call: impl Call<T>) -> Result<Pending<T>, Gone> {
         let (reply, answer) = bounded(1);
-        // Nobody listens any more if it was not waited for.
+        // The receiver is gone if the caller has given the answer up.
         let answering = move |runtime: &mut MemberRuntime| drop(reply.send(call(runtime)));
         self.send(Message::Call(Box::new(answering)))?;
         Ok(answer)
     }
 
-    /// Waits for the answer as long as it is `wanted`, which is asked now and then; one that comes
-    /// later is thrown away.
+    /// Waits for the answer as long as it is `wanted`, which is checked now and then. An answer
+    /// that comes later is thrown away.
     ///
     /// # Errors
     /// [`Gone::Left`] if it is not wanted any more; the call's own, and [`Gone::Ended`].
@@ -139,8 +140,7 @@ impl Worker {
         }
     }
 
-    /// Has a step made, which is to be [taken back](Worker::wait_step) before anything else is
-    /// asked.
+    /// Sends a step. It has to be [taken back](Worker::wait_step) before anything else is asked.
     ///
     /// # Errors
     /// [`Gone::Ended`].
@@ -167,7 +167,7 @@ impl Worker {
         }
     }
 
-    /// Waits for an answer that nobody else does.
+    /// Waits for an answer that its caller has given up, if there is one.
     pub fn settle(&self) {
         if let Some(wait) = self.owed.take() {
             wait();
@@ -244,7 +244,7 @@ impl Inside {
         let start = Instant::now();
         let member = match (spec.loader)(&self.watch) {
             Ok(member) => member,
-            // Nobody listens if another member failed first.
+            // The receiver is gone if another member failed first.
             Err(error) => return drop(self.announce.send(Err(error))),
         };
         let vocab = Arc::clone(member.vocab());

@@ -4,15 +4,15 @@
 //! rows of logits asked of one micro-batch, or the sequences if those are more:
 //!
 //! ```text
-//! weights = tensor data; layer i is on the device if i ≥ layers + 1 − ngl, the output matrix counts
-//!           as layer number `layers`; token embeddings stay on the host, and one that serves as
-//!           output matrix too is there twice
+//! weights = tensor data; layer i is on the device if i ≥ layers + 1 − ngl, the output matrix
+//!           counts as layer number `layers`; token embeddings stay on the host, and those that
+//!           serve as output matrix too are there twice
 //! cache   = Σ over attention layers: n_ctx · kv_heads · (key_length · K + value_length · V)
 //!         + Σ over recurrent layers: sequences · state · 4
-//! compute = 2 · n_ctx · T · masks                      attention masks, f16; 2 with a sliding window
-//!         + 4 · 5 · T · embedding                      hidden states
-//!         + 4 · max(3 · T · feed_forward, O · vocab)   the widest layer, or the logits
-//! output  = 4 · O · vocab                              the logits handed to us, on the host
+//! compute = 2 · n_ctx · T · masks                    attention masks, f16; 2 with a sliding window
+//!         + 4 · 5 · T · embedding                    hidden states
+//!         + 4 · max(3 · T · feed_forward, O · vocab) the widest layer, or the logits
+//! output  = 4 · O · vocab                            the logits handed to us, on the host
 //! ```
 //!
 //! K and V are the bytes of an element of the cache (2 for f16); sliding-window layers count at

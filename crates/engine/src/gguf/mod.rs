@@ -17,8 +17,8 @@
 //! ```
 //!
 //! **Invariant.** Lengths are compared with what is left of the file before anything is allocated,
-//! and what is kept is bounded (`reader` has the constants), so a file cannot make the reader
-//! allocate much more than its own size. Long arrays (the token list) are walked over, not kept.
+//! and what is stored is bounded (`reader` has the constants), so a file cannot make the reader
+//! allocate much more than its own size. Long arrays (the token list) are walked over, not stored.
 
 mod error;
 mod family;
@@ -76,7 +76,7 @@ impl Header {
             ErrorKind::NotFound => fail(Fault::Missing),
             _ => fail(Fault::Io(error)),
         };
-        // Before opening: to open a pipe that nobody writes to would wait for ever.
+        // Checked before opening: opening a pipe that nobody writes to would block.
         let metadata = fs::metadata(path).map_err(io)?;
         if metadata.is_dir() {
             return Err(fail(Fault::Directory));

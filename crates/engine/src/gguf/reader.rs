@@ -11,7 +11,7 @@ use super::foreign;
 use super::tensor::{Tensor, TensorType};
 use super::value::{Array, Items, Value, ValueKind};
 
-/// Longest array of which the elements are kept. llama.cpp runs at most 512 layers.
+/// Longest array whose elements are stored. llama.cpp runs at most 512 layers.
 const ARRAY_LIMIT: u64 = 1024;
 /// Most metadata entries and tensors; real files have some hundred and some thousand.
 const COUNT_LIMIT: u64 = 1 << 16;
@@ -19,7 +19,7 @@ const COUNT_LIMIT: u64 = 1 << 16;
 const KEY_LIMIT: u64 = 1 << 10;
 /// Longest tensor name that llama.cpp takes: bytes.
 const NAME_LIMIT: u64 = 63;
-/// What is kept of all strings and arrays together, and the longest token, at most: bytes. Some
+/// What is stored of all strings and arrays together, and the longest token, at most: bytes. Some
 /// files bring a whole `tokenizer.json` as one string.
 const KEPT_LIMIT: u64 = 1 << 26;
 
@@ -206,12 +206,12 @@ impl<R: BufRead + Seek> Cursor<R> {
             .ok_or_else(|| malformed(offset, "a single value", format!("{kind:?}")))
     }
 
-    /// An array. Its elements are kept if they are few, and walked over if not.
+    /// An array. Its elements are stored if they are few, and walked over if not.
     fn array(&mut self, key: &str) -> Result<Array, Fault> {
         let offset = self.at;
         let kind = self.kind(key)?;
         if kind == ValueKind::Array {
-            // Allowed on paper, written by nobody, refused by llama.cpp.
+            // The format allows it, but no program writes it, and llama.cpp refuses it.
             return Err(malformed(
                 offset,
                 &format!("single values in the array `{key}`"),
@@ -344,7 +344,7 @@ impl<R: BufRead + Seek> Cursor<R> {
         Ok(name)
     }
 
-    /// A string that is kept.
+    /// A string that is stored.
     fn text(&mut self, what: &str, limit: u64) -> Result<String, Fault> {
         let offset = self.at;
         let bytes = self.bytes(what, limit)?;

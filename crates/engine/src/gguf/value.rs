@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A metadata value. Numbers are widened: the width is the writer's affair.
+/// A metadata value. Numbers are widened, whatever their width in the file.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// `u8`, `u16`, `u32`, `u64`.
@@ -46,7 +46,7 @@ pub struct Array {
     pub len: u64,
     /// Where the first element starts: bytes from the start of the file.
     pub offset: u64,
-    /// The elements, if they were kept.
+    /// The elements, if they were stored.
     pub items: Items,
 }
 

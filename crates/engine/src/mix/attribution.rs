@@ -4,8 +4,8 @@
 //! mixture and q₋ₖ the mixture, by the same definition, of all members but k, their weights
 //! renormalised. It is positive where k made the symbol likelier, and for two members the
 //! contributions differ by `ln p₁(s) − ln p₂(s)`, but for what was decided about END. A member of
-//! weight 0 contributes nothing. Against nobody, or against others to whom the symbol is
-//! impossible, a contribution is infinite.
+//! weight 0 contributes nothing. Where there are no others, or the symbol is impossible to them, a
+//! contribution is infinite.
 
 use super::end::{Split, pool_end, votes};
 use super::{Mix, MixError, Mixer, SymbolSet, lift};

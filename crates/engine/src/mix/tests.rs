@@ -284,7 +284,7 @@ fn what_only_one_can_say_is_its_own() {
         let rows = ln(&[certain(65), even.clone()]);
         let two = argued(mix, &rows, &[0.5, 0.5]);
         assert!((two[0] - two[1] - 2f64.ln()).abs() < 1e-9, "{mix} {two:?}");
-        // Who says the same as the others adds nothing.
+        // A member that says the same as the others contributes nothing.
         let same = argued(mix, &ln(&vec![even.clone(); 3]), &[0.2, 0.3, 0.5]);
         assert!(same.iter().all(|c| c.abs() < 1e-8), "{mix} {same:?}");
     }
@@ -296,7 +296,7 @@ fn only_members_that_can_end_decide_about_it() {
     let p = [vec![0.5, 0.1, 0.4], vec![0.1, 0.9, 0.0]];
     let q = run(Mix::Linear, &alphabet, &p, &[0.5, 0.5], &[true, false]).unwrap();
     assert!((q[2] - 0.4).abs() < 1e-12);
-    // A present ending_member of weight 0 decides where no other can.
+    // A present ending member of weight 0 decides where no other can.
     let q = run(Mix::Linear, &alphabet, &p, &[0.0, 1.0], &[true, false]).unwrap();
     assert!(close(&q, &[0.06, 0.54, 0.4]));
 }

@@ -10,7 +10,7 @@ pub enum PackError {
     /// A member's chat template fails.
     #[error(transparent)]
     Template(#[from] SpeakerError),
-    /// The members could not be told, or could not do it.
+    /// The engine or one of its members failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// The [`Host`](super::Host) has no map for a member.

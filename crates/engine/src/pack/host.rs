@@ -1,4 +1,4 @@
-//! What a pack tells the program that it works for, and what it asks of it.
+//! What a pack tells the program around it, and what it asks of it.
 
 use crate::backend::Vocab;
 use crate::engine::EngineError;
@@ -9,14 +9,14 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The program around a pack. The host `()` hears nothing, aligns vocabularies anew and tells the
-/// time of UTC.
+/// The program around a pack. The host `()` ignores notes and progress, aligns vocabularies anew
+/// and gives the time in UTC.
 pub trait Host {
-    /// Something that whoever uses the pack should know. The same comes again with every prompt
+    /// A fact that the user of the pack should know. The same note comes again with every prompt
     /// that it is true of.
     fn note(&mut self, _note: Note) {}
 
-    /// Something takes time.
+    /// Something is under way that takes time.
     fn progress(&mut self, _progress: Progress<'_>) {}
 
     /// The map of a member's vocabulary to the reference's.
@@ -32,7 +32,7 @@ pub trait Host {
         map.ok_or_else(|| EngineError::Cancelled.into())
     }
 
-    /// What templates are told of the time, in local time.
+    /// The time that templates are given, in local time.
     fn now(&self) -> NaiveDateTime {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         let seconds = since.map_or(0, |since| since.as_secs());
@@ -60,8 +60,9 @@ pub enum Progress<'a> {
     Done,
 }
 
-/// A fact that whoever uses a pack should know.
+/// A fact that the user of a pack should know.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Note {
     /// A member has no chat template: it reads the conversation as plain paragraphs.
     NoTemplate {
@@ -129,25 +130,25 @@ pub enum Note {
 
 /// What became of a prompt cache. None of it harms the answer.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum CacheNote {
-    /// A member is scored on a prompt of its own, which its KV cache does not outlive: the file is
-    /// not used.
+    /// A member is scored on a prompt of its own, which empties its KV cache: the file is not used.
     ReadApart,
     /// A model file could not be read to identify it: the file is not used.
     ModelFile(std::io::Error),
-    /// The file is left as it is, and no prompt is kept.
+    /// The file is left as it is, and no prompt is cached.
     LeftAlone(BadPromptCache),
     /// What it holds cannot be used: it is written anew.
     Outdated(BadPromptCache),
     /// What it holds does not fit a member: it is written anew.
     NotRestored(EngineError),
-    /// There was nothing to keep: that would be the messages before the last.
+    /// There was nothing to cache: only the messages before the last are cached.
     NothingToKeep,
-    /// The prompt could not be had from the members.
+    /// The members could not hand the prompt over.
     NotSaved(EngineError),
     /// The file could not be written.
     NotWritten(std::io::Error),
-    /// The prompt is kept.
+    /// The prompt was written.
     Written {
         /// Its tokens, of the member that has most.
         tokens: usize,

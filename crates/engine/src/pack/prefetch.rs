@@ -1,4 +1,4 @@
-//! What members may read while others load, by a program that knows its first prompt before.
+//! Prompts that members prefetch while others load, for a program that knows its first prompt.
 
 use crate::backend::MemberInfo;
 use crate::chat::Message;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub struct FirstPrompt {
     /// What is said.
     pub first: First,
-    /// What templates are told of the time.
+    /// The time that templates are given.
     pub now: fn() -> NaiveDateTime,
 }
 
@@ -65,8 +65,8 @@ impl FirstPrompt {
         }))
     }
 
-    /// The prompt of one member; None where a template fails or hides something, which is told
-    /// later.
+    /// The prompt of one member; None where a template fails or hides something; the error or the
+    /// note comes when it is read.
     fn prompt(&self, info: &MemberInfo, template: Option<String>) -> Option<Prompt> {
         match &self.first {
             First::Text(text) => plain_text(text, 1, Ending::Continue).pop(),

@@ -1,5 +1,5 @@
-//! What a pack reads first, all but the last message, taken from a file as far as they agree, or
-//! kept there.
+//! The prompt cache of a pack. Its first prompt, all but the last message, is taken from a file as
+//! far as the two agree, or written there.
 
 use super::{CacheNote, Host, Note};
 use crate::engine::prompt_cache::file::{self, BadPromptCache};
@@ -20,17 +20,17 @@ pub struct PromptCache {
 enum Stage {
     /// Nothing was read yet.
     Fresh,
-    /// The prompt under way; it is kept for this identity if it is worth it.
+    /// The first prompt is under way; it is cached for this identity if it is worth it.
     Reading(Identity),
-    /// It is being kept.
+    /// The prompt is being cached.
     Keeping(Identity),
-    /// Done with, or given up.
+    /// Finished, or given up.
     Over,
 }
 
 impl PromptCache {
-    /// In this file. `backend` is the version of what evaluates, and `loaded` says where each
-    /// member comes from.
+    /// A cache in this file. `backend` is the version of what evaluates, and `loaded` says where
+    /// each member comes from.
     #[must_use]
     pub fn new(path: PathBuf, backend: &str, loaded: Vec<Loaded>) -> Self {
         Self {
@@ -43,7 +43,7 @@ impl PromptCache {
 
     /// Before the first prompt is prepared: gives the members what the file holds; returns whether
     /// they have it. `all_read_along` is false where a member is scored on a prompt of its own,
-    /// which its cache does not outlive.
+    /// which empties its cache.
     pub(super) fn recall(
         &mut self,
         engine: &mut Engine,
@@ -86,7 +86,7 @@ impl PromptCache {
         let identity = Identity::of(engine, &self.backend, &self.loaded, request)
             .map_err(CacheNote::ModelFile)?;
         let found = file::read(&self.path, &identity);
-        // What is there is not ours to replace, or cannot be.
+        // The file is not ours, or cannot be read.
         if let Err(bad @ (BadPromptCache::Foreign | BadPromptCache::Io(_))) = found {
             return Err(CacheNote::LeftAlone(bad));
         }
@@ -94,8 +94,7 @@ impl PromptCache {
         found.map_err(CacheNote::Outdated)
     }
 
-    /// Before that prompt is evaluated: it is to be kept where a member has to read more than half
-    /// of it.
+    /// Before that prompt is evaluated: it is cached if a member has to read more than half of it.
     pub(super) fn keep(
         &mut self,
         engine: &mut Engine,
@@ -114,7 +113,7 @@ impl PromptCache {
         Ok(())
     }
 
-    /// After the answer, which does not wait for it: writes what was kept.
+    /// After the answer, which does not wait for it: writes the cached prompt.
     pub(super) fn write(&mut self, engine: &mut Engine, host: &mut dyn Host) {
         let Stage::Keeping(identity) = std::mem::replace(&mut self.stage, Stage::Over) else {
             return;

@@ -1,4 +1,4 @@
-//! An answer as it is made, and who argued for what of it.
+//! An answer as it is made, and its attribution.
 
 use super::Pack;
 use crate::chat::attribution::Attribution;
@@ -6,6 +6,7 @@ use crate::engine::{Answer, EngineError, Event, Generation};
 
 /// An answer that was streamed.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Streamed {
     /// The answer, without its opening.
     pub answer: Answer,

@@ -1,6 +1,6 @@
-//! What the members of a pack make of what is said: the same for all conversations.
+//! The templates of a pack's members: the same for all conversations.
 
-use super::{Host, Note, Options};
+use super::{Host, Note, PackOptions};
 use crate::backend::MemberInfo;
 use crate::chat::speaker::{MemberPrompts, end_markers};
 use crate::chat::{Message, SpeakerError, Speakers};
@@ -9,7 +9,7 @@ use chrono::NaiveDateTime;
 
 /// See the module.
 pub(super) struct Templates {
-    /// Nobody, where only plain text is read.
+    /// Empty if only plain text is read.
     speakers: Speakers,
     raw: bool,
     /// Which members can end a turn by their template, or a text by a token.
@@ -17,7 +17,7 @@ pub(super) struct Templates {
 }
 
 impl Templates {
-    pub fn new(members: &[MemberInfo], options: &Options) -> Result<Self, SpeakerError> {
+    pub fn new(members: &[MemberInfo], options: &PackOptions) -> Result<Self, SpeakerError> {
         let raw = options.raw;
         let speakers = match raw {
             true => Speakers::default(),
@@ -34,7 +34,7 @@ impl Templates {
         })
     }
 
-    /// Tells what should be known of them before anything is read.
+    /// Tells the host what it should know of the templates before anything is read.
     pub fn introduce(&self, host: &mut dyn Host) {
         for member in self.speakers.plain() {
             let member = member.to_owned();

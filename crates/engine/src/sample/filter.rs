@@ -93,8 +93,8 @@ pub(super) fn min_p(candidates: &mut Vec<Candidate>, p: f64) {
 /// Draws from softmax(ln q / temperature) with `unit` in `0..1`; `temperature` > 0. The candidates
 /// are used up.
 pub(super) fn draw(candidates: &mut [Candidate], temperature: f64, unit: f64) -> Option<usize> {
-    // In the order of the alphabet, the same number gives the same symbol however the filters left
-    // them.
+    // In the order of the alphabet the same number gives the same symbol, in whatever order the
+    // filters left them.
     candidates.sort_unstable_by_key(|candidate| candidate.symbol);
     let best = candidates
         .iter()

@@ -102,7 +102,7 @@ pub struct Sampler {
     params: Params,
     penalty: Penalty,
     rng: Pcg64,
-    /// Scratch: symbols still in the race.
+    /// Scratch: the symbols that may still be drawn.
     candidates: Vec<Candidate>,
 }
 

@@ -7,12 +7,12 @@
 //! | log | `a_k(x) − E_q[a_k]`, a_k(s) = ln max(p_k(s), floor) |
 //! | linear | `p_k(x) / q(x) − 1` |
 //!
-//! all of it given that the text goes on: END says little about who knows the subject. (Kivinen and
-//! Warmuth, *Exponentiated gradient versus gradient descent for linear predictors*, 1997; log
-//! mixing as in Mattern, *Linear and geometric mixtures*, 2013.) Slopes are taken relative to their
-//! mean under λ, which changes nothing, and then clipped, so that one surprise does not overturn
-//! the weights; and no weight falls under 2% of its equal share, so that a member can come back
-//! when the subject changes.
+//! all of it given that the text goes on: END says little about which member knows the subject.
+//! (Kivinen and Warmuth, *Exponentiated gradient versus gradient descent for linear predictors*,
+//! 1997; log mixing as in Mattern, *Linear and geometric mixtures*, 2013.) Slopes are taken
+//! relative to their mean under λ, which changes nothing, and then clipped, so that one surprise
+//! does not overturn the weights; and no weight falls under 2% of its equal share, so that a member
+//! can come back when the subject changes.
 //!
 //! The weights that a symbol is predicted with never know that symbol.
 
@@ -139,7 +139,7 @@ impl Adaptive {
         if before <= 0.0 || slopes.iter().any(|slope| slope.is_nan()) {
             return;
         }
-        // Of what all members have in common, however much it is, no weight learns.
+        // A slope that all members share changes no weight, however large it is.
         let shares = present.iter().zip(&slopes);
         let common = shares.map(|(&k, s)| self.lambda[k] * s).sum::<f64>() / before;
         let least = LEAST * before / self.lambda.len() as f64;

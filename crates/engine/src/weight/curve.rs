@@ -109,7 +109,7 @@ impl Curve {
     }
 
     /// Adds a position of linear mixing; `ln_p[k]` is ln p_k(x). A symbol that is impossible to all
-    /// costs an infinity whatever λ is, and is passed over.
+    /// costs an infinity under every λ, and is passed over.
     fn add_linear(&mut self, ln_p: &[f64], lambda: &[f64]) {
         let top = ln_p.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         if top == f64::NEG_INFINITY {
@@ -162,7 +162,7 @@ fn go_on(mixture: &Mixture, lambda: &[f64]) -> Curve {
                     row.iter_mut().for_each(|a| *a = lift(*a, bottom) - target);
                 }
                 let copies = |c| mixture.copies(i, c);
-                // Compiled for the vector instructions at hand, chosen at run time.
+                // Compiled for several kinds of vector instructions; chosen at run time.
                 pulp::Arch::new().dispatch(
                     #[inline(always)]
                     || curve.add_log(&rows, lambda, copies, &mut q, &mut weighted),

@@ -24,7 +24,7 @@ pub struct Evidence {
 pub struct MemberEvidence {
     /// Tokens of the text in the member's own tokenizer.
     pub tokens: usize,
-    /// Whether the member has a say about END.
+    /// Whether the member decides about END.
     pub can_end: bool,
     /// `−ln p(x_i | x_<i)` for every symbol, in nats.
     pub nats: Vec<f32>,
@@ -35,7 +35,7 @@ pub struct MemberEvidence {
 /// A member's distributions along the evidence.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Rows {
-    /// Not kept.
+    /// No distributions.
     None,
     /// n rows of `ln p` over the whole alphabet, row-major.
     Dense(Vec<f32>),
@@ -91,7 +91,8 @@ impl SparseRows {
         }
     }
 
-    /// For keeping: the number of listed symbols of each row, all those symbols, the remainders.
+    /// For the prompt cache: the number of listed symbols of each row, all those symbols, the
+    /// remainders.
     pub(crate) fn parts(&self) -> (Vec<u32>, &[(u32, f32)], &[f64]) {
         let lengths = self.starts.windows(2).map(|w| (w[1] - w[0]) as u32);
         (lengths.collect(), &self.listed, &self.remainder)
@@ -213,7 +214,7 @@ impl Evidence {
         joined
     }
 
-    /// Whether there is nothing to go by.
+    /// Whether there is no evidence.
     pub fn is_empty(&self) -> bool {
         self.bytes == 0 || self.symbols.is_empty()
     }
@@ -246,7 +247,8 @@ impl Evidence {
         nats.iter().map(|&x| f64::from(x)).sum()
     }
 
-    /// That symbols are text and every loss is one; rows are checked where they are read.
+    /// Checks that symbols are text and that losses are numbers; rows are checked where they are
+    /// read.
     pub(super) fn check(&self) -> Result<(), WeightError> {
         if self.members.is_empty() {
             return Err(WeightError::NoMembers);
@@ -272,7 +274,7 @@ impl Evidence {
         Ok(())
     }
 
-    /// That every member has well-formed rows of the same kind.
+    /// Checks that every member has well-formed rows of the same kind.
     pub(super) fn check_rows(&self) -> Result<(), WeightError> {
         let kind = self
             .members

@@ -7,8 +7,8 @@
 //! over the simplex, where L is the loss in nats per byte of what generation would mix, END
 //! included, n the evidence in bytes, and π the prior weights. The prior is that of n₀ bytes seen
 //! before, of which member k was the better one π_k of the time: it keeps a short text from
-//! deciding everything. Unless the manifest says what π is, it is the weights by [`super::sim`]:
-//! losses alone tell who is good from few bytes, what mixes well takes more.
+//! deciding everything. Unless the manifest gives π, it is the weights by [`super::sim`]: a few
+//! bytes are enough to see from the losses which member is good, but not which mixture is.
 //!
 //! # Method
 //! Proximal Newton steps from the centre: [`Curve`] gives value, gradient and Hessian of L in one

@@ -9,6 +9,7 @@ use super::normalise;
 
 /// How weights are derived.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Method {
     /// All members alike.
     Uniform,

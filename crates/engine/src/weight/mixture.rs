@@ -23,7 +23,7 @@ pub struct Mixture<'a> {
     splits: Vec<Vec<Split>>,
 }
 
-/// The members that have a say in how the text goes on, and room to mix them in.
+/// The members that decide how the text goes on, and scratch to mix them in.
 struct Blender {
     /// Index and weight.
     members: Vec<(usize, f64)>,

@@ -55,7 +55,7 @@ pub const DEFAULT_PRIOR_BYTES: f64 = 20.0;
 /// learnt, 0.979 at η = 0.01, 0.977 at 0.02, 0.976 at 0.05 and 0.1.
 pub const DEFAULT_RATE: f64 = 0.05;
 
-/// What weights are derived for and with.
+/// Options for deriving weights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
     /// How generation mixes.
@@ -91,7 +91,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// π as given, normalised, if it was, and n₀ checked.
+    /// The given π, normalised, if there is one. Checks n₀.
     fn given_prior(&self, members: usize) -> Result<Option<Vec<f64>>, WeightError> {
         if !(self.prior_bytes >= 0.0 && self.prior_bytes.is_finite()) {
             return Err(WeightError::PriorBytes(self.prior_bytes));
@@ -186,7 +186,7 @@ pub enum WeightError {
     },
 }
 
-/// Weights and what they rest on.
+/// Weights, and how they were found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Weights {
     /// One weight a member, ≥ 0, sum 1.
@@ -296,8 +296,8 @@ pub fn mixture_bits_per_byte(
 
 /// Weights with every member under `drop` at 0 and the others renormalised.
 ///
-/// `keep[k]` saves member k whatever its weight (missing entries are false); the heaviest member,
-/// the first of equals, always stays.
+/// `keep[k]` keeps member k even under `drop` (missing entries are false); the heaviest member, the
+/// first of equals, always stays.
 pub fn apply_drop(lambda: &[f64], drop: f64, keep: &[bool]) -> Vec<f64> {
     let best = (0..lambda.len())
         .rev()

@@ -46,8 +46,8 @@ pub(super) fn minimise(model: &Model) -> Vec<f64> {
     for _ in 0..STEPS {
         let aim: Vec<f64> = model.barrier.iter().map(|b| b + mu).collect();
         let slope = model.slope(&lambda);
-        // (H + diag(z/λ)) dλ = y·1 − slope + aim/λ, with y such that Σ dλ = 0. σ·11ᵀ is nothing to
-        // a step along the simplex, and keeps a singular H from spoiling the factor.
+        // (H + diag(z/λ)) dλ = y·1 − slope + aim/λ, with y such that Σ dλ = 0. σ·11ᵀ does not
+        // change a step along the simplex, and keeps the factor of a singular H sound.
         let sigma = spread(model.hessian);
         let mut matrix: Vec<f64> = model.hessian.iter().map(|h| h + sigma).collect();
         (0..n).for_each(|k| matrix[k * n + k] += z[k] / lambda[k]);
@@ -73,7 +73,7 @@ pub(super) fn minimise(model: &Model) -> Vec<f64> {
         if mu <= LEAST * scale && length == 1.0 && spread(&step) < LEAST.sqrt() {
             break;
         }
-        // μ waits for the iterates where a step had to be cut short.
+        // μ falls only if the step was not cut short.
         if length > 0.5 {
             mu = (mu * SHRINK).max(LEAST * scale);
         }

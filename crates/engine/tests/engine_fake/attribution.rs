@@ -14,7 +14,10 @@ fn attributed(engine: &mut Engine, text: &str, generation: &Generation) -> (Stri
         ..generation.clone()
     };
     let (mut said, mut contributions) = (String::new(), Vec::new());
-    let mut sink = |Event::Text(text, more): Event<'_>| {
+    let mut sink = |event: Event<'_>| {
+        let Event::Text(text, more) = event else {
+            panic!("{event:?}");
+        };
         said.push_str(text);
         assert_eq!(more.len() % text.len(), 0);
         contributions.extend_from_slice(more);

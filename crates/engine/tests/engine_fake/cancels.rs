@@ -61,8 +61,8 @@ fn a_flag_raised_after_an_answer_has_ended_is_for_whoever_comes_next() {
         read(&mut engine, TEXT);
         let mut said = String::new();
         // Nothing is let go before the end.
-        let mut sink = |Event::Text(text, _): Event<'_>| {
-            said.push_str(text);
+        let mut sink = |event: Event<'_>| {
+            said.push_str(text_of(event));
             cancel.store(true, Ordering::Relaxed);
         };
         let answer = engine.answer(&generation, &mut sink).unwrap();
@@ -96,7 +96,7 @@ fn what_was_held_back_is_reported_however_an_answer_ends() {
         for ((mut engine, cancel), (text, generation)) in packs(hook).zip(held_back()) {
             read(&mut engine, TEXT);
             let mut said = String::new();
-            let answer = engine.answer(&generation, &mut |Event::Text(t, _)| said.push_str(t));
+            let answer = engine.answer(&generation, &mut |event| said.push_str(text_of(event)));
             match answer {
                 Ok(answer) => {
                     assert_eq!((answer.finish, fails), (Finish::Cancelled, false));

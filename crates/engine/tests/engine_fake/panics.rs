@@ -4,7 +4,7 @@ use crate::rig::*;
 use packllm_engine::backend::{BackendError, BatchToken};
 use packllm_engine::chat::speaker::plain_text;
 use packllm_engine::engine::{
-    Ending, Engine, EngineError, Event, ExpectedPrompt, Fusion, PromptPrefetch, ScoreRequest,
+    Ending, Engine, EngineError, ExpectedPrompt, Fusion, PromptPrefetch, ScoreRequest,
 };
 use packllm_engine::vocab::Alphabet;
 use packllm_engine::vocab::cover::Budget;
@@ -92,7 +92,7 @@ fn in_an_answer_which_reports_what_was_said() {
             let mut engine = pack(fakes, alphabet);
             read(&mut engine, TEXT);
             let mut said = String::new();
-            check(engine.answer(&greedy(40), &mut |Event::Text(t, _)| said.push_str(t)));
+            check(engine.answer(&greedy(40), &mut |event| said.push_str(text_of(event))));
             assert!(!said.is_empty());
             check_rest(engine, &drops);
         });

@@ -310,10 +310,18 @@ pub fn ask(engine: &mut Engine, text: &str, generation: &Generation) -> Answer {
     answer(engine, generation)
 }
 
+/// The text that an event brings.
+pub fn text_of(event: Event<'_>) -> &str {
+    match event {
+        Event::Text(text, _) => text,
+        other => panic!("{other:?}"),
+    }
+}
+
 pub fn answer(engine: &mut Engine, generation: &Generation) -> Answer {
     let mut streamed = String::new();
     let answer = engine
-        .answer(generation, &mut |Event::Text(t, _)| streamed.push_str(t))
+        .answer(generation, &mut |event| streamed.push_str(text_of(event)))
         .unwrap();
     assert_eq!(answer.text, streamed);
     answer

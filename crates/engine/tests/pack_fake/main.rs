@@ -15,7 +15,7 @@ mod rig;
 use packllm_engine::backend::Vocab;
 use packllm_engine::chat::Message;
 use packllm_engine::engine::Generation;
-use packllm_engine::pack::{Host, Note, Options, Pack, Progress, Read};
+use packllm_engine::pack::{Host, Note, Pack, PackOptions, Progress, Read};
 use packllm_engine::vocab::mapped::Map;
 use rig::*;
 use std::error::Error;
@@ -72,7 +72,7 @@ fn pair() -> Vec<Fake> {
     vec![member(LETTERS, 5), member(NESTED, 6)]
 }
 
-fn pack_of(fakes: Vec<Fake>, options: Options) -> (Pack, Ear) {
+fn pack_of(fakes: Vec<Fake>, options: PackOptions) -> (Pack, Ear) {
     let mut ear = Ear::default();
     let pack = Pack::new(load(fakes), options, &mut ear).unwrap();
     (pack, ear)

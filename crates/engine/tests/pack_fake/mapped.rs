@@ -4,17 +4,17 @@ use super::{Ear, member, pack_of, read, stream};
 use crate::rig::*;
 use packllm_engine::chat::Message;
 use packllm_engine::engine::Fusion;
-use packllm_engine::pack::{Note, Options, Pack, PackError, Reference};
+use packllm_engine::pack::{Note, Pack, PackError, PackOptions, Reference};
 use packllm_engine::vocab::Alphabet;
 
-fn options(reference: Option<Reference>) -> Options {
-    Options {
+fn options(reference: Option<Reference>) -> PackOptions {
+    PackOptions {
         fusion: Fusion {
             alphabet: Some(Alphabet::Mapped),
             ..uniform()
         },
         reference,
-        ..Options::default()
+        ..PackOptions::default()
     }
 }
 

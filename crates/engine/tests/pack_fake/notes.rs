@@ -3,12 +3,12 @@
 use super::{member, pack_of, pair, read};
 use crate::rig::*;
 use packllm_engine::chat::Message;
-use packllm_engine::pack::{Note, Options};
+use packllm_engine::pack::{Note, PackOptions};
 
 #[test]
 fn who_has_no_template_or_no_end_is_told_at_once() {
     let fakes = || vec![Fake::new(LETTERS, 1), Fake::without_end(NESTED, 2)];
-    let (_, mut ear) = pack_of(fakes(), Options::default());
+    let (_, mut ear) = pack_of(fakes(), PackOptions::default());
     assert_eq!(
         ear.heard(),
         [
@@ -17,17 +17,17 @@ fn who_has_no_template_or_no_end_is_told_at_once() {
             "NobodyEnds { raw: false }"
         ]
     );
-    let raw = || Options {
+    let raw = || PackOptions {
         raw: true,
-        ..Options::default()
+        ..PackOptions::default()
     };
     let (_, mut ear) = pack_of(fakes(), raw());
     assert!(ear.heard().is_empty(), "a has an end token");
     let (_, mut ear) = pack_of(vec![Fake::without_end(NESTED, 2)], raw());
     assert_eq!(ear.heard(), ["NobodyEnds { raw: true }"]);
-    let given = Options {
+    let given = PackOptions {
         templates: vec![Some(TEMPLATE.into()), Some(TEMPLATE.into())],
-        ..Options::default()
+        ..PackOptions::default()
     };
     let (_, mut ear) = pack_of(fakes(), given);
     assert!(ear.heard().is_empty());
@@ -40,7 +40,7 @@ fn a_template_that_changes_a_message_is_measured_apart_and_told_every_time() {
         member(LETTERS, 1),
         member(LETTERS, 2).with_template(&shouts),
     ];
-    let (mut pack, mut ear) = pack_of(fakes, Options::default());
+    let (mut pack, mut ear) = pack_of(fakes, PackOptions::default());
     let mut messages = vec![Message::user("abca")];
     read(&mut pack, &mut ear, &messages);
     assert_eq!(ear.heard(), [r#"Hidden { member: "b" }"#]);
@@ -62,7 +62,7 @@ fn a_system_message_without_a_place_is_told() {
         member(LETTERS, 1),
         member(LETTERS, 2).with_template(&strict),
     ];
-    let (mut pack, mut ear) = pack_of(fakes, Options::default());
+    let (mut pack, mut ear) = pack_of(fakes, PackOptions::default());
     let messages = [Message::system("abc"), Message::user("ab")];
     read(&mut pack, &mut ear, &messages);
     // The fold puts a line feed between them, and both know it.
@@ -71,7 +71,7 @@ fn a_system_message_without_a_place_is_told() {
 
 #[test]
 fn bytes_that_nobody_sees_are_counted() {
-    let (mut pack, mut ear) = pack_of(pair(), Options::default());
+    let (mut pack, mut ear) = pack_of(pair(), PackOptions::default());
     read(&mut pack, &mut ear, &[Message::user("aXb\nY")]);
     assert_eq!(
         ear.heard(),
@@ -85,12 +85,12 @@ fn bytes_that_nobody_sees_are_counted() {
 
 #[test]
 fn weights_without_evidence_are_told() {
-    let (mut pack, mut ear) = pack_of(pair(), Options::default());
+    let (mut pack, mut ear) = pack_of(pair(), PackOptions::default());
     let messages = [Message::user("ab")];
     let request = pack.score_request();
     pack.read_chat(&messages, 1, "", request, &mut ear).unwrap();
     assert!(matches!(ear.notes[..], [Note::NoEvidence]));
-    let (mut alone, mut ear) = pack_of(vec![member(LETTERS, 1)], Options::default());
+    let (mut alone, mut ear) = pack_of(vec![member(LETTERS, 1)], PackOptions::default());
     alone
         .read_chat(&messages, 1, "", request, &mut ear)
         .unwrap();

@@ -4,7 +4,7 @@ use super::{member, read, stream};
 use crate::rig::*;
 use packllm_engine::chat::Message;
 use packllm_engine::engine::{Fusion, PromptPrefetch};
-use packllm_engine::pack::{First, FirstPrompt, Options, Pack};
+use packllm_engine::pack::{First, FirstPrompt, Pack, PackOptions};
 use packllm_engine::vocab::Alphabet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -55,13 +55,13 @@ fn pack_with(other_tokens: u64) -> Pack {
     }
     let engine = try_load(specs, &Arc::default()).unwrap();
     engine.catch_up(&mut |_| {}).unwrap();
-    Pack::new(engine, Options::default(), &mut ()).unwrap()
+    Pack::new(engine, PackOptions::default(), &mut ()).unwrap()
 }
 
 #[test]
 fn what_was_read_ahead_is_what_would_have_been_read() {
     let mut ear = super::Ear::default();
-    let (mut plain, _) = super::pack_of(super::pair(), Options::default());
+    let (mut plain, _) = super::pack_of(super::pair(), PackOptions::default());
     let asked = read(&mut plain, &mut ear, &question());
     let said = stream(&mut plain, &greedy(10), "");
     assert!(!plain.engine.read_ahead());

@@ -4,7 +4,7 @@ use super::{Ear, member, pack_of, read, stream};
 use crate::rig::*;
 use packllm_engine::chat::Message;
 use packllm_engine::engine::prompt_cache::Loaded;
-use packllm_engine::pack::{CacheNote, Note, Options, Pack, PromptCache, Read};
+use packllm_engine::pack::{CacheNote, Note, Pack, PackOptions, PromptCache, Read};
 use std::fs;
 use std::path::PathBuf;
 use tempfile::TempDir;
@@ -27,7 +27,7 @@ impl Files {
 
     fn pack(&self) -> (Pack, Ear) {
         let fakes = vec![member(LETTERS, 3), member(NESTED, 4)];
-        let (mut pack, ear) = pack_of(fakes, Options::default());
+        let (mut pack, ear) = pack_of(fakes, PackOptions::default());
         let loaded = ["a", "b"].map(|name| Loaded {
             path: self.0.path().join(name),
             settings: String::new(),

@@ -4,7 +4,7 @@ use super::{member, pack_of, pair, read, stream};
 use crate::rig::*;
 use packllm_engine::chat::{Message, Speakers};
 use packllm_engine::engine::{Ending, Generation};
-use packllm_engine::pack::{Options, PackError};
+use packllm_engine::pack::{PackError, PackOptions};
 use std::sync::atomic::Ordering;
 
 #[test]
@@ -21,7 +21,7 @@ fn a_pack_reads_weighs_and_answers_as_its_parts_do() {
     engine.read(request).unwrap();
     engine.weigh().unwrap();
 
-    let (mut pack, mut ear) = pack_of(pair(), Options::default());
+    let (mut pack, mut ear) = pack_of(pair(), PackOptions::default());
     let asked = read(&mut pack, &mut ear, &messages);
     assert_eq!(pack.engine.lambda(), engine.lambda());
     assert_eq!(pack.engine.evidence().unwrap(), engine.evidence().unwrap());
@@ -36,10 +36,10 @@ fn a_pack_reads_weighs_and_answers_as_its_parts_do() {
 
 #[test]
 fn plain_text_goes_on() {
-    let options = Options {
+    let options = PackOptions {
         fusion: uniform(),
         raw: true,
-        ..Options::default()
+        ..PackOptions::default()
     };
     let (mut pack, mut ear) = pack_of(pair(), options);
     let request = pack.score_request();
@@ -56,9 +56,9 @@ fn plain_text_goes_on() {
 #[test]
 fn an_answer_goes_on_from_where_it_was() {
     let fakes = || vec![member(LETTERS, 7), member(LETTERS_MOVED, 8)];
-    let options = || Options {
+    let options = || PackOptions {
         fusion: uniform(),
-        ..Options::default()
+        ..PackOptions::default()
     };
     let messages = [Message::user("abc")];
     let (mut pack, mut ear) = pack_of(fakes(), options());
@@ -84,7 +84,7 @@ fn an_opened_thought_comes_before_the_answer() {
     let pieces: Vec<&[u8]> = [LETTERS, &[b"<think>"]].concat();
     let (mut pack, mut ear) = pack_of(
         vec![member(&pieces, 9).with_template(&template)],
-        Options::default(),
+        PackOptions::default(),
     );
     let asked = read(&mut pack, &mut ear, &[Message::user("ab")]);
     assert_eq!(asked.opening, "<think>");
@@ -113,7 +113,7 @@ fn an_opened_thought_comes_before_the_answer() {
 
 #[test]
 fn sizes_are_known_before_anything_is_read() {
-    let (mut pack, mut ear) = pack_of(pair(), Options::default());
+    let (mut pack, mut ear) = pack_of(pair(), PackOptions::default());
     let messages = [Message::user("abc ab")];
     let measured = pack.measure(&messages, "", &mut ear).unwrap();
     let sizes = pack.size(&messages, "", Default::default()).unwrap();
@@ -133,19 +133,20 @@ fn sizes_are_known_before_anything_is_read() {
 #[test]
 fn what_cannot_be_read_is_an_error_that_names_the_member() {
     let refuses = member(LETTERS, 1).with_template("{{ raise_exception('not this') }}");
-    let (mut pack, mut ear) = pack_of(vec![refuses], Options::default());
+    let (mut pack, mut ear) = pack_of(vec![refuses], PackOptions::default());
     let messages = [Message::user("ab")];
     let request = pack.score_request();
     let failed = pack.read_chat(&messages, 0, "", request, &mut ear);
     assert!(matches!(failed, Err(PackError::Template(error)) if error.member == "a"));
 
-    let (mut pack, mut ear) = pack_of(pair(), Options::default());
+    let (mut pack, mut ear) = pack_of(pair(), PackOptions::default());
     pack.engine.cancel_flag().store(true, Ordering::Relaxed);
     let failed = pack.read_chat(&messages, 0, "", request, &mut ear);
     assert!(matches!(failed, Err(PackError::Engine(_))));
     assert!(!ear.busy);
 
     let broken = Fake::new(LETTERS, 1).with_template("{% if %}");
-    let failed = packllm_engine::pack::Pack::new(load(vec![broken]), Options::default(), &mut ());
+    let failed =
+        packllm_engine::pack::Pack::new(load(vec![broken]), PackOptions::default(), &mut ());
     assert!(matches!(failed, Err(PackError::Template(_))));
 }

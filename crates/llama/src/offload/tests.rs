@@ -1,4 +1,4 @@
-//! What is asked for against devices that are made up.
+//! What is asked for, against made-up devices.
 
 use super::*;
 
@@ -18,28 +18,28 @@ fn device(index: usize, name: &str, gpu: bool, integrated: bool) -> Device {
 #[test]
 fn a_gpu_that_is_not_there_is_an_error_never_the_cpu() {
     let cpu = [device(0, "CPU", false, false)];
-    let wish = |layers, devices: &[&str]| Offload {
+    let asked = |layers, devices: &[&str]| Offload {
         layers,
         devices: devices.iter().map(|&d| d.to_owned()).collect(),
         ..Offload::default()
     };
     assert!(
-        wish(Some(1), &[])
+        asked(Some(1), &[])
             .resolve_among(&cpu, &[])
             .unwrap_err()
             .to_string()
             .contains("no GPU backend")
     );
     assert!(
-        wish(Some(1), &[])
+        asked(Some(1), &[])
             .resolve_among(&cpu, &["cuda"])
             .unwrap_err()
             .to_string()
             .contains("no GPU was found")
     );
-    assert!(wish(None, &["CUDA0"]).resolve_among(&cpu, &[]).is_err());
-    assert!(wish(Some(3), &["none"]).resolve_among(&cpu, &[]).is_err());
-    let free = wish(None, &[]).resolve_among(&cpu, &[]).unwrap();
+    assert!(asked(None, &["CUDA0"]).resolve_among(&cpu, &[]).is_err());
+    assert!(asked(Some(3), &["none"]).resolve_among(&cpu, &[]).is_err());
+    let free = asked(None, &[]).resolve_among(&cpu, &[]).unwrap();
     assert_eq!(
         free,
         Placed {

@@ -1,4 +1,4 @@
-//! The kept maps: found again, made anew where they are not what they should be.
+//! The stored maps: found again, and made again where they are wrong.
 
 use std::fs;
 use std::path::PathBuf;

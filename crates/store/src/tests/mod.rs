@@ -104,7 +104,7 @@ fn sha256(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// Bytes that are alike nowhere, long enough for several chunks.
+/// Bytes without repetitions, long enough for several chunks.
 fn bytes(count: usize) -> Vec<u8> {
     (0..count as u32)
         .map(|index| (index.wrapping_mul(2_654_435_761) >> 13) as u8)

@@ -65,8 +65,8 @@ enum Deed {
 }
 
 proptest! {
-    /// A list of evidence that is kept as the module says holds each message of the context once,
-    /// and no other.
+    /// Evidence that is kept as the module says covers each message of the context once, and no
+    /// other.
     #[test]
     fn evidence_kept_by_the_numbers_is_that_of_the_context(
         deeds in prop::collection::vec(prop::sample::select(vec![

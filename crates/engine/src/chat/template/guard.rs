@@ -1,10 +1,12 @@
-//! What keeps a template that comes with a model file from taking the program down.
+//! What keeps a template that comes with a model file from crashing the program.
 //!
-//! Fuel bounds the work of a render, the deep stack of a [`thread`](super::thread) holds what a
-//! template of [`MAX_SOURCE`] bytes can nest, and namespaces, the one thing a loop can write to,
-//! take no value that is deep or that contains a namespace: nothing can grow a level a turn, or
-//! contain itself. What is left to malice is memory, by a value that holds itself twice, over and
-//! over, level by level in the source.
+//! Fuel bounds the work of a render. The deep stack of a [`thread`](super::thread) holds what a
+//! template of [`MAX_SOURCE`] bytes can nest. Namespaces, the one thing that a loop can write to,
+//! take no value that is deep or that contains a namespace: so nothing can grow by a level in each
+//! turn of a loop, or contain itself.
+//!
+//! Memory is not bounded: a template can double a value again and again, level by level in its
+//! source.
 
 use std::borrow::Cow;
 

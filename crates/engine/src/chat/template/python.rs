@@ -51,8 +51,8 @@ pub(super) fn environment() -> Result<Environment<'static>, Error> {
     Ok(engine)
 }
 
-/// Python's methods. The widths in the format string of `str.format` are paid for before they are
-/// filled.
+/// Python's methods. The widths in the format string of `str.format` cost fuel, which is taken
+/// before they are filled.
 fn method(state: &mut State, value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
     if let ("format", Some(format)) = (name, value.as_str()) {
         let numbers = format

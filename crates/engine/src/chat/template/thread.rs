@@ -13,7 +13,7 @@ const STACK: usize = 128 * 1024 * 1024;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// The way to the thread, once there is one.
+/// Sends jobs to the thread, once it runs.
 static JOBS: Mutex<Option<Sender<Job>>> = Mutex::new(None);
 
 /// Runs `work` on the deep stack and waits for it. A panic of the work ends that work alone.
@@ -26,7 +26,7 @@ pub(super) fn run<T: Send + 'static>(
 ) -> Result<T, TemplateError> {
     let (reply, done) = sync_channel(1);
     submit(Box::new(move || {
-        // Whoever asked waits for the answer.
+        // The caller waits for the answer.
         drop(reply.send(work()));
     }))?;
     // A panic drops the reply's sender.
@@ -46,7 +46,7 @@ fn start() -> Result<Sender<Job>, TemplateError> {
     let (sender, jobs) = channel::<Job>();
     let serve = move || {
         for job in jobs {
-            // What a job touches is its own, and gone with it. The panic's message is on stderr.
+            // A job owns all that it touches, and takes it along. The panic's message is on stderr.
             drop(catch_unwind(AssertUnwindSafe(job)));
         }
     };

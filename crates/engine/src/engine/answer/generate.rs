@@ -14,9 +14,9 @@ impl Engine {
     /// [`Engine::weigh`]. `sink` is given the text as it is made. What was said stays in the
     /// members' caches, so that a next prompt that contains it is not evaluated again.
     ///
-    /// A raised cancel flag ends the answer, which lowers it: it is down after
-    /// [`Finish::Cancelled`] and after an error on the way. An answer that ended by itself leaves
-    /// the flag alone, so that one raised in the last moment is there for whoever comes next.
+    /// A raised cancel flag ends the answer and is lowered by it: it is down after
+    /// [`Finish::Cancelled`] and after an error on the way. An answer that ends by itself leaves
+    /// the flag alone: if it was raised at the last moment, the next call sees it.
     ///
     /// # Errors
     /// From a member, or for settings out of range. What was reported stays valid; it is all that
@@ -35,7 +35,7 @@ impl Engine {
         self.drafter = drafting.finish();
         let finish = match result {
             Err(EngineError::Cancelled) => Ok(Finish::Cancelled),
-            // The margin is there to prevent it; if it comes to that, the answer is cut, not lost.
+            // The margin should prevent it. If it happens, the answer is cut, not lost.
             Err(EngineError::Member {
                 source: BackendError::ContextFull { .. },
                 ..

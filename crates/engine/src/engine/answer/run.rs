@@ -47,7 +47,7 @@ pub(super) struct Run {
     pub steps: usize,
     /// Sums of the weights of all steps.
     pub weights: Vec<f64>,
-    /// Where it is asked for.
+    /// Only if attribution is asked for.
     attributor: Option<Attributor>,
 }
 
@@ -144,7 +144,7 @@ impl Run {
         Ok(())
     }
 
-    /// Has every active member grow by the symbol, if there is one yet, and predict.
+    /// Sends the symbol, if there is one yet, to every active member, which then predicts the next.
     fn step(&mut self, engine: &Engine, symbol: Option<u32>) -> Result<(), EngineError> {
         engine.step(&self.active, symbol, &mut self.rows, &mut self.standings)
     }
@@ -181,7 +181,7 @@ impl Run {
         Ok(said)
     }
 
-    /// Finds out who argued for the symbol.
+    /// Measures what each member contributed to the symbol.
     fn attribute(
         &mut self,
         engine: &Engine,
@@ -197,7 +197,7 @@ impl Run {
         Ok(())
     }
 
-    /// Takes the symbol into the text. True if a stop string ends it.
+    /// Adds the symbol to the text. True if a stop string ends it.
     fn say(&mut self, symbol: usize, sink: &mut dyn FnMut(Event<'_>)) -> bool {
         self.sampler.accept(symbol);
         let mut bytes = [0];
@@ -260,7 +260,7 @@ impl Run {
 struct Follower {
     weights: Adaptive,
     alphabet: mix::SymbolSet,
-    /// Of the answer so far: nothing is learnt from a thought.
+    /// Splits the answer so far: nothing is learnt from a thought.
     said: Splitter,
 }
 

@@ -12,7 +12,7 @@ pub(super) struct Symbols {
     alphabet: Alphabet,
     pub vocab: Arc<Vocab>,
     pub utf8: Utf8State,
-    /// Tokens that keep a text valid that ends between two characters.
+    /// Tokens that may follow a text that ends between two characters: it stays valid UTF-8.
     starts_well: Vec<bool>,
 }
 

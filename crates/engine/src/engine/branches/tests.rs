@@ -74,7 +74,7 @@ fn nothing_that_was_drafted_is_left_in_the_cache() {
         for (i, &byte) in text.iter().enumerate() {
             rig.advance(byte);
             if i == 3 {
-                // In the middle, another: nothing of it twice.
+                // Another draft in the middle of the first: nothing is evaluated twice.
                 let ahead = &drafted[4..];
                 rig.prefetch(ahead, ahead.len());
             }

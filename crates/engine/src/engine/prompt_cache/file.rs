@@ -1,4 +1,5 @@
-//! A kept prompt as a file: recognised, bound to its models and settings, and checked.
+//! A cached prompt as a file. Reading it checks that it is such a file, that it belongs to these
+//! models and settings, and that it is whole.
 //!
 //! ```text
 //! "packllm kept"  version: u32
@@ -7,8 +8,7 @@
 //! SHA-256 of everything before it
 //! ```
 //!
-//! Numbers are little endian. Nothing of a file is handed out before its last byte was read and
-//! hashed.
+//! Numbers are little endian. Nothing of a file is used before all of it was read and hashed.
 
 use super::{CachedPrompt, Identity};
 use crate::engine::chain::{ScoredRows, Scores};
@@ -32,7 +32,7 @@ pub enum BadPromptCache {
     /// It could not be read.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// Something else altogether: not to be overwritten.
+    /// Another kind of file: it must not be overwritten.
     #[error("it is no prompt cache of packllm")]
     Foreign,
     /// Of another layout.
@@ -46,8 +46,8 @@ pub enum BadPromptCache {
     Other(String),
 }
 
-/// Writes a file in place of an older one: whole, or not at all. Readable by the user alone, for it
-/// holds what was written.
+/// Writes a file in place of an older one: whole, or not at all. Readable by the user alone, since
+/// it holds what people wrote.
 ///
 /// # Errors
 /// From the disk; an older file is then as it was.
@@ -153,7 +153,8 @@ fn decode(
         .left
         .checked_sub(DIGEST)
         .ok_or(BadPromptCache::Damaged)?;
-    // What does not parse may be damaged or not: the digest would tell, and both are made anew.
+    // What does not parse may be damaged or not: only the digest would tell. The file is made anew
+    // in both cases.
     let theirs: Identity =
         serde_json::from_slice(&input.bytes()?).map_err(|_| BadPromptCache::Damaged)?;
     if let Some(difference) = identity.difference(&theirs) {

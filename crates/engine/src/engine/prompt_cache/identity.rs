@@ -1,4 +1,5 @@
-//! Whose a kept prompt is: the models, and all settings that shape the KV cache or the scores.
+//! What a cached prompt belongs to: the models, and all settings that shape the KV cache or the
+//! scores.
 
 use crate::digest::hex;
 use crate::engine::{Engine, ScoreRequest};
@@ -16,7 +17,7 @@ const SAMPLES: u64 = 64;
 /// Bytes of each.
 const SAMPLE: u64 = 64 << 10;
 
-/// What a kept prompt belongs to: equal identities, equal KV caches and scores.
+/// What a cached prompt belongs to. Equal identities mean equal KV caches and scores.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// Versions of packllm and of llama.cpp.
@@ -49,8 +50,8 @@ pub struct Loaded {
 }
 
 impl Identity {
-    /// That of a loaded pack; `backend` is the version of what evaluates, and `loaded` says where
-    /// each member comes from.
+    /// The identity of a loaded pack; `backend` is the version of what evaluates, and `loaded` says
+    /// where each member comes from.
     ///
     /// # Errors
     /// From reading the model files.

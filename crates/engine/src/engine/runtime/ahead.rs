@@ -25,7 +25,7 @@ impl MemberRuntime {
                 )
             }
             Alphabet::Tokens => self.prefetch_tokens(draft),
-            // For comparison alone: its members read a reference's tokens.
+            // A mode for comparison alone, which does without drafts.
             Alphabet::Mapped => Ok(()),
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! The prompt stays in the prefix; every text gets a KV sequence of its own that shares the
 //! prefix's cells, so that one batch evaluates the tokens of many texts. The last row of the prompt
-//! predicts the first token of all of them, and nothing asks what follows a last token, which is
-//! therefore not evaluated.
+//! predicts the first token of all of them. The last token of a text is not evaluated, because what
+//! follows it is not asked for.
 
 use super::MemberRuntime;
 use crate::backend::{BackendError, BatchToken, Member, PREFIX, Token};
@@ -78,8 +78,8 @@ impl MemberRuntime {
         Ok(Ok(spelled))
     }
 
-    /// As [`MemberRuntime::continuations`], of texts in shared tokens. What this member has nothing
-    /// for it neither reads nor scores.
+    /// As [`MemberRuntime::continuations`], of texts in shared tokens. Shared tokens that this
+    /// member has no token for are neither read nor scored.
     pub fn continue_mapped(
         &mut self,
         texts: &[Vec<Token>],
@@ -141,7 +141,8 @@ impl MemberRuntime {
             self.member.seq_copy(PREFIX, seq, base)?;
             courses.push(self.start(spelt, first, request)?);
         }
-        // Text after text, so that a chain is fed in order whatever the division into batches.
+        // Texts in turn, so that each chain is fed in order, however the tokens are divided into
+        // batches.
         let evaluated: Vec<(usize, usize)> = (0..group.len())
             .flat_map(|i| (0..group[i].tokens.len().saturating_sub(1)).map(move |j| (i, j)))
             .collect();

@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering;
 #[derive(Debug)]
 pub(in crate::engine) struct Evaluation {
     pub scores: Scores,
-    /// Whether it had been read before it was asked for.
+    /// Whether it was prefetched.
     pub read_ahead: bool,
 }
 
@@ -82,8 +82,8 @@ impl MemberRuntime {
         Ok(scores)
     }
 
-    /// Keeps the prompt up to its last mark; `grown`: that is more than was restored. A state that
-    /// could not be saved harms nothing but that.
+    /// Caches the prompt up to its last mark; `grown`: it is longer than what was restored. If the
+    /// state cannot be saved, only the cached prompt is lost.
     fn keep(&mut self, marks: Vec<Mark>, scores: &Scores, grown: bool) {
         let state = self.state.take();
         self.kept = marks.last().copied().zip(state).map(|(last, state)| {
@@ -98,7 +98,7 @@ impl MemberRuntime {
     }
 
     /// Evaluates the plan's tokens in batches of a fixed division, feeding the chain row by row.
-    /// Returns where scored segments end that others follow; with each of them ends a batch.
+    /// Returns the ends of scored segments that others follow; a batch ends at each of them.
     fn run(&mut self, plan: &EvaluationPlan, chain: &mut Chain) -> Result<Vec<Mark>, BackendError> {
         let limits = self.member.limits();
         let mut marks = Vec::new();
@@ -152,7 +152,7 @@ impl MemberRuntime {
         Ok(marks)
     }
 
-    /// Hands the chain what token `i`, in row `row` of the batch, has to say.
+    /// Gives the chain token `i`, whose logits are row `row` of the batch.
     fn feed(
         &self,
         plan: &EvaluationPlan,

@@ -81,8 +81,8 @@ impl EvaluationPlan {
             // Nothing comes before it, so nothing predicts it.
             (first.scored, first.in_stretch, first.goes_on) = (0..0, false, false);
         }
-        // Where nothing scored follows, there is nothing that would have to be the same without it,
-        // and no reason for another batch.
+        // If nothing scored follows, nothing has to come out the same as after a restored prompt,
+        // so no batch need end here.
         if let Some(last) = tokens.iter_mut().rev().find(|t| t.ends.is_some()) {
             last.ends = None;
         }

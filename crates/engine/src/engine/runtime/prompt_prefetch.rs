@@ -1,4 +1,4 @@
-//! A prompt is read before it is asked for.
+//! Prompt prefetch, on the member's own thread.
 
 use super::MemberRuntime;
 use crate::backend::{BackendError, Member};
@@ -6,16 +6,16 @@ use crate::engine::prompt_prefetch::{ExpectedPrompt, PrefetchedPrompt};
 use crate::vocab::Alphabet;
 use crate::vocab::cover::Budget;
 
-/// Longest prompt that is read ahead: tokens. One that takes long may be wrong for another member,
-/// which is to be told before; and next to it a second of loading is little.
+/// Longest prompt that is prefetched: tokens. A longer one takes long to read: the other members
+/// should first say whether it fits them, and a second of loading is little beside it.
 const MAX_TOKENS: usize = 512;
 
 impl MemberRuntime {
-    /// Reads what is expected. Until it is asked for, the runtime looks as if nothing had been
-    /// read: what configures, prepares and evaluates the very same is answered at once, and
-    /// everything else forgets it first.
+    /// Reads the expected prompt. The runtime then behaves as if nothing had been read: calls that
+    /// configure, prepare and evaluate the very same are answered at once, and every other call
+    /// forgets it first.
     ///
-    /// Whatever goes wrong will go wrong again, and be told, when it is asked for.
+    /// Errors are dropped: they will occur again, and be returned, when the prompt is asked for.
     pub fn prefetch_prompt(&mut self, expected: ExpectedPrompt) {
         match self.try_prefetch(expected) {
             Ok(Some(prefetched)) => self.prefetched = Some(prefetched),
@@ -39,8 +39,9 @@ impl MemberRuntime {
         Ok(Some(PrefetchedPrompt::new(expected, prepared, scores)))
     }
 
-    /// Something else is wanted than what was read ahead, if anything was: the runtime is as if it
-    /// had read nothing, and knows what it was told meanwhile.
+    /// Forgets the prefetched prompt, if there is one, because something else is wanted. The
+    /// runtime is then as if it had read nothing, with the settings and the prompt that it was told
+    /// meanwhile.
     pub fn forget_prefetched(&mut self) -> Result<(), BackendError> {
         let Some(prefetched) = self.prefetched.take() else {
             return Ok(());
@@ -56,7 +57,7 @@ impl MemberRuntime {
         Ok(())
     }
 
-    /// Is as it was at first: nothing read, by bytes, with the default budget.
+    /// Goes back to the beginning: nothing read, the alphabet of bytes, the default budget.
     fn begin_again(&mut self) -> Result<(), BackendError> {
         self.clear()?;
         self.configure(Alphabet::Bytes, Budget::default())

@@ -112,7 +112,7 @@ fn a_change_of_subject_brings_a_member_back() {
             adaptive.lambda().to_vec()
         };
         let first = see(&[0.9, 0.1], 2000);
-        // It has lost, but not for ever.
+        // Its weight is small, but not 0.
         assert!(first[1] < 0.03 && first[1] > 0.005, "{mix} {first:?}");
         let second = see(&[0.1, 0.9], 300);
         assert!(second[1] > 0.9, "{mix} {second:?}");
@@ -133,7 +133,7 @@ fn the_absent_and_the_end_teach_nothing() {
     let lambda = adaptive.lambda();
     assert_eq!(lambda[1], 0.3);
     assert!(lambda[0] > 0.2 && (lambda.iter().sum::<f64>() - 1.0).abs() < 1e-12);
-    // Nobody who is there has any weight: nothing to share out.
+    // No present member has any weight: nothing to share out.
     let mut idle = Adaptive::new(vec![0.0, 1.0, 0.0], &options(Mix::Log, 0.1)).unwrap();
     idle.see(&rows, &bytes, 97).unwrap();
     assert_eq!(idle.lambda(), [0.0, 1.0, 0.0]);

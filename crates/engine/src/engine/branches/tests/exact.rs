@@ -197,7 +197,7 @@ proptest! {
             rig.advance(byte);
         }
         prop_assert!((0.0..=1.0).contains(&rig.cover.skipped_mass()));
-        // Coming to rest leaves one sequence that spells the text as far as tokens can.
+        // A commit leaves one sequence that spells the text as far as tokens can.
         let tokens = rig.commit();
         prop_assert_eq!(rig.member.seq_len(PREFIX) as usize, tokens.len() + 1);
         for seq in 1..rig.member.limits().sequences {
