@@ -194,7 +194,7 @@ struct Blocks;
 
 impl Validator for Blocks {
     fn validate(&self, line: &str) -> ValidationResult {
-        if super::input::goes_on(line) {
+        if super::block::goes_on(line) {
             ValidationResult::Incomplete
         } else {
             ValidationResult::Complete

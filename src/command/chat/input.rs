@@ -1,13 +1,11 @@
 //! Where lines come from: an editor on a terminal, plain lines elsewhere.
 
+use super::block::{FENCE, fence, goes_on};
 use super::editor::{Edited, Editor};
 use crate::app::{App, is_dumb};
 use anyhow::{Context, Result};
 use std::io::{BufRead, IsTerminal, Write};
 use std::sync::atomic::Ordering;
-
-/// What a block of several lines opens and closes with.
-const FENCE: &str = "\"\"\"";
 
 /// What came in.
 #[derive(Debug, PartialEq, Eq)]
@@ -98,23 +96,6 @@ pub fn edits() -> bool {
     terminals && std::io::stderr().is_terminal() && !is_dumb()
 }
 
-/// Where a block opens: at the beginning, or as what a command is given (`/set system """`).
-fn fence(text: &str) -> Option<usize> {
-    let at = text.find(FENCE)?;
-    let before = text[..at].trim_start();
-    let given = before.starts_with('/') && before.ends_with(' ') && !before.contains('\n');
-    let opens = before.is_empty() || given && before.split_whitespace().count() < 3;
-    opens.then_some(at)
-}
-
-/// Whether a text goes on in the next line.
-pub fn goes_on(text: &str) -> bool {
-    match fence(text) {
-        Some(at) => !text[at + FENCE.len()..].trim_end().ends_with(FENCE),
-        None => text.ends_with('\\'),
-    }
-}
-
 /// A text without what held its lines together.
 fn entered(text: &str) -> Entered {
     let Some(at) = fence(text) else {
@@ -170,25 +151,6 @@ fn plain(app: &App, prompt: bool) -> Result<Entered> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn blocks_go_on_until_they_are_closed() {
-        for (text, on) in [
-            ("hi", false),
-            ("hi \\", true),
-            ("\"\"\"", true),
-            ("\"\"\"one\ntwo", true),
-            ("\"\"\"one\ntwo\"\"\"", false),
-            ("\"\"\"one\"\"\"  ", false),
-            ("say \"\"\"", false),
-            ("/set system \"\"\"", true),
-            ("/system \"\"\"Be\nbrief.\"\"\"", false),
-            ("/read a.md -- what is \"\"\"", false),
-            ("/x\n \"\"\"", false),
-        ] {
-            assert_eq!(goes_on(text), on, "{text:?}");
-        }
-    }
 
     #[test]
     fn what_holds_lines_together_is_no_part_of_them() {

@@ -1,6 +1,7 @@
 //! `packllm chat`: the conversation.
 
 mod actions;
+mod block;
 mod compare;
 mod editor;
 mod files;

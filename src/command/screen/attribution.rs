@@ -2,20 +2,12 @@
 //! are none.
 
 use super::Look;
-use super::ink::{Ink, Style};
+use super::ink::{Ink, Style, colour};
 use crate::app::App;
 use packllm_engine::chat::attribution::{Attribution, Piece};
 use packllm_engine::thought;
 use packllm_parameter::Think;
 use std::fmt::Write;
-
-/// Foreground colours of members (ECMA-48, SGR), in their order. Cyan is that of program text.
-const COLOURS: [&str; 10] = ["33", "35", "32", "34", "31", "93", "95", "92", "94", "91"];
-
-/// The colour of member `k`; after the tenth they come again.
-pub fn colour(k: usize) -> &'static str {
-    COLOURS[k % COLOURS.len()]
-}
 
 /// What follows an attributed answer: where it was shown without colours the answer once more, with
 /// marks; then who argued for which share of it. `weights` are the members' mean weights.

@@ -1,7 +1,14 @@
 //! Styled text for a terminal.
 
-use super::attribution::colour;
 use std::collections::VecDeque;
+
+/// Foreground colours of members (ECMA-48, SGR), in their order. Cyan is the colour of code.
+const COLOURS: [&str; 10] = ["33", "35", "32", "34", "31", "93", "95", "92", "94", "91"];
+
+/// The colour of member `k`; after ten members the colours repeat.
+pub fn colour(k: usize) -> &'static str {
+    COLOURS[k % COLOURS.len()]
+}
 
 /// How a stretch of text looks. Nothing of it is the text's own doing: see [`Ink`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

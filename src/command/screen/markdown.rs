@@ -11,10 +11,7 @@
 //! partner is text.
 
 use super::ink::Style;
-use super::spans::spans;
-
-/// Takes styled stretches.
-pub type Sink<'a> = dyn FnMut(&str, Style) + 'a;
+use super::spans::{Sink, run, spans};
 
 /// Where in a line the text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -143,11 +140,6 @@ impl Markdown {
             Beginning::Words => self.at = At::Words,
         }
     }
-}
-
-/// How many times `mark` stands at the beginning of `text`.
-pub fn run(text: &str, mark: char) -> usize {
-    text.chars().take_while(|&char| char == mark).count()
 }
 
 /// What the line `held` is, of which no more comes if it has `ended`.

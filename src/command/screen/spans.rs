@@ -1,7 +1,9 @@
 //! Emphasis and code among the words of a line.
 
 use super::ink::Style;
-use super::markdown::{Sink, run};
+
+/// Takes styled stretches.
+pub type Sink<'a> = dyn FnMut(&str, Style) + 'a;
 
 /// Most letters that are held back to wait for a mark's partner: those of a line, about.
 pub const LONGEST: usize = 80;
@@ -66,6 +68,11 @@ pub fn spans(text: &str, before: Option<char>, base: Style, ended: bool, out: &m
     }
     put(&text[plain..at], base, out);
     at
+}
+
+/// How many times `mark` stands at the beginning of `text`.
+pub fn run(text: &str, mark: char) -> usize {
+    text.chars().take_while(|&char| char == mark).count()
 }
 
 fn put(text: &str, style: Style, out: &mut Sink) {
