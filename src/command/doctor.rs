@@ -228,29 +228,29 @@ fn write_member(out: &mut impl Write, member: &MemberFit) -> io::Result<()> {
     writeln!(out, "{}", member.name)?;
     let mut line = |title: &str, text: &str| writeln!(out, "  {title:<11}  {}", printable(text));
     line("file", &member.path.display().to_string())?;
-    let seat: &Placement = match &member.outcome {
-        Ok(seat) => seat,
+    let placement: &Placement = match &member.outcome {
+        Ok(placement) => placement,
         Err(unusable) => return line("error", &unusable.reason),
     };
-    line("model", &in_short(&seat.summary))?;
+    line("model", &in_short(&placement.summary))?;
     line(
         "runs",
         &format!(
             "on {}, {}{}, context {} of {} tokens",
-            seat.placement,
-            counted(seat.threads as usize, "thread"),
-            if seat.threads_batch == seat.threads {
+            placement.placement,
+            counted(placement.threads as usize, "thread"),
+            if placement.threads_batch == placement.threads {
                 String::new()
             } else {
-                format!(" ({} for prompts)", seat.threads_batch)
+                format!(" ({} for prompts)", placement.threads_batch)
             },
-            seat.context,
-            seat.summary.train_context
+            placement.context,
+            placement.summary.train_context
         ),
     )?;
-    line("main memory", &taken(&seat.footprint.host))?;
-    if seat.footprint.device.total() > 0 {
-        line("on device", &taken(&seat.footprint.device))?;
+    line("main memory", &taken(&placement.footprint.host))?;
+    if placement.footprint.device.total() > 0 {
+        line("on device", &taken(&placement.footprint.device))?;
     }
     Ok(())
 }

@@ -57,8 +57,8 @@ impl Talk<'_> {
     fn clear(&mut self) -> Result<()> {
         self.loaded.pack.engine.clear()?;
         self.conversation.clear();
-        let before = self.store.saved_name().map(str::to_owned);
-        self.store.begin();
+        let before = self.sessions.saved_name().map(str::to_owned);
+        self.sessions.begin();
         self.last = None;
         let before = before.map_or_else(String::new, |name| {
             format!("; the one before is kept as {name}")
@@ -104,7 +104,7 @@ impl Talk<'_> {
     }
 
     fn sessions(&self) -> Result<()> {
-        let list = sessions::list(self.store.folder());
+        let list = sessions::list(self.sessions.folder());
         if list.is_empty() {
             self.app.dim("no session is kept yet");
             return Ok(());
@@ -240,19 +240,19 @@ impl Talk<'_> {
     }
 
     fn save(&mut self, name: &str) {
-        if self.store.name().is_none() {
+        if self.sessions.name().is_none() {
             tell!(
                 "error: /save: nothing is kept, for --no-history was given; /export FILE writes it"
             );
             return;
         }
-        let begun = self.store.saved_name().is_some();
+        let begun = self.sessions.saved_name().is_some();
         let typed = shell_words::quote(name);
         let when = match begun {
             true => "saved, and kept from now on,",
             false => "what is said from now on is kept",
         };
-        match self.store.rename(name) {
+        match self.sessions.rename(name) {
             Ok(()) => self.app.dim(&format!(
                 "{when} as {name}: `packllm chat --session {typed}` goes on with it"
             )),
@@ -261,13 +261,13 @@ impl Talk<'_> {
     }
 
     fn load_named(&mut self, name: &str) -> Result<()> {
-        if !self.store.exists(name) {
-            let names = sessions::names(self.store.folder());
+        if !self.sessions.exists(name) {
+            let names = sessions::names(self.sessions.folder());
             let hint = packllm_engine::did_you_mean(packllm_engine::nearest(name, &names));
             tell!("error: /load: there is no session {name}{hint} (/sessions lists them)");
             return Ok(());
         }
-        if self.store.name() == Some(name) {
+        if self.sessions.name() == Some(name) {
             self.app.dim("it is this session");
             return Ok(());
         }

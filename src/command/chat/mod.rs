@@ -52,10 +52,18 @@ pub fn run(app: &App, args: &ChatArgs) -> Result<ExitCode> {
     };
     // Who asks for a session wants it kept, whatever the config file says of the history.
     let keep = !args.keeping.no_history() || args.last || args.session.is_some();
-    let store = sessions::SessionStore::new(folder, &plan.manifest.name, names, keep);
+    let session_store = sessions::SessionStore::new(folder, &plan.manifest.name, names, keep);
     let conversation = Conversation::new(args.opening.system_prompt.clone());
     loaded.pack.ask_to_think(chosen.look.lets_think());
-    let mut talk = Talk::new(app, loaded, &plan, chosen, conversation, store, guard);
+    let mut talk = Talk::new(
+        app,
+        loaded,
+        &plan,
+        chosen,
+        conversation,
+        session_store,
+        guard,
+    );
     talk.overflow = args.keeping.overflow();
     let mut input = Input::new(app, keep, words);
     if input.is_watched() {

@@ -30,7 +30,7 @@ pub struct Talk<'a> {
     pub fusion: Fusion,
     pub settings: Settings,
     pub conversation: Conversation,
-    pub store: SessionStore,
+    pub sessions: SessionStore,
     pub overflow: Overflow,
     /// Whether the lines around an answer are shown.
     pub verbose: bool,
@@ -55,7 +55,7 @@ impl<'a> Talk<'a> {
         plan: &PackPlan,
         settings: Settings,
         conversation: Conversation,
-        store: SessionStore,
+        sessions: SessionStore,
         guard: Guard,
     ) -> Self {
         Self {
@@ -65,7 +65,7 @@ impl<'a> Talk<'a> {
             fusion: plan.fusion.clone(),
             settings,
             conversation,
-            store,
+            sessions,
             overflow: Overflow::Drop,
             verbose: true,
             last: None,
@@ -78,10 +78,10 @@ impl<'a> Talk<'a> {
     /// Goes on with the session `name`, or begins it; None: with a new one.
     pub fn begin(&mut self, args: &ChatArgs, name: Option<&str>) -> Result<()> {
         match name {
-            Some(name) if self.store.exists(name) => {
+            Some(name) if self.sessions.exists(name) => {
                 self.load(name, args.opening.system_prompt.as_deref())
             }
-            Some(name) => self.store.take_name(name),
+            Some(name) => self.sessions.take_name(name),
             None => {
                 if args.last {
                     self.app
@@ -95,7 +95,7 @@ impl<'a> Talk<'a> {
     /// Goes on with a kept session: shows it and lets the members read it.
     pub fn load(&mut self, name: &str, system: Option<&str>) -> Result<()> {
         let mut notes = Vec::new();
-        let kept = self.store.resume(name, &mut notes)?;
+        let kept = self.sessions.resume(name, &mut notes)?;
         self.conversation = kept.conversation;
         self.loaded.pack.engine.clear()?;
         self.last = None;
@@ -137,7 +137,7 @@ impl<'a> Talk<'a> {
     /// Writes down what happened. A disk that fails is told of; the conversation goes on.
     pub fn note_down(&mut self, entry: &LogEntry) {
         let system = self.conversation.system().map(str::to_owned);
-        if let Err(error) = self.store.write(system.as_deref(), entry) {
+        if let Err(error) = self.sessions.write(system.as_deref(), entry) {
             tell!("error: the session is not saved: {}", message(&error));
         }
     }

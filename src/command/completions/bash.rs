@@ -56,8 +56,8 @@ impl EnvCompleter for Bash {
     ) -> io::Result<()> {
         let (words, cut) = joined(words);
         let last = words.len().saturating_sub(1);
-        for candidate in complete(command, words, last, folder)? {
-            let name = candidate.get_value().to_string_lossy();
+        for completion in complete(command, words, last, folder)? {
+            let name = completion.get_value().to_string_lossy();
             writeln!(to, "{}", name.get(cut..).unwrap_or_default())?;
         }
         Ok(())

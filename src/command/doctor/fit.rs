@@ -68,7 +68,7 @@ impl Fit {
             .map(|member| MemberFit {
                 name: member.name.clone(),
                 path: member.path.clone(),
-                outcome: seat(member, machine),
+                outcome: estimate(member, machine),
             })
             .collect();
         let memories = memories(&members, machine);
@@ -119,17 +119,17 @@ impl MemberFit {
     fn as_value(&self) -> Value {
         let mut value = json!({"name": self.name, "file": self.path});
         match &self.outcome {
-            Ok(seat) => {
-                value["architecture"] = seat.summary.architecture.clone().into();
-                value["parameters"] = seat.summary.parameters.into();
-                value["quantisation"] = seat.summary.quantisation.clone().into();
-                value["context"] = seat.context.into();
-                value["train_context"] = seat.summary.train_context.into();
-                value["threads"] = seat.threads.into();
-                value["threads_batch"] = seat.threads_batch.into();
-                value["placement"] = seat.placement.clone().into();
-                value["host"] = usage(&seat.footprint.host);
-                value["device"] = usage(&seat.footprint.device);
+            Ok(placement) => {
+                value["architecture"] = placement.summary.architecture.clone().into();
+                value["parameters"] = placement.summary.parameters.into();
+                value["quantisation"] = placement.summary.quantisation.clone().into();
+                value["context"] = placement.context.into();
+                value["train_context"] = placement.summary.train_context.into();
+                value["threads"] = placement.threads.into();
+                value["threads_batch"] = placement.threads_batch.into();
+                value["placement"] = placement.placement.clone().into();
+                value["host"] = usage(&placement.footprint.host);
+                value["device"] = usage(&placement.footprint.device);
             }
             Err(unusable) => {
                 value["error"] = unusable.reason.clone().into();
@@ -149,7 +149,7 @@ fn usage(usage: &Usage) -> Value {
     })
 }
 
-fn seat(member: &MemberPlan, machine: &Machine) -> Result<Placement, Unusable> {
+fn estimate(member: &MemberPlan, machine: &Machine) -> Result<Placement, Unusable> {
     let load = &member.load;
     let placed = place(&load.offload)?;
     let (header, summary) = facts::read(&member.path)?;
@@ -232,23 +232,23 @@ fn shares(offload: &Offload, placed: &Placed, devices: &[Device]) -> Vec<(usize,
 
 /// Adds up what the members want of each memory.
 fn memories(members: &[MemberFit], machine: &Machine) -> Vec<Memory> {
-    let seats = || {
+    let placements = || {
         members
             .iter()
             .filter_map(|member| member.outcome.as_ref().ok())
     };
     let on_device = |index: usize| -> u64 {
-        let parts = seats().map(|seat| {
-            let share = seat.shares.iter().find(|(device, _)| *device == index);
+        let parts = placements().map(|placement| {
+            let share = placement.shares.iter().find(|(device, _)| *device == index);
             let share = share.map_or(0.0, |(_, share)| *share);
-            (seat.footprint.device.total() as f64 * share) as u64
+            (placement.footprint.device.total() as f64 * share) as u64
         });
         parts.fold(0, u64::saturating_add)
     };
     let mut host = Memory {
         name: "main memory".into(),
-        needed: seats()
-            .map(|seat| seat.footprint.host.total())
+        needed: placements()
+            .map(|placement| placement.footprint.host.total())
             .fold(0, u64::saturating_add),
         free: machine.memory_available,
         total: machine.memory_total,
