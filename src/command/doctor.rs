@@ -1,4 +1,4 @@
-//! `packllm doctor`: this build, this machine, and what a pack would take of it. Nothing is loaded.
+//! `packllm doctor`: this build, this machine, and what a pack would need. Nothing is loaded.
 
 mod fit;
 mod machine;
@@ -32,12 +32,12 @@ pub fn run(app: &App, args: &DoctorArgs) -> Result<ExitCode> {
         Ok(Some(Fit::of(&plan, &machine)))
     };
     let fit = if args.json {
-        // One whole document, or none.
+        // Either a whole document or none.
         let fit = fit()?;
         write_json(app, &machine, &disk, fit.as_ref())?;
         fit
     } else {
-        // What is known of the machine helps to understand why a pack cannot be found.
+        // Facts about the machine help even if the pack cannot be found.
         write_machine(app, &machine, &disk)?;
         let fit = fit()?;
         if let Some(fit) = &fit {
@@ -57,7 +57,7 @@ pub fn run(app: &App, args: &DoctorArgs) -> Result<ExitCode> {
     }
 }
 
-/// Without a pack, devices may be asked for all the same.
+/// Devices may be asked for without a pack, too.
 fn check_wishes(given: &Values) -> Result<()> {
     match fit::place(&settings::offload(given)) {
         Ok(_) => Ok(()),
@@ -65,7 +65,7 @@ fn check_wishes(given: &Values) -> Result<()> {
     }
 }
 
-/// Warnings and errors to stderr, and the exit code.
+/// Prints warnings and errors to stderr, and returns the exit code.
 fn conclude(fit: &Fit) -> Result<ExitCode> {
     let short = fit.memories.iter().filter(|one| one.fits() == Some(false));
     for one in short {

@@ -1,4 +1,4 @@
-//! The commands, one by one.
+//! What each command does.
 
 use super::input::Input;
 use super::table::Action;
@@ -17,11 +17,11 @@ use std::io::{IsTerminal, Write};
 
 mod show;
 
-/// Most bytes that terminals take by OSC 52.
+/// Most bytes that terminals accept by OSC 52.
 const CLIPBOARD: usize = 74_000;
 
 impl Talk<'_> {
-    /// Does what a command asks for. What a user got wrong is told, and the conversation goes on.
+    /// Carries a command out. A user's mistake is reported, and the conversation goes on.
     pub fn act(&mut self, action: Action, rest: &str, input: &Input) -> Result<()> {
         match action {
             Action::Help => show::help(rest)?,
@@ -188,7 +188,7 @@ impl Talk<'_> {
 
     fn edit(&mut self, input: &Input) -> Result<()> {
         let composed = input.compose(self.app);
-        // A Ctrl-C was the editor's.
+        // A Ctrl-C was meant for the editor.
         self.calm_down();
         match composed {
             Ok(Some(text)) if text.trim().is_empty() => self.app.dim("nothing was written"),
@@ -202,8 +202,8 @@ impl Talk<'_> {
         Ok(())
     }
 
-    /// By OSC 52, which the terminal itself understands, also over ssh. A thought is no part of the
-    /// answer.
+    /// Copies by OSC 52, which the terminal itself understands, also over ssh. The thought is left
+    /// out.
     fn copy(&mut self) -> Result<()> {
         let text = self.conversation.last_answer().map(thought::answer);
         let Some(text) = text.filter(|t| !t.is_empty()) else {
@@ -286,7 +286,7 @@ impl Talk<'_> {
             tell!("error: /export: nothing was said yet");
             return;
         }
-        // A name in quotes, or as it was completed; else spaces and all.
+        // A name in quotes, or as it was completed; otherwise the whole text, with its spaces.
         let path = match files::words(path).as_slice() {
             [one] => files::at_home(one),
             _ => files::at_home(path),
@@ -324,8 +324,8 @@ impl Talk<'_> {
     }
 }
 
-/// What a command that is on or off is now; alone it turns over. None if it is neither, of which is
-/// told.
+/// The new state of a command that is on or off; without an argument it changes to the other. None,
+/// after an error message, if the argument is neither.
 fn switched(name: &str, typed: &str, now: bool) -> Option<bool> {
     if typed.is_empty() {
         return Some(!now);
@@ -337,7 +337,7 @@ fn switched(name: &str, typed: &str, now: bool) -> Option<bool> {
     state
 }
 
-/// RFC 4648.
+/// Base64 by RFC 4648.
 fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let group = |chunk: &[u8]| {

@@ -1,10 +1,9 @@
-//! Where a text of several lines opens, and whether it goes on: a block between `"""`, or lines
-//! that end in a backslash.
+//! Texts of several lines: a block between `"""`, or lines that end in a backslash.
 
 /// What a block opens and closes with.
 pub const FENCE: &str = "\"\"\"";
 
-/// Where a block opens: at the beginning, or as what a command is given (`/set system """`).
+/// Where a block opens: at the beginning, or as the argument of a command (`/set system """`).
 pub fn fence(text: &str) -> Option<usize> {
     let at = text.find(FENCE)?;
     let before = text[..at].trim_start();
@@ -13,7 +12,7 @@ pub fn fence(text: &str) -> Option<usize> {
     opens.then_some(at)
 }
 
-/// Whether a text goes on in the next line.
+/// Whether the text continues on the next line.
 pub fn goes_on(text: &str) -> bool {
     match fence(text) {
         Some(at) => !text[at + FENCE.len()..].trim_end().ends_with(FENCE),

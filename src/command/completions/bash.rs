@@ -1,5 +1,4 @@
-//! Bash, whose words need more care than clap takes: it cuts them at `=`, and what it inserts it
-//! does not quote.
+//! Bash needs more than clap does: it cuts words at `=`, and does not quote what it inserts.
 
 use clap::Command;
 use clap_complete::engine::complete;
@@ -11,8 +10,8 @@ use std::path::Path;
 /// Completions for bash.
 pub struct Bash;
 
-/// `$2` is what is typed of the word, without quotes. Names are quoted one by one, and the space
-/// after a folder is left out.
+/// `$2` is the typed part of the word, without quotes. Names are quoted one by one, and a folder
+/// gets no space after it.
 const SCRIPT: &str = r#"_packllm() {
     local words=("${COMP_WORDS[@]:0:COMP_CWORD}" "$2") name
     COMPREPLY=()
@@ -64,8 +63,8 @@ impl EnvCompleter for Bash {
     }
 }
 
-/// The words with `--flag`, `=` and `value` as one, and how many bytes of the last one stand before
-/// what bash takes for the word.
+/// The words with `--flag`, `=` and `value` joined to one, and how many bytes of the last one are
+/// before the part that bash takes for the word.
 fn joined(words: Vec<OsString>) -> (Vec<OsString>, usize) {
     let mut whole: Vec<OsString> = Vec::new();
     let mut cut = 0;
