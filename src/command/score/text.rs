@@ -95,7 +95,8 @@ fn read(path: &Path, max_bytes: usize) -> std::io::Result<(Vec<u8>, bool)> {
     Ok((bytes, whole))
 }
 
-/// Where the last character begins that begins at or before the share `split` of the text.
+/// The byte where the second part begins: the last beginning of a character at or before the share
+/// `split`.
 fn cut(text: &str, split: f64) -> usize {
     let most = (text.len() as f64 * split) as usize;
     (0..=most)
