@@ -36,14 +36,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut out = std::io::stdout();
     pack.stream(&generation, &read.opening, &mut |more| {
         print!("{}", more.text);
-        // Somebody waits for it; who does not read misses nothing else.
+        // Shown at once. A closed pipe is no error here.
         drop(out.flush());
     })?;
     println!();
     Ok(())
 }
 
-/// The files as members that share the cores.
+/// The files as members. They share the cores.
 fn members(files: &[String]) -> Result<Vec<MemberSpec>, Box<dyn std::error::Error>> {
     let sizes = files
         .iter()

@@ -1,4 +1,4 @@
-//! What several models make of a text, and the weights that follow.
+//! How well several models predict a text, and the weights that follow.
 //!
 //! ```text
 //! scripts/with-tools cargo run --release --example weights -- "Call me Ishmael." A.gguf B.gguf
@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ..PackOptions::default()
     };
     let mut pack = Pack::new(engine, options, &mut ())?;
-    // Every method can follow from the whole distributions.
+    // Every method can be derived from whole distributions.
     let request = ScoreRequest {
         scores: true,
         rows: true,

@@ -1,4 +1,4 @@
-//! What every command needs from outside: the store, the terminal, Ctrl-C.
+//! What every command needs: the store, the user's folders, the terminal, Ctrl-C.
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -18,17 +18,17 @@ use crate::settings::{Config, PackPlan, Sources, pack_of_environment};
 /// Packs that come with the program.
 const SHIPPED: [Shipped; 1] = [("starter", include_str!("../models/starter.toml"))];
 
-/// The surroundings of a command.
+/// What a command runs with.
 pub struct App {
     /// The model store.
     pub store: Store,
-    /// Raised by Ctrl-C.
+    /// The cancel flag: Ctrl-C raises it.
     pub cancel: Arc<AtomicBool>,
-    /// Set while nothing is under way but waiting for a line: Ctrl-C then gives a hint.
+    /// Set while the program only waits for a line: Ctrl-C then prints a hint.
     pub idle: Arc<AtomicBool>,
-    /// Set while there is nothing to lose: Ctrl-C then ends the program at once.
+    /// Set while an interruption loses nothing: Ctrl-C then ends the program at once.
     disposable: Arc<AtomicBool>,
-    /// Where history and sessions are kept.
+    /// The folder of the history and the sessions.
     pub state: PathBuf,
     /// Whether stderr takes colours.
     pub colour: bool,
@@ -36,16 +36,17 @@ pub struct App {
     pub terminal: bool,
     /// Whether stdout takes colours.
     pub styled: bool,
-    /// The pack when none is named: `PACKLLM_PACK`, or the config file's.
+    /// The pack that is used when none is named: from `PACKLLM_PACK`, or from the config file.
     pub default_pack: Option<String>,
-    /// What the config file says.
+    /// The config file.
     pub config: Config,
 }
 
 impl App {
-    /// Reads the environment and installs the handler of Ctrl-C: the first one raises the flag, one
-    /// more before the flag is lowered ends the program. A closed terminal (SIGHUP) or SIGTERM ends
-    /// it at once, but for an answer in a chat, which ends first (`guard`).
+    /// Reads the environment and installs the handler of Ctrl-C. The first Ctrl-C raises the cancel
+    /// flag; a second one, while the flag is still raised, ends the program. A closed terminal
+    /// (SIGHUP) or SIGTERM ends the program at once, except in a chat, where the answer is finished
+    /// first (`guard`).
     pub fn new(config: Config) -> Result<Self> {
         let cancel = Arc::new(AtomicBool::new(false));
         let idle = Arc::new(AtomicBool::new(false));
@@ -82,9 +83,9 @@ impl App {
         })
     }
 
-    /// Does work of which nothing is kept if it is interrupted: Ctrl-C ends the program meanwhile.
-    /// llama.cpp reads a vocabulary for a second without looking up, and what is in memory takes as
-    /// long to be freed.
+    /// Does work that leaves nothing behind if it is interrupted: meanwhile Ctrl-C ends the program
+    /// at once. To wait would be slow: llama.cpp reads a vocabulary for a second without looking at
+    /// the cancel flag, and freeing the memory takes as long again.
     pub fn disposable<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         self.disposable.store(true, Ordering::Relaxed);
         let done = match self.cancel.load(Ordering::Relaxed) {
@@ -95,7 +96,7 @@ impl App {
         done
     }
 
-    /// What settings are made from.
+    /// What the settings are made from.
     pub fn sources(&self) -> Sources<'_> {
         Sources {
             store: &self.store,
@@ -114,8 +115,8 @@ impl App {
         }
     }
 
-    /// Loads a pack with a progress bar on a terminal. `prefetch` says what a member, by number,
-    /// may read meanwhile.
+    /// Loads a pack, with a progress bar on a terminal. `prefetch` says what the member of a number
+    /// may read while the others still load.
     pub fn load(
         &self,
         plan: &PackPlan,
@@ -158,8 +159,8 @@ impl App {
         engine
     }
 
-    /// The map between two vocabularies, from the store or made with a progress bar on a terminal.
-    /// What is wrong with the store is told; the map is good all the same.
+    /// The map between two vocabularies: from the store, or made now with a progress bar on a
+    /// terminal. If the store fails, a note says so and the map is used all the same.
     pub fn map(&self, reference: &Vocab, member: &Vocab) -> Result<KeptMap, StoreError> {
         let bar = self.bar(0, "aligning {bar:30} {percent}% {eta} left");
         let kept = self.store.map(reference, member, || {
@@ -177,7 +178,7 @@ impl App {
         Ok(kept)
     }
 
-    /// Something under way whose length is unknown; shown only if it takes a while.
+    /// A spinner for work of unknown length.
     pub fn spinner(&self, message: &'static str) -> ProgressBar {
         let bar = self.bar(0, "{spinner} {msg} {elapsed}");
         bar.set_message(message);
@@ -185,8 +186,8 @@ impl App {
         bar
     }
 
-    /// A progress bar on stderr; hidden where stderr is no terminal, or one that cannot move its
-    /// cursor.
+    /// A progress bar on stderr. It is hidden if stderr is no terminal, or a terminal that cannot
+    /// move its cursor.
     pub fn bar(&self, len: u64, template: &str) -> ProgressBar {
         if !std::io::stderr().is_terminal() || is_dumb() {
             return ProgressBar::hidden();
@@ -199,12 +200,13 @@ impl App {
     }
 }
 
-/// Whether the terminal says of itself that it obeys no escape codes (`TERM=dumb`).
+/// Whether the terminal says that it understands no escape codes (`TERM=dumb`).
 pub fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
-/// Where the config file is, or would be: under `PACKLLM_HOME`, else in the user's config folder.
+/// The path of the config file, whether it exists or not: in `PACKLLM_HOME`, else in the user's
+/// config folder.
 pub fn config_path() -> Result<PathBuf> {
     let folder = given_home().or_else(|| dirs::config_dir().map(|folder| folder.join("packllm")));
     folder
@@ -212,8 +214,8 @@ pub fn config_path() -> Result<PathBuf> {
         .context("no config folder is known for this user: set PACKLLM_HOME")
 }
 
-/// Ends the program without freeing anything or waiting for any thread: the system does that
-/// faster. Whoever calls it has flushed what was written.
+/// Ends the program without freeing memory or waiting for threads: the system does that faster. The
+/// caller has flushed its output.
 pub fn leave(code: u8) -> ! {
     crate::guard::let_go();
     #[cfg(unix)]
@@ -233,7 +235,8 @@ pub fn store() -> Result<Store> {
     Ok(Store::new(home()?, &SHIPPED))
 }
 
-/// The folder of what was said: `state` under `PACKLLM_HOME`, else in the user's state folder.
+/// The folder of the history and the sessions: `state` in `PACKLLM_HOME`, else the user's state
+/// folder.
 pub fn state() -> Result<PathBuf> {
     if let Some(home) = given_home() {
         return Ok(home.join("state"));

@@ -1,4 +1,4 @@
-//! What can be typed. Nothing below `settings` sees these types.
+//! The command line. Only `settings` and the commands see these types.
 
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
@@ -67,7 +67,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether what the config file says matters to it.
+    /// Whether the command reads the config file.
     pub fn takes_settings(&self) -> bool {
         !matches!(
             self,
@@ -115,12 +115,12 @@ pub struct ChatArgs {
     pub given: Given<Answers>,
 }
 
-/// Whether the flag takes the prompt, which is no parameter.
+/// Whether the flag takes the prompt, which is not in the table of parameters.
 fn is_prompt(flag: &str) -> bool {
     matches!(flag, "-p" | "--prompt")
 }
 
-/// Replaces llama.cpp's spellings by the long forms, except where they are the value of a flag that
+/// Replaces llama.cpp's spellings by the long flags, except where they are the value of a flag that
 /// takes any text.
 pub fn spell_out(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut out: Vec<OsString> = Vec::new();

@@ -1,10 +1,10 @@
-//! Whether this processor can run this build.
+//! Checks that this processor can run this build.
 
-/// llama.cpp is built for certain instruction sets, and a processor without one would die of an
-/// illegal instruction: say so instead.
+/// llama.cpp is built for certain instruction sets. Without one of them the program would die of an
+/// illegal instruction, so it stops here with an error.
 ///
 /// # Errors
-/// A sentence for people: what is missing and what to do.
+/// A sentence for the user: what is missing and what to do.
 pub fn check() -> Result<(), String> {
     let missing = missing();
     if missing.is_empty() {

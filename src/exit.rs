@@ -1,4 +1,4 @@
-//! How the program ends where something was wrong.
+//! Exit codes, and errors of usage.
 
 use anyhow::Result;
 

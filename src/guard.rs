@@ -1,7 +1,6 @@
-//! The terminal and the signals of a conversation. What is typed ahead, outside the line editor, is
-//! not shown between the words of an answer; where the terminal closes, or the program is told to
-//! end, an answer ends first and is kept. However the program ends or is suspended, the terminal is
-//! left as it was.
+//! The terminal and the signals of a conversation. Keys that are typed during an answer are not
+//! shown among its words. If the terminal closes, or the program is told to end, the answer stops
+//! first and is saved. However the program ends or is suspended, the terminal is left as it was.
 
 use anyhow::Result;
 use std::process::ExitCode;
@@ -10,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 
 /// Watches the signals of a conversation.
 pub struct Guard {
-    /// Answers under way; 0: there is nothing to be kept.
+    /// Answers under way; 0: there is nothing to save.
     held: Arc<AtomicUsize>,
     /// The signal that told the program to end; 0: none.
     told: Arc<AtomicI32>,
@@ -22,12 +21,12 @@ pub struct Guarded {
 }
 
 impl Guard {
-    /// A signal that comes while an answer is under way raises `cancel`; at any other time, or once
-    /// more, it ends the program. What is typed is hidden from now on if lines come from an editor,
-    /// which shows it.
+    /// During an answer a signal raises `cancel`; at any other time, or a second time, it ends the
+    /// program. With `edits`, lines come from the editor: it shows what is typed, so the terminal
+    /// itself no longer does.
     ///
     /// # Errors
-    /// From the system.
+    /// The system refuses.
     pub fn new(cancel: &Arc<AtomicBool>, edits: bool) -> Result<Self> {
         let guard = Self {
             held: Arc::default(),
@@ -48,7 +47,7 @@ impl Guard {
         use signal_hook::consts::{SIGHUP, SIGQUIT, SIGTERM, SIGTSTP};
         use signal_hook::iterator::Signals;
         use signal_hook::low_level::emulate_default_handler;
-        // Without a terminal the others may be ignored for good (`nohup`).
+        // Without a terminal the others may be ignored on purpose (`nohup`).
         let mut signals = match edits {
             true => Signals::new([SIGTERM, SIGHUP, SIGQUIT, SIGTSTP])?,
             false => Signals::new([SIGTERM])?,
@@ -61,7 +60,7 @@ impl Guard {
                     suspend();
                 } else if again || held.load(Ordering::Relaxed) == 0 {
                     terminal::restore();
-                    // The editor may have been about to set it as well.
+                    // The editor may be setting the terminal at this moment.
                     std::thread::sleep(std::time::Duration::from_millis(10));
                     terminal::restore();
                     let _ = emulate_default_handler(signal);
@@ -77,7 +76,8 @@ impl Guard {
         Ok(())
     }
 
-    /// An answer is under way until what it returns is dropped. Of several the last one counts.
+    /// An answer is under way until the returned value is dropped; of several values, until the
+    /// last.
     pub fn hold(&self) -> Guarded {
         self.held.fetch_add(1, Ordering::Relaxed);
         Guarded {
@@ -104,17 +104,17 @@ impl Drop for Guarded {
     }
 }
 
-/// Leaves the terminal as it was, before the program ends by itself.
+/// Restores the terminal before the program ends by itself.
 pub fn let_go() {
     terminal::restore();
 }
 
-/// There is no editor any more: the terminal shows what is typed.
+/// There is no editor any more: the terminal shows what is typed again.
 pub fn show() {
     terminal::show();
 }
 
-/// Lets somebody else have the terminal as it was at first, and takes it back as it was before.
+/// Lends the terminal, in its first state, to another program; afterwards sets it as it was before.
 pub fn lend<T>(work: impl FnOnce() -> T) -> T {
     let before = terminal::lend();
     let done = work();
@@ -122,7 +122,7 @@ pub fn lend<T>(work: impl FnOnce() -> T) -> T {
     done
 }
 
-/// Ctrl-Z: returns when the program goes on.
+/// Ctrl-Z: returns when the program continues.
 pub fn suspend() {
     #[cfg(unix)]
     lend(|| {
@@ -146,15 +146,15 @@ mod terminal {
         WAS.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A terminal that refuses stays as it is; so does one that is somebody else's now, which would
-    /// stop whoever sets it.
+    /// A failure is ignored. The terminal is left alone while another program has it: to set it
+    /// then would stop this program.
     fn set(termios: &Termios) {
         if tcgetpgrp(io::stdin()).is_ok_and(|group| group == getpgrp()) {
             let _ = tcsetattr(io::stdin(), OptionalActions::Now, termios);
         }
     }
 
-    /// Where both ends are a terminal.
+    /// Does nothing unless stdin and stdout are a terminal.
     pub fn hide() {
         let Ok(termios) = tcgetattr(io::stdin()) else {
             return;
@@ -164,8 +164,7 @@ mod terminal {
         }
         let mut hidden = termios.clone();
         hidden.local_modes.remove(LocalModes::ECHO);
-        // The editor takes a carriage return for Enter, and what comes before a line feed for all
-        // there is.
+        // For the editor Enter is a carriage return, not a line feed.
         hidden.input_modes.remove(InputModes::ICRNL);
         *WAS.lock().unwrap_or_else(PoisonError::into_inner) = Some(termios);
         set(&hidden);
@@ -177,7 +176,7 @@ mod terminal {
         }
     }
 
-    /// Sets it as it was at first. Returns how it is.
+    /// Sets the terminal to its first state and returns the present one.
     pub fn lend() -> Option<Termios> {
         let now = tcgetattr(io::stdin()).ok().filter(|_| was().is_some());
         show();
@@ -190,8 +189,8 @@ mod terminal {
         }
     }
 
-    /// The program is about to end, perhaps in the middle of a line, in raw mode with bracketed
-    /// paste.
+    /// Restores the terminal before the program ends, perhaps in the middle of a line, in raw mode
+    /// with bracketed paste.
     pub fn restore() {
         let raw = |now: Termios| !now.local_modes.contains(LocalModes::ICANON);
         let raw = tcgetattr(io::stdin()).is_ok_and(raw);

@@ -1,8 +1,8 @@
-//! From facts to advice. The libraries say what happened; which flag, command or key helps is known
-//! here alone.
+//! From facts to advice. The libraries say what happened; only this module knows which flag,
+//! command or key helps.
 //!
-//! [`words`] is a library's error as this program says it, and [`hint`] what can be done about it:
-//! one file a library.
+//! [`words`] is a library's error in this program's words, and [`hint`] what can be done about it.
+//! There is one file for each library.
 
 mod engine;
 mod eval;

@@ -1,4 +1,4 @@
-//! The program: parse, settle, run, map to an exit code.
+//! The program: parse the command line, derive the settings, run the command, give an exit code.
 #![deny(unsafe_code, clippy::print_stdout, clippy::print_stderr)]
 
 #[macro_use]

@@ -1,4 +1,4 @@
-//! Numbers of things in a text.
+//! Singular and plural.
 
 /// `1 thread`, `2 threads`.
 pub fn counted(number: usize, noun: &str) -> String {
@@ -6,7 +6,7 @@ pub fn counted(number: usize, noun: &str) -> String {
     format!("{number} {noun}{plural}")
 }
 
-/// The verb: 1 `is`, 2 `are`.
+/// The verb: `is` for 1, else `are`.
 pub fn be(number: usize) -> &'static str {
     if number == 1 { "is" } else { "are" }
 }

@@ -1,4 +1,4 @@
-//! Errors for people: one line, a hint, an exit code.
+//! How errors are reported: one line, a hint, an exit code.
 
 use crate::exit::{INTERRUPTED, Usage};
 use crate::hints;
@@ -8,7 +8,7 @@ use std::error::Error;
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
-/// Why something cannot be used as it is asked for, and what to do about it.
+/// Why something cannot be used as it was asked for, and what to do about it.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{reason}")]
 pub struct Unusable {
@@ -17,7 +17,7 @@ pub struct Unusable {
 }
 
 impl Unusable {
-    /// As an error of a library says.
+    /// From an error of a library.
     pub fn of(error: &(dyn Error + 'static)) -> Self {
         Self {
             reason: hints::words(error),
@@ -29,7 +29,7 @@ impl Unusable {
 /// Prints the error and gives the exit code.
 pub fn failure(error: &anyhow::Error) -> ExitCode {
     if is_closed_pipe(error) {
-        // Whoever read our output has gone: nothing to say, and nobody to say it to.
+        // The reader of our output has gone, and that is no error to report.
         return ExitCode::from(1);
     }
     if is_cancelled(error) {
@@ -48,7 +48,7 @@ pub fn tell(error: &anyhow::Error) {
     }
 }
 
-/// The error with its causes, each told once: many a message ends with its cause already.
+/// The error with its causes, each told once: many messages already end with their cause.
 pub fn message(error: &anyhow::Error) -> String {
     let mut causes = error.chain().map(hints::words);
     let mut text = causes.next().unwrap_or_default();

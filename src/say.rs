@@ -1,15 +1,15 @@
-//! Lines on stdout and stderr. A stream that was closed or is full is an error of the former and
-//! nothing of the latter, where the macros of the standard library panic.
+//! Lines on stdout and stderr. If the stream is closed or full, `say!` returns an error and `tell!`
+//! does nothing; the macros of the standard library would panic.
 
 use std::fmt::Arguments;
 use std::io::{self, Write};
 
-/// Formats a line onto stdout: `io::Result<()>`.
+/// Prints a line on stdout: `io::Result<()>`.
 macro_rules! say {
     ($($format:tt)*) => { $crate::say::line(format_args!($($format)*)) };
 }
 
-/// Formats a line onto stderr. Where nobody can read it there is nobody to tell.
+/// Prints a line on stderr. A failure is ignored.
 macro_rules! tell {
     ($($format:tt)*) => { $crate::say::aside(format_args!("{}\n", format_args!($($format)*))) };
 }
@@ -21,7 +21,7 @@ pub fn line(text: Arguments<'_>) -> io::Result<()> {
     out.flush()
 }
 
-/// Text on stderr as it is, see [`tell!`].
+/// Prints text on stderr without a line feed; see [`tell!`].
 pub fn aside(text: Arguments<'_>) {
     let _ = io::stderr().lock().write_fmt(text);
 }

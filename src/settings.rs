@@ -1,5 +1,4 @@
-//! From what was typed to what is true: defaults < config file < manifest < environment < flags,
-//! validated.
+//! The settings that hold: defaults < config file < manifest < environment < flags, checked.
 
 use anyhow::{Context, Result};
 use packllm_engine::engine::Fusion;
@@ -32,11 +31,11 @@ pub use sources::{Sources, pack_of_environment};
 /// A pack that is ready to load.
 #[derive(Debug, Clone)]
 pub struct PackPlan {
-    /// The manifest it came from; an ad-hoc one for `-m`.
+    /// Its manifest; for `-m`, one made of the files.
     pub manifest: Manifest,
-    /// One entry a member.
+    /// One for each member.
     pub members: Vec<MemberPlan>,
-    /// How they are fused.
+    /// How the members are fused.
     pub fusion: Fusion,
     /// `--reference`, if it was given.
     pub reference: Option<Reference>,
@@ -49,13 +48,14 @@ pub struct MemberPlan {
     pub name: String,
     /// Its file.
     pub path: PathBuf,
-    /// Template of the manifest, in place of the file's own.
+    /// The manifest's chat template, in place of the file's own.
     pub chat_template: Option<String>,
     /// How it is loaded.
     pub load: LoadOptions,
 }
 
-/// Settles which pack and how it is loaded and fused. Files must be there; nothing is downloaded.
+/// Settles which pack is used, and how it is loaded and fused. Its files must exist; nothing is
+/// downloaded.
 pub fn plan(sources: &Sources, given: &Values) -> Result<PackPlan> {
     let manifest = manifest(sources, given)?;
     let names: Vec<String> = manifest.members.iter().map(|m| m.name.clone()).collect();
@@ -97,12 +97,12 @@ pub fn plan(sources: &Sources, given: &Values) -> Result<PackPlan> {
     })
 }
 
-/// What holds of a pack's fusion.
+/// The parameters that hold for a pack.
 fn fused(sources: &Sources, given: &Values, manifest: &Manifest) -> Values {
     given.clone().or(&manifest.fusion).or(sources.config)
 }
 
-/// The manifest named, or one made of `-m` files.
+/// The manifest that was named, or one made of the files of `-m`.
 fn manifest(sources: &Sources, given: &Values) -> Result<Manifest> {
     if let Some(files) = &given.model {
         return ad_hoc(sources, files);
@@ -121,7 +121,8 @@ fn manifest(sources: &Sources, given: &Values) -> Result<Manifest> {
     }
 }
 
-/// A manifest for files given one by one; names are the files' stems, told apart by numbers.
+/// A manifest made of single files. Members are named by the files' stems, with numbers where two
+/// are equal.
 pub fn ad_hoc(sources: &Sources, files: &[PathBuf]) -> Result<Manifest> {
     let mut members: Vec<packllm_store::Member> = Vec::new();
     for file in files {
@@ -174,7 +175,7 @@ pub fn ad_hoc(sources: &Sources, files: &[PathBuf]) -> Result<Manifest> {
     })
 }
 
-/// A member's own chat template: of its manifest, or of the file that this names.
+/// A member's own chat template: from its manifest, or from the file that the manifest names.
 pub fn template_of(manifest: &Manifest, member: &packllm_store::Member) -> Result<Option<String>> {
     let Some(file) = &member.chat_template_file else {
         return Ok(member.chat_template.clone());

@@ -21,7 +21,7 @@ const GEMMA: &str = "gemma-3-270m-q4_k_m.gguf";
 fn packllm(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_packllm"));
     for (name, _) in std::env::vars_os() {
-        // What a user has set up must not decide what is measured.
+        // The user's own settings must not change what is measured.
         if name.to_string_lossy().starts_with("PACKLLM_") {
             command.env_remove(name);
         }
@@ -38,8 +38,8 @@ fn home() -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("packllm-home")
 }
 
-/// Whether the starter pack is there, which is pulled once for all tests. False where they are to
-/// be left out; where it cannot be had, each of them fails.
+/// Pulls the starter pack, once for all tests. False if the tests are to be left out. If the pack
+/// cannot be pulled, every test fails.
 fn starter_is_here() -> bool {
     static PULLED: OnceLock<Result<bool, String>> = OnceLock::new();
     let pulled = PULLED.get_or_init(|| {
@@ -63,8 +63,8 @@ fn starter_is_here() -> bool {
     }
 }
 
-/// Says that the tests are left out, on standard error itself: what goes through `eprintln!` is
-/// kept back from whoever runs tests that pass.
+/// Says that the tests are left out, directly on standard error: the output of `eprintln!` is
+/// hidden for tests that pass.
 fn skip() {
     let line = "\nSKIPPED: no test on real models was run, as PACKLLM_TEST_OFFLINE=1 asks\n\n";
     std::io::stderr().write_all(line.as_bytes()).unwrap();
@@ -170,7 +170,7 @@ impl Plain {
     }
 }
 
-/// A bound of what still passes over `at`: the heaviest path beyond it.
+/// A bound for the paths that pass over `at`: the heaviest path beyond it.
 fn running_total(paths: &[Vec<(Vec<LlamaToken>, f64)>], at: usize) -> f64 {
     paths[at..]
         .iter()
@@ -258,7 +258,7 @@ fn raw_greedy_completion_of_the_two_models_is_sensible_and_repeats() {
         String::from_utf8(output.stdout).unwrap()
     };
     let text = complete();
-    // The prompt stops inside a word, and the answer goes on in it.
+    // The prompt stops inside a word, and the answer continues the word.
     assert!(text.starts_with("day, Saturday, Sunday"), "{text}");
     assert_eq!(text, complete());
 }
@@ -369,7 +369,8 @@ fn the_maps_of_align_serve_the_mined_mode() {
     if !starter_is_here() {
         return;
     }
-    // Both commands know the vocabularies, one by the header alone, and give the maps one name.
+    // Both commands know the vocabularies, one from the header only, and use the same name for the
+    // map.
     let aligned = run_json(&["align", GEMMA, SMOLLM2, "--json"]);
     assert_eq!(aligned["reference"]["tokens"], 262_144);
     let covered = ["equal", "near", "unreachable"].map(|key| aligned[key].as_u64().unwrap());

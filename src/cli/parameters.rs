@@ -1,4 +1,4 @@
-//! Parameters as arguments: made from their table, and read back into its fields.
+//! Parameters as command-line arguments: made from the table, and read back into [`Values`].
 
 use clap::builder::{PathBufValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
@@ -7,8 +7,8 @@ use packllm_parameter::{Group, Kind, Parameter, Place, Typed, Value, Values, Wor
 use std::marker::PhantomData;
 use std::ops::Deref;
 
-/// What was said of some parameters, by flag or in the environment; or by the config file, where a
-/// manifest cannot say it too.
+/// The parameters of the selection `S` that were set: by a flag, in the environment, or, for those
+/// that no manifest can set, in the config file.
 #[derive(Debug, Clone, Default)]
 pub struct Given<S> {
     /// Large, and part of small commands as well.
@@ -26,7 +26,7 @@ impl<S> Deref for Given<S> {
 
 /// Which parameters a command takes.
 pub trait Selection {
-    /// Whether it takes this one.
+    /// Whether the command takes this parameter.
     fn takes(parameter: &Parameter) -> bool;
 }
 
@@ -50,11 +50,11 @@ selections! {
     Loading: |p| p.group == Group::Pack;
     /// How they are loaded and fused.
     Packs: |p| matches!(p.group, Group::Pack | Group::Fusion);
-    /// All that an answer depends on.
+    /// Everything that an answer depends on.
     Answers: |p| p.group != Group::Conversation;
     /// What a conversation begins with.
     Opening: |p| p.key == "system_prompt";
-    /// What becomes of it.
+    /// What happens to it later.
     Keeping: |p| p.group == Group::Conversation && p.key != "system_prompt";
     /// The numbers of a fusion, the same for every way of fusing.
     Numbers: |p| p.group == Group::Fusion && matches!(p.kind, Kind::Number | Kind::Whole { .. });
@@ -100,7 +100,7 @@ impl<S: Selection> FromArgMatches for Given<S> {
     }
 }
 
-/// The entry that an argument was made from.
+/// The entry of the table that an argument was made from.
 #[derive(Debug, Clone, Copy)]
 struct Entry(&'static Parameter);
 
@@ -114,7 +114,7 @@ pub fn parameter_of(arg: &Arg) -> Option<&'static Parameter> {
 /// The argument that sets a parameter.
 fn argument(parameter: &'static Parameter) -> Arg {
     let value_name = parameter.value_name.map(str::to_owned);
-    // What a manifest may say is open until it is read.
+    // A manifest may set it, and is not read yet.
     let settled = !parameter.in_manifest() && parameter.kind != Kind::Switch;
     let default = parameter.default.as_ref().filter(|_| settled);
     let arg = Arg::new(&*parameter.name)
@@ -171,7 +171,7 @@ pub fn word<T: Typed + Send + Sync + 'static>() -> impl TypedValueParser<Value =
     one_of(T::KIND.words()).try_map(read)
 }
 
-/// The value that was typed, or a default.
+/// The value that was typed, or the argument's default.
 fn typed(parameter: &Parameter, matches: &ArgMatches) -> Option<Value> {
     let name = &*parameter.name;
     match parameter.kind {
@@ -184,7 +184,7 @@ fn typed(parameter: &Parameter, matches: &ArgMatches) -> Option<Value> {
     }
 }
 
-/// Other spellings of flags, llama.cpp's: short ones of several letters, which clap cannot express.
+/// llama.cpp's spellings of flags: one dash and several letters, which clap cannot express.
 pub fn spellings() -> impl Iterator<Item = (&'static str, String)> {
     all().iter().flat_map(|parameter| {
         let to = |spelling: &&'static str| (*spelling, format!("--{}", parameter.name));
@@ -192,7 +192,7 @@ pub fn spellings() -> impl Iterator<Item = (&'static str, String)> {
     })
 }
 
-/// Whether a flag's value may look like any other flag.
+/// Whether the value of this flag may look like a flag.
 pub fn takes_any_text(flag: &str) -> bool {
     let mut verbatim = all().iter().filter(|parameter| parameter.verbatim);
     verbatim.any(|parameter| {
@@ -204,7 +204,7 @@ pub fn takes_any_text(flag: &str) -> bool {
     })
 }
 
-/// Whether a command's argument takes what the config file says.
+/// The parameter of an argument, if the config file can set it.
 pub fn takes_config(arg: &Arg) -> Option<&'static Parameter> {
     parameter_of(arg).filter(|parameter| parameter.is_set_in(Place::Config))
 }

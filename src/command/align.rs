@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-/// Longest piece that is shown whole: characters.
+/// Longest piece that is shown in full: characters.
 const SHOWN: usize = 24;
 
 /// Two vocabularies and the map from the first to the second.
@@ -24,7 +24,7 @@ struct Alignment {
     reference: Vocab,
     member: Vocab,
     map: Map,
-    /// Whether the map was in the store.
+    /// Whether the map came from the store.
     found: bool,
     time: Duration,
 }
@@ -70,7 +70,7 @@ fn read(path: &Path) -> Result<Vocab> {
         .with_context(|| path.display().to_string())
 }
 
-/// The reference tokens by what became of them, ids ascending.
+/// The reference's tokens by how they were mapped, in the order of their ids.
 #[derive(Default)]
 struct Classes {
     equal: usize,
@@ -96,7 +96,7 @@ impl Classes {
         self.near.values().map(Vec::len).sum()
     }
 
-    /// The tokens mapped by distance, the larger distances together.
+    /// The tokens mapped by edit distance; the larger distances are counted together.
     fn ranges(&self) -> Vec<(String, Vec<Token>)> {
         let one = |distance: u32| (format!("  {distance}"), distance..=distance);
         let rest = [("  9 to 16", 9..=16), ("  over 16", 17..=u32::MAX)];
@@ -179,13 +179,13 @@ impl Classes {
     }
 }
 
-/// `n` of the tokens, evenly over all.
+/// `n` of the tokens, spread evenly over all.
 fn spread(tokens: &[Token], n: usize) -> impl Iterator<Item = &Token> {
     let n = n.min(tokens.len());
     (0..n).map(move |i| &tokens[(2 * i + 1) * tokens.len() / (2 * n)])
 }
 
-/// A piece for people: quoted, on one line, not too long.
+/// A piece as it is printed: quoted, on one line, not too long.
 fn shown(piece: &[u8]) -> String {
     let text = lossy(piece);
     let start: String = text.chars().take(SHOWN).collect();

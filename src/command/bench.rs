@@ -1,9 +1,9 @@
-//! `packllm bench`: what members alone and the pack cost on this machine.
+//! `packllm bench`: what the members alone and the whole pack cost on this machine.
 //!
-//! `overhead` is the price of everything that is not the members' evaluation: the time of a fused
-//! answer divided by the time of a replay of the very same batches, interleaved in one process, the
-//! median of the pairs, minus 1. The prompt is taken twice: scored, for weights that follow from
-//! it, and with given weights, for which its last row of logits is enough.
+//! `overhead` is the cost of everything besides the members' evaluations: the time of a fused
+//! answer divided by the time of a replay of the same batches, minus 1. The two take turns in one
+//! process, and the median over the pairs counts. The prompt is measured twice: scored, so that
+//! weights follow from it, and with given weights, which need its last row of logits only.
 
 mod alone;
 mod drafting;
@@ -21,7 +21,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-/// Neutral English, about 100 tokens: long enough for a batch, short enough to be a question.
+/// Plain English, about 100 tokens: long enough for a batch, short enough for a question.
 const PROMPT: &str = "The history of the lighthouse is older than that of the harbour it serves. \
 For centuries a fire was kept burning on the headland, first of wood and later of coal, and the keeper \
 was paid by the ships that passed. When the tower was built, the light could be seen from fifteen miles \
@@ -44,7 +44,7 @@ pub fn run(app: &App, args: &BenchArgs) -> Result<ExitCode> {
         return settings::usage("--vocab mined is not measured: use auto, tokens or bytes");
     }
     let members = alone::measure(app, args, &plan, &prompt)?;
-    // A dropped member would be missing from the replay.
+    // A dropped member would be missing in the replay.
     plan.fusion.drop = 0.0;
     let pack = together::measure(app, args, &plan, &prompt)?;
     let mut out = std::io::stdout().lock();
@@ -70,7 +70,7 @@ fn generation(tokens: usize) -> Generation {
     }
 }
 
-/// Reads the prompt and settles the weights.
+/// Reads the prompt and derives the weights.
 fn read(engine: &mut Engine, prompt: &str, request: ScoreRequest) -> Result<Duration> {
     use packllm_engine::chat::speaker::plain_text;
     use packllm_engine::engine::Ending;
@@ -82,11 +82,11 @@ fn read(engine: &mut Engine, prompt: &str, request: ScoreRequest) -> Result<Dura
     Ok(start.elapsed())
 }
 
-/// What a short `run` is asked, for the time to its first byte.
+/// The question for the time to the first byte of a short `run`.
 const QUESTION: &str = "Explain in two sentences why the sky is blue.";
 
-/// Time from nothing loaded to the first piece of an answer to [`QUESTION`], of an engine that took
-/// `opening` to load.
+/// Time to the first piece of an answer to [`QUESTION`], counted from the start of loading, which
+/// took `opening`.
 fn first_byte(engine: &mut Engine, opening: Duration, request: ScoreRequest) -> Result<Duration> {
     let start = Instant::now();
     read(engine, QUESTION, request)?;
@@ -104,7 +104,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     (values[(n - 1) / 2] + values[n / 2]) / 2.0
 }
 
-/// Resident memory of this process in bytes, where the system tells.
+/// Resident memory of this process in bytes, if the system tells it.
 fn resident() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;

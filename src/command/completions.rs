@@ -1,8 +1,8 @@
 //! `packllm completions`: what a shell needs to complete commands, flags and their values.
 //!
-//! The script asks the program itself whenever Tab is pressed, with [`VARIABLE`] set, so what is
-//! completed is what is parsed, and names are those that are there. The questions and answers are
-//! clap's, but for bash.
+//! The shell's script asks the program itself whenever Tab is pressed, with [`VARIABLE`] set. So
+//! completions agree with what is parsed, and names are those that exist. The protocol is clap's,
+//! except for bash.
 
 use crate::app;
 use crate::cli::{Cli, CompletionsArgs, spell_out};
@@ -19,12 +19,12 @@ use std::process::ExitCode;
 
 mod bash;
 
-/// Set to the name of a shell that asks what the words after `--` may go on with.
+/// Set, to the name of the shell, when a shell asks for completions of the words after `--`.
 const VARIABLE: &str = "PACKLLM_COMPLETE";
 
 const SHELLS: [&dyn EnvCompleter; 5] = [&bash::Bash, &Elvish, &Fish, &Powershell, &Zsh];
 
-/// Prints the script of a shell.
+/// Prints a shell's script.
 pub fn run(args: &CompletionsArgs) -> Result<ExitCode> {
     let mut script = Vec::new();
     completer(&args.shell.to_string())?.write_registration(
@@ -37,7 +37,7 @@ pub fn run(args: &CompletionsArgs) -> Result<ExitCode> {
     print(&script)
 }
 
-/// Answers a shell, if it is one that asks.
+/// Answers the shell, if one asks.
 pub fn answer() -> Option<Result<ExitCode>> {
     let shell = std::env::var(VARIABLE).ok().filter(|s| !s.is_empty())?;
     Some(answer_to(&shell))
@@ -66,14 +66,14 @@ fn print(text: &[u8]) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The commands, with what only the program knows of their arguments.
+/// The commands, with completions for arguments that name packs, models and sessions.
 fn with_names(command: Command) -> Command {
     named(command).mut_subcommand("chat", |chat| {
         chat.mut_arg("name", |arg| arg.add(completed(packs, true)))
     })
 }
 
-/// By what arguments are called in all commands.
+/// By the name of the argument, which means the same in all commands.
 fn named(command: Command) -> Command {
     let add = |arg: Arg| match arg.get_id().as_str() {
         "pack" => arg.add(completed(packs, true)),
@@ -84,8 +84,8 @@ fn named(command: Command) -> Command {
     command.mut_args(add).mut_subcommands(named)
 }
 
-/// Completes names that begin as what is typed; `paths` will do as well. Nobody is told why there
-/// are none.
+/// Completes names that begin with the typed text, and also paths if `paths`. An error gives no
+/// names.
 fn completed(names: fn() -> Result<Vec<String>>, paths: bool) -> ArgValueCompleter {
     ArgValueCompleter::new(move |typed: &OsStr| {
         let begin = typed.to_string_lossy();

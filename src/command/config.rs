@@ -1,4 +1,4 @@
-//! `packllm config`: what is set, and where.
+//! `packllm config`: every setting, and where it comes from.
 
 use crate::app::{App, config_path};
 use crate::cli::{ConfigArgs, ConfigCommand};
@@ -80,7 +80,7 @@ fn as_value(setting: &Setting) -> Value {
     })
 }
 
-/// Writes the example; a file that is there stays.
+/// Writes the example file; an existing file is not replaced.
 fn init(app: &App) -> Result<()> {
     let path = config_path()?;
     let context = || path.display().to_string();

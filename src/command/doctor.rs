@@ -1,4 +1,4 @@
-//! `packllm doctor`: this build, this machine, and what a pack would take of it. Nothing is loaded.
+//! `packllm doctor`: this build, this machine, and what a pack would need. Nothing is loaded.
 
 mod fit;
 mod machine;
@@ -32,12 +32,12 @@ pub fn run(app: &App, args: &DoctorArgs) -> Result<ExitCode> {
         Ok(Some(Fit::of(&plan, &machine)))
     };
     let fit = if args.json {
-        // One whole document, or none.
+        // Either a whole document or none.
         let fit = fit()?;
         write_json(app, &machine, &disk, fit.as_ref())?;
         fit
     } else {
-        // What is known of the machine helps to understand why a pack cannot be found.
+        // Facts about the machine help even if the pack cannot be found.
         write_machine(app, &machine, &disk)?;
         let fit = fit()?;
         if let Some(fit) = &fit {
@@ -57,7 +57,7 @@ pub fn run(app: &App, args: &DoctorArgs) -> Result<ExitCode> {
     }
 }
 
-/// Without a pack, devices may be asked for all the same.
+/// Devices may be asked for without a pack, too.
 fn check_wishes(given: &Values) -> Result<()> {
     match fit::place(&settings::offload(given)) {
         Ok(_) => Ok(()),
@@ -65,7 +65,7 @@ fn check_wishes(given: &Values) -> Result<()> {
     }
 }
 
-/// Warnings and errors to stderr, and the exit code.
+/// Prints warnings and errors to stderr, and returns the exit code.
 fn conclude(fit: &Fit) -> Result<ExitCode> {
     let short = fit.memories.iter().filter(|one| one.fits() == Some(false));
     for one in short {
@@ -228,29 +228,29 @@ fn write_member(out: &mut impl Write, member: &MemberFit) -> io::Result<()> {
     writeln!(out, "{}", member.name)?;
     let mut line = |title: &str, text: &str| writeln!(out, "  {title:<11}  {}", printable(text));
     line("file", &member.path.display().to_string())?;
-    let seat: &Placement = match &member.outcome {
-        Ok(seat) => seat,
+    let placement: &Placement = match &member.outcome {
+        Ok(placement) => placement,
         Err(unusable) => return line("error", &unusable.reason),
     };
-    line("model", &in_short(&seat.summary))?;
+    line("model", &in_short(&placement.summary))?;
     line(
         "runs",
         &format!(
             "on {}, {}{}, context {} of {} tokens",
-            seat.placement,
-            counted(seat.threads as usize, "thread"),
-            if seat.threads_batch == seat.threads {
+            placement.placement,
+            counted(placement.threads as usize, "thread"),
+            if placement.threads_batch == placement.threads {
                 String::new()
             } else {
-                format!(" ({} for prompts)", seat.threads_batch)
+                format!(" ({} for prompts)", placement.threads_batch)
             },
-            seat.context,
-            seat.summary.train_context
+            placement.context,
+            placement.summary.train_context
         ),
     )?;
-    line("main memory", &taken(&seat.footprint.host))?;
-    if seat.footprint.device.total() > 0 {
-        line("on device", &taken(&seat.footprint.device))?;
+    line("main memory", &taken(&placement.footprint.host))?;
+    if placement.footprint.device.total() > 0 {
+        line("on device", &taken(&placement.footprint.device))?;
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! `packllm eval`: multiple-choice questions, answered by every member and every mixture.
 //!
 //! Files are checked before anything is loaded, and the lengths of all questions before anything is
-//! evaluated: a run that begins stops for bad input only where a member has no token for a byte.
-//! With `--skip-bad` such lines and questions are left out and counted.
+//! evaluated. So a run that has begun stops for bad input only if a member has no token for a byte.
+//! With `--skip-bad` bad lines and questions are left out and counted.
 
 mod output;
 mod picture;
@@ -28,7 +28,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Sequences beside the prefix: options of a question that are evaluated together.
+/// KV sequences beside the prefix: options of a question that are evaluated together.
 const OPTIONS_AT_ONCE: u32 = 9;
 
 pub fn run(app: &App, args: &EvalArgs) -> Result<ExitCode> {
@@ -62,7 +62,7 @@ pub fn run(app: &App, args: &EvalArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whichever member becomes the reference, the maps of the others to it.
+/// For each member as the reference, the maps of the others to it.
 fn all_maps(app: &App, members: &[MemberInfo]) -> Result<Maps> {
     let mut terminal = Terminal::new(app);
     (0..members.len())
@@ -70,7 +70,7 @@ fn all_maps(app: &App, members: &[MemberInfo]) -> Result<Maps> {
         .collect()
 }
 
-/// Everything that is shown.
+/// Everything that a run shows.
 pub struct Report {
     /// Names of the members.
     pub members: Vec<String>,
@@ -78,7 +78,7 @@ pub struct Report {
     pub contestants: Vec<String>,
     /// The questions that were decided.
     pub answered: Vec<Answered>,
-    /// One a task.
+    /// One for each task.
     pub sections: Vec<Section>,
     /// All tasks together.
     pub pooled: Section,
@@ -126,7 +126,7 @@ impl Report {
     }
 }
 
-/// Leaves out the questions that fit no context, or fails and names the first.
+/// Leaves out the questions that do not fit a member's context, or fails at the first.
 fn check_lengths(
     app: &App,
     args: &EvalArgs,
@@ -155,7 +155,7 @@ fn check_lengths(
     Ok(())
 }
 
-/// Whether it is the question's fault.
+/// Whether the question is the cause.
 fn is_bad_question(error: &EngineError) -> bool {
     matches!(
         error,
@@ -180,7 +180,7 @@ fn fail<T>(bar: &ProgressBar, exam: &Exam, line: usize, error: EngineError) -> R
     })
 }
 
-/// Decides every question that the journal does not hold.
+/// Decides every question that is not in the journal.
 fn answer(
     app: &App,
     args: &EvalArgs,

@@ -1,4 +1,5 @@
-//! What a model file's header says, judged as the loader will judge it, and numbers for people.
+//! Facts from a model file's header, checked as the loader checks them, and how numbers are
+//! printed.
 
 use crate::report::Unusable;
 use anyhow::{Context, Result};
@@ -13,14 +14,14 @@ impl From<GgufError> for Unusable {
     }
 }
 
-/// Reads a header and refuses what cannot be a member, as an error that names the file.
+/// Reads a header; an error that names the file if it cannot be a member.
 pub fn require(path: &Path) -> Result<Summary> {
     let read = read(path).map_err(anyhow::Error::from);
     let (_, summary) = read.with_context(|| path.display().to_string())?;
     Ok(summary)
 }
 
-/// Reads a header and refuses what cannot be a member.
+/// Reads a header; an error if the file cannot be a member.
 pub fn read(path: &Path) -> Result<(Header, Summary), Unusable> {
     let header = Header::read(path)?;
     let summary = header.member()?;
@@ -37,7 +38,7 @@ pub fn read(path: &Path) -> Result<(Header, Summary), Unusable> {
     Ok((header, summary))
 }
 
-/// The context that a member gets: tokens.
+/// The size of a member's context: tokens.
 pub fn context(asked: Option<u32>, summary: &Summary) -> Result<u32, Unusable> {
     let trained = u32::try_from(summary.train_context).unwrap_or(u32::MAX);
     context_size(asked, trained).map_err(|error| {
@@ -66,12 +67,12 @@ pub fn tokenizer(summary: &Summary) -> String {
     }
 }
 
-/// Length of a file: decimal units, as downloads are counted.
+/// Length of a file, in decimal units as for downloads.
 pub fn file_size(bytes: u64) -> String {
     DecimalBytes(bytes).to_string()
 }
 
-/// An amount of memory: binary units, as memory is counted.
+/// An amount of memory, in binary units.
 pub fn memory(bytes: u64) -> String {
     HumanBytes(bytes).to_string()
 }

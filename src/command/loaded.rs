@@ -1,4 +1,4 @@
-//! A loaded pack on a terminal: what the commands that answer or measure share.
+//! A loaded pack and its terminal: shared by the commands that answer or measure.
 
 use crate::app::App;
 use crate::settings::PackPlan;
@@ -18,7 +18,7 @@ mod terminal;
 pub use stream::Shown;
 pub use terminal::{Terminal, now, read_showing};
 
-/// A pack at work, and the terminal that it tells things to.
+/// A pack, and the terminal that shows its notes and progress.
 pub struct LoadedPack<'a> {
     pub pack: Pack,
     /// Time to load.
@@ -27,13 +27,12 @@ pub struct LoadedPack<'a> {
 }
 
 impl<'a> LoadedPack<'a> {
-    /// Loads the pack and says what a user should know of it. `raw`: no templates.
+    /// Loads the pack and shows its notes. `raw`: no templates.
     pub fn open(app: &'a App, plan: &PackPlan, raw: bool) -> Result<Self> {
         Self::open_with(app, plan, raw, &|_| None)
     }
 
-    /// As [`LoadedPack::open`]; members that have loaded read what they will be asked for first,
-    /// while others load.
+    /// As [`LoadedPack::open`]; members that have loaded prefetch their prompts while others load.
     pub fn open_with(
         app: &'a App,
         plan: &PackPlan,
@@ -58,7 +57,7 @@ impl<'a> LoadedPack<'a> {
         })
     }
 
-    /// Takes the first prompt from a file as far as that goes, or keeps it there.
+    /// Reads the first prompt from the prompt cache as far as it is there, or writes it there.
     pub fn use_prompt_cache(&mut self, path: PathBuf, plan: &PackPlan) {
         let members = self.pack.engine.members().iter().zip(&plan.members);
         let loaded = members.map(|(member, plan)| Loaded {
@@ -84,7 +83,7 @@ impl<'a> LoadedPack<'a> {
         self.read_going_on(messages, new, request, "")
     }
 
-    /// As [`LoadedPack::read_chat`], where the answer began with `begun` already.
+    /// As [`LoadedPack::read_chat`], for an answer that already begins with `begun`.
     pub fn read_going_on(
         &mut self,
         messages: &[Message],
@@ -125,12 +124,12 @@ impl<'a> LoadedPack<'a> {
         self.pack.refer(prompts, &mut self.terminal).map_err(told)
     }
 
-    /// Fuses in another way from now on.
+    /// Changes how members are fused.
     pub fn fuse_by(&mut self, fusion: Fusion) -> Result<()> {
         Ok(self.pack.fuse_by(fusion)?)
     }
 
-    /// Members and weights for people: `smollm2 0.41 · gemma3 0.59`.
+    /// Members and weights in a line: `smollm2 0.41 · gemma3 0.59`.
     pub fn weights_line(&self) -> String {
         let engine = &self.pack.engine;
         let parts = engine.members().iter().zip(engine.lambda());
@@ -147,7 +146,7 @@ impl<'a> LoadedPack<'a> {
     }
 }
 
-/// What member `k` may read of a first prompt while others load.
+/// What member `k` may prefetch of a first prompt while others load.
 pub fn prefetch(plan: &PackPlan, first: &Arc<FirstPrompt>, k: usize) -> Option<PromptPrefetch> {
     let others = plan.members.iter().enumerate().filter(|(j, _)| *j != k);
     let others = others.map(|(_, member)| member.path.clone()).collect();
@@ -165,7 +164,7 @@ pub fn tokens_line(read: &Read) -> String {
     }
 }
 
-/// The error as those who tell it know it: that of whoever failed.
+/// The error of the part that failed, without [`PackError`] around it.
 pub fn told(error: PackError) -> anyhow::Error {
     match error {
         PackError::Template(error) => error.into(),

@@ -1,6 +1,6 @@
-//! `packllm man`: the manual, written at run time from the very command that parses. A build script
-//! could not share it without compiling the command line twice, and `cargo install` would drop what
-//! it writes.
+//! `packllm man`: the manual, made at run time from the command that parses. A build script would
+//! have to compile the command line a second time, and `cargo install` would not install what it
+//! writes.
 
 use crate::app::App;
 use crate::cli::{Cli, ManArgs};

@@ -1,5 +1,5 @@
-//! One file a subcommand; beside them what several of them show: `facts`, `screen`, `table`,
-//! `transfer`.
+//! One file for each subcommand, and what several of them share: `loaded`, `facts`, `screen`,
+//! `table`, `transfer`.
 
 mod align;
 mod bench;
@@ -27,7 +27,7 @@ use anyhow::Result;
 use clap::ArgMatches;
 use std::process::ExitCode;
 
-/// Runs what was typed; `matches` tell where its values come from.
+/// Runs the command; `matches` tell where its values come from.
 pub fn run(app: &App, command: Option<Command>, matches: &ArgMatches) -> Result<ExitCode> {
     let Some(command) = command else {
         return welcome::run(app);

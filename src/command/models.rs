@@ -30,13 +30,13 @@ pub fn run(app: &App, args: &ModelsCommand) -> Result<ExitCode> {
 /// What is known about a file's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// It is the file that a pack, or the pull that brought it, names by sha256.
+    /// It has the sha256 that a pack, or the pull that brought it, names.
     Verified,
-    /// Its sha256 is known, and no known pack names one for it.
+    /// Its sha256 is known, but no known pack names one.
     Hashed,
-    /// Nobody has looked yet.
+    /// Its sha256 is not known yet.
     Unverified,
-    /// It was verified, and has been changed since.
+    /// It has been changed since its sha256 was taken.
     Changed,
     /// A known pack expects another sha256.
     Differs,
@@ -69,7 +69,7 @@ impl State {
         }
     }
 
-    /// For the table, and for JSON.
+    /// The word in the table and in JSON.
     fn word(self) -> &'static str {
         match self {
             Self::Verified => "verified",
@@ -104,14 +104,14 @@ impl State {
     }
 }
 
-/// Size and time of change as the index records them.
+/// Size and time of change, as in the index.
 fn stamp(one: &Listing) -> Option<(u64, u64)> {
     let data = std::fs::metadata(&one.path).ok()?;
     let since = data.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
     Some((data.len(), u64::try_from(since.as_nanos()).ok()?))
 }
 
-/// A download that was stopped, as the store keeps it.
+/// A stopped download in the store.
 struct Unfinished {
     file: String,
     bytes: u64,
@@ -119,7 +119,7 @@ struct Unfinished {
 
 fn list(app: &App, as_json: bool) -> Result<ExitCode> {
     let models = app.store.list()?;
-    // A manifest that cannot be read is for `pack list` to complain about.
+    // `pack list` reports manifests that cannot be read.
     let packs = app.store.packs()?;
     let packs: Vec<Manifest> = packs
         .into_iter()
@@ -200,7 +200,7 @@ fn as_value(one: &Listing, state: State) -> Value {
     })
 }
 
-/// Downloads that wait to be gone on with.
+/// Stopped downloads that the next pull continues.
 fn unfinished(app: &App) -> Vec<Unfinished> {
     let folder = app.store.model_path("");
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();

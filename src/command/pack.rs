@@ -59,7 +59,7 @@ fn names(manifest: &Manifest) -> Vec<&str> {
     members.map(|member| member.name.as_str()).collect()
 }
 
-/// Files of members that are not there.
+/// Files of members that are missing.
 fn missing<'a>(app: &App, manifest: &'a Manifest) -> Vec<&'a str> {
     let members = manifest.members.iter();
     members
@@ -103,7 +103,7 @@ fn as_value(app: &App, pack: &PackListing) -> Value {
     value
 }
 
-/// The manifest as it was written; a shipped one without its comments.
+/// Prints the manifest as it was written; a shipped one without its comments.
 fn show(app: &App, pack: &str) -> Result<ExitCode> {
     let manifest = app.store.pack(pack)?;
     let text = match &manifest.origin {
@@ -120,7 +120,7 @@ fn show(app: &App, pack: &str) -> Result<ExitCode> {
 }
 
 /// Writes a manifest. Each file is read once for its sha256, so that `pack check` can tell later
-/// whether it is still the same; for a file of the store whose sha256 is known, that takes no time.
+/// whether it has changed; the store knows the sha256 of some files already.
 fn new(app: &App, name: &str, models: &[PathBuf], replace: bool) -> Result<ExitCode> {
     let mut manifest = ad_hoc(&app.sources(), models)?;
     manifest.name = name.to_owned();
@@ -158,7 +158,7 @@ fn new(app: &App, name: &str, models: &[PathBuf], replace: bool) -> Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
-/// A member's name begins with a letter or digit; a file's may not.
+/// Makes a member's name of a file's name: it has to begin with a letter or digit.
 fn tidy(name: &str) -> String {
     let begun = name.trim_start_matches(|char: char| !char.is_ascii_alphanumeric());
     let short: String = begun.chars().take(100).collect();
@@ -169,7 +169,7 @@ fn tidy(name: &str) -> String {
     }
 }
 
-/// Refuses a name that no manifest can have, before files are read.
+/// Refuses a name that a manifest cannot have, before files are read.
 fn refuse_name(manifest: &Manifest) -> Result<()> {
     let text = manifest.to_toml()?;
     match Manifest::parse(&text, "the new manifest", Origin::Shipped) {

@@ -170,9 +170,9 @@ fn document(
     })
 }
 
-/// Who argued for what: of the members their share of the answer and mean weight, and every word
-/// with what each contributed to it, in nats; null where that is infinite, as nobody else could
-/// have said it.
+/// The attribution: each member's share of the answer and mean weight, and each word with what
+/// every member contributed to it, in nats. Null stands for infinity: nobody else could have said
+/// the word.
 fn attributed(said: &Attribution, names: &[String], weights: &[f64]) -> Value {
     let members = names.iter().zip(said.shares()).zip(weights);
     let members: Vec<Value> = members
@@ -188,7 +188,7 @@ fn attributed(said: &Attribution, names: &[String], weights: &[f64]) -> Value {
     json!({ "members": members, "pieces": pieces.collect::<Vec<_>>() })
 }
 
-/// Milliseconds to a thousandth.
+/// Milliseconds, with three decimals.
 pub fn milliseconds(time: std::time::Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
 }

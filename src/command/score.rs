@@ -1,8 +1,8 @@
 //! `packllm score`: bits per byte of members and mixtures on held-out text.
 //!
-//! Every member is evaluated once over a text, for each alphabet, and its distributions are kept;
-//! all mixtures are computed from these. Weights come from the first part, losses from the rest;
-//! `adaptive` goes on to follow the rest while it is scored, as it would follow a user who goes on
+//! For each alphabet every member is evaluated once over a text, and its distributions are kept;
+//! all mixtures are computed from these. Weights come from the first part, losses from the rest.
+//! `adaptive` goes on to follow the rest while it is scored, as it follows a user who goes on
 //! writing.
 
 mod show;
@@ -31,7 +31,7 @@ use text::Text;
 #[derive(Debug, Serialize)]
 struct Measured {
     file: String,
-    /// Bytes that the weights were derived from, and bytes that were scored.
+    /// Bytes that the weights were derived from; below, bytes that were scored.
     prompt_bytes: usize,
     scored_bytes: usize,
     members: Vec<MemberRow>,
@@ -56,7 +56,7 @@ struct MixtureRow {
     weights: String,
     lambda: Vec<f64>,
     bits_per_byte: f64,
-    /// As of the members, those with a weight taken together.
+    /// As for a member, over all members with a weight.
     evaluations_per_token: f64,
 }
 
@@ -123,8 +123,8 @@ fn measure(
             alphabet,
             ..fusion.clone()
         };
-        // This also forgets what the fallback models have learnt, so that the order of the texts is
-        // of no account.
+        // This also clears what the fallback models have learnt, so that the order of the texts
+        // does not matter.
         loaded.pack.engine.configure(fusion, can_end.clone())?;
         // As published, the first part decides which vocabulary is the reference.
         let first_part = &text.content[..text.cut];
@@ -170,8 +170,8 @@ fn measure(
     Ok(measured)
 }
 
-/// Bits per byte where weights begin at `lambda` and follow the text, each symbol predicted with
-/// those before it. A member that was dropped stays out.
+/// Bits per byte with weights that begin at `lambda` and follow the text: each symbol is predicted
+/// with the weights before it. A dropped member stays out.
 fn following(engine: &Engine, mix: Mix, lambda: &[f64], text: &Evidence) -> Result<f64> {
     let present: Vec<usize> = (0..lambda.len()).filter(|&k| lambda[k] > 0.0).collect();
     let text = text.of(&present);
@@ -225,7 +225,7 @@ fn read(app: &App, engine: &mut Engine, text: &Text, request: ScoreRequest) -> R
 }
 
 impl Predictions {
-    /// Tokens evaluated by some members ÷ tokens of the text in their own tokenisations.
+    /// Tokens evaluated by the members that count ÷ tokens of the text in their own tokenisations.
     fn evaluations(&self, counts: impl Fn(usize) -> bool) -> f64 {
         let sum = |of: &[usize]| -> usize {
             let counted = of.iter().enumerate().filter(|&(k, _)| counts(k));

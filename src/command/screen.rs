@@ -1,6 +1,6 @@
-//! An answer on its way to stdout. On a terminal Markdown is rendered and a thought set off, folded
-//! or hidden, and no text can send it codes; who argued for what is coloured. Anywhere else the
-//! text goes out as it is.
+//! An answer on its way to stdout. On a terminal Markdown is rendered, a thought is set off, folded
+//! or hidden, attribution is coloured, and control codes in the text are made harmless. Anywhere
+//! else the text goes out unchanged.
 
 pub mod attribution;
 mod ink;
@@ -25,12 +25,12 @@ pub struct Look {
     /// No styles: Markdown as it is written.
     pub plain: bool,
     pub think: Think,
-    /// Whether it is shown who argued for what.
+    /// Whether attribution is shown.
     pub attribution: bool,
 }
 
 impl Look {
-    /// As parameters have it.
+    /// As the parameters say.
     pub fn of(held: &Values) -> Self {
         Self {
             plain: held.plain(),
@@ -39,28 +39,28 @@ impl Look {
         }
     }
 
-    /// Whether models may think before they answer, see `Template::ask_to_think`.
+    /// Whether models may think before they answer; see `Template::ask_to_think`.
     pub fn lets_think(self) -> bool {
         self.think != Think::Off
     }
 }
 
-/// One text on its way. What the methods return is to be written to stdout.
+/// A text that is being shown. The caller writes what the methods return to stdout.
 pub struct View<'a> {
     app: &'a App,
     look: Look,
     splitter: Splitter,
-    /// Where it is rendered.
+    /// If Markdown is rendered.
     markdown: Option<Markdown>,
     ink: Ink,
-    /// As far as it is not shown.
+    /// The part of the thought that is not shown.
     thought: String,
-    /// Shown while a thought is not.
+    /// The spinner in place of a hidden thought.
     wait: Option<ProgressBar>,
 }
 
 impl<'a> View<'a> {
-    /// For a text that goes on after `begun`, which is on the screen already.
+    /// For a text that continues `begun`, which is already on the screen.
     pub fn new(app: &'a App, look: Look, begun: &str) -> Self {
         let styled = app.styled && !look.plain;
         let mut view = Self {
@@ -84,7 +84,7 @@ impl<'a> View<'a> {
             }
             view.ink.skip(text.len());
         }
-        // Styles are set anew with the next letter.
+        // The next letter sets its style anew.
         view.ink.forget();
         view
     }
@@ -94,7 +94,7 @@ impl<'a> View<'a> {
         self.app.styled && !self.look.plain
     }
 
-    /// More of the text, and which member argued for it.
+    /// Adds text, and the member that argued for it.
     pub fn push(&mut self, text: &str, attributed_to: Option<usize>) -> String {
         if !self.app.terminal {
             return text.to_owned();
@@ -106,7 +106,7 @@ impl<'a> View<'a> {
         self.ink.take()
     }
 
-    /// The text ends, at least for now.
+    /// Ends the text, at least for now.
     pub fn finish(&mut self) -> String {
         let unfinished = self.splitter.is_open();
         let mut rest = Vec::new();
@@ -164,8 +164,8 @@ impl<'a> View<'a> {
         }
     }
 
-    /// A thought that was not shown is over; its length is told where that is asked for, and if it
-    /// is all there is.
+    /// A hidden thought has ended. Its length is shown if thoughts are folded, or if nothing
+    /// follows it.
     fn fold(&mut self, unfinished: bool) {
         let Some(spinner) = self.wait.take() else {
             return;
@@ -184,8 +184,7 @@ impl<'a> View<'a> {
 /// Writes an answer to stdout as it is made.
 pub struct Writer<'a> {
     view: View<'a>,
-    /// How many pieces are shown, where it is shown who argued for them. Then a word is shown when
-    /// it is whole.
+    /// Pieces shown so far, if attribution is coloured: then a word is shown when it is complete.
     pieces: usize,
     out: StdoutLock<'static>,
     result: io::Result<()>,
@@ -201,8 +200,8 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// More of the answer. Where nobody reads any more, or the disk is full, there is no reason to
-    /// go on: the answer is cancelled, and [`Writer::finish`] tells.
+    /// Adds more of the answer. If it cannot be written (a closed pipe, a full disk), the answer is
+    /// cancelled, and [`Writer::finish`] returns the error.
     pub fn push(&mut self, more: More<'_>) {
         let shown = match more.attribution.filter(|_| self.view.is_styled()) {
             Some(attribution) => self.next_pieces(attribution),
@@ -215,14 +214,14 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// The answer has ended. Returns whether all of it could be written.
+    /// Ends the answer; an error if not all of it could be written.
     pub fn finish(mut self) -> Result<()> {
         let rest = self.view.finish();
         self.write(&rest);
         self.result.context("stdout")
     }
 
-    /// The pieces that have become whole, to be written.
+    /// The text of the pieces that are complete now.
     fn next_pieces(&mut self, attribution: &Attribution) -> String {
         let whole = attribution.pieces();
         let new = whole.iter().skip(self.pieces);
@@ -240,13 +239,13 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// A whole text as it is to be written.
+/// A complete text as it is shown.
 pub fn shown(app: &App, look: Look, text: &str) -> String {
     let mut view = View::new(app, look, "");
     view.push(text, None) + &view.finish()
 }
 
-/// A text that is no answer: as it is, without power over the terminal.
+/// A text that is no answer: without styles, its control codes made harmless.
 pub fn harmless(app: &App, text: &str) -> String {
     if !app.terminal {
         return text.to_owned();

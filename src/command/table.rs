@@ -1,4 +1,4 @@
-//! Aligned columns, and text that is safe to show.
+//! Tables with aligned columns, and text that is safe on a terminal.
 
 use std::io::{self, Write};
 
@@ -9,20 +9,21 @@ pub struct Table {
 }
 
 impl Table {
-    /// A table with a head. The columns `right`, counted from 0, are flush right: numbers.
+    /// A table with these titles. The columns `right`, counted from 0, are aligned to the right:
+    /// numbers.
     pub fn new(head: &[&str], right: &'static [usize]) -> Self {
         let head = head.iter().map(|title| (*title).to_owned()).collect();
         let rows = vec![head];
         Self { rows, right }
     }
 
-    /// One more row.
+    /// Adds a row.
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
         self.rows
             .push(cells.iter().map(|cell| printable(cell)).collect());
     }
 
-    /// Writes it, two spaces between columns and none at the ends of lines.
+    /// Writes the table, with two spaces between columns and none at the ends of lines.
     pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let width = |column: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(column));
@@ -46,8 +47,8 @@ impl Table {
     }
 }
 
-/// The text without control characters: names of files and texts of manifests come from anywhere,
-/// and a terminal obeys what it is sent.
+/// The text without control characters. Names of files and texts of manifests may come from
+/// anywhere, and control characters would act on the terminal.
 pub fn printable(text: &str) -> String {
     let safe = |char: char| if char.is_control() { '\u{fffd}' } else { char };
     text.chars().map(safe).collect()

@@ -1,5 +1,5 @@
-//! A download, or the check of a long file, as it is shown on stderr: a bar on a terminal, lines
-//! elsewhere.
+//! The progress of a download, or of the check of a long file, on stderr: a bar on a terminal,
+//! lines elsewhere.
 
 use crate::app::App;
 use crate::command::table::printable;
@@ -7,23 +7,23 @@ use indicatif::{ProgressBar, ProgressStyle};
 use packllm_store::{Licence, Progress};
 use std::time::Duration;
 
-/// While nothing is known but that something goes on: pip shows no bytes.
+/// While no bytes are known: pip does not show them.
 const WAITING: &str = "{spinner} {prefix} {elapsed}";
 const UNKNOWN_LENGTH: &str =
     "{spinner} {prefix} {decimal_bytes}  {decimal_bytes_per_sec}  {elapsed}";
 const KNOWN_LENGTH: &str = "{spinner} {prefix} {wide_bar} {decimal_bytes} of {decimal_total_bytes}  \
                             {decimal_bytes_per_sec}  {eta} left";
 
-/// Watches one file.
+/// The progress of one file.
 pub struct Transfer<'a> {
     app: &'a App,
     bar: ProgressBar,
-    /// What to answer when a licence is to be accepted: it has been asked for by then.
+    /// The answer when a licence has to be accepted: the user was asked before.
     accepted: bool,
 }
 
 impl<'a> Transfer<'a> {
-    /// A bar for the file of that name.
+    /// A bar for the file of this name.
     pub fn new(app: &'a App, file: &str, accepted: bool) -> Self {
         let bar = app.bar(0, WAITING);
         bar.set_prefix(printable(file));
@@ -44,7 +44,7 @@ impl Progress for Transfer<'_> {
         }
         self.bar.set_length(total.unwrap_or(0));
         self.bar.set_position(already);
-        // What an earlier pull brought says nothing about this one's speed.
+        // The speed of an earlier pull does not count.
         self.bar.reset_eta();
     }
 

@@ -1,4 +1,4 @@
-//! `packllm weigh`: what the members make of a text, and the weights that follow.
+//! `packllm weigh`: how well each member predicts a text, and the weights that follow.
 
 use super::loaded::LoadedPack;
 use crate::app::App;
@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use std::io::Write;
 use std::process::ExitCode;
 
-/// The weights of one method, and what the mixture costs with them.
+/// The weights by one method, and the mixture's bits per byte with them.
 struct WeightsByMethod {
     method: String,
     lambda: Vec<f64>,
@@ -54,7 +54,7 @@ pub fn run(app: &App, args: &WeighArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// All methods, and the given weights if any were.
+/// All methods, and the given weights if there are any.
 fn weigh(evidence: &Evidence, fusion: &Fusion) -> Result<Vec<WeightsByMethod>> {
     let mixture = Mixture::new(evidence, fusion.mix, fusion.floor)?;
     let given = Some(fusion.method.clone()).filter(|m| matches!(m, Method::Given(_)));

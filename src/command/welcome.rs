@@ -1,5 +1,5 @@
-//! `packllm` alone: what to do next on this machine. Nothing was asked for, so it is wrong usage
-//! all the same.
+//! `packllm` without a command: what to do next on this machine. The exit code is that of wrong
+//! usage.
 
 use crate::app::App;
 use anyhow::Result;
@@ -16,7 +16,7 @@ pub fn run(app: &App) -> Result<ExitCode> {
     Ok(ExitCode::from(2))
 }
 
-/// What to do with the packs whose models are there and the models in the store.
+/// What to do with the packs whose models are on disk and the models in the store.
 fn next(ready: &[String], models: &[String], default: Option<&str>) -> String {
     if default.is_some_and(|name| ready.iter().any(|pack| pack == name)) {
         return "  packllm chat                    talk with your pack\n".into();

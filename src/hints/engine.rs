@@ -9,7 +9,7 @@ use packllm_engine::sample::{ParamError, StopError};
 use packllm_engine::weight::{MethodError, WeightError};
 use std::error::Error;
 
-/// See [`super::words`]; None: the library's own do.
+/// See [`super::words`]; None: the library's own words are used.
 pub fn words(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(error) = error.downcast_ref() {
         return of_engine(error);

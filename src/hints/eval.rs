@@ -3,7 +3,7 @@
 use packllm_eval::{JournalError, ShotsError};
 use std::error::Error;
 
-/// See [`super::words`]; None: the library's own do.
+/// See [`super::words`]; None: the library's own words are used.
 pub fn words(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(ShotsError {
         wanted,

@@ -3,7 +3,7 @@
 use packllm_engine::gguf::{Fault, Foreign, GgufError};
 use std::error::Error;
 
-/// See [`super::words`]; None: the library's own do.
+/// See [`super::words`]; None: the library's own words are used.
 pub fn words(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(GgufError { path, fault }) = error.downcast_ref() {
         return Some(format!("{}: {}", path.display(), super::words(fault)));

@@ -5,7 +5,7 @@ use packllm_llama::LoadError;
 use packllm_llama::offload::OffloadError;
 use std::error::Error;
 
-/// See [`super::words`]; None: the library's own do.
+/// See [`super::words`]; None: the library's own words are used.
 pub fn words(error: &(dyn Error + 'static)) -> Option<String> {
     match error.downcast_ref() {
         Some(LoadError::Header(fault)) => return Some(super::words(fault)),

@@ -10,7 +10,7 @@ pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     named(error).or_else(|| fixed(error).map(str::to_owned))
 }
 
-/// Hints that name something of the error.
+/// Hints that contain a part of the error.
 fn named(error: &StoreError) -> Option<String> {
     Some(match error {
         StoreError::UnknownKey { known, .. } => format!("known keys here: {}", known.join(", ")),

@@ -17,7 +17,7 @@ use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// As a member of a pack that is loaded says it.
+/// The error as it comes from a member of a loaded pack.
 fn loading(fault: LoadError) -> EngineError {
     let source = BackendError::Load {
         path: PathBuf::from("m.gguf"),
@@ -221,7 +221,7 @@ fn the_store_has_a_way_out() {
         reason: "no such file".into(),
     };
     assert!(hint(&missing()).unwrap().contains("install Python 3"));
-    // The first source that something is known of.
+    // The hint is about the first source that has one.
     let failed = |error| SourceFailure {
         source: "s".into(),
         error: Box::new(error),

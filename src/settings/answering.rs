@@ -1,4 +1,4 @@
-//! What is asked, and how it is answered.
+//! The prompt, and how it is answered.
 
 use super::usage;
 use crate::cli::PromptArgs;
@@ -32,12 +32,12 @@ pub fn generation(held: &Values) -> Result<Generation> {
     })
 }
 
-/// Tokens that a repetition is looked for in; a negative number means the whole answer.
+/// How many tokens the repetition penalty looks at; a negative number means the whole answer.
 fn window(tokens: i64) -> usize {
     usize::try_from(tokens).unwrap_or(1 << 20)
 }
 
-/// Who drafts answers; None: nobody.
+/// The drafter of answers, if drafts are on.
 pub fn drafter(draft: Draft) -> Option<Box<dyn Drafter>> {
     match draft {
         Draft::Auto => Some(Box::new(Lookup::new())),
@@ -45,7 +45,7 @@ pub fn drafter(draft: Draft) -> Option<Box<dyn Drafter>> {
     }
 }
 
-/// Short enough to be typed again.
+/// A random seed, short enough to be typed again.
 pub fn random_seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::time::SystemTime::now()) % 1_000_000_000
@@ -89,7 +89,7 @@ fn text_of(bytes: Vec<u8>, name: &str) -> Result<String> {
     }
 }
 
-/// The file of `--prompt-cache`, where it can be used.
+/// The file of `--prompt-cache`; an error if it cannot be used.
 pub fn prompt_cache(held: &Values, fusion: &Fusion, raw: bool) -> Result<Option<PathBuf>> {
     let refuse = |why: &str| usage(format!("--prompt-cache {why}"));
     match &held.prompt_cache {

@@ -1,8 +1,8 @@
-//! The config file: what is set for good, under the names of the flags.
+//! The config file: permanent settings, with the names of the flags.
 //!
-//! Its values are held to the rules of the flags, each for itself, so that an error names its line.
-//! What a manifest can say as well comes after the manifest ([`Config`] is [`Values`]); the rest
-//! becomes the default of its flag, in every command that takes the parameter.
+//! Each value is checked alone, by the rules of its flag, so that an error names its line. What a
+//! manifest can set too is weaker than the manifest ([`Config`] derefs to [`Values`]); every other
+//! value becomes the default of its flag, in every command that takes the parameter.
 
 use super::{generation, settle_fusion};
 use crate::cli::{ChatArgs, takes_config};
@@ -23,7 +23,7 @@ struct Entry {
     value: Value,
 }
 
-/// What a config file says; nothing, if there is none.
+/// What a config file sets; nothing if there is no file.
 #[derive(Debug, Default)]
 pub struct Config {
     path: PathBuf,
@@ -40,14 +40,14 @@ impl Deref for Config {
 }
 
 impl Config {
-    /// Reads a config file. One that is not there says nothing.
+    /// Reads a config file. If there is no file, nothing is set.
     ///
     /// # Errors
     /// The file and line, the key, and what is wrong with it.
     pub fn load(path: &Path) -> Result<Self> {
         match std::fs::read_to_string(path) {
             Ok(text) => Self::parse(&text, path),
-            // A PACKLLM_HOME that is no folder is told of by whoever needs it.
+            // A PACKLLM_HOME that is no folder is an error where it is needed.
             Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 Ok(Self::default())
             }
@@ -102,7 +102,7 @@ impl Config {
         entries.find(|entry| entry.parameter.name == parameter.name)
     }
 
-    /// The value of a key, and where it stands: `config.toml:3`.
+    /// The value of a key, and its place: `config.toml:3`.
     pub fn get(&self, parameter: &Parameter) -> Option<(String, String)> {
         let entry = self.entry(parameter)?;
         let place = format!("{}:{}", self.path.display(), entry.line);
@@ -126,7 +126,7 @@ impl Config {
 }
 
 impl Entry {
-    /// Each as it would be typed.
+    /// The values as they would be typed.
     fn items(&self) -> Vec<String> {
         match &self.value {
             Value::List(items) => items.iter().map(Value::to_string).collect(),
@@ -134,7 +134,7 @@ impl Entry {
         }
     }
 
-    /// As the flag would be typed.
+    /// The entry as its flag would be typed.
     fn typed(&self) -> Vec<String> {
         let name = &self.parameter.name;
         match self.value {
@@ -147,7 +147,7 @@ impl Entry {
         }
     }
 
-    /// Holds the value to what its flag is held to.
+    /// Checks the value by the rules of its flag.
     fn check(&self) -> Result<()> {
         let values = typed(std::slice::from_ref(self))?;
         if values.weights.as_deref().is_some_and(|w| w.contains('=')) {
@@ -159,12 +159,12 @@ impl Entry {
     }
 }
 
-/// The flags of `chat`, which are all that the file can set.
+/// The flags of `chat`: the file can set no others.
 fn flags() -> Command {
     ChatArgs::augment_args(Command::new("chat").no_binary_name(true))
 }
 
-/// Entries as typed flags, without the environment.
+/// Reads entries as if they were typed as flags, without the environment.
 fn typed(entries: &[Entry]) -> Result<Values> {
     let command = flags().mut_args(|arg| arg.env(None::<&str>));
     let matches = command.try_get_matches_from(entries.iter().flat_map(Entry::typed));

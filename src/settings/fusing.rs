@@ -9,7 +9,7 @@ use packllm_engine::weight::Method;
 use packllm_parameter::Values;
 use packllm_store::Manifest;
 
-/// How the members `names` of a pack are fused, of which `held` says what holds.
+/// How the members `names` of a pack are fused, by the parameters `held`.
 pub fn settle_fusion(held: &Values, manifest: &Manifest, names: &[String]) -> Result<Fusion> {
     let method = Method::parse(&held.weights(), names).map_err(|e| Usage(words(&e)))?;
     if held.follow_answer() && method != Method::Adaptive {
@@ -35,7 +35,7 @@ pub fn settle_fusion(held: &Values, manifest: &Manifest, names: &[String]) -> Re
     })
 }
 
-/// The members' prior weights; empty if the manifest has none. A member without one counts as 1.
+/// The members' prior weights; empty if the manifest has none. A member without one has 1.
 fn prior(manifest: &Manifest) -> Result<Vec<f64>> {
     let members = &manifest.members;
     if members.iter().all(|m| m.prior.is_none()) {

@@ -1,4 +1,4 @@
-//! What is set, and by whom: the strongest layer that says something.
+//! Every setting, and the layer it comes from: the strongest one that sets it.
 
 use super::{Sources, fused, generation, manifest, pack_of_environment, settle_fusion};
 use crate::cli::ChatArgs;
@@ -21,7 +21,7 @@ pub enum Layer {
     Default,
 }
 
-/// A setting as it holds.
+/// A setting that holds.
 #[derive(Debug)]
 pub struct Setting {
     pub key: &'static str,
@@ -32,10 +32,10 @@ pub struct Setting {
     pub layer: Layer,
 }
 
-/// Every setting of `chat` under these flags; `matches` are theirs.
+/// Every setting of `chat` with these flags, which `matches` are of.
 ///
 /// # Errors
-/// A pack that cannot be found, or a value that is wrong: as `chat` itself.
+/// A pack that cannot be found, or a wrong value: as for `chat` itself.
 pub fn layers(sources: &Sources, typed: &ChatArgs, matches: &ArgMatches) -> Result<Vec<Setting>> {
     let given = &typed.given;
     generation(given)?;
@@ -86,7 +86,7 @@ fn setting(
     }
 }
 
-/// By flag or environment.
+/// Set by flag or environment.
 fn given(parameter: &Parameter, matches: &ArgMatches) -> Option<(Layer, String)> {
     let raw = || {
         let values = matches.get_raw(&parameter.name).into_iter().flatten();
@@ -99,7 +99,7 @@ fn given(parameter: &Parameter, matches: &ArgMatches) -> Option<(Layer, String)>
             let variable = parameter.variable().unwrap_or_default();
             Some((Layer::Environment(variable.to_owned()), raw()))
         }
-        // Read apart: beside -m it would be a conflict for clap.
+        // Read here and not by clap, for which it would conflict with -m.
         _ if parameter.key == "pack" && matches.value_source("model").is_none() => {
             let layer = Layer::Environment("PACKLLM_PACK".into());
             pack_of_environment().map(|name| (layer, name))
@@ -108,14 +108,14 @@ fn given(parameter: &Parameter, matches: &ArgMatches) -> Option<(Layer, String)>
     }
 }
 
-/// By the manifest, for all members.
+/// Set by the manifest for all members.
 fn of_fusion(parameter: &Parameter, manifest: Option<&Manifest>) -> Option<(Layer, String)> {
     let manifest = manifest?;
     let value = parameter.get(&manifest.fusion)?;
     Some((Layer::Manifest(manifest.name.clone()), value.to_string()))
 }
 
-/// By the manifest, member by member.
+/// Set by the manifest for single members.
 fn of_members(parameter: &'static Parameter, manifest: Option<&Manifest>) -> Vec<Setting> {
     let Some(manifest) = manifest else {
         return Vec::new();

@@ -11,7 +11,8 @@ use packllm_store::Manifest;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Threads of each member: the cores, or what was asked for, divided by the sizes of the files.
+/// Threads of each member: the cores, or the number asked for, divided in proportion to the files'
+/// sizes.
 pub fn divide_threads(asked: Option<u32>, manifest: &Manifest, files: &[PathBuf]) -> Vec<Threads> {
     let cores = u32::try_from(num_cpus::get_physical()).unwrap_or(1);
     let size = |path: &PathBuf| std::fs::metadata(path).map_or(0, |m| m.len());
@@ -21,7 +22,7 @@ pub fn divide_threads(asked: Option<u32>, manifest: &Manifest, files: &[PathBuf]
     threads::divide(asked.unwrap_or(cores), &sizes, &own)
 }
 
-/// How a member is loaded, of which `held` says what holds.
+/// How a member is loaded, by the parameters `held`.
 pub fn load_options(
     sources: &Sources,
     held: &Values,

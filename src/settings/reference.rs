@@ -1,4 +1,4 @@
-//! `--reference`: whose vocabulary is shared under `--vocab mined`.
+//! `--reference`: whose vocabulary is the shared alphabet with `--vocab mined`.
 
 use super::usage;
 use anyhow::{Context, Result, bail};
@@ -7,7 +7,7 @@ use packllm_engine::pack::Reference;
 use std::path::Path;
 use std::sync::Arc;
 
-/// A member's name goes before a file of that name.
+/// A member's name wins over a file of the same name.
 pub fn settle(typed: Option<&str>, mined: bool, names: &[String]) -> Result<Option<Reference>> {
     let Some(typed) = typed else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! What `packllm score` is to measure.
+//! What `packllm score` measures.
 
 use super::{PackPlan, Sources, Usage, plan, reference, usage};
 use crate::cli::ScoreArgs;
@@ -34,7 +34,7 @@ pub fn scoring(sources: &Sources, typed: &ScoreArgs) -> Result<(PackPlan, Scorin
     if typed.max_bytes.is_some_and(|n| n < 2) {
         return usage("--max-bytes must be at least 2: one byte for the weights, one to score");
     }
-    // What a pack is loaded for: tokens alone need fewer sequences.
+    // The alphabet that the pack is loaded for: tokens need fewer sequences.
     let vocab = match typed.vocab.split_first() {
         Some((first, others)) if others.iter().all(|v| v == first) => Some(*first),
         Some(_) => Some(Vocab::Auto),
@@ -57,7 +57,7 @@ pub fn scoring(sources: &Sources, typed: &ScoreArgs) -> Result<(PackPlan, Scorin
     let names: Vec<String> = plan.members.iter().map(|m| m.name.clone()).collect();
     let mined = alphabets.contains(&Some(Alphabet::Mapped));
     plan.reference = reference::settle(typed.reference.reference.as_deref(), mined, &names)?;
-    // Lengths are checked before there is a reference to mine.
+    // Lengths are checked before there is a reference.
     plan.fusion.alphabet = plan.fusion.alphabet.filter(|&a| a != Alphabet::Mapped);
     if mixes.is_empty() {
         mixes.push(plan.fusion.mix);
@@ -73,8 +73,8 @@ pub fn scoring(sources: &Sources, typed: &ScoreArgs) -> Result<(PackPlan, Scorin
     Ok((plan, scoring))
 }
 
-/// The methods listed; a value with `=` is one weighting. Without any: all that have a name, and
-/// the weights that the manifest gives.
+/// The methods listed; a value with `=` is one set of weights. If none is listed: all methods with
+/// a name, and the weights that the manifest gives.
 fn methods(plan: &PackPlan, typed: &[String]) -> Result<Vec<Method>> {
     let names: Vec<&str> = plan.members.iter().map(|m| m.name.as_str()).collect();
     let mut methods = Vec::new();

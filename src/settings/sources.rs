@@ -1,4 +1,4 @@
-//! What settings are made from, beside what was typed.
+//! What settings are made from, besides the command line.
 
 use super::Config;
 use anyhow::Result;
@@ -12,14 +12,14 @@ pub struct Sources<'a> {
     pub store: &'a Store,
     /// What the config file says.
     pub config: &'a Config,
-    /// The pack when none is named.
+    /// The pack that is used when none is named.
     pub default_pack: Option<&'a String>,
-    /// Raised by Ctrl-C: members that load look at it.
+    /// The cancel flag, which members look at while they load.
     pub cancel: &'a Arc<AtomicBool>,
 }
 
 impl Sources<'_> {
-    /// Names of the packs whose models are all there.
+    /// Names of the packs whose models are all on disk.
     pub fn ready_packs(&self) -> Result<Vec<String>> {
         let there = |manifest: &Manifest| {
             let mut members = manifest.members.iter();

@@ -1,4 +1,4 @@
-//! Who argued for what: in colours, in marks, in JSON, and never in the answer itself.
+//! Attribution: in colours, in marks, in JSON, and never in the answer itself.
 
 use super::pty::Terminal;
 use super::{line, pack};
@@ -16,7 +16,7 @@ const ASK: [&str; 7] = [
     "--attribution",
 ];
 
-/// A pack of one that knows what to say and one that has no idea, with equal weights.
+/// A pack of two with equal weights: one says a fixed text, the other is random.
 fn unlike(user: &User) -> [String; 6] {
     let first = user.saying(CHATML, &["**two**", " `x`"]);
     let second = TinyModel::bpe(4).with_template(CHATML);
@@ -45,7 +45,7 @@ fn words_are_coloured_under_their_styles() {
     let mut terminal = Terminal::new(&user, &args, &[]);
     let shown = terminal.waits_for("seed ");
     assert_eq!(terminal.code(), 0);
-    // A lone member argued for all of it.
+    // A lone member argued for all of the answer.
     let rendered = "\x1b[0;1;33m# Moon\x1b[0m\r\n\x1b[0;1;33mtwo\x1b[0;33m of \x1b[0;33mx\x1b[0m\r\n\
                     \x1b[0;2;33m```c\x1b[0m\r\n\x1b[0;33m*p\x1b[0m\r\n\x1b[0;2;33m```\x1b[0m\r\n";
     says(&shown, &[rendered]);

@@ -1,10 +1,10 @@
-//! Files that cannot be members: the program says which file and why, and does not die of it.
+//! Files that cannot be members: the program says which file and why, and does not crash.
 
 use crate::tiny::TinyModel;
 use crate::user::{User, says, text};
 use std::fs;
 
-/// Runs a good member beside the file and returns what is said.
+/// Runs a good member beside the file and returns the error.
 fn refusal(user: &User, file: &str) -> String {
     let good = text(&TinyModel::bpe(1).write(user.path("good.gguf")));
     let error = user.fails(&["run", "-m", &good, "-m", file, "-p", "Hello", "-n", "4"]);

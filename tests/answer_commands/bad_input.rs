@@ -1,4 +1,4 @@
-//! Prompts and flags that cannot be used: one clear line, the right exit code.
+//! Prompts and flags that cannot be used: one clear line, and the right exit code.
 
 use super::{line, pack};
 use crate::user::{User, says};

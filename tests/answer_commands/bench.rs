@@ -42,7 +42,7 @@ fn the_document_has_every_field() {
             "decode_overhead",
         ],
     );
-    // At most one more than asked for: the last may be half said.
+    // At most one more than asked for: the last character may need another token.
     let tokens = together["completion_tokens"].as_u64().unwrap();
     assert!((1..=5).contains(&tokens), "{together}");
     for kind in ["repeating", "prose"] {

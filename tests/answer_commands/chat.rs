@@ -107,7 +107,7 @@ fn the_course_of_the_weights_is_shown_turn_by_turn() {
     let input = b"The moon\n/weights\nand the sea\n/weights\n/undo\n/weights\n";
     let done = user.run_with(&line("chat", &pack, &SHORT), input);
     assert_eq!(done.code, 0, "{}", done.err);
-    // One turn has no course, and a turn that was taken back is no part of it.
+    // After one turn there is no history of weights, and a turn that was taken back is not in it.
     assert_eq!(
         done.out.matches("their course, turn by turn").count(),
         1,
@@ -128,7 +128,7 @@ fn following_the_answer_is_for_adaptive_weights() {
     assert_eq!(done.code, 0, "{}", done.err);
 }
 
-/// Some methods need distributions of what was said, some only losses, some nothing.
+/// Some methods need distributions along the text, some only losses, some nothing.
 #[test]
 fn weights_may_change_their_method_at_any_turn() {
     let user = User::new();
@@ -273,7 +273,7 @@ fn a_reader_that_leaves_or_a_full_disk_is_no_panic() {
             let mut child = user.command(&args);
             child.stdin(Stdio::piped()).stdout(out);
             let mut child = child.stderr(Stdio::piped()).spawn().unwrap();
-            // It may be gone before it is told anything.
+            // The program may have ended before it reads anything.
             let _ = child.stdin.take().unwrap().write_all(typed.as_bytes());
             Done::of(child.wait_with_output().unwrap())
         };
@@ -289,7 +289,7 @@ fn a_reader_that_leaves_or_a_full_disk_is_no_panic() {
             says(&done.err, &["error: ", "No space left"]);
         }
     }
-    // Nobody reads what is said on stderr: the answer is given all the same.
+    // Stderr is closed: the answer is given all the same.
     let mut child = user.command(&args);
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);

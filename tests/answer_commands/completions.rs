@@ -1,4 +1,4 @@
-//! What shells complete.
+//! Completions in the shells.
 
 use super::{line, pack};
 use crate::user::User;
@@ -24,8 +24,8 @@ fn furnish(user: &User) {
     user.ok(&["pack", "new", "mine", "-m", "bpe.gguf"]);
 }
 
-/// What every shell asks the program when Tab is pressed, and what it has to hear: the words as far
-/// as they are typed, and an answer.
+/// What every shell asks the program when Tab is pressed: the typed words, and one completion that
+/// has to be in the answer.
 const ASKED: [(&[&str], &str); 9] = [
     (&["packllm", "chat", "--pack", "star"], "starter"),
     (&["packllm", "chat", "mi"], "mine"),
@@ -53,7 +53,7 @@ fn every_shell_hears_the_same_of_flags_values_and_names() {
                 .env("_CLAP_IFS", "\n")
                 .output();
             let said = String::from_utf8(asked.unwrap().stdout).unwrap();
-            // Behind a name some shells hear what it means.
+            // Some shells also get a description after the name.
             let mut names = said.lines().map(|line| line.split(['\t', ':']).next());
             assert!(
                 names.any(|name| name == Some(expected)),
@@ -63,7 +63,7 @@ fn every_shell_hears_the_same_of_flags_values_and_names() {
     }
 }
 
-/// What bash offers for the last of these words.
+/// What bash offers to complete the last of these words.
 #[cfg(target_os = "linux")]
 fn offered(user: &User, words: &[&str]) -> String {
     const TAB: &str = r#"source <(packllm completions bash)
@@ -101,7 +101,7 @@ fn bash_completes_names_of_packs_and_sessions() {
         offered(&user, &["packllm", "chat", "--think", "=", "f"]),
         "fold\n"
     );
-    // What would mean something to the shell is quoted, name by name.
+    // Letters with a meaning to the shell are quoted, name by name.
     std::fs::write(user.path("two words.gguf"), "").unwrap();
     std::fs::create_dir(user.path("two")).unwrap();
     assert_eq!(

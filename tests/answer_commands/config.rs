@@ -1,5 +1,5 @@
-//! The config file, what it is beside flags, environment and manifests; the manual; `packllm`
-//! alone.
+//! The config file together with flags, environment and manifests; the manual; `packllm` without a
+//! command.
 
 use super::{line, pack};
 use crate::user::{Done, User, says};
@@ -75,7 +75,7 @@ fn every_value_is_shown_with_the_layer_that_wins() {
             &format!("config {file}:5"),
         ],
     );
-    // A flag beats what members say of themselves.
+    // A flag wins over the members' own settings.
     let document = user.json(&["config", "--pack", &pack, "-c", "100", "--json"]);
     assert_eq!(row(&document, "ctx-size", None), "100 flag -");
     let rows = document["settings"].as_array().unwrap();
@@ -121,7 +121,7 @@ fn answers_follow_the_config_file_under_manifest_environment_and_flags() {
     );
     let document: Value = serde_json::from_str(&done.out).unwrap();
     assert_eq!(said(&document), ["\"linear\"", "\"top1\"", "9"]);
-    // The pack of the config file is the one that is meant where none is named.
+    // If no pack is named, that of the config file is used.
     configure(
         &user,
         &format!("pack = \"{mine}\"\nthreads = 1\nstop = [\"x\", \"y,z\"]\n"),

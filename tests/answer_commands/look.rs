@@ -1,4 +1,4 @@
-//! How answers look on a terminal: Markdown, thoughts; and that nothing of it is elsewhere.
+//! How answers look on a terminal (Markdown, thoughts), and that they are unchanged elsewhere.
 
 use super::pty::Terminal;
 use crate::tiny::{CHATML, TinyModel};
@@ -17,7 +17,7 @@ fn opening() -> String {
     CHATML.replace("assistant\\n' }}", "assistant\\n<think>\\n' }}")
 }
 
-/// What a terminal shows of one answer of `run`.
+/// What a terminal shows for one answer of `run`.
 fn shown(user: &User, args: &[&str], env: &[(&str, &str)]) -> String {
     let args = [&["run", "-p", "Hi", "--temp", "0"], args].concat();
     let mut terminal = Terminal::new(user, &args, env);
@@ -87,7 +87,7 @@ fn a_thought_is_shown_folded_or_hidden_and_not_read_again() {
     assert!(!prompt.contains("Hm"), "{prompt:?}");
     turn(&mut terminal, "/set plain on", "plain is on");
     turn(&mut terminal, "/regenerate", "Yes, **tea**\r\n");
-    // The answer alone, as it was written.
+    // The answer without its thought, as it was written.
     turn(&mut terminal, "/copy", "\x1b]52;c;WWVzLCAqKnRlYSoq\x07");
     turn(&mut terminal, "/bye", "");
     assert_eq!(terminal.code(), 0);
@@ -114,7 +114,8 @@ fn a_thought_that_a_template_opens_is_a_whole_one_for_all_members() {
     let done = user.run_with(&chat, input);
     assert_eq!(done.code, 0, "{}", done.err);
     says(&done.out, &["on 15 bytes of what you wrote"]);
-    // Both are told that it is open; nobody is where the one that opens it is silent.
+    // Both members read the thought as open; neither does if the member whose template opens it is
+    // silent.
     assert_eq!(
         done.out.matches("Assistant:\n<think>\n").count(),
         1,
@@ -147,7 +148,7 @@ fn a_model_that_may_not_think_is_told_so_by_its_template() {
         let empty = text.matches("assistant\n<think>\n\n</think>\n\n");
         (text.matches("assistant\n").count(), empty.count())
     };
-    // What was said before is not said again in another way.
+    // What was shown before is not shown again in another way.
     let shown: Vec<_> = done.out.split("── ").skip(1).map(opened).collect();
     assert_eq!(shown, [(1, 0), (1, 1), (2, 0)], "{}", done.out);
     let run = ["run", "-m", &model, "-p", "Hi", "--temp", "0", "--json"];

@@ -1,5 +1,5 @@
-//! `packllm run`, `chat` and `weigh`, driven as a user would: the program itself on tiny models
-//! that llama.cpp runs, good input and bad.
+//! `packllm run`, `chat` and `weigh` as a user runs them: the program itself on tiny models that
+//! llama.cpp runs, with good input and bad.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -32,7 +32,7 @@ fn pack(user: &User) -> [String; 4] {
     ["-m".into(), bpe, "-m".into(), spm]
 }
 
-/// A conversation with an [endless](User::endless) member, kept under a name.
+/// A conversation with an [endless](User::endless) member, saved under a name.
 fn endless_talk(model: &str) -> [&str; 9] {
     [
         "chat",

@@ -36,7 +36,7 @@ fn weigh_and_run_name_the_reference_and_mix_over_its_tokens() {
     );
 }
 
-/// The document with the times of another, which alone may differ.
+/// The document with the times of another: only times may differ.
 fn without_times(document: &serde_json::Value, other: &serde_json::Value) -> serde_json::Value {
     let mut document = document.clone();
     document["timings"] = other["timings"].clone();

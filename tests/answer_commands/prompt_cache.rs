@@ -1,4 +1,4 @@
-//! `--prompt-cache`: a prompt that is read once.
+//! `--prompt-cache`: a prompt that is evaluated once.
 
 use super::{line, pack};
 use crate::tiny::TinyModel;

@@ -1,4 +1,4 @@
-//! The program on a terminal: a pseudo-terminal that is read and typed into.
+//! The program on a pseudo-terminal, which the tests read and type into.
 
 use crate::user::User;
 use portable_pty::{Child, CommandBuilder, PtySize, native_pty_system};
@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-/// Longest wait for something to appear; the machine may be busy.
+/// Longest wait for a text to appear; the machine may be busy.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The program on a terminal of its own.
@@ -15,7 +15,7 @@ pub struct Terminal {
     keys: Box<dyn Write + Send>,
     shown: Receiver<Vec<u8>>,
     seen: String,
-    /// The beginning of a character of which the rest is still to come.
+    /// The beginning of a character whose other bytes have not come yet.
     begun: Vec<u8>,
     pty: Box<dyn portable_pty::MasterPty + Send>,
 }
@@ -62,7 +62,7 @@ impl Terminal {
         }
     }
 
-    /// How the terminal is set: the names of what is on.
+    /// The settings of the terminal: the names of those that are on.
     #[cfg(unix)]
     pub fn modes(&self) -> String {
         let termios = self.pty.get_termios().unwrap();
@@ -74,8 +74,8 @@ impl Terminal {
         self.keys.flush().unwrap();
     }
 
-    /// Waits until `text` is shown, forgets what came up to there and returns it. Answers a
-    /// terminal's question for the cursor, as a terminal does.
+    /// Waits until `text` is shown; returns everything up to it and drops that. Answers when the
+    /// program asks for the cursor's position, as a terminal does.
     pub fn waits_for(&mut self, text: &str) -> String {
         let until = Instant::now() + PATIENCE;
         loop {
@@ -105,7 +105,7 @@ impl Terminal {
         }
     }
 
-    /// What was shown, of which a character may come in parts.
+    /// The text that was shown; a character may come in parts.
     fn take(&mut self, bytes: &[u8]) {
         self.begun.extend_from_slice(bytes);
         let whole = match std::str::from_utf8(&self.begun) {

@@ -1,4 +1,4 @@
-//! One answer: where it goes, what it is made from, that it repeats, how it is stopped.
+//! One answer: where it goes, what it is made from, that it can be repeated, how it is stopped.
 
 use super::{line, pack};
 use crate::user::{Done, User, interrupt, says, wait_for_output};
@@ -88,7 +88,7 @@ fn text_that_repeats_itself_is_drafted_unless_that_is_off() {
         user.json(&line("run", &pack, &more))
     };
     let drafted = |document: &Value, what: &str| document["draft"][what].as_u64().unwrap();
-    // Greedy text of models without sense runs in a loop.
+    // Greedy text of random models repeats itself.
     let (auto, off) = (document("auto"), document("off"));
     assert!(drafted(&auto, "accepted") > 60, "{}", auto["draft"]);
     assert!(drafted(&auto, "accepted") <= drafted(&auto, "proposed"));
@@ -96,8 +96,8 @@ fn text_that_repeats_itself_is_drafted_unless_that_is_off() {
         (drafted(&off, "accepted"), drafted(&off, "proposed")),
         (0, 0)
     );
-    // That drafts change no text is shown on the fake: llama.cpp's kernels differ between shapes of
-    // batches.
+    // That drafts do not change the text is tested on the fake: llama.cpp's kernels round
+    // differently for other batch shapes.
 }
 
 #[test]

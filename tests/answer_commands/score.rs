@@ -75,7 +75,7 @@ fn the_document_has_every_field_and_adds_up() {
             for mix in ["log", "linear"] {
                 let top = mixture(file, mix, "top1");
                 let best = usize::from(top["lambda"][1] == 1.0);
-                // Bits of rows kept in f32.
+                // Rows are kept in f32.
                 assert!((number(&top["bits_per_byte"]) - bits(best)).abs() < 1e-4);
                 assert_eq!(
                     top["evaluations_per_token"],
@@ -139,7 +139,7 @@ fn weights_come_from_the_first_part_alone() {
     let document = user.json(&line("score", &pack, &rest));
     for weights in ["sim", "opt"] {
         let of = |i: usize| mixture(&document["files"][i], "log", weights);
-        // Batches of other lengths round differently.
+        // Batches of different lengths round differently.
         let lambda = |i: usize| number(&of(i)["lambda"][0]);
         assert!(
             (lambda(0) - lambda(1)).abs() < 1e-3,
@@ -239,7 +239,7 @@ fn texts_that_cannot_be_scored_are_named() {
             "-c",
         ],
     );
-    // What the hint says fits.
+    // A text of the size in the hint fits.
     let bytes = long.split("--max-bytes ").nth(1).unwrap();
     let bytes = bytes.split(',').next().unwrap();
     user.ok(&line(

@@ -1,4 +1,4 @@
-//! Conversations that are kept, taken back, dropped and gone on with.
+//! Conversations that are saved and continued, turns that are taken back or dropped.
 
 use super::{endless_talk, line, pack};
 use crate::user::{Done, User, says, wait_for_output};
@@ -6,7 +6,7 @@ use std::io::Write;
 
 const SHORT: [&str; 4] = ["--temp", "0", "-n", "8"];
 
-/// What `/weights` says: bytes of evidence and the losses.
+/// The bytes of evidence and the losses in the output of `/weights`.
 fn weights(out: &str) -> Vec<String> {
     let lines = out.lines().skip_while(|l| !l.starts_with("weights by"));
     lines.take(3).map(str::to_owned).collect()
@@ -38,8 +38,8 @@ fn what_is_taken_back_is_no_evidence_and_nothing_counts_twice() {
     }
 }
 
-/// The answer is read in the tokenizer's own tokens now, not in those that it was said in, so that
-/// losses on what follows agree but about.
+/// The answer is now read in the tokenizer's own tokens, not in those it was generated in, so
+/// losses on later text agree only approximately.
 #[test]
 fn a_session_goes_on_with_all_that_was_said() {
     let user = User::new();
@@ -106,7 +106,7 @@ fn a_full_context_lets_the_oldest_turns_leave_or_stops() {
     assert_eq!(dropped.code, 0, "{}", dropped.err);
     says(&dropped.err, &["the oldest turn leaves"]);
     says(&dropped.out, &["8 turns"]);
-    // Where turns are taken back, earlier ones come back, and can be taken back as well.
+    // When turns are taken back, earlier ones return to the context, and can be taken back as well.
     let undone = turn.repeat(8) + &"/undo\n/context\n".repeat(8) + "/undo\n";
     let undone = user.run_with(&line("chat", &pack, &args), undone.as_bytes());
     assert_eq!(undone.code, 0, "{}", undone.err);

@@ -38,7 +38,7 @@ fn keys_edit_complete_and_leave() {
 fn ctrl_c_stops_an_answer_then_hints_then_leaves() {
     let user = User::new();
     let model = user.endless();
-    // Two, so that the line of weights tells when the prompt is read.
+    // Two members, so that the line of weights shows when the prompt has been read.
     let args = [
         "chat", "-m", &model, "-m", &model, "-c", "100000", "--temp", "0",
     ];
@@ -101,7 +101,7 @@ fn a_dumb_terminal_gets_plain_lines_without_escapes() {
     all += &terminal.rest();
     assert_eq!(terminal.code(), 0);
     is_plain(&all);
-    // What draws bars and spinners elsewhere.
+    // Commands that draw bars and spinners on other terminals.
     let long = "the moon and the sea ".repeat(40);
     std::fs::write(user.path("long.txt"), long).unwrap();
     for command in [
@@ -130,7 +130,8 @@ fn a_dumb_terminal_gets_plain_lines_without_escapes() {
     }
 }
 
-/// Fails if a text could move a cursor or change how letters look; lines may end and be tabulated.
+/// Fails if a text could move the cursor or change how letters look; line feeds and tabs are
+/// allowed.
 fn is_plain(text: &str) {
     let control = |c: &char| c.is_control() && !['\n', '\r', '\t'].contains(c);
     let found: Vec<char> = text.chars().filter(control).collect();
@@ -147,7 +148,7 @@ fn a_text_from_the_editor_is_sent() {
     let user = User::new();
     let pack = pack(&user);
     let script = user.path("write");
-    // Adds to what is there.
+    // Ctrl-O adds to the typed text.
     std::fs::write(&script, "#!/bin/sh\necho from the editor >> \"$1\"\n").unwrap();
     let command = format!("sh {}", script.display());
     let args = line("chat", &pack, &["--temp", "0", "-n", "8"]);
@@ -157,7 +158,7 @@ fn a_text_from_the_editor_is_sent() {
     terminal.waits_for("from the editor");
     terminal.waits_for("context");
     terminal.waits_for(">>> ");
-    // Ctrl-O takes the line along, and gives it back to be sent or changed.
+    // Ctrl-O opens the typed line in the editor, and returns it to be sent or changed.
     terminal.types("typed, \x0f");
     terminal.waits_for("from the editor");
     terminal.types("\r");
@@ -188,7 +189,7 @@ fn what_is_typed_is_neither_lost_nor_counted_by_ctrl_c_and_a_missing_editor() {
     let args = line("chat", &pack, &["--temp", "0", "-n", "8"]);
     let mut terminal = Terminal::new(&user, &args, &[("EDITOR", "/nowhere/editor")]);
     terminal.waits_for(">>> ");
-    // Ctrl-C drops a line, as often as one likes, and hints only where there is none.
+    // Ctrl-C drops a line, any number of times; on an empty line it prints a hint.
     for typed in ["abc", "a second one"] {
         terminal.types(typed);
         terminal.waits_for(typed);
@@ -201,8 +202,8 @@ fn what_is_typed_is_neither_lost_nor_counted_by_ctrl_c_and_a_missing_editor() {
     terminal.types(" and the sea\r");
     terminal.waits_for("context");
     terminal.waits_for(">>> ");
-    // Codes in what is pasted are shown, and reach no terminal. Several lines that begin with a
-    // slash are text.
+    // Control codes in pasted text are replaced and do not reach the terminal. Several lines that
+    // begin with a slash are text.
     terminal.types("\x1b[200~/* red \x1b[31m */\nint x;\x1b[201~\r");
     let shown = terminal.waits_for("context");
     assert!(!shown.contains("\x1b[31m"), "{shown:?}");
@@ -217,7 +218,7 @@ fn what_is_typed_is_neither_lost_nor_counted_by_ctrl_c_and_a_missing_editor() {
     terminal.types("\tx");
     let shown = terminal.waits_for("/nowhere/x");
     assert!(!shown.contains("RECORDS"), "{shown:?}");
-    // What was typed is on disk before the program ends.
+    // The history is on disk before the program ends.
     let history = std::fs::read_to_string(user.path("store/state/history")).unwrap();
     assert!(history.contains("The moon and the sea"), "{history}");
     terminal.child.kill().unwrap();
@@ -266,13 +267,13 @@ fn lines_typed_ahead_come_one_by_one_and_are_not_shown_in_the_answer() {
     terminal.waits_for(">>> ");
     terminal.types("Go on\r");
     terminal.waits_for("\x1b[?2004l");
-    // While it is answered, or read.
+    // During an answer, or while the prompt is read.
     terminal.types("/verbose off\r/show system\r/bye");
     let answer = terminal.waits_for(" tok/s");
     assert!(!answer.contains("/verbose"), "{answer:?}");
     terminal.waits_for("the lines around answers are off");
     terminal.waits_for("(none)");
-    // The last is not sent yet.
+    // The last line is not sent yet.
     terminal.waits_for("/bye");
     terminal.types("\r");
     assert_eq!(terminal.code(), 0);
@@ -283,7 +284,7 @@ fn lines_typed_ahead_come_one_by_one_and_are_not_shown_in_the_answer() {
 fn a_program_that_is_told_to_end_leaves_the_terminal_as_it_was() {
     let user = User::new();
     let model = user.endless();
-    // Two, so that the line of weights tells when the prompt is read.
+    // Two members, so that the line of weights shows when the prompt has been read.
     let two = ["chat", "-m", &model, "-m", &model];
     let args = [&two[..], &["-c", "100000", "--temp", "0"]].concat();
     for (name, answers) in [
@@ -328,7 +329,7 @@ fn a_suspended_conversation_goes_on_in_its_editor_or_its_answer() {
         terminal.types("\x03");
         terminal.waits_for(">>> ");
     }
-    // In the middle of an answer: not shown before and after, shown to the shell.
+    // During an answer: typed keys are not shown before and after, but they are in the shell.
     terminal.types("Go on\r");
     terminal.waits_for("weights ");
     signal(id, "-TSTP");

@@ -1,4 +1,4 @@
-//! What the members make of a text.
+//! How well members predict a text.
 
 use super::{line, pack};
 use crate::user::{User, says};
@@ -40,7 +40,8 @@ fn the_document_has_every_field_and_adds_up() {
             if method == "top1" {
                 assert_eq!(lambda[best], 1.0);
             }
-            // In a chat END is pooled over those that can end, which need not be the best.
+            // In a chat END is mixed over the members that can end, which need not include the
+            // best.
             if method == "top1" && !raw.is_empty() {
                 assert!(
                     (mixture - bits(best)).abs() < 1e-3,

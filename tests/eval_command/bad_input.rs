@@ -19,7 +19,7 @@ fn bad_lines_stop_the_run_before_anything_is_loaded() {
     ];
     let content = format!("{GOOD}\n{}\n{GOOD}\n", bad.join("\n"));
     let file = write(&user, "bad.jsonl", content.as_bytes());
-    // A member that cannot be loaded is not noticed.
+    // The error comes before a member that cannot be loaded is noticed.
     line[2] = write(&user, "no-model.gguf", b"nothing");
     let error = user.fails(&with(&line, &[&file]));
     says(
@@ -71,7 +71,7 @@ fn a_question_that_fits_no_context_is_named_or_left_out() {
         1,
         json!({"query": "the sea ".repeat(12_500), "choices": ["a", "b"], "gold": 0}),
     );
-    // Too long by its options alone.
+    // Only its options make it too long.
     lines.push(json!({"query": "q", "choices": ["a", "stars ".repeat(2_000)], "gold": 0}));
     let file = task(&user, "long.jsonl", &lines);
     let out = user.path("out");
@@ -85,7 +85,7 @@ fn a_question_that_fits_no_context_is_named_or_left_out() {
             "--skip-bad",
         ],
     );
-    // Nothing was decided, so the folder is free.
+    // Nothing was decided, so the folder can be used.
     let again = ["--skip-bad", "--json", "--output", out.to_str().unwrap()];
     let document = user.json(&with(&line, &[&[&*file], &again[..]].concat()));
     let section = &document["tasks"][0];

@@ -1,4 +1,4 @@
-//! `packllm eval`, driven as a user would: the program itself on tiny models that llama.cpp runs.
+//! `packllm eval` as a user runs it: the program itself on tiny models that llama.cpp runs.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -16,7 +16,7 @@ use user::{User, text};
 /// Words that the tiny vocabularies spell in several ways.
 const WORDS: [&str; 8] = ["the", "moon", "and", "sea", "water", "of", "stars", "one"];
 
-/// `n` questions without sense, of two to five options.
+/// `n` meaningless questions with two to five options.
 fn questions(n: usize) -> Vec<Value> {
     let word = |i: usize| WORDS[i % WORDS.len()];
     let question = |i: usize| {

@@ -1,4 +1,4 @@
-//! Runs that are cut short, and go on.
+//! Runs that are interrupted and resumed.
 
 use super::{questions, setting, task, timeless, with};
 use crate::user::{Done, User, interrupt, says, text};
@@ -7,7 +7,7 @@ use std::fs;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-/// More questions than a tiny pack decides before it is stopped.
+/// More questions than a tiny pack answers before it is stopped.
 const MANY: usize = 600;
 
 /// Starts a run and waits until its journal has `lines` lines.
@@ -41,7 +41,7 @@ fn a_killed_run_goes_on_and_counts_nothing_twice() {
     let text = fs::read(journal).unwrap();
     let decided = text.iter().filter(|&&b| b == b'\n').count();
     assert!(decided < MANY);
-    // And the last line was torn.
+    // And the last line was cut off.
     fs::write(journal, &text[..text.len() - 9]).unwrap();
 
     // Interrupted once more.

@@ -1,4 +1,4 @@
-//! Every JSON document of the program, and every file of JSON that others may read, held against
+//! Every JSON document of the program, and every JSON file that others may read, checked against
 //! the tables of `docs/json.md`: the program itself on tiny models.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
@@ -17,7 +17,7 @@ use serde_json::Value;
 use std::path::Path;
 use user::User;
 
-/// Holds documents against one table: all of them together have every field of it, and of `shapes`.
+/// Checks documents against one table: together they must have every field of it, and of `shapes`.
 fn held(heading: &'static str, shapes: &[&'static str], documents: &[Value]) {
     let (page, mut findings) = (Page::read(), Findings::default());
     for document in documents {

@@ -1,11 +1,11 @@
-//! The tables of `docs/json.md`, and how a document is held against them.
+//! The tables of `docs/json.md`, and how a document is checked against them.
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 const PAGE: &str = include_str!("../../docs/json.md");
 
-/// The tables by the headings they stand under, without back quotes.
+/// The tables by their headings, without back quotes.
 pub struct Page {
     tables: BTreeMap<&'static str, Vec<Field>>,
 }
@@ -19,7 +19,7 @@ struct Field {
     optional: bool,
 }
 
-/// What was seen of a page, and what is wrong with what was seen.
+/// Which fields of the page were seen, and what was wrong.
 #[derive(Default)]
 pub struct Findings {
     seen: BTreeSet<(&'static str, &'static str)>,
@@ -52,13 +52,13 @@ impl Page {
         Page { tables }
     }
 
-    /// Holds a document against the table under a heading.
+    /// Checks a document against the table under a heading.
     pub fn check(&self, heading: &'static str, document: &Value, findings: &mut Findings) {
         self.object(heading, "", document, findings);
     }
 
-    /// Fails if something was wrong, or a field was never seen of those under `headings` and of the
-    /// shapes they name.
+    /// Fails if something was wrong, or if a field under `headings`, or of the shapes they name,
+    /// was never seen.
     pub fn settle(&self, headings: &[&'static str], mut findings: Findings) {
         for &heading in headings {
             for field in &self.tables[heading] {
@@ -111,8 +111,8 @@ impl Page {
         }
     }
 
-    /// Whether a value is of a type. Objects are looked into, and what is wrong there is a finding
-    /// of its own.
+    /// Whether a value is of a type. Objects are checked inside as well, and what is wrong there is
+    /// reported by itself.
     fn is(
         &self,
         heading: &'static str,

@@ -1,4 +1,4 @@
-//! What is set, what the machine is, and what the store holds.
+//! The documents about settings, the machine and the store.
 
 use super::{held, line, setting};
 use crate::tiny::TinyModel;

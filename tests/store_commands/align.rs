@@ -1,4 +1,4 @@
-//! packllm align: coverage, the kept map, bad input.
+//! `packllm align`: coverage, the stored map, bad input.
 
 use super::*;
 

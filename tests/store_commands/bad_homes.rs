@@ -1,4 +1,4 @@
-//! Stores that cannot be read or written, and readers that leave.
+//! Stores that cannot be read or written, and output whose reader has gone.
 
 use super::*;
 

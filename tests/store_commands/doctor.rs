@@ -1,4 +1,4 @@
-//! doctor.
+//! `packllm doctor`.
 
 use super::*;
 
@@ -44,7 +44,7 @@ fn a_pack_is_weighed_before_it_is_loaded() {
         (&member["context"], &member["threads"]),
         (&512.into(), &3.into())
     );
-    // All of them, where waiting threads give way.
+    // All threads, if waiting threads give way.
     let for_prompts = member["threads_batch"].as_u64();
     assert!(matches!(for_prompts, Some(3 | 6)), "{for_prompts:?}");
     let total = |k: usize| pack["members"][k]["host"]["total"].as_u64().unwrap();

@@ -1,4 +1,4 @@
-//! `packllm models`, `pack` and `doctor`, driven as a user would: the program itself, a store in a
+//! `packllm models`, `pack` and `doctor` as a user runs them: the program itself, a store in a
 //! temporary folder, tiny models, no network but this machine's own.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]

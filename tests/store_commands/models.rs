@@ -1,4 +1,4 @@
-//! list, import, remove.
+//! `packllm models list`, `import` and `remove`.
 
 use super::*;
 
@@ -210,7 +210,7 @@ fn caches_are_searched_listed_and_imported_by_number_or_name() {
         &["hf:owner/name     imported"],
     );
 
-    // A link is known by its own name, not by the blob's.
+    // A link is listed by its own name, not by the blob's.
     user.ok(&["models", "remove", "model.gguf"]);
     says(
         &user.ok(&["models", "import", &text(&link)]),

@@ -1,4 +1,4 @@
-//! pack list, show, new, check.
+//! `packllm pack list`, `show`, `new` and `check`.
 
 use super::*;
 
@@ -89,7 +89,8 @@ fn names_are_checked_before_anything_is_written() {
     );
     assert!(!user.path("store/packs/x.toml").exists());
 
-    // A file's name may begin as a member's may not; two of one stem are told apart.
+    // A file's name may begin with a letter that a member's name may not; two files with the same
+    // stem get different names.
     TinyModel::bpe(1).write(user.path("_odd.gguf"));
     user.ok(&[
         "pack",
@@ -217,7 +218,7 @@ fn check_finds_what_would_fail_later() {
     for (fusion, member, parts) in cases {
         let done = check(fusion, member);
         assert_eq!(done.code, 1, "{fusion} {member}: {}", done.out);
-        // A value that a manifest cannot have is told of before anything is checked.
+        // A value that a manifest cannot have is reported before anything is checked.
         says(&(done.out + &done.err), parts);
     }
 }

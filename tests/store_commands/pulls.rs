@@ -1,4 +1,4 @@
-//! pull, from a server in this process.
+//! `packllm models pull`, from a server in this process.
 
 use super::*;
 use sha2::{Digest, Sha256};
@@ -70,7 +70,7 @@ fn a_pull_downloads_verifies_and_knows_what_is_there() {
     assert_eq!(model["verified"], true);
     assert_eq!(model["source"], "hf:owner/repo/a.gguf");
 
-    // A file that was changed behind the store's back is not used as if it were the one.
+    // A file that was changed outside the store is not taken for the right one.
     fs::write(user.path("store/models/a.gguf"), "GGUF changed").unwrap();
     says(&user.ok(&["models", "list"]), &["changed"]);
     says(

@@ -13,7 +13,7 @@
 //! ([`TinyModel::with_end_bias`]). The same arguments give the same bytes on every machine; another
 //! seed gives other weights under the same vocabulary.
 
-// Every test binary uses a part of this; a helper of tests may panic.
+// Every test binary uses a part of this; tests may panic.
 #![allow(dead_code, unreachable_pub, clippy::expect_used)]
 
 mod vocabulary;
@@ -31,7 +31,7 @@ pub const CHATML: &str = "{% for message in messages %}{{ '<|im_start|>' + messa
     message['content'] + '<|im_end|>' + '\\n' }}{% endfor %}{% if add_generation_prompt %}\
     {{ '<|im_start|>assistant\\n' }}{% endif %}";
 
-/// How the file is to be broken, for tests of guards.
+/// How the file is broken, for tests of guards.
 #[derive(Debug, Clone, PartialEq)]
 enum Breakage {
     None,
@@ -41,7 +41,7 @@ enum Breakage {
     Truncated(usize),
     /// No tensors.
     VocabularyOnly,
-    /// Says that it is part 1 of so many.
+    /// Says that it is part 1 of this many.
     Split(u16),
     /// Says that it is a LoRA adapter.
     Adapter,
@@ -62,7 +62,8 @@ pub struct TinyModel {
     scale: f32,
     end_bias: f32,
     half: bool,
-    /// What it says, as the file spells it, one token each; empty for whatever comes.
+    /// The pieces of a fixed answer, as the file spells them, one token each; empty for a random
+    /// one.
     script: Vec<String>,
     breakage: Breakage,
 }
@@ -124,7 +125,7 @@ impl TinyModel {
         self
     }
 
-    /// Says these pieces, each another one, and ends, whatever it reads: at most 30.
+    /// Answers with these pieces, all different and at most 30, and ends, whatever it reads.
     pub fn saying(self, pieces: &[&str]) -> TinyModel {
         let model = self.with_pieces(pieces);
         let spelt = pieces.iter().map(|piece| model.vocabulary.spelt(piece));

@@ -1,4 +1,4 @@
-//! Two small vocabularies of different make.
+//! Two small vocabularies of different kinds.
 
 use std::collections::HashMap;
 
@@ -112,7 +112,7 @@ impl Vocabulary {
         piece.bytes().map(letter).collect()
     }
 
-    /// Adds a token, unless there is one of this spelling.
+    /// Adds a token, unless there is one with this spelling.
     pub(super) fn add(&mut self, text: &str, kind: Kind) {
         self.push(text.to_owned(), kind, false);
     }

@@ -1,4 +1,4 @@
-//! Random weights that make an interesting model.
+//! Random weights that give an interesting model.
 
 use super::writer::Writer;
 use super::{Breakage, TinyModel};
@@ -20,7 +20,7 @@ const RANK: u32 = 2;
 /// Channel 0 of the hidden state is this constant: no layer writes to it, so that its column in the
 /// output matrix is a bias for every token (a llama has no other).
 const CONSTANT: f32 = 2.0;
-/// What is left of it after the last norm, about.
+/// About what is left of it after the last norm.
 const CONSTANT_AFTER_NORM: f32 = 1.1;
 
 /// The metadata that describes the network, without the architecture's name before them.
@@ -77,7 +77,7 @@ pub(super) fn write(model: &TinyModel, writer: &mut Writer) {
         .normals(count * EMBEDDING, model.scale / (EMBEDDING as f32).sqrt());
     for (row, token) in output.chunks_mut(EMBEDDING as usize).zip(tokens) {
         if model.ends(token) {
-            // Steadier than the others, so that answers have like lengths under every seed.
+            // Varies less than the others, so that answers have similar lengths for every seed.
             row.iter_mut().for_each(|weight| *weight *= 0.25);
         }
         row[0] = model.bias(token) / CONSTANT_AFTER_NORM;
@@ -107,7 +107,7 @@ pub(super) fn write(model: &TinyModel, writer: &mut Writer) {
 /// A script is a chain of tokens: channel 1 + i of the hidden state is loud after the script's
 /// first i tokens, and channel 1 after any other.
 const LOUD: f32 = 10.0;
-/// The logit that the next one gets by it is some five times this.
+/// It adds about five times this to the next token's logit.
 const STEEP: f32 = 8.0;
 
 fn recite_from(model: &TinyModel, embeddings: &mut [f32]) {

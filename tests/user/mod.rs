@@ -1,6 +1,6 @@
 //! A user at the command line: the program itself, a store in a temporary folder, tiny models.
 
-// Every test binary uses a part of this; a helper of tests may panic.
+// Every test binary uses a part of this; tests may panic.
 #![allow(dead_code, unreachable_pub)]
 
 use crate::tiny::TinyModel;
@@ -15,7 +15,7 @@ pub struct User {
     folder: tempfile::TempDir,
 }
 
-/// What a command did.
+/// The result of a command.
 pub struct Done {
     pub code: i32,
     pub out: String,
@@ -33,12 +33,12 @@ impl User {
         fs::canonicalize(self.folder.path()).unwrap().join(name)
     }
 
-    /// The program with this user's folders and nothing else of the environment that it listens to.
+    /// The program with this user's folders, and no other environment variable that it reads.
     pub fn command(&self, args: &[&str]) -> Command {
         self.command_of(env!("CARGO_BIN_EXE_packllm"), args)
     }
 
-    /// Another program in the user's surroundings.
+    /// Another program, with the user's environment.
     pub fn command_of(&self, program: &str, args: &[&str]) -> Command {
         let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {
@@ -61,14 +61,14 @@ impl User {
         Done::of(self.command(args).output().unwrap())
     }
 
-    /// Runs what has to succeed and returns its stdout.
+    /// Runs a command that has to succeed and returns its stdout.
     pub fn ok(&self, args: &[&str]) -> String {
         let done = self.run(args);
         assert_eq!(done.code, 0, "{args:?}: {}{}", done.out, done.err);
         done.out
     }
 
-    /// Runs what has to fail with exit code 1 and returns its stderr.
+    /// Runs a command that has to fail with exit code 1 and returns its stderr.
     pub fn fails(&self, args: &[&str]) -> String {
         let done = self.run(args);
         assert_eq!(done.code, 1, "{args:?}: {}{}", done.out, done.err);
@@ -82,7 +82,7 @@ impl User {
     /// Runs the program with `input` on its standard input.
     pub fn run_with(&self, args: &[&str], input: &[u8]) -> Done {
         let mut child = self.piped(args);
-        // A program that needs no input may be gone already.
+        // A program that needs no input may have ended already.
         let _ = child.stdin.take().unwrap().write_all(input);
         Done::of(child.wait_with_output().unwrap())
     }
@@ -95,22 +95,22 @@ impl User {
         command.spawn().unwrap()
     }
 
-    /// Runs what has to fail as wrong usage and returns its stderr.
+    /// Runs a command that has to fail as wrong usage and returns its stderr.
     pub fn misused(&self, args: &[&str]) -> String {
         let done = self.run(args);
         assert_eq!(done.code, 2, "{args:?}: {}{}", done.out, done.err);
         done.err
     }
 
-    /// A member that never ends, so that an answer lasts until it is stopped. Drawn by chance it
-    /// may say anything, also what moves a cursor: ask it with `--temp 0`.
+    /// A member that never ends, so that an answer lasts until it is stopped. With random draws its
+    /// text may contain anything, even codes that move the cursor: use it with `--temp 0`.
     pub fn endless(&self) -> String {
         let model = TinyModel::bpe(3).with_end_bias(-30.0).with_context(200_000);
         text(&model.write(self.path("files/endless.gguf")))
     }
 
-    /// A member that says these pieces and ends, whatever it is asked; it reads conversations by
-    /// `template`.
+    /// A member that answers with these pieces and ends, whatever it is asked. It reads
+    /// conversations by `template`.
     pub fn saying(&self, template: &str, pieces: &[&str]) -> String {
         let model = TinyModel::bpe(1).with_template(template).saying(pieces);
         text(&model.write(self.path("files/saying.gguf")))
@@ -146,8 +146,8 @@ pub fn text(path: &Path) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// Waits until something was said on stdout, and reads one character of it: a whole one, so that
-/// what is left of the output is text still.
+/// Waits for output on stdout and reads one character of it: a whole one, so that the rest of the
+/// output is still valid text.
 pub fn wait_for_output(child: &mut Child) {
     let out = child.stdout.as_mut().unwrap();
     let mut first = [0];
@@ -156,7 +156,7 @@ pub fn wait_for_output(child: &mut Child) {
     io::copy(&mut out.take(u64::from(others)), &mut io::sink()).unwrap();
 }
 
-/// Ctrl-C.
+/// Sends Ctrl-C.
 pub fn interrupt(child: &Child) {
     signal(child.id(), "-INT");
 }

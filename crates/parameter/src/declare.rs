@@ -8,12 +8,11 @@ use super::{Check, Group, Kind, Parameter, Place, Range, Typed, Value, Values};
 /// temp: f64 = 0.8 => Group::Sampling.says("Temperature").within(Range::ALL);
 /// ```
 ///
-/// is the field `temp: Option<f64>`, the method `temp()`, which gives 0.8 where nothing is said,
-/// and the entry `temp`. Without `= 0.8` there is no method.
+/// makes the field `temp: Option<f64>`, the method `temp()`, which gives 0.8 if the field is not
+/// set, and the entry `temp`. Without `= 0.8` there is no method.
 macro_rules! parameters {
     ($($field:ident : $type:ty $(= $default:expr)? => $entry:expr;)+) => {
-        /// What one place says of the parameters, or several together; `None` where nothing is
-        /// said.
+        /// The parameters that one place sets, or several places together; `None`: not set.
         #[derive(Debug, Clone, Default, PartialEq)]
         #[allow(missing_docs, reason = "the entries say what the fields are")]
         pub struct Values {
@@ -21,7 +20,7 @@ macro_rules! parameters {
         }
 
         impl Values {
-            /// With what `weaker` says where these say nothing.
+            /// Fills in from `weaker` what is not set.
             #[must_use]
             pub fn or(mut self, weaker: &Values) -> Self {
                 $(if self.$field.is_none() {
@@ -31,7 +30,7 @@ macro_rules! parameters {
             }
         }
 
-        /// What holds: what is said, or the default.
+        /// The values that hold: those that are set, or the defaults.
         #[allow(missing_docs, reason = "the entries say what they are")]
         impl Values {
             $($(
@@ -60,7 +59,7 @@ macro_rules! parameters {
 pub(super) use parameters;
 
 impl Group {
-    /// An entry of this group that does so much. It is set by flag, environment and config file.
+    /// An entry of this group with its help. It is set by flag, environment and config file.
     pub(super) fn says(self, help: &'static str) -> Parameter {
         Parameter {
             help,
@@ -78,7 +77,7 @@ impl Group {
             verbatim: false,
             commas: false,
             example: None,
-            // As it is named.
+            // These follow from the name.
             key: "",
             name: String::new(),
             variable: String::new(),
@@ -125,13 +124,13 @@ impl Parameter {
         Self { range, ..self }
     }
 
-    /// What has to hold besides, in words that go on from the bounds.
+    /// A further check, and words for it that continue the bounds.
     pub(super) fn checked(self, holds: fn(&Value) -> bool, words: &'static str) -> Self {
         let check: Option<Check> = Some((holds, words));
         Self { check, ..self }
     }
 
-    /// What holds where nothing is set.
+    /// What holds if nothing is set, in words.
     pub(super) fn otherwise(self, words: &'static str) -> Self {
         Self {
             otherwise: Some(words),
@@ -146,17 +145,17 @@ impl Parameter {
         }
     }
 
-    /// As llama.cpp spells it.
+    /// llama.cpp's spellings of the flag.
     pub(super) fn spelled(self, spellings: &'static [&'static str]) -> Self {
         Self { spellings, ..self }
     }
 
-    /// As others call it in a conversation.
+    /// What other programs call it in a conversation.
     pub(super) fn also(self, aliases: &'static [&'static str]) -> Self {
         Self { aliases, ..self }
     }
 
-    /// What a help calls the value.
+    /// What the help calls the value.
     pub(super) fn of(self, value_name: &'static str) -> Self {
         Self {
             value_name: Some(value_name),
@@ -185,7 +184,7 @@ impl Parameter {
         }
     }
 
-    /// A value as a config file has it.
+    /// An example of a value, as in a config file.
     pub(super) fn like(self, example: &'static str) -> Self {
         Self {
             example: Some(example),

@@ -1,14 +1,14 @@
-//! Kinds of values, what they are called, and the numbers that are allowed.
+//! Kinds of values, their names, and ranges of numbers.
 
 use super::value::Value;
 use std::fmt::Write;
 
-/// What a parameter takes.
+/// The kind of a parameter's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// True or false; as a flag it has no value.
     Switch,
-    /// A whole number that its type holds.
+    /// A whole number that fits its type.
     Whole {
         /// Least number of the type.
         least: i128,
@@ -21,11 +21,11 @@ pub enum Kind {
     Text,
     /// The path of a file.
     Path,
-    /// One of these.
+    /// One of these words.
     Words(&'static [Word]),
-    /// A whole number or one of these.
+    /// A whole number or one of these words.
     WholeOr(&'static [Word]),
-    /// Several of a kind.
+    /// Several values of a kind.
     List(&'static Kind),
 }
 
@@ -34,12 +34,12 @@ pub enum Kind {
 pub struct Word {
     /// As it is typed.
     pub name: &'static str,
-    /// What it means, where the name does not say.
+    /// What it means, if the name does not say it.
     pub help: Option<&'static str>,
 }
 
 impl Word {
-    /// A word that says what it means.
+    /// A word that needs no explanation.
     #[must_use]
     pub const fn plain(name: &'static str) -> Self {
         Self { name, help: None }
@@ -47,7 +47,7 @@ impl Word {
 }
 
 impl Kind {
-    /// Reads one value as it is typed; of a list, one of its items.
+    /// Reads one value as it is typed; for a list, one item.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -76,7 +76,7 @@ impl Kind {
         }
     }
 
-    /// What a value is called, without bounds.
+    /// What a value is called in messages, without bounds.
     #[must_use]
     pub fn noun(self) -> String {
         match self {
@@ -95,7 +95,7 @@ impl Kind {
         }
     }
 
-    /// The words that a value may be; none where it is no word.
+    /// The words that a value may be; none if the kind has no words.
     #[must_use]
     pub fn words(self) -> &'static [Word] {
         match self {
@@ -126,9 +126,9 @@ pub struct Range {
     pub least: f64,
     /// The greatest number.
     pub most: f64,
-    /// Whether `least` itself is left out.
+    /// Whether `least` itself is excluded.
     pub above: bool,
-    /// What a number that stands out means.
+    /// What a special number means.
     pub note: &'static str,
 }
 
@@ -164,7 +164,7 @@ impl Range {
         }
     }
 
-    /// With what a number that stands out means.
+    /// With a note on what a special number means.
     #[must_use]
     pub fn noted(self, note: &'static str) -> Self {
         Self { note, ..self }
@@ -188,7 +188,7 @@ impl Range {
         }
     }
 
-    /// The bounds in words: `from 0 to 1 (1 is off)`. Empty where there are none to tell of.
+    /// The bounds in words: `from 0 to 1 (1 is off)`. Empty if there are none.
     #[must_use]
     pub fn bounds(&self, kind: Kind) -> String {
         let Range { least, most, .. } = self;

@@ -1,13 +1,13 @@
-//! The table of parameters: all that can be set, declared once.
+//! The table of parameters: everything that can be set, declared once.
 //!
-//! [`table`](self::all) has an entry for each: its names, kind, range, default and help, where it
-//! may be set, and the field of [`Values`] that it becomes. Flags, the environment, the config
-//! file, manifests, `/set` and whatever lists parameters read the entry; nobody else knows a name,
-//! a bound or a default.
+//! [The table](self::all) has an entry for each: its names, kind, range, default and help, where it
+//! may be set, and its field of [`Values`]. Flags, the environment, the config file, manifests,
+//! `/set` and every list of parameters are made from the entries; names, bounds and defaults are
+//! nowhere else.
 //!
-//! [`Values`] is what one place says. What holds is the strongest place that says something:
-//! `flags.or(&manifest).or(&config)`, and then the default, which the method of a field's name
-//! gives.
+//! [`Values`] are the parameters that one place sets. The strongest place that sets a parameter
+//! wins: `flags.or(&manifest).or(&config)`. If none does, the method with the field's name gives
+//! the default.
 
 mod declare;
 mod kind;
@@ -24,7 +24,7 @@ pub use words::{Cache, Draft, FlashAttention, Overflow, Think, Vocab};
 
 use thiserror::Error;
 
-/// What parameters are shown under.
+/// The groups in which parameters are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Group {
     /// Which models, and how they are loaded.
@@ -42,7 +42,7 @@ pub enum Group {
 }
 
 impl Group {
-    /// The heading in a help; a command's own parameters have none.
+    /// The heading in the help; a command's own parameters have none.
     #[must_use]
     pub fn heading(self) -> Option<&'static str> {
         match self {
@@ -65,9 +65,9 @@ pub enum Place {
     Config,
     /// `[fusion]` of a manifest.
     Fusion,
-    /// `[[member]]` of a manifest; a flag is for all members, and stronger.
+    /// `[[member]]` of a manifest. The flag is for all members, and wins.
     Member,
-    /// `[[member]]` of a manifest, where it is another thing than the flag: that is for all members
+    /// `[[member]]` of a manifest, with another meaning than the flag's, which is for all members
     /// together.
     MemberAlone,
     /// `/set` in a conversation.
@@ -75,7 +75,7 @@ pub enum Place {
 }
 
 /// A check beyond kind and range: whether the value is allowed, and what it must be, in words that
-/// go on from the bounds.
+/// continue the bounds.
 pub type Check = (fn(&Value) -> bool, &'static str);
 
 /// An entry of the table.
@@ -85,35 +85,35 @@ pub struct Parameter {
     pub key: &'static str,
     /// Its name everywhere else: `top-k`.
     pub name: String,
-    /// What its values are.
+    /// The kind of its values.
     pub kind: Kind,
-    /// Which numbers are allowed.
+    /// The numbers that are allowed.
     pub range: Range,
-    /// What else has to hold.
+    /// A further check.
     pub check: Option<Check>,
-    /// What holds where nothing is set.
+    /// The default value.
     pub default: Option<Value>,
-    /// What holds where nothing is set, if it is no value that one could set.
+    /// What holds if nothing is set, in words, for a parameter without a default value.
     pub otherwise: Option<&'static str>,
-    /// What it does, in a line.
+    /// Its help, in a line.
     pub help: &'static str,
-    /// What it is shown under.
+    /// The group it is shown in.
     pub group: Group,
-    /// Where it may be set.
+    /// Where it may be set, besides its flag.
     pub places: &'static [Place],
-    /// The flag of one letter.
+    /// The flag with one letter.
     pub short: Option<char>,
-    /// llama.cpp's flags for it, with their dashes.
+    /// llama.cpp's spellings of the flag, with their dashes.
     pub spellings: &'static [&'static str],
     /// What other programs call it in a conversation.
     pub aliases: &'static [&'static str],
-    /// What a help calls its value; None: as the parameter.
+    /// What the help calls its value; None: the parameter's own name.
     pub value_name: Option<&'static str>,
-    /// The flag that cannot be given beside it.
+    /// The flag that it conflicts with.
     pub instead_of: Option<&'static str>,
     /// Whether its value may look like a flag.
     pub verbatim: bool,
-    /// Whether a comma separates several values.
+    /// Whether commas separate several values.
     pub commas: bool,
     variable: String,
     example: Option<&'static str>,
@@ -129,39 +129,39 @@ pub struct Wrong {
     pub name: String,
     /// What it must be.
     pub bounds: String,
-    /// What it was to be.
+    /// The wrong value.
     pub value: Value,
 }
 
 impl Parameter {
-    /// Whether it may be set there.
+    /// Whether it may be set in this place.
     #[must_use]
     pub fn is_set_in(&self, place: Place) -> bool {
         self.places.contains(&place)
     }
 
-    /// Whether a manifest can say it as its flag does.
+    /// Whether a manifest can set it with the same meaning as its flag.
     #[must_use]
     pub fn in_manifest(&self) -> bool {
         self.is_set_in(Place::Fusion) || self.is_set_in(Place::Member)
     }
 
-    /// The variable that sets it.
+    /// The environment variable that sets it.
     #[must_use]
     pub fn variable(&self) -> Option<&str> {
         let listens = self.is_set_in(Place::Environment);
         listens.then_some(&*self.variable)
     }
 
-    /// What holds where nothing is set, in words.
+    /// What holds if nothing is set, in words.
     #[must_use]
     pub fn default_text(&self) -> Option<String> {
         let otherwise = self.otherwise.map(str::to_owned);
         otherwise.or_else(|| self.default.as_ref().map(Value::to_string))
     }
 
-    /// The help, with what holds otherwise if no value of the flag says it: what a manifest may say
-    /// is open until the manifest is read.
+    /// The help, with the default where clap cannot show it: a parameter that a manifest may set
+    /// has no default before the manifest is read.
     #[must_use]
     pub fn told(&self) -> String {
         match self.default_text() {
@@ -172,7 +172,7 @@ impl Parameter {
         }
     }
 
-    /// A value as a config file has it.
+    /// An example of a value, as in a config file.
     #[must_use]
     pub fn example(&self) -> String {
         match (self.example, &self.default) {
@@ -182,7 +182,7 @@ impl Parameter {
         }
     }
 
-    /// What its value has to be: `a number from 0 to 1 (1 is off)`.
+    /// What its value must be: `a number from 0 to 1 (1 is off)`.
     #[must_use]
     pub fn expected(&self) -> String {
         let (noun, bounds) = (self.kind.noun(), self.bounds());
@@ -196,7 +196,7 @@ impl Parameter {
     /// Sets it.
     ///
     /// # Errors
-    /// A value that it may not have; nothing is set then.
+    /// A value that it may not have; then nothing is set.
     pub fn set(&self, values: &mut Values, value: &Value) -> Result<(), Wrong> {
         let holds = self.check.is_none_or(|(holds, _)| holds(value));
         if !holds || !self.range.allows(value) {
@@ -223,13 +223,13 @@ impl Parameter {
         }
     }
 
-    /// What `values` say of it.
+    /// Its value in `values`, if it is set there.
     #[must_use]
     pub fn get(&self, values: &Values) -> Option<Value> {
         (self.get)(values)
     }
 
-    /// What holds under `values`.
+    /// The value that holds with `values`: its own, or the default.
     #[must_use]
     pub fn held(&self, values: &Values) -> Option<Value> {
         self.get(values).or_else(|| self.default.clone())

@@ -15,15 +15,15 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-/// By flag alone.
+/// Set by flag only.
 const FLAG: &[Place] = &[];
-/// What nobody wants for good: it is wrong beside other settings.
+/// Not in the config file: as a permanent setting it would conflict with others.
 const NOT_FOR_GOOD: &[Place] = &[Environment];
-/// For all members, by the pack too.
+/// Also in the pack's manifest, for all members.
 const FUSING: &[Place] = &[Environment, Config, Fusion];
-/// By the pack too, member by member.
+/// Also in the pack's manifest, for each member.
 const LOADING: &[Place] = &[Environment, Config, Member];
-/// Also while a conversation goes on.
+/// Also in a conversation, by `/set`.
 const TALKING: &[Place] = &[Environment, Config, Chat];
 
 parameters! {
@@ -150,7 +150,7 @@ pub fn find(name: &str) -> Option<&'static Parameter> {
     all().iter().find(|parameter| parameter.name == name)
 }
 
-/// What may be set in a place.
+/// The parameters that may be set in a place.
 pub fn known(place: Place) -> impl Iterator<Item = &'static Parameter> {
     all()
         .iter()
@@ -165,7 +165,7 @@ fn some_share(shares: &Value) -> bool {
     !shares.iter().all(none)
 }
 
-/// As a table of a manifest: what is said, by key.
+/// As a table of a manifest: the values that are set, by key.
 impl Serialize for Values {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let mut map = to.serialize_map(None)?;

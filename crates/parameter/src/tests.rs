@@ -1,4 +1,4 @@
-//! What holds of every entry, and how values are read, checked and layered.
+//! What is true of every entry, and how values are read, checked and layered.
 
 use super::*;
 use proptest::prelude::*;

@@ -5,23 +5,22 @@ use super::value::Value;
 use packllm_engine::mix::Mix;
 use std::path::PathBuf;
 
-/// A value cannot become the type of its parameter: it is of another kind, or more than the type
-/// holds.
+/// A value does not fit the type of its parameter: it is of another kind, or too large.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Misfit;
 
-/// A type that a parameter may have.
+/// A type of parameters.
 pub trait Typed: Clone {
-    /// What its values are.
+    /// The kind of its values.
     const KIND: Kind;
 
     /// Reads a value.
     ///
     /// # Errors
-    /// A value that it cannot be.
+    /// A value that does not fit.
     fn read(value: &Value) -> Result<Self, Misfit>;
 
-    /// The value that it was read from.
+    /// The value that is read as this.
     fn value(&self) -> Value;
 }
 
@@ -84,7 +83,7 @@ impl Typed for f32 {
         f64::read(value).map(|n| n as f32)
     }
 
-    /// The shortest number that is read as the same.
+    /// The shortest number that is read as the same one.
     fn value(&self) -> Value {
         let shortest = self.to_string().parse();
         Value::Number(shortest.unwrap_or_else(|_| f64::from(*self)))
@@ -149,19 +148,19 @@ impl Typed for Mix {
     }
 }
 
-/// How many layers a GPU takes.
+/// How many layers go to a GPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layers {
-    /// All of them if there is a GPU.
+    /// All if there is a GPU.
     Auto,
     /// All of them.
     All,
-    /// So many.
+    /// This many.
     Some(u32),
 }
 
 impl Layers {
-    /// What the words mean.
+    /// The words.
     pub const WORDS: &[Word] = &[Word::plain("all"), Word::plain("auto")];
 
     /// As `Offload::layers` has it.
@@ -178,7 +177,7 @@ impl Layers {
 impl Typed for Layers {
     const KIND: Kind = Kind::WholeOr(Self::WORDS);
 
-    /// A negative number is all, as for llama.cpp.
+    /// A negative number means all, as for llama.cpp.
     fn read(value: &Value) -> Result<Self, Misfit> {
         match value {
             Value::Text(text) if text == "auto" => Ok(Layers::Auto),

@@ -13,15 +13,15 @@ pub enum Value {
     Whole(i128),
     /// Any number.
     Number(f64),
-    /// A text, or one of a few words.
+    /// A text, or a word.
     Text(String),
-    /// A path, which need not be text.
+    /// A path, which may be no valid text.
     Path(PathBuf),
     /// Several.
     List(Vec<Value>),
 }
 
-/// As it is typed after a flag; a list with commas.
+/// As it is typed after a flag; lists with commas.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -42,7 +42,7 @@ impl fmt::Display for Value {
     }
 }
 
-/// As TOML and JSON have it.
+/// As in TOML and JSON.
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         match self {

@@ -1,11 +1,11 @@
-//! Parameters that are one of a few words.
+//! Parameters whose values are a few words.
 
 use super::kind::{Kind, Word};
 use super::typed::{Misfit, Typed};
 use super::value::Value;
 use packllm_engine::vocab::Alphabet;
 
-/// Declares an enumeration by the words that are typed for it.
+/// Declares an enumeration by the words that are typed for its variants.
 macro_rules! words {
     ($(#[$about:meta])* $name:ident { $($(#[doc = $doc:literal])+ $variant:ident = $word:literal $(: $help:literal)?),+ $(,)? }) => {
         $(#[$about])*
@@ -57,7 +57,7 @@ words! {
 }
 
 impl Vocab {
-    /// The alphabet; None where it follows from the members.
+    /// The alphabet; None if the members decide.
     #[must_use]
     pub fn alphabet(self) -> Option<Alphabet> {
         match self {

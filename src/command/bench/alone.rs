@@ -1,4 +1,4 @@
-//! Every member by itself, one after the other, each with the threads of the whole pack.
+//! Every member alone, one after the other, each with the threads of the whole pack.
 
 use super::{first_byte, generation, read, resident};
 use crate::app::App;
@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 /// What one member does alone.
 pub struct Alone {
     pub name: String,
-    /// Tokens a second, by the clock on the wall, as the pack's.
+    /// Tokens a second, in wall-clock time as for the pack.
     pub prompt_per_second: f64,
     pub decode_per_second: f64,
     pub load_time: Duration,
-    /// From nothing loaded to the first piece of an answer.
+    /// From the start of loading to the first piece of an answer.
     pub first_byte: Duration,
     pub rss: Option<u64>,
 }

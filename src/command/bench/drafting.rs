@@ -1,4 +1,4 @@
-//! Answers with drafts over answers without, in turns, in one process.
+//! Answers with drafts against answers without, in turns, in one process.
 
 use super::{generation, median};
 use crate::app::App;
@@ -10,7 +10,7 @@ use packllm_engine::engine::{Answer, Drafted, Ending, Engine, ScoreRequest};
 use serde_json::{Value, json};
 use std::fmt;
 
-/// Texts whose continuation repeats them, nearly or word for word.
+/// Texts whose continuation repeats them, almost or exactly.
 const REPEATING: [&str; 3] = [
     "```python\ndef area(width, height):\n    \"\"\"The area of a rectangle.\"\"\"\n    if width < 0 or \
 height < 0:\n        raise ValueError(\"a side is negative\")\n    return width * height\n\n\ndef \
@@ -24,7 +24,7 @@ the end with electricity.\n\nB: I did not hear that. Say it again, word for word
 \"stock\": 2}\n{\"name\": \"tar\", \"unit\": \"barrel\",",
 ];
 
-/// Time without drafts over time with them, for the same texts.
+/// Time without drafts divided by the time with them, for the same texts.
 pub struct Drafting {
     repeating: Gain,
     prose: Gain,
@@ -35,7 +35,8 @@ struct Gain {
     /// Median over all pairs.
     ratio: f64,
     drafted: Drafted,
-    /// Answers that came out otherwise, where kernels differ between shapes of batches, and all.
+    /// Answers that came out different, and all answers. They differ where kernels round
+    /// differently for other batch shapes.
     differing: usize,
     answers: usize,
 }
@@ -71,7 +72,7 @@ fn gain(
     for pair in 0..args.pairs {
         for text in texts {
             let mut one = |with: bool| -> Result<Answer> {
-                // A new drafter every time: what it has learnt would make pairs unlike.
+                // A new drafter every time, or what it has learnt would favour later pairs.
                 engine.draft_with(settings::drafter(args.draft.draft()).filter(|_| with));
                 engine.clear()?;
                 engine.prepare(plain_text(text, engine.members().len(), Ending::Continue))?;
@@ -79,7 +80,7 @@ fn gain(
                 engine.weigh()?;
                 Ok(engine.answer(&generation(args.predict), &mut |_| {})?)
             };
-            // They take turns, as with the replay.
+            // They take turns, as in the comparison with the replay.
             let (with, without) = if pair % 2 == 0 {
                 let with = one(true)?;
                 (with, one(false)?)
@@ -103,7 +104,7 @@ fn gain(
     Ok(gain)
 }
 
-/// Seconds. Answers that differ need not be of the same length.
+/// In seconds. Answers that differ may differ in length.
 fn per_byte(answer: &Answer) -> f64 {
     answer.time.as_secs_f64().max(1e-9) / answer.text.len().max(1) as f64
 }

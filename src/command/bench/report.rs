@@ -1,4 +1,4 @@
-//! The figures, as a table and as JSON.
+//! The results, as a table and as JSON.
 
 use super::alone::Alone;
 use super::drafting::Drafting;

@@ -1,4 +1,4 @@
-//! The pack, against replays of its own batches.
+//! The whole pack, against replays of its own batches.
 
 use super::{QUESTION, drafting, first_byte, generation, median, read, resident};
 use crate::app::App;
@@ -19,13 +19,13 @@ pub struct Together {
     pub tokens_per_second: f64,
     /// Time of the prompt, scored.
     pub prompt_time: Duration,
-    /// From nothing loaded to the first piece of an answer.
+    /// From the start of loading to the first piece of an answer.
     pub first_byte: Duration,
     pub overhead: f64,
-    /// Of the scored prompt, whose every row of logits counts.
+    /// Of the scored prompt, which needs every row of logits.
     pub prompt_overhead: f64,
-    /// Of the prompt with given weights, over an evaluation that asks for the last row of logits
-    /// alone.
+    /// Of the prompt with given weights, against an evaluation that asks for the last row of logits
+    /// only.
     pub given_overhead: f64,
     pub decode_overhead: f64,
     pub batch_tokens: Vec<usize>,
@@ -33,7 +33,7 @@ pub struct Together {
     pub drafting: Option<drafting::Drafting>,
 }
 
-/// What was asked of the members.
+/// The batches that the members evaluated.
 struct Tapes {
     prompt: Recording,
     answer: Recording,
@@ -67,7 +67,7 @@ pub fn measure(app: &App, args: &BenchArgs, plan: &PackPlan, prompt: &str) -> Re
     let mut ratios: [Vec<f64>; 4] = Default::default();
     let (mut rates, mut prompts, mut last) = (Vec::new(), Vec::new(), None);
     for pair in 0..args.pairs {
-        // A machine that warms up or slows down would favour whoever comes second: they take turns.
+        // They take turns: a machine that warms up or slows down would favour one side.
         let ahead = if pair % 2 == 0 {
             None
         } else {

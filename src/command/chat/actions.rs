@@ -1,4 +1,4 @@
-//! The commands, one by one.
+//! What each command does.
 
 use super::input::Input;
 use super::table::Action;
@@ -18,11 +18,11 @@ use std::io::{IsTerminal, Write};
 
 mod show;
 
-/// Most bytes that terminals take by OSC 52.
+/// Most bytes that terminals accept by OSC 52.
 const CLIPBOARD: usize = 74_000;
 
 impl Talk<'_> {
-    /// Does what a command asks for. What a user got wrong is told, and the conversation goes on.
+    /// Carries a command out. A user's mistake is reported, and the conversation goes on.
     pub fn act(&mut self, action: Action, rest: &str, input: &Input) -> Result<()> {
         match action {
             Action::Help => show::help(rest)?,
@@ -58,8 +58,8 @@ impl Talk<'_> {
     fn clear(&mut self) -> Result<()> {
         self.loaded.pack.engine.clear()?;
         self.conversation.clear();
-        let before = self.store.saved_name().map(str::to_owned);
-        self.store.begin();
+        let before = self.sessions.saved_name().map(str::to_owned);
+        self.sessions.begin();
         self.last = None;
         let before = before.map_or_else(String::new, |name| {
             format!("; the one before is kept as {name}")
@@ -105,7 +105,7 @@ impl Talk<'_> {
     }
 
     fn sessions(&self) -> Result<()> {
-        let list = sessions::list(self.store.folder());
+        let list = sessions::list(self.sessions.folder());
         if list.is_empty() {
             self.app.dim("no session is kept yet");
             return Ok(());
@@ -184,7 +184,7 @@ impl Talk<'_> {
 
     fn edit(&mut self, input: &Input) -> Result<()> {
         let composed = input.compose(self.app);
-        // A Ctrl-C was the editor's.
+        // A Ctrl-C was meant for the editor.
         self.calm_down();
         match composed {
             Ok(Some(text)) if text.trim().is_empty() => self.app.dim("nothing was written"),
@@ -198,8 +198,8 @@ impl Talk<'_> {
         Ok(())
     }
 
-    /// By OSC 52, which the terminal itself understands, also over ssh. A thought is no part of the
-    /// answer.
+    /// Copies by OSC 52, which the terminal itself understands, also over ssh. The thought is left
+    /// out.
     fn copy(&mut self) -> Result<()> {
         let text = self.conversation.last_answer().map(thought::answer);
         let Some(text) = text.filter(|t| !t.is_empty()) else {
@@ -236,19 +236,19 @@ impl Talk<'_> {
     }
 
     fn save(&mut self, name: &str) {
-        if self.store.name().is_none() {
+        if self.sessions.name().is_none() {
             tell!(
                 "error: /save: nothing is kept, for --no-history was given; /export FILE writes it"
             );
             return;
         }
-        let begun = self.store.saved_name().is_some();
+        let begun = self.sessions.saved_name().is_some();
         let typed = shell_words::quote(name);
         let when = match begun {
             true => "saved, and kept from now on,",
             false => "what is said from now on is kept",
         };
-        match self.store.rename(name) {
+        match self.sessions.rename(name) {
             Ok(()) => self.app.dim(&format!(
                 "{when} as {name}: `packllm chat --session {typed}` goes on with it"
             )),
@@ -257,13 +257,13 @@ impl Talk<'_> {
     }
 
     fn load_named(&mut self, name: &str) -> Result<()> {
-        if !self.store.exists(name) {
-            let names = sessions::names(self.store.folder());
+        if !self.sessions.exists(name) {
+            let names = sessions::names(self.sessions.folder());
             let hint = packllm_engine::did_you_mean(packllm_engine::nearest(name, &names));
             tell!("error: /load: there is no session {name}{hint} (/sessions lists them)");
             return Ok(());
         }
-        if self.store.name() == Some(name) {
+        if self.sessions.name() == Some(name) {
             self.app.dim("it is this session");
             return Ok(());
         }
@@ -282,7 +282,7 @@ impl Talk<'_> {
             tell!("error: /export: nothing was said yet");
             return;
         }
-        // A name in quotes, or as it was completed; else spaces and all.
+        // A name in quotes, or as it was completed; otherwise the whole text, with its spaces.
         let path = match files::words(path).as_slice() {
             [one] => files::at_home(one),
             _ => files::at_home(path),
@@ -320,8 +320,8 @@ impl Talk<'_> {
     }
 }
 
-/// What a command that is on or off is now; alone it turns over. None if it is neither, of which is
-/// told.
+/// The new state of a command that is on or off; without an argument it changes to the other. None,
+/// after an error message, if the argument is neither.
 fn switched(name: &str, typed: &str, now: bool) -> Option<bool> {
     if typed.is_empty() {
         return Some(!now);
@@ -333,7 +333,7 @@ fn switched(name: &str, typed: &str, now: bool) -> Option<bool> {
     state
 }
 
-/// RFC 4648.
+/// Base64 by RFC 4648.
 fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let group = |chunk: &[u8]| {

@@ -1,4 +1,4 @@
-//! What only a pack can: its members one by one, who speaks, how much each counts.
+//! Commands about the members: their own answers, who speaks, how much each counts.
 
 use super::talk::Talk;
 use anyhow::Result;
@@ -8,7 +8,8 @@ use packllm_engine::weight::Method;
 use std::time::Instant;
 
 impl Talk<'_> {
-    /// Every member alone answers the last message, under the fused answer. Nothing of it is kept.
+    /// Every member alone answers the last message, below the fused answer. None of these answers
+    /// is saved.
     pub fn compare(&mut self) -> Result<()> {
         let mut asked = self.conversation.clone();
         let fused = asked.open_answer().map(|(text, _)| text);
@@ -23,7 +24,7 @@ impl Talk<'_> {
         let _guarded = self.guard.hold();
         let silent = self.loaded.pack.engine.silent().to_vec();
         let answered = self.answer_in_turn(&asked.context());
-        // Whatever became of it, those speak again that spoke before.
+        // Whatever happened, the members that spoke before speak again.
         let restored = self.speak_again(silent);
         answered.and(restored)
     }
@@ -57,7 +58,7 @@ impl Talk<'_> {
             .loaded
             .read_chat(context, context.len(), ScoreRequest::NOTHING)?;
         let generation = Generation {
-            // All of it is its own.
+            // A lone member argued for all of it.
             attribution: false,
             ..self.generation()
         };
@@ -73,7 +74,7 @@ impl Talk<'_> {
         Ok(streamed.answer.finish)
     }
 
-    /// `/members`: who speaks. `on NAME`, `off NAME`, `only NAME`, `on` for all.
+    /// `/members`: who speaks. `on NAME`, `off NAME`, `only NAME`; `on` alone means all.
     pub fn members(&mut self, typed: &str) -> Result<()> {
         let names = self.loaded.pack.engine.names();
         let mut silent = self.loaded.pack.engine.silent().to_vec();
@@ -123,7 +124,7 @@ impl Talk<'_> {
         Ok(())
     }
 
-    /// `/weights METHOD`: derives them in another way from now on.
+    /// `/weights METHOD`: another method from now on.
     pub fn weigh_by(&mut self, typed: &str) -> Result<()> {
         let names = self.loaded.pack.engine.names();
         let method = match Method::parse(typed, &names) {
@@ -145,8 +146,8 @@ impl Talk<'_> {
         self.refit(false)
     }
 
-    /// Fuses by the settings as they are now; `anew` measures the members again on all that was
-    /// said.
+    /// Fuses by the current settings; with `anew`, measures the members again on the whole
+    /// conversation.
     pub fn refit(&mut self, anew: bool) -> Result<()> {
         self.loaded.fuse_by(self.fusion.clone())?;
         if anew {
@@ -163,7 +164,7 @@ impl Talk<'_> {
         self.show_weights()
     }
 
-    /// `/weights`: how much each member counts, and why.
+    /// `/weights`: the weight of each member, and where it comes from.
     pub fn show_weights(&self) -> Result<()> {
         let engine = &self.loaded.pack.engine;
         let evidence = engine.evidence()?;
@@ -184,7 +185,7 @@ impl Talk<'_> {
         self.show_course()
     }
 
-    /// The weights turn by turn, if there was more than one.
+    /// The weights turn by turn, if there was more than one turn.
     fn show_course(&self) -> Result<()> {
         let turns = self.turns();
         let course = self.course.iter().filter(|(turn, _)| *turn <= turns);

@@ -1,4 +1,4 @@
-//! The line editor: keys, history, what is pasted.
+//! The line editor: keys, history, pasted text.
 
 use crate::app::App;
 use anyhow::{Context, Result};
@@ -21,17 +21,17 @@ mod menu;
 
 pub use compose::compose;
 
-/// Lines of history that are kept.
+/// Most lines of the history.
 const HISTORY: usize = 2000;
 
 const ARROWS: &str = ">>> ";
 
-/// What came from the editor.
+/// What the editor returns.
 pub enum Edited {
     Text(String),
-    /// Ctrl-C at an empty prompt.
+    /// Ctrl-C on an empty line.
     Interrupt,
-    /// Ctrl-C, which takes back what was typed.
+    /// Ctrl-C on a line that is not empty: the line is dropped.
     Dropped,
     End,
 }
@@ -45,7 +45,7 @@ pub struct Editor {
 }
 
 impl Editor {
-    /// `history`: kept in the state folder. A history that cannot be kept is told of, and none is.
+    /// With `history`, lines are saved in the state folder. If that fails, a note says so.
     pub fn new(app: &App, history: bool, words: Words) -> Self {
         let mut keys = default_emacs_keybindings();
         let control = KeyModifiers::CONTROL;
@@ -95,8 +95,8 @@ impl Editor {
         loop {
             return Ok(match self.line.read_line(&Arrows).context("terminal")? {
                 Signal::Success(text) => {
-                    // On disk at once: a window may be closed at any time. Where that fails the
-                    // line is still said.
+                    // Written at once, because the window may be closed at any time. If that fails,
+                    // the line still counts.
                     let _ = self.line.sync_history();
                     Edited::Text(text)
                 }
@@ -115,7 +115,7 @@ impl Editor {
         }
     }
 
-    /// What is typed goes on in the user's own editor, and comes back.
+    /// Opens the typed text in the user's own editor, and takes it back.
     fn edit(&mut self) {
         match compose(&self.state, self.line.current_buffer_contents()) {
             Ok(text) => {
@@ -123,17 +123,17 @@ impl Editor {
                 let insert = EditCommand::InsertString(text);
                 self.line.run_edit_commands(&[EditCommand::Clear, insert]);
             }
-            // Below what is typed, which stays.
+            // On the line below; the typed text stays.
             Err(error) => tell!("\nerror: {error:#}"),
         }
     }
 }
 
-/// Actions that keys ask for.
+/// Actions that are bound to keys.
 const EDIT: &str = "edit";
 const SUSPEND: &str = "suspend";
 
-/// Emacs' keys.
+/// The keys of Emacs.
 struct Keys(Emacs);
 
 impl EditMode for Keys {
@@ -157,13 +157,13 @@ impl EditMode for Keys {
     }
 }
 
-/// What is pasted may hold codes for the terminal; they are shown for what they are.
+/// Pasted text may contain control codes for the terminal: they become U+FFFD.
 fn harmless(text: &str) -> String {
     let control = |c: char| c.is_control() && c != '\n' && c != '\t';
     text.replace(control, "\u{fffd}")
 }
 
-/// Shows what is typed in the terminal's own colour, and knows whether anything is.
+/// Shows the typed text in the terminal's own colour, and notes whether there is any.
 struct Unchanged(Arc<AtomicBool>);
 
 impl Highlighter for Unchanged {
@@ -175,7 +175,7 @@ impl Highlighter for Unchanged {
     }
 }
 
-/// The history's file, for the user alone.
+/// The history file, which only the user can read.
 fn kept_history(path: &Path) -> Result<FileBackedHistory> {
     let context = || path.display().to_string();
     if let Some(folder) = path.parent() {
@@ -189,12 +189,12 @@ fn kept_history(path: &Path) -> Result<FileBackedHistory> {
     FileBackedHistory::with_file(HISTORY, path.to_owned()).with_context(context)
 }
 
-/// Goes on to another line inside a block.
+/// Enter begins another line inside a block.
 struct Blocks;
 
 impl Validator for Blocks {
     fn validate(&self, line: &str) -> ValidationResult {
-        if super::input::goes_on(line) {
+        if super::block::goes_on(line) {
             ValidationResult::Incomplete
         } else {
             ValidationResult::Complete
@@ -202,7 +202,7 @@ impl Validator for Blocks {
     }
 }
 
-/// `>>> `, and `... ` for further lines.
+/// The prompt: `>>> `, and `... ` for further lines.
 struct Arrows;
 
 impl Prompt for Arrows {

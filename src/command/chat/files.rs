@@ -3,17 +3,17 @@
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 
-/// Most bytes that are read: far more than any context holds.
+/// Most bytes that are read: much more than any context holds.
 const MOST: u64 = 16 << 20;
 
 /// What separates the files from what is asked about them.
 const QUESTION: &str = " -- ";
 
-/// The message that `FILE… [-- TEXT]` makes: the file's text, of several each under its name; below
-/// it what is said about it.
+/// The message that `FILE… [-- TEXT]` makes: the text of the file, or of several files each under
+/// its name, and TEXT below.
 ///
 /// # Errors
-/// The file, and why it cannot be sent.
+/// Names the file and says why it cannot be sent.
 pub fn message(typed: &str) -> Result<String> {
     let (files, question) = match typed.split_once(QUESTION) {
         Some((files, question)) if !Path::new(typed).exists() => (files.trim(), question.trim()),
@@ -34,7 +34,8 @@ pub fn message(typed: &str) -> Result<String> {
     Ok(texts.join("\n\n"))
 }
 
-/// The files that are meant: one whose name it is, spaces and all, or several words, and patterns.
+/// The files that are meant: the one whose name is the whole text with its spaces, or several names
+/// and patterns.
 fn paths(typed: &str) -> Result<Vec<PathBuf>> {
     let whole = at_home(typed);
     if whole.exists() {
@@ -62,7 +63,7 @@ fn paths(typed: &str) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Separated by spaces; those within a name stand in quotes or after a backslash, as in a shell.
+/// Names separated by spaces; a space inside a name is quoted or has a backslash, as in a shell.
 pub fn words(typed: &str) -> Vec<String> {
     let plain = || typed.split_whitespace().map(str::to_owned).collect();
     match cfg!(windows) {
@@ -77,7 +78,7 @@ pub fn at_home(typed: &str) -> PathBuf {
     under.map_or_else(|| typed.into(), |(rest, home)| home.join(rest))
 }
 
-/// A file's text, of at most so many bytes.
+/// The text of a file of at most `most` bytes.
 fn text(path: &Path, most: u64) -> Result<String> {
     let name = || path.display().to_string();
     let facts = std::fs::metadata(path).with_context(name)?;

@@ -1,26 +1,24 @@
-//! Where lines come from: an editor on a terminal, plain lines elsewhere.
+//! Where lines come from: the editor on a terminal, plain lines otherwise.
 
+use super::block::{FENCE, fence, goes_on};
 use super::editor::{Edited, Editor};
 use crate::app::{App, is_dumb};
 use anyhow::{Context, Result};
 use std::io::{BufRead, IsTerminal, Write};
 use std::sync::atomic::Ordering;
 
-/// What a block of several lines opens and closes with.
-const FENCE: &str = "\"\"\"";
-
-/// What came in.
+/// What was entered.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Entered {
     /// A line, or several: a command or a message.
     Text(String),
-    /// A block between `"""`, which is a message whatever it begins with.
+    /// A block between `"""`: a message, even if it begins with a slash.
     Block(String),
-    /// Ctrl-C at an empty prompt.
+    /// Ctrl-C on an empty line.
     Interrupt,
-    /// Ctrl-C, which takes back what was typed.
+    /// Ctrl-C on a line that is not empty: the line is dropped.
     Dropped,
-    /// Something that is no text, which was told.
+    /// A line that is not valid UTF-8, after its error message.
     Refused,
     /// The end of the input.
     End,
@@ -29,14 +27,14 @@ pub enum Entered {
 /// A source of lines.
 pub enum Input {
     Editor(Box<Editor>),
-    /// Whether somebody sees a prompt.
+    /// Whether a prompt is shown: stdin is a terminal.
     Plain {
         prompt: bool,
     },
 }
 
 impl Input {
-    /// The editor where both ends are a terminal that can move its cursor.
+    /// The editor if the program runs on a terminal that can move its cursor, else plain lines.
     pub fn new(app: &App, history: bool, words: super::editor::completion::Words) -> Self {
         if edits() {
             return Input::Editor(Box::new(Editor::new(app, history, words)));
@@ -46,8 +44,8 @@ impl Input {
         }
     }
 
-    /// The next message or command, several lines joined. What was interrupted before may take a
-    /// moment to `calm_down`; whoever types in the editor need not wait for it.
+    /// The next message or command, its lines joined. `calm_down` waits for work that was
+    /// interrupted; with the editor that happens after the user has typed, so nobody notices.
     pub fn next(&mut self, app: &App, calm_down: &dyn Fn()) -> Result<Entered> {
         match self {
             Input::Editor(editor) => {
@@ -58,7 +56,7 @@ impl Input {
                     Ok(Edited::Dropped) => Entered::Dropped,
                     Ok(Edited::Interrupt) => Entered::Interrupt,
                     Ok(Edited::End) => Entered::End,
-                    // One that does not tell where its cursor is, say.
+                    // For example a terminal that does not say where its cursor is.
                     Err(error) => {
                         app.dim(&format!(
                             "note: lines are read without an editor: {error:#}"
@@ -78,12 +76,12 @@ impl Input {
         }
     }
 
-    /// Whether somebody sees what becomes of a line.
+    /// Whether a user is watching.
     pub fn is_watched(&self) -> bool {
         !matches!(self, Input::Plain { prompt: false })
     }
 
-    /// Opens `$EDITOR` on an empty text; what was written comes with the next line.
+    /// Opens `$EDITOR` on an empty text and returns what was written; None without the line editor.
     pub fn compose(&self, app: &App) -> Result<Option<String>> {
         match self {
             Input::Editor(_) => super::editor::compose(&app.state, "").map(Some),
@@ -92,30 +90,13 @@ impl Input {
     }
 }
 
-/// Whether there is a terminal at both ends that can move its cursor.
+/// Whether stdin, stdout and stderr are a terminal that can move its cursor.
 pub fn edits() -> bool {
     let terminals = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     terminals && std::io::stderr().is_terminal() && !is_dumb()
 }
 
-/// Where a block opens: at the beginning, or as what a command is given (`/set system """`).
-fn fence(text: &str) -> Option<usize> {
-    let at = text.find(FENCE)?;
-    let before = text[..at].trim_start();
-    let given = before.starts_with('/') && before.ends_with(' ') && !before.contains('\n');
-    let opens = before.is_empty() || given && before.split_whitespace().count() < 3;
-    opens.then_some(at)
-}
-
-/// Whether a text goes on in the next line.
-pub fn goes_on(text: &str) -> bool {
-    match fence(text) {
-        Some(at) => !text[at + FENCE.len()..].trim_end().ends_with(FENCE),
-        None => text.ends_with('\\'),
-    }
-}
-
-/// A text without what held its lines together.
+/// The text without the marks that joined its lines.
 fn entered(text: &str) -> Entered {
     let Some(at) = fence(text) else {
         return Entered::Text(text.replace("\\\r\n", "\n").replace("\\\n", "\n"));
@@ -129,8 +110,8 @@ fn entered(text: &str) -> Entered {
     }
 }
 
-/// A line, or a block, of plain input. A Ctrl-C meanwhile is the signal handler's, which gives a
-/// hint.
+/// A line, or a block, of plain input. A Ctrl-C meanwhile goes to the signal handler, which prints
+/// a hint.
 fn plain(app: &App, prompt: bool) -> Result<Entered> {
     let mut input = std::io::stdin().lock();
     let mut bytes = Vec::new();
@@ -170,25 +151,6 @@ fn plain(app: &App, prompt: bool) -> Result<Entered> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn blocks_go_on_until_they_are_closed() {
-        for (text, on) in [
-            ("hi", false),
-            ("hi \\", true),
-            ("\"\"\"", true),
-            ("\"\"\"one\ntwo", true),
-            ("\"\"\"one\ntwo\"\"\"", false),
-            ("\"\"\"one\"\"\"  ", false),
-            ("say \"\"\"", false),
-            ("/set system \"\"\"", true),
-            ("/system \"\"\"Be\nbrief.\"\"\"", false),
-            ("/read a.md -- what is \"\"\"", false),
-            ("/x\n \"\"\"", false),
-        ] {
-            assert_eq!(goes_on(text), on, "{text:?}");
-        }
-    }
 
     #[test]
     fn what_holds_lines_together_is_no_part_of_them() {

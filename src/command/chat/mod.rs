@@ -1,6 +1,7 @@
 //! `packllm chat`: the conversation.
 
 mod actions;
+mod block;
 mod compare;
 mod editor;
 mod files;
@@ -49,12 +50,20 @@ pub fn run(app: &App, args: &ChatArgs) -> Result<ExitCode> {
         methods: Method::named().map(|(name, _)| name.to_owned()).collect(),
         sessions: folder.clone(),
     };
-    // Who asks for a session wants it kept, whatever the config file says of the history.
+    // A session that was asked for is saved, whatever the config file says about the history.
     let keep = !args.keeping.no_history() || args.last || args.session.is_some();
-    let store = sessions::SessionStore::new(folder, &plan.manifest.name, names, keep);
+    let session_store = sessions::SessionStore::new(folder, &plan.manifest.name, names, keep);
     let conversation = Conversation::new(args.opening.system_prompt.clone());
     loaded.pack.ask_to_think(chosen.look.lets_think());
-    let mut talk = Talk::new(app, loaded, &plan, chosen, conversation, store, guard);
+    let mut talk = Talk::new(
+        app,
+        loaded,
+        &plan,
+        chosen,
+        conversation,
+        session_store,
+        guard,
+    );
     talk.overflow = args.keeping.overflow();
     let mut input = Input::new(app, keep, words);
     if input.is_watched() {
@@ -65,7 +74,7 @@ pub fn run(app: &App, args: &ChatArgs) -> Result<ExitCode> {
     converse(app, &mut talk, &mut input)
 }
 
-/// The session that goes on, or is to begin under a name of its own.
+/// The name of the session to continue or to begin, if one was asked for.
 fn session(args: &ChatArgs, folder: &Path) -> Option<String> {
     match &args.session {
         Some(name) => Some(name.clone()),
@@ -74,8 +83,8 @@ fn session(args: &ChatArgs, folder: &Path) -> Option<String> {
     }
 }
 
-/// Which pack is talked with: the one named, or that of the session that goes on. A session that
-/// cannot be read is told of before anything is loaded.
+/// The settings with the pack to talk with: the one named, or that of the session to continue. A
+/// session that cannot be read is an error here, before anything is loaded.
 fn with_pack(app: &App, args: &ChatArgs, folder: &Path, session: Option<&str>) -> Result<Values> {
     let mut given = Values::clone(&args.given);
     given.pack = given.pack.or_else(|| args.name.clone());
@@ -92,7 +101,8 @@ fn with_pack(app: &App, args: &ChatArgs, folder: &Path, session: Option<&str>) -
     Ok(given)
 }
 
-/// The user leaves. Whoever pipes messages in learns only so that one was not answered.
+/// The exit code when the user leaves. With piped input it is the only sign that a message was not
+/// answered.
 fn left(talk: &Talk<'_>, input: &Input) -> ExitCode {
     match talk.failed && !input.is_watched() {
         true => ExitCode::from(1),
@@ -100,7 +110,7 @@ fn left(talk: &Talk<'_>, input: &Input) -> ExitCode {
     }
 }
 
-/// Takes line after line until the user leaves.
+/// Reads and handles lines until the user leaves.
 fn converse(app: &App, talk: &mut Talk<'_>, input: &mut Input) -> Result<ExitCode> {
     let mut interrupted = false;
     loop {

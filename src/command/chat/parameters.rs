@@ -1,4 +1,4 @@
-//! `/set`: how answers are drawn and shown, under the names of the flags.
+//! `/set`: how answers are drawn and shown, with the names of the flags.
 
 use crate::command::screen::Look;
 use crate::settings::{generation, random_seed};
@@ -15,10 +15,10 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// A seed that was not given is drawn for good.
+    /// A seed that was not given is drawn once, here.
     ///
     /// # Errors
-    /// A value that is wrong.
+    /// A wrong value.
     pub fn new(given: &Values) -> Result<Self> {
         let mut values = given.clone();
         values.seed.get_or_insert_with(random_seed);
@@ -29,21 +29,21 @@ impl Settings {
         })
     }
 
-    /// Takes the next seed: the same one would say the same again.
+    /// Takes the next seed: the same one would give the same answer again.
     pub fn draw_anew(&mut self) {
         let seed = self.generation.sampling.seed.wrapping_add(1);
         self.generation.sampling.seed = seed;
         self.values.seed = Some(seed);
     }
 
-    /// Whether it is shown who argued for what.
+    /// Whether attribution is shown.
     pub fn attribute(&mut self, state: bool) {
         self.look.attribution = state;
         self.values.attribution = Some(state);
     }
 }
 
-/// What other programs set here, and where it is set in this one.
+/// What other programs set by `/set`, and where it is set here.
 const ELSEWHERE: [(&str, &str); 8] = [
     (
         "num-ctx",
@@ -89,7 +89,7 @@ pub fn names() -> Vec<&'static str> {
         .collect()
 }
 
-/// The words that a parameter may be; none where it is no word.
+/// The words that a parameter may be set to; empty if its values are not a few words.
 pub fn values(name: &str) -> Vec<&'static str> {
     match find(name).map(|parameter| parameter.kind) {
         Some(Kind::Switch) => vec!["on", "off"],
@@ -98,12 +98,12 @@ pub fn values(name: &str) -> Vec<&'static str> {
     }
 }
 
-/// A value as it would be typed here; None if it is not for the parameter.
+/// Reads a value as it is typed here; None if the parameter cannot have it.
 fn read(parameter: &Parameter, text: &str) -> Option<Value> {
     match parameter.kind {
         Kind::Switch => truth(text).map(Value::Switch),
         Kind::List(item) => {
-            // One, or several in quotes; `none` for none at all.
+            // One value, or several in quotes; `none` for none.
             let texts = match text {
                 "none" => Vec::new(),
                 text if text.starts_with('"') => shell_words::split(text).ok()?,
@@ -135,7 +135,7 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// What a parameter may be.
+/// The values that a parameter may have, in words.
 fn may_be(parameter: &Parameter) -> String {
     match parameter.kind {
         Kind::Switch => "on or off".into(),
@@ -145,19 +145,19 @@ fn may_be(parameter: &Parameter) -> String {
     }
 }
 
-/// What a parameter is now.
+/// The current value of a parameter.
 fn now(parameter: &Parameter, settings: &Settings) -> String {
     let held = parameter.held(&settings.values);
     held.map_or_else(|| "none".into(), |value| shown(&value))
 }
 
-/// One line a parameter.
+/// All parameters, one a line.
 pub fn show(settings: &Settings) -> String {
     let line = |p: &Parameter| format!("  {:16} {}\n", p.name, now(p, settings));
     known(Place::Chat).map(line).collect()
 }
 
-/// Sets `PARAMETER VALUE`. Nothing changes if it is wrong.
+/// Sets `PARAMETER VALUE`. A wrong one changes nothing.
 pub fn set(settings: &mut Settings, typed: &str) -> Result<String, String> {
     let (name, text) = typed.split_once(char::is_whitespace).unwrap_or((typed, ""));
     let (name, text) = (name.trim_start_matches('-').replace('_', "-"), text.trim());

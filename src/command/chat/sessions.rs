@@ -1,4 +1,4 @@
-//! Where sessions are kept, and the one that is being kept.
+//! Sessions: saved conversations, and the one that is being saved.
 
 use crate::command::table::printable;
 use crate::plural::counted;
@@ -36,8 +36,8 @@ pub fn path(folder: &Path, name: &str) -> Result<PathBuf> {
     Ok(folder.join(format!("{name}.{EXTENSION}")))
 }
 
-/// A table of the sessions: name, messages, pack, how it began; the newest last, where it is seen.
-/// None of nothing.
+/// A table of the sessions: name, messages, pack, first words. The newest is last, next to the
+/// prompt. None if there are no sessions.
 pub fn list(folder: &Path) -> String {
     let mut text = String::new();
     for name in names(folder).into_iter().rev() {
@@ -64,7 +64,7 @@ pub fn list(folder: &Path) -> String {
     text
 }
 
-/// The session that is being kept; its file is made with the first message.
+/// The session that is being saved. Its file is made with the first message.
 pub struct SessionStore {
     folder: PathBuf,
     header: SessionHeader,
@@ -74,11 +74,11 @@ pub struct SessionStore {
 }
 
 impl SessionStore {
-    /// Of a new session. `on` is false where nothing is to be kept.
+    /// Begins a new session. `on`: whether sessions are saved at all.
     pub fn new(folder: PathBuf, pack: &str, members: Vec<String>, on: bool) -> Self {
         let now = chrono::Local::now();
         let header = SessionHeader::new(pack, members, now.format("%Y-%m-%d %H:%M").to_string());
-        // Several may begin in one second.
+        // Several sessions may begin in one second.
         let name = format!("{}-{}", now.format("%Y%m%d-%H%M%S"), std::process::id());
         Self {
             folder,
@@ -93,17 +93,17 @@ impl SessionStore {
         &self.folder
     }
 
-    /// The session's name, if it is kept.
+    /// The session's name, if sessions are saved.
     pub fn name(&self) -> Option<&str> {
         self.on.then_some(self.name.as_str())
     }
 
-    /// The session's name, if something of it is on disk.
+    /// The session's name, if its file exists.
     pub fn saved_name(&self) -> Option<&str> {
         self.log.is_some().then_some(self.name.as_str())
     }
 
-    /// Ends the session that is kept and begins another under a new name.
+    /// Ends this session and begins another with a new name.
     pub fn begin(&mut self) {
         let header = &self.header;
         let mut next = Self::new(
@@ -126,14 +126,14 @@ impl SessionStore {
         path(&self.folder, name).is_ok_and(|p| p.exists())
     }
 
-    /// Begins a session of that name with the next message.
+    /// Gives the session that begins with the next message this name.
     pub fn take_name(&mut self, name: &str) -> Result<()> {
         path(&self.folder, name)?;
         (self.name, self.log) = (name.to_owned(), None);
         Ok(())
     }
 
-    /// Goes on with a session; says in `notes` where its pack was another.
+    /// Continues a session. If its pack was another one, a note is added to `notes`.
     pub fn resume(&mut self, name: &str, notes: &mut Vec<String>) -> Result<SavedSession> {
         let (mut log, kept) = SessionLog::resume(&path(&self.folder, name)?)?;
         let was = &kept.header;
@@ -165,7 +165,7 @@ impl SessionStore {
         Ok(())
     }
 
-    /// Writes down what happened; makes the file, with what was before, if there is none yet.
+    /// Appends an entry. The first message makes the file, which begins with the system prompt.
     pub fn write(&mut self, system: Option<&str>, entry: &LogEntry) -> Result<()> {
         if !self.on || (self.log.is_none() && !matches!(entry, LogEntry::Message(_))) {
             return Ok(());
@@ -187,7 +187,7 @@ impl SessionStore {
     }
 }
 
-/// The conversation for other programs or people, by the file's ending.
+/// Writes the conversation in the format of the file's ending.
 pub fn export(path: &Path, system: Option<&str>, messages: &[Message]) -> Result<()> {
     let all: Vec<Message> = system
         .map(Message::system)

@@ -1,6 +1,6 @@
 //! The commands of a conversation: one table that drives help, completion and dispatch.
 
-/// What a command does.
+/// What a command is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     Help,
@@ -30,7 +30,7 @@ pub enum Action {
     Verbose,
 }
 
-/// What completes a command's argument.
+/// How a command's argument is completed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hint {
     Nothing,
@@ -116,10 +116,10 @@ pub const COMMANDS: &[Command] = &[
     command(&["verbose"], Maybe("on|off"), "the lines of weights and figures around answers", Hint::Words(&["on", "off"]), Action::Verbose),
 ];
 
-/// What was typed.
+/// What was entered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line {
-    /// Something for the members.
+    /// A message to the members.
     Say(String),
     /// A command and its argument, which may be empty.
     Do(Action, String),
@@ -127,10 +127,10 @@ pub enum Line {
 }
 
 impl Line {
-    /// Reads a line, or a block of several.
+    /// Reads what was entered: one line, or several.
     ///
     /// # Errors
-    /// What is wrong with a command, in one line.
+    /// Says in one line what is wrong with the command.
     pub fn parse(text: &str) -> Result<Line, String> {
         let text = text.trim();
         if text.is_empty() {
@@ -143,9 +143,10 @@ impl Line {
         let rest = rest.trim();
         let Some(command) = find(word) else {
             return match typed.strip_prefix('/') {
-                // Several lines that begin with no command are no mistyped one, but a comment, say.
+                // Several lines that begin with an unknown command are a message: a comment in
+                // code, for example.
                 _ if text.contains('\n') => Ok(Line::Say(text.to_owned())),
-                // `//` says a line that begins with a slash.
+                // `//` sends a line that begins with a slash.
                 Some(_) => Ok(Line::Say(typed.to_owned())),
                 None => Err(unknown(word)),
             };
@@ -175,14 +176,14 @@ fn unknown(word: &str) -> String {
     )
 }
 
-/// The text of `/help`, for lines of so many columns.
+/// The text of `/help`, for this many columns.
 pub fn help(columns: usize) -> String {
     let lines: Vec<(String, String)> = COMMANDS.iter().map(|c| (c.usage(), c.does())).collect();
     let width = lines.iter().map(|(u, _)| u.chars().count()).max();
     let width = width.unwrap_or(0);
     let mut text = String::new();
     for (usage, does) in lines {
-        // Beside the usage, or under it where there is no room for a few words.
+        // Beside the usage; below it if there is no room for a few words.
         if columns >= width + 30 {
             let lines = wrapped(&does, columns - width - 2);
             for (i, line) in lines.iter().enumerate() {
@@ -203,7 +204,7 @@ pub fn help(columns: usize) -> String {
     text
 }
 
-/// Lines of at most so many characters, but for longer words.
+/// Wraps a text into lines of at most this many characters; only a longer word makes a longer line.
 fn wrapped(text: &str, columns: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
@@ -223,7 +224,7 @@ fn wrapped(text: &str, columns: usize) -> Vec<String> {
 /// The text of `/help COMMAND`, or of `/help keys`.
 ///
 /// # Errors
-/// No such command, in one line.
+/// Says in one line that there is no such command.
 pub fn help_on(word: &str) -> Result<String, String> {
     if word == "keys" || word == "shortcuts" {
         return Ok(KEYS.to_owned());

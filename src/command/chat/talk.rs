@@ -1,4 +1,4 @@
-//! A conversation at work: turns, room in the context, what is written down.
+//! A conversation at work: its turns, the room in the context, the entries of its session.
 
 use super::parameters::Settings;
 use super::sessions::SessionStore;
@@ -26,23 +26,23 @@ pub struct Talk<'a> {
     pub app: &'a App,
     pub loaded: LoadedPack<'a>,
     pub plan: PackPlan,
-    /// How members are fused now.
+    /// How members are fused at present.
     pub fusion: Fusion,
     pub settings: Settings,
     pub conversation: Conversation,
-    pub store: SessionStore,
+    pub sessions: SessionStore,
     pub overflow: Overflow,
-    /// Whether the lines around an answer are shown.
+    /// Whether the lines of figures around an answer are shown.
     pub verbose: bool,
     pub last: Option<Turn>,
-    /// Whether a message was not answered, or a line not understood.
+    /// Whether a message was not answered or a line not understood.
     pub failed: bool,
     pub guard: Guard,
     /// The weights of each turn: its number, and one weight a member.
     pub course: Vec<(usize, Vec<f64>)>,
 }
 
-/// What an answer took.
+/// A turn that was answered.
 pub struct Turn {
     pub read: Read,
     pub said: Shown,
@@ -55,7 +55,7 @@ impl<'a> Talk<'a> {
         plan: &PackPlan,
         settings: Settings,
         conversation: Conversation,
-        store: SessionStore,
+        sessions: SessionStore,
         guard: Guard,
     ) -> Self {
         Self {
@@ -65,7 +65,7 @@ impl<'a> Talk<'a> {
             fusion: plan.fusion.clone(),
             settings,
             conversation,
-            store,
+            sessions,
             overflow: Overflow::Drop,
             verbose: true,
             last: None,
@@ -75,13 +75,13 @@ impl<'a> Talk<'a> {
         }
     }
 
-    /// Goes on with the session `name`, or begins it; None: with a new one.
+    /// Continues the session `name`, or begins it. None: begins a new session.
     pub fn begin(&mut self, args: &ChatArgs, name: Option<&str>) -> Result<()> {
         match name {
-            Some(name) if self.store.exists(name) => {
+            Some(name) if self.sessions.exists(name) => {
                 self.load(name, args.opening.system_prompt.as_deref())
             }
-            Some(name) => self.store.take_name(name),
+            Some(name) => self.sessions.take_name(name),
             None => {
                 if args.last {
                     self.app
@@ -92,10 +92,10 @@ impl<'a> Talk<'a> {
         }
     }
 
-    /// Goes on with a kept session: shows it and lets the members read it.
+    /// Continues a saved session: shows it and lets the members read it.
     pub fn load(&mut self, name: &str, system: Option<&str>) -> Result<()> {
         let mut notes = Vec::new();
-        let kept = self.store.resume(name, &mut notes)?;
+        let kept = self.sessions.resume(name, &mut notes)?;
         self.conversation = kept.conversation;
         self.loaded.pack.engine.clear()?;
         self.last = None;
@@ -128,21 +128,22 @@ impl<'a> Talk<'a> {
         }
     }
 
-    /// Waits until whatever was interrupted has stopped. From now on Ctrl-C counts anew.
+    /// Waits until the interrupted work has stopped, and lowers the cancel flag.
     pub fn calm_down(&self) {
         self.loaded.pack.engine.settle();
         self.app.cancel.store(false, Ordering::Relaxed);
     }
 
-    /// Writes down what happened. A disk that fails is told of; the conversation goes on.
+    /// Writes an entry of the session. If that fails, an error is shown and the conversation goes
+    /// on.
     pub fn note_down(&mut self, entry: &LogEntry) {
         let system = self.conversation.system().map(str::to_owned);
-        if let Err(error) = self.store.write(system.as_deref(), entry) {
+        if let Err(error) = self.sessions.write(system.as_deref(), entry) {
             tell!("error: the session is not saved: {}", message(&error));
         }
     }
 
-    /// Messages of the context are no more; nothing of them counts.
+    /// Messages left the context: what was scored of them no longer counts.
     pub fn forget(&mut self, gone: &RemovedMessages) {
         self.loaded.pack.engine.forget_messages(gone);
     }
@@ -171,7 +172,7 @@ impl<'a> Talk<'a> {
         self.respond("", true)
     }
 
-    /// Takes the last turn back; false if there is none.
+    /// Removes the last turn; false if there is none.
     pub fn undo(&mut self) -> Result<bool> {
         let Some((_, gone)) = self.conversation.undo() else {
             return Ok(false);
@@ -182,8 +183,8 @@ impl<'a> Talk<'a> {
         Ok(true)
     }
 
-    /// Turns that have left the context stand in it again as far as there is room now, and room for
-    /// more; one always, so that it can be taken back as well.
+    /// Puts turns that had left the context back, as far as they fit and leave room for an answer;
+    /// always at least one, so that it can be undone as well.
     fn let_come_back(&mut self) {
         let before = self.conversation.left();
         let mut more = self.conversation.clone();
@@ -203,7 +204,7 @@ impl<'a> Talk<'a> {
         }
     }
 
-    /// Takes the last answer back and gives another, or goes on with it.
+    /// Replaces the last answer by another, or continues it.
     pub fn again(&mut self, go_on: bool) -> Result<()> {
         let opened = self.conversation.open_answer();
         if opened.is_none() && !self.conversation.waits() {
@@ -215,7 +216,7 @@ impl<'a> Talk<'a> {
         if go_on {
             return self.respond(&old, false);
         }
-        // The same seed would say the same again.
+        // The same seed would give the same answer again.
         self.settings.draw_anew();
         self.respond("", false)?;
         if self.conversation.waits() && !old.is_empty() {
@@ -225,7 +226,7 @@ impl<'a> Talk<'a> {
         Ok(())
     }
 
-    /// Tells of what a user can cause; anything else ends the conversation.
+    /// Reports an error that a user can cause; any other error ends the conversation.
     pub fn tell(&mut self, error: anyhow::Error, interrupted: &str) -> Result<()> {
         match error.downcast_ref::<EngineError>() {
             Some(EngineError::Cancelled) => {
@@ -236,7 +237,7 @@ impl<'a> Talk<'a> {
                 tell!("error: {error:#}");
                 tell!("hint: {}", self.what_makes_room());
             }
-            // A template may refuse one conversation and take the next.
+            // A template may refuse one conversation and accept the next.
             _ if error.is::<SpeakerError>() => crate::report::tell(&error),
             _ => return Err(error),
         }
@@ -244,7 +245,7 @@ impl<'a> Talk<'a> {
         Ok(())
     }
 
-    /// What helps where the last message does not fit.
+    /// What to do if the last message does not fit.
     fn what_makes_room(&mut self) -> &'static str {
         if self.fits_alone("") {
             return "/undo takes the turn before back, /clear starts anew";
@@ -271,7 +272,7 @@ impl<'a> Talk<'a> {
         let context = self.conversation.context();
         let new = self.conversation.read();
         let read = self.loaded.read_going_on(&context, new, request, begun);
-        // A member may have been scored already, and will be again.
+        // Some member may have been scored before the failure; it will be scored again.
         let read = read.inspect_err(|_| self.loaded.pack.engine.forget_messages_from(new))?;
         self.conversation.mark_read();
         let turn = self.turns();
@@ -281,9 +282,9 @@ impl<'a> Talk<'a> {
         Ok(read)
     }
 
-    /// Lets the oldest turns leave until the rest fits and leaves room for an answer. Once some
-    /// have to leave, a quarter of the context is freed, so that not every turn has to be read
-    /// anew.
+    /// Drops the oldest turns until the rest fits and leaves room for an answer. If turns have to
+    /// be dropped, a quarter of the context is freed, so that not every later turn drops some and
+    /// has everything read anew.
     fn make_room(&mut self, begun: &str) -> Result<()> {
         let mut free = 8;
         loop {
@@ -309,13 +310,13 @@ impl<'a> Talk<'a> {
         }
     }
 
-    /// How often the user has spoken.
+    /// The number of the user's messages.
     pub fn turns(&self) -> usize {
         let messages = self.conversation.messages().iter();
         messages.filter(|m| m.role == Role::User).count()
     }
 
-    /// Whether a member has less than one part in `of` of its context left.
+    /// Whether some member has less than 1/`of` of its context left.
     fn is_short(&self, tokens: &[usize], of: usize) -> bool {
         let members = self.loaded.pack.engine.members().iter().zip(tokens);
         members.into_iter().any(|(m, &used)| {
@@ -324,7 +325,7 @@ impl<'a> Talk<'a> {
         })
     }
 
-    /// Whether the last turn would fit if all before it left.
+    /// Whether the last turn would fit without all before it.
     fn fits_alone(&mut self, begun: &str) -> bool {
         let mut alone = self.conversation.clone();
         while alone.drop_oldest().is_some() {}

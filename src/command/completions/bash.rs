@@ -1,5 +1,4 @@
-//! Bash, whose words need more care than clap takes: it cuts them at `=`, and what it inserts it
-//! does not quote.
+//! Bash needs more than clap does: it cuts words at `=`, and does not quote what it inserts.
 
 use clap::Command;
 use clap_complete::engine::complete;
@@ -11,8 +10,8 @@ use std::path::Path;
 /// Completions for bash.
 pub struct Bash;
 
-/// `$2` is what is typed of the word, without quotes. Names are quoted one by one, and the space
-/// after a folder is left out.
+/// `$2` is the typed part of the word, without quotes. Names are quoted one by one, and a folder
+/// gets no space after it.
 const SCRIPT: &str = r#"_packllm() {
     local words=("${COMP_WORDS[@]:0:COMP_CWORD}" "$2") name
     COMPREPLY=()
@@ -56,16 +55,16 @@ impl EnvCompleter for Bash {
     ) -> io::Result<()> {
         let (words, cut) = joined(words);
         let last = words.len().saturating_sub(1);
-        for candidate in complete(command, words, last, folder)? {
-            let name = candidate.get_value().to_string_lossy();
+        for completion in complete(command, words, last, folder)? {
+            let name = completion.get_value().to_string_lossy();
             writeln!(to, "{}", name.get(cut..).unwrap_or_default())?;
         }
         Ok(())
     }
 }
 
-/// The words with `--flag`, `=` and `value` as one, and how many bytes of the last one stand before
-/// what bash takes for the word.
+/// The words with `--flag`, `=` and `value` joined to one, and how many bytes of the last one are
+/// before the part that bash takes for the word.
 fn joined(words: Vec<OsString>) -> (Vec<OsString>, usize) {
     let mut whole: Vec<OsString> = Vec::new();
     let mut cut = 0;

@@ -1,5 +1,5 @@
-//! What a pack will take, and whether this machine has it: from the headers of its files, before
-//! loading.
+//! How much memory a pack will need, and whether this machine has it: from the headers of its
+//! files, before loading.
 
 use super::machine::{Machine, is_host, shares_memory};
 use crate::command::facts;
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 pub struct Fit {
     pub name: String,
     pub members: Vec<MemberFit>,
-    /// Every memory that something is put into, main memory first.
+    /// Every memory that is used, main memory first.
     pub memories: Vec<Memory>,
 }
 
@@ -33,14 +33,14 @@ pub struct Placement {
     pub threads: u32,
     /// For prompts.
     pub threads_batch: u32,
-    /// Where the weights live, for people.
+    /// Where the weights are, in words.
     pub placement: String,
     pub footprint: Footprint,
-    /// Share of each device: index in ggml's list and part of what the device side takes.
+    /// For each device its index in ggml's list and its share of what goes to devices.
     shares: Vec<(usize, f64)>,
 }
 
-/// One memory: what all members together want of it, and what it has. Bytes.
+/// One memory: what all members together need of it, and what it has, in bytes.
 pub struct Memory {
     pub name: String,
     pub needed: u64,
@@ -49,7 +49,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// None: it is not known.
+    /// None: not known.
     pub fn fits(&self) -> Option<bool> {
         match (self.free, self.total) {
             (Some(free), _) => Some(self.needed <= free),
@@ -68,7 +68,7 @@ impl Fit {
             .map(|member| MemberFit {
                 name: member.name.clone(),
                 path: member.path.clone(),
-                outcome: seat(member, machine),
+                outcome: estimate(member, machine),
             })
             .collect();
         let memories = memories(&members, machine);
@@ -119,17 +119,17 @@ impl MemberFit {
     fn as_value(&self) -> Value {
         let mut value = json!({"name": self.name, "file": self.path});
         match &self.outcome {
-            Ok(seat) => {
-                value["architecture"] = seat.summary.architecture.clone().into();
-                value["parameters"] = seat.summary.parameters.into();
-                value["quantisation"] = seat.summary.quantisation.clone().into();
-                value["context"] = seat.context.into();
-                value["train_context"] = seat.summary.train_context.into();
-                value["threads"] = seat.threads.into();
-                value["threads_batch"] = seat.threads_batch.into();
-                value["placement"] = seat.placement.clone().into();
-                value["host"] = usage(&seat.footprint.host);
-                value["device"] = usage(&seat.footprint.device);
+            Ok(placement) => {
+                value["architecture"] = placement.summary.architecture.clone().into();
+                value["parameters"] = placement.summary.parameters.into();
+                value["quantisation"] = placement.summary.quantisation.clone().into();
+                value["context"] = placement.context.into();
+                value["train_context"] = placement.summary.train_context.into();
+                value["threads"] = placement.threads.into();
+                value["threads_batch"] = placement.threads_batch.into();
+                value["placement"] = placement.placement.clone().into();
+                value["host"] = usage(&placement.footprint.host);
+                value["device"] = usage(&placement.footprint.device);
             }
             Err(unusable) => {
                 value["error"] = unusable.reason.clone().into();
@@ -149,7 +149,7 @@ fn usage(usage: &Usage) -> Value {
     })
 }
 
-fn seat(member: &MemberPlan, machine: &Machine) -> Result<Placement, Unusable> {
+fn estimate(member: &MemberPlan, machine: &Machine) -> Result<Placement, Unusable> {
     let load = &member.load;
     let placed = place(&load.offload)?;
     let (header, summary) = facts::read(&member.path)?;
@@ -166,13 +166,13 @@ fn seat(member: &MemberPlan, machine: &Machine) -> Result<Placement, Unusable> {
     })
 }
 
-/// Where a member is put; a request that this build or machine cannot meet is an error.
+/// The devices of a member; an error if this build or machine does not have what was asked for.
 pub fn place(offload: &Offload) -> Result<Placed, Unusable> {
     offload.resolve().map_err(|error| Unusable::of(&error))
 }
 
 fn footprint(header: &Header, load: &LoadOptions, context: u32, placed: &Placed) -> Footprint {
-    // As the loader limits them.
+    // Limited as by the loader.
     let batch = load.batch.min(context);
     let plan = Plan {
         context,
@@ -196,8 +196,8 @@ fn element(cache: CacheType) -> TensorType {
     }
 }
 
-/// How llama.cpp divides layers among devices: all on the one named, or by the shares given, or by
-/// what is free.
+/// How llama.cpp divides layers among devices: all on the main one if it is named, else by the
+/// given shares, else by free memory.
 fn shares(offload: &Offload, placed: &Placed, devices: &[Device]) -> Vec<(usize, f64)> {
     let main = offload.main_gpu.and_then(|main| usize::try_from(main).ok());
     if let Some(&only) = main.and_then(|main| placed.devices.get(main)) {
@@ -230,25 +230,25 @@ fn shares(offload: &Offload, placed: &Placed, devices: &[Device]) -> Vec<(usize,
         .collect()
 }
 
-/// Adds up what the members want of each memory.
+/// Adds up what the members need of each memory.
 fn memories(members: &[MemberFit], machine: &Machine) -> Vec<Memory> {
-    let seats = || {
+    let placements = || {
         members
             .iter()
             .filter_map(|member| member.outcome.as_ref().ok())
     };
     let on_device = |index: usize| -> u64 {
-        let parts = seats().map(|seat| {
-            let share = seat.shares.iter().find(|(device, _)| *device == index);
+        let parts = placements().map(|placement| {
+            let share = placement.shares.iter().find(|(device, _)| *device == index);
             let share = share.map_or(0.0, |(_, share)| *share);
-            (seat.footprint.device.total() as f64 * share) as u64
+            (placement.footprint.device.total() as f64 * share) as u64
         });
         parts.fold(0, u64::saturating_add)
     };
     let mut host = Memory {
         name: "main memory".into(),
-        needed: seats()
-            .map(|seat| seat.footprint.host.total())
+        needed: placements()
+            .map(|placement| placement.footprint.host.total())
             .fold(0, u64::saturating_add),
         free: machine.memory_available,
         total: machine.memory_total,

@@ -1,4 +1,4 @@
-//! What this build has and what this machine is.
+//! Facts about this build and this machine.
 
 use crate::app::App;
 use crate::cpu;
@@ -19,13 +19,13 @@ pub struct Machine {
     pub instructions: Vec<(&'static str, bool)>,
     /// Main memory: bytes.
     pub memory_total: Option<u64>,
-    /// Main memory that programs can have without swapping: bytes.
+    /// Main memory that is available without swapping: bytes.
     pub memory_available: Option<u64>,
     /// llama.cpp's devices, the CPU among them.
     pub devices: Vec<Device>,
 }
 
-/// A portable build picks among several codes; what it says of the one in use holds.
+/// A portable build has several libraries for the CPU; what the one in use says counts.
 fn instructions() -> Vec<(&'static str, bool)> {
     if !cfg!(feature = "portable") {
         return cpu::features();
@@ -35,7 +35,7 @@ fn instructions() -> Vec<(&'static str, bool)> {
 }
 
 impl Machine {
-    /// Looks.
+    /// Looks at the machine.
     pub fn read() -> Self {
         let mut features = compiled_backends();
         if cfg!(feature = "mkl") {
@@ -54,7 +54,7 @@ impl Machine {
             instructions: instructions(),
             memory_total: host.and_then(|device| known(device.memory_total)),
             memory_available: available().or_else(|| {
-                // Elsewhere llama.cpp gives the total for what is free.
+                // On other systems llama.cpp reports the total as free.
                 let host = host.filter(|_| cfg!(windows))?;
                 known(host.memory_free)
             }),
@@ -117,13 +117,13 @@ pub fn is_host(device: &Device) -> bool {
     !device.gpu && device.name == "CPU"
 }
 
-/// Whether what is put on the device comes out of the main memory.
+/// Whether the device uses main memory.
 pub fn shares_memory(device: &Device) -> bool {
     // Apple's own processors have one memory; Metal does not say so.
     device.integrated || cfg!(all(target_os = "macos", target_arch = "aarch64"))
 }
 
-/// What Linux says could be had without swapping: bytes.
+/// Memory that programs can have without swapping, by Linux: bytes.
 fn available() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text
@@ -138,12 +138,12 @@ pub struct Disk {
     pub models: usize,
     /// Bytes of the files in it, without imported ones.
     pub bytes: u64,
-    /// Bytes left on its disk, if that is known.
+    /// Free bytes on its disk, if known.
     pub free: Option<u64>,
 }
 
 impl Disk {
-    /// Looks; a store that cannot be read is an error.
+    /// Looks at the store; an error if it cannot be read.
     pub fn read(app: &App) -> anyhow::Result<Self> {
         let models = app.store.list()?;
         let own = models.iter().filter(|one| one.model.reference.is_none());
@@ -156,7 +156,8 @@ impl Disk {
     }
 }
 
-/// Space left where `path` is or would be: bytes. Asks `df`, which every Unix has in this form.
+/// Free bytes on the disk of `path`, whether it exists or not. Asks `df`, which every Unix has in
+/// this form.
 fn free_space(path: &Path) -> Option<u64> {
     let absolute = std::path::absolute(path).ok()?;
     let folder = absolute.ancestors().find(|folder| folder.is_dir())?;
@@ -168,7 +169,7 @@ fn free_space(path: &Path) -> Option<u64> {
         .output()
         .ok()?;
     let text = String::from_utf8_lossy(&output.stdout);
-    // Names at both ends of the line may hold spaces: what is available stands before the
+    // Names at both ends of the line may contain spaces; the free space is the field before the
     // percentage.
     let words: Vec<&str> = text.lines().nth(1)?.split_whitespace().collect();
     let percentage = words.iter().position(|word| word.ends_with('%'))?;

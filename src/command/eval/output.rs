@@ -8,14 +8,15 @@ use packllm_eval::{Journal, JournalEntry};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
-/// Where a run is kept; nowhere without `--output`.
+/// Where a run is written: nowhere without `--output`.
 pub struct Output {
     folder: Option<(PathBuf, Journal)>,
     kept: usize,
 }
 
 impl Output {
-    /// Makes the folder and begins the journal, or goes on with it: then with what was decided.
+    /// Makes the folder and begins the journal, or continues it and returns the questions decided
+    /// before.
     pub fn open(
         args: &EvalArgs,
         settings: &Map<String, Value>,
@@ -39,7 +40,7 @@ impl Output {
         Ok((output, decided))
     }
 
-    /// Keeps a question.
+    /// Writes a question to the journal.
     pub fn append(&mut self, entry: &JournalEntry) -> Result<()> {
         if let Some((_, journal)) = &mut self.folder {
             journal.append(entry)?;
@@ -48,7 +49,7 @@ impl Output {
         Ok(())
     }
 
-    /// Says, when a run ends early, what it leaves.
+    /// Says, when a run ends early, what is kept of it.
     pub fn say_kept(&self, app: &App) {
         if let Some((folder, _)) = &self.folder {
             let (n, folder) = (self.kept, folder.display());
@@ -75,7 +76,7 @@ impl Output {
     }
 }
 
-/// Writes a file whole or not at all.
+/// Writes a file completely or not at all.
 fn replace(path: &Path, content: &[u8]) -> Result<()> {
     let draft = path.with_extension("part");
     std::fs::write(&draft, content)

@@ -1,10 +1,8 @@
-//! The results as one SVG picture: accuracies with error bars, and the weights question by
-//! question.
+//! The results as an SVG picture: accuracies with error bars, and the weights of every question.
 //!
-//! Written by hand: a picture of rectangles, lines and text needs no library. Panels of tasks stand
-//! in two columns. In the strips below, every question of a task is a column of one unit, divided
-//! by the weights; questions are sorted by the first member's weight, so that a strip shows a
-//! distribution.
+//! Rectangles, lines and text need no library. The panels of the tasks are in two columns. In the
+//! strips below them every question is a column of one unit, divided by the weights; questions are
+//! sorted by the first member's weight, so that a strip shows a distribution.
 
 use super::Report;
 use packllm_eval::{Answered, Section};
@@ -18,7 +16,7 @@ const LINE: f64 = 19.0;
 const LABEL: f64 = 96.0;
 const TITLE: f64 = 24.0;
 const STRIP: f64 = 34.0;
-/// Room for the numbers at the right of a panel.
+/// Space for the numbers at the right of a panel.
 const VALUES: f64 = 74.0;
 
 const INK: &str = "#222222";
@@ -26,7 +24,7 @@ const FAINT: &str = "#777777";
 const GRID: &str = "#e2e2e2";
 const MEMBER: &str = "#8a8a8a";
 const MIXTURE: &str = "#1f6fb2";
-/// Told apart by people with any colour vision (Okabe & Ito 2008), for members.
+/// Colours of members that people with any colour vision can tell apart (Okabe & Ito 2008).
 const PALETTE: [&str; 8] = [
     "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#999999",
 ];
@@ -65,7 +63,7 @@ fn column_width() -> f64 {
     (WIDTH - 2.0 * MARGIN - COLUMN_GAP) / 2.0
 }
 
-/// The part of 0 to 100% that all panels show: multiples of 10.
+/// The range of per cent that all panels show, in multiples of 10.
 #[derive(Clone, Copy)]
 struct Scale {
     low: f64,
@@ -87,7 +85,7 @@ impl Scale {
         Scale { low, high }
     }
 
-    /// Where a per cent value lies on `width` pixels.
+    /// The position of a per cent value on `width` pixels.
     fn at(self, value: f64, width: f64) -> f64 {
         (value - self.low) / (self.high - self.low) * width
     }
@@ -98,7 +96,7 @@ impl Scale {
     }
 }
 
-/// A panel: a line a contestant, a dot with its error.
+/// A panel: for each contestant a line, with a dot and its error bar.
 fn accuracies(canvas: &mut Canvas, x: f64, section: &Section, scale: Scale) {
     let title = format!("{} ({} questions)", section.name, section.questions);
     canvas.text(x, canvas.y + 13.0, INK, "bold", &title);
@@ -133,7 +131,7 @@ fn accuracies(canvas: &mut Canvas, x: f64, section: &Section, scale: Scale) {
     canvas.y = bottom;
 }
 
-/// Strips of the weights of every method that looks at the question.
+/// Strips of the weights, for every method whose weights depend on the question.
 fn weights(canvas: &mut Canvas, report: &Report) {
     let methods: Vec<usize> = (report.members.len()..report.contestants.len())
         .filter(|&c| varies(&report.answered, c))
@@ -174,7 +172,7 @@ fn legend(canvas: &mut Canvas, members: &[String]) {
     for (k, name) in members.iter().enumerate() {
         canvas.rectangle((x, canvas.y), (11.0, 11.0), colour(k));
         canvas.text(x + 16.0, canvas.y + 10.0, INK, "normal", name);
-        // About 7 pixels a character.
+        // A character has about 7 pixels.
         x += 16.0 + 7.2 * name.chars().count() as f64 + 22.0;
     }
     canvas.y += 24.0;
@@ -184,7 +182,7 @@ fn colour(k: usize) -> &'static str {
     PALETTE[k % PALETTE.len()]
 }
 
-/// One task's weights by one method: neighbours of equal weights are one rectangle.
+/// One task's weights by one method. Neighbours of equal weights are one rectangle.
 fn strip(canvas: &mut Canvas, (x, y): (f64, f64), width: f64, task: &Answered, c: usize) {
     let mut lambdas: Vec<&[f64]> = task
         .verdicts
@@ -206,7 +204,7 @@ fn strip(canvas: &mut Canvas, (x, y): (f64, f64), width: f64, task: &Answered, c
     }
 }
 
-/// A name that fits its column.
+/// A name, shortened to fit its column.
 fn shorten(name: &str) -> String {
     const MOST: usize = 13;
     if name.chars().count() <= MOST {
@@ -215,7 +213,7 @@ fn shorten(name: &str) -> String {
     name.chars().take(MOST - 1).chain(['…']).collect()
 }
 
-/// What was drawn so far, and how far down.
+/// What has been drawn, and down to which height.
 #[derive(Default)]
 struct Canvas {
     body: String,
@@ -243,7 +241,7 @@ impl Canvas {
         ));
     }
 
-    /// Small and faint: numbers.
+    /// Small and faint text, for numbers.
     fn label(&mut self, x: f64, y: f64, anchor: &str, text: &str) {
         let text = escape(text);
         self.push(format_args!(
@@ -282,7 +280,8 @@ impl Canvas {
     }
 }
 
-/// Names come from files and manifests: no markup, and no characters that XML forbids.
+/// Escapes a name, which comes from a file or a manifest: no markup, and no characters that XML
+/// forbids.
 fn escape(text: &str) -> String {
     let text = crate::command::table::printable(text);
     text.replace('&', "&amp;")

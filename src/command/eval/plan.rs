@@ -1,4 +1,4 @@
-//! What a run is to do: questions laid out, contestants, and a record of all settings.
+//! The plan of a run: questions laid out, contestants, and a record of all settings.
 
 use crate::app::App;
 use crate::cli::{EvalArgs, ScoreName};
@@ -12,10 +12,10 @@ use packllm_eval::{Fault, Judge, Layout, Score, Sheet, Shots, Task};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
-/// Faults that are told one by one.
+/// Most faults that are listed.
 const FAULTS_TOLD: usize = 5;
 
-/// The questions of a task file, ready to be read.
+/// The questions of a task file, ready for the members.
 pub struct Exam {
     pub name: String,
     pub file: PathBuf,
@@ -58,7 +58,7 @@ pub fn exams(app: &App, args: &EvalArgs) -> Result<Vec<Exam>> {
         .collect()
 }
 
-/// All questions that examples may be taken from.
+/// All questions that may serve as examples.
 fn pool(app: &App, args: &EvalArgs, file: &std::path::Path) -> Result<Vec<packllm_eval::Question>> {
     let task = Task::read(file, None)?;
     refuse(app, args, &task.faults)?;
@@ -103,7 +103,7 @@ fn read(app: &App, args: &EvalArgs) -> Result<Vec<Task>> {
     Ok(tasks)
 }
 
-/// Fails for lines that are no questions, or says how many are left out.
+/// Fails if some lines are no questions, or says how many are left out.
 fn refuse(app: &App, args: &EvalArgs, faults: &[Fault]) -> Result<()> {
     if faults.is_empty() {
         return Ok(());
@@ -163,7 +163,7 @@ pub fn judge(args: &EvalArgs, pack: &PackPlan) -> Result<Judge> {
     Ok(judge)
 }
 
-/// Everything that decides what a run answers: kept in its journal and its results.
+/// Everything that the answers of a run depend on: it is in the journal and in the results.
 pub fn record(
     args: &EvalArgs,
     pack: &PackPlan,

@@ -71,7 +71,7 @@ fn cells(row: &Row) -> [String; 5] {
     ]
 }
 
-/// The heads of the columns of [`cells`].
+/// The titles of the columns of [`cells`].
 fn head(section: &Section) -> [String; 5] {
     let best = format!("vs {} [95%]", section.best);
     let fixed = ["method", "accuracy %", "", "vs uniform [95%]", "seconds"];
@@ -88,13 +88,13 @@ fn title(section: &Section) -> String {
     format!("{}: {} questions{skipped}", section.name, section.questions)
 }
 
-/// Tasks, then all together if there are several.
+/// The tasks, then all of them together if there are several.
 fn sections(report: &Report) -> impl Iterator<Item = &Section> {
     let pooled = Some(&report.pooled).filter(|_| report.sections.len() > 1);
     report.sections.iter().chain(pooled)
 }
 
-/// What was evaluated, in a line.
+/// A line about what was evaluated.
 fn cost(report: &Report) -> String {
     let parts = report.members.iter().zip(report.spent());
     let parts =
@@ -111,7 +111,7 @@ fn cost(report: &Report) -> String {
     )
 }
 
-/// For a terminal.
+/// The tables for a terminal.
 pub fn tables(out: &mut impl Write, report: &Report) -> Result<()> {
     for section in sections(report) {
         writeln!(out, "{}", title(section))?;
@@ -128,7 +128,7 @@ pub fn tables(out: &mut impl Write, report: &Report) -> Result<()> {
     Ok(())
 }
 
-/// The same as a page, with how to read it.
+/// The same as a page of Markdown, with an explanation.
 pub fn markdown(out: &mut impl Write, report: &Report) -> Result<()> {
     writeln!(out, "# Multiple choice\n")?;
     for section in sections(report) {

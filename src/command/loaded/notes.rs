@@ -1,4 +1,4 @@
-//! What a pack notes, in lines for people.
+//! The notes of a pack, as lines.
 
 use crate::plural::counted;
 use indicatif::HumanBytes;

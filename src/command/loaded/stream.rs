@@ -1,4 +1,4 @@
-//! An answer as it is made: on its way to stdout, or for a document.
+//! Streaming an answer to stdout, or gathering it for a document.
 
 use super::LoadedPack;
 use crate::command::screen::{Look, View, Writer};
@@ -8,18 +8,18 @@ use packllm_engine::engine::{Answer, Generation};
 use packllm_engine::pack::Streamed;
 use std::time::{Duration, Instant};
 
-/// An answer that was made, and shown if somebody looks.
+/// A finished answer.
 pub struct Shown {
     pub answer: Answer,
-    /// Where somebody saw it.
+    /// Time to its first byte; None if it was not shown.
     pub first_byte: Option<Duration>,
-    /// Where it is asked for.
+    /// If it was asked for.
     pub attribution: Option<Attribution>,
-    /// Tokens by which each member spells what came after the last prompt: the last part of the
-    /// answer, if it was made in several.
+    /// Tokens of each member for the text after the last prompt: the last part of an answer that
+    /// was made in several parts.
     pub tail: Vec<usize>,
-    /// Whether all of it could be written: a terminal may close, a disk fill up. What was said is
-    /// there all the same.
+    /// Whether all of it could be written: a terminal may close, a disk may fill up. The answer
+    /// itself is whole in any case.
     pub written: Result<()>,
 }
 
@@ -39,7 +39,7 @@ impl Shown {
         }
     }
 
-    /// The answer went on after a prompt that ended with what was said of it.
+    /// Adds the next part of the same answer.
     pub fn append(&mut self, more: Shown) {
         self.answer.append(more.answer);
         (self.tail, self.written) = (more.tail, more.written);
@@ -50,8 +50,8 @@ impl Shown {
 }
 
 impl LoadedPack<'_> {
-    /// Generates to stdout what follows `begun`, which was shown already, and `opening`, which is
-    /// shown before it. The first byte's time is counted from `start`.
+    /// Generates to stdout what follows `begun`, which is already on the screen, and `opening`,
+    /// which is shown first. The time to the first byte is counted from `start`.
     pub fn stream(
         &mut self,
         generation: &Generation,
@@ -72,7 +72,7 @@ impl LoadedPack<'_> {
         Ok(Shown::new(streamed?, first_byte, written))
     }
 
-    /// Generates without showing anything.
+    /// Generates an answer without showing it.
     pub fn gather(&mut self, generation: &Generation) -> Result<Shown> {
         let streamed = self.pack.stream(generation, "", &mut |_| {})?;
         Ok(Shown::new(streamed, None, Ok(())))

@@ -10,11 +10,11 @@ use packllm_engine::pack::{Host, Note, Progress};
 use packllm_engine::vocab::mapped::Map;
 use std::error::Error;
 
-/// See the module.
+/// The host: it shows each note once.
 pub struct Terminal<'a> {
     pub app: &'a App,
     said: Vec<String>,
-    /// What is shown of the work under way.
+    /// The bar or spinner that is shown now.
     bar: Option<ProgressBar>,
 }
 
@@ -29,7 +29,7 @@ impl<'a> Terminal<'a> {
 }
 
 impl Host for Terminal<'_> {
-    /// Says it once.
+    /// Shows each note once.
     fn note(&mut self, note: Note) {
         let text = line(&note);
         if !self.said.contains(&text) {
@@ -67,12 +67,12 @@ impl Host for Terminal<'_> {
     }
 }
 
-/// What templates are told of the time.
+/// The time that templates are given.
 pub fn now() -> NaiveDateTime {
     chrono::Local::now().naive_local()
 }
 
-/// Evaluates what was prepared, under a bar that names it.
+/// Evaluates what was prepared, with a progress bar that shows `name`.
 pub fn read_showing(
     app: &App,
     engine: &mut Engine,

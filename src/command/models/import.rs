@@ -1,4 +1,4 @@
-//! `packllm models import`: GGUF files that are on disk already, used where they are.
+//! `packllm models import`: uses GGUF files where they are on disk.
 
 use crate::app::App;
 use crate::command::facts::{self, file_size};
@@ -32,7 +32,7 @@ pub fn run(app: &App, wanted: &[PathBuf], all: bool, name: Option<&str>) -> Resu
         for found in &choice.found {
             match import(app, found, name) {
                 Ok(line) => writeln!(std::io::stdout().lock(), "{line}")?,
-                // In a folder there may be anything; what was named has to work.
+                // A folder may contain anything; a file that was named has to work.
                 Err(why) if choice.folder => skip(app, found, &why),
                 Err(why) => {
                     failed = true;
@@ -44,13 +44,13 @@ pub fn run(app: &App, wanted: &[PathBuf], all: bool, name: Option<&str>) -> Resu
     Ok(ExitCode::from(u8::from(failed)))
 }
 
-/// What one argument stands for.
+/// The files that one argument means.
 struct Choice {
     found: Vec<Found>,
     folder: bool,
 }
 
-/// Finds what was named: a path first of all, else a number or name of the list.
+/// Finds the files: by path first, else by number or name in the list.
 fn choose(wanted: &[PathBuf]) -> Result<Vec<Choice>> {
     let mut listed: Option<Vec<Found>> = None;
     let mut choices = Vec::new();
@@ -58,7 +58,7 @@ fn choose(wanted: &[PathBuf]) -> Result<Vec<Choice>> {
         if path.exists() {
             let folder = path.is_dir();
             if !folder {
-                // The header's reader says best what a file is that is no model.
+                // The reader of headers has the best error for a file that is no model.
                 facts::require(path)?;
             }
             let found = at_path(path)?;
@@ -86,7 +86,7 @@ fn choose(wanted: &[PathBuf]) -> Result<Vec<Choice>> {
     Ok(choices)
 }
 
-/// The entry of the list that `text` means: by its number, its file name, or whose it is.
+/// The entry of the list that `text` means: its number, its file name, or its origin.
 fn pick(listed: &[Found], text: &str) -> Option<Found> {
     let found = match text.parse::<usize>() {
         Ok(number) => listed.get(number.checked_sub(1)?)?,
@@ -161,7 +161,7 @@ fn show(app: &App) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whether it is imported, can be, or what stands in the way.
+/// Whether it is imported, and if it cannot be, why.
 fn state(app: &App, all: &[Found], index: usize) -> String {
     let Some(found) = all.get(index) else {
         return String::new();
@@ -203,7 +203,7 @@ fn import_all(app: &App) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whether no other file would fare better: the store itself cannot be written.
+/// Whether every other file would fail as well, because the store cannot be written.
 fn is_about_the_store(error: &anyhow::Error) -> bool {
     matches!(
         error.downcast_ref(),

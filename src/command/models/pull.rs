@@ -69,7 +69,7 @@ fn report(member: &Member, pulled: &Pulled) -> Result<()> {
     Ok(())
 }
 
-/// How to reach the outside, from the environment.
+/// Options for the network, from the environment.
 fn options(offline: bool) -> Result<PullOptions> {
     let text = |name: &str| {
         std::env::var(name)
@@ -96,9 +96,8 @@ fn options(offline: bool) -> Result<PullOptions> {
     Ok(options)
 }
 
-/// Shows the licences that restrict use, and has them accepted, before anything is downloaded: a
-/// question after minutes of download would find nobody there. What is on disk is not asked for
-/// again.
+/// Shows the licences that restrict use and asks to accept them before anything is downloaded:
+/// after minutes of download the user may be gone. Models on disk are not asked about again.
 fn settle_licences(app: &App, manifest: &Manifest, yes: bool) -> Result<()> {
     for member in &manifest.members {
         let Some(licence) = &member.licence else {
@@ -141,12 +140,12 @@ fn ask(app: &App, question: &str) -> Result<bool> {
     write!(terminal, "{question} [y/N] ")?;
     terminal.flush()?;
     drop(terminal);
-    // Read elsewhere, so that Ctrl-C is heard; the program's end ends the thread.
+    // Another thread reads, so that Ctrl-C works here. The thread ends with the program.
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
         let mut line = String::new();
         let read = std::io::stdin().read_line(&mut line);
-        // Nobody listens any more after Ctrl-C.
+        // After Ctrl-C nobody receives it.
         let _ = sender.send(read.map(|_| line));
     });
     loop {

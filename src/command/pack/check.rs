@@ -1,4 +1,4 @@
-//! `packllm pack check`: whether a manifest can be used, and what is wrong if not. No model is
+//! `packllm pack check`: whether a manifest can be used, and if not, what is wrong. No model is
 //! loaded.
 
 use crate::app::App;
@@ -17,7 +17,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// What was found out about a member: lines to show, and what is wrong.
+/// The result for a member: lines to show, and faults.
 #[derive(Default)]
 struct Finding {
     facts: Vec<(&'static str, String)>,
@@ -38,7 +38,7 @@ impl Finding {
         self.faults.push(text);
     }
 
-    /// An error as a fault.
+    /// Adds an error as a fault.
     fn error(&mut self, title: &'static str, error: &StoreError) {
         self.fault(title, &Unusable::of(error));
     }
@@ -66,7 +66,7 @@ pub fn run(app: &App, name: &str) -> Result<ExitCode> {
     Ok(ExitCode::from(1))
 }
 
-/// Looks at one member; an error only if the user wants to stop.
+/// Checks one member; an error only if the user interrupts.
 fn inspect(app: &App, manifest: &Manifest, member: &Member) -> Result<Finding> {
     let mut finding = Finding::default();
     if let Some(path) = check_file(app, manifest, member, &mut finding)? {
@@ -79,7 +79,7 @@ fn inspect(app: &App, manifest: &Manifest, member: &Member) -> Result<Finding> {
     Ok(finding)
 }
 
-/// Whether the file is there and is the one that is meant.
+/// Checks that the file exists and has the right sha256.
 fn check_file(
     app: &App,
     manifest: &Manifest,
@@ -157,7 +157,8 @@ fn template(source: &str, place: &str, finding: &mut Finding) {
     }
 }
 
-/// What concerns all members: whether their vocabularies can be one, and the manifest's settings.
+/// Checks what concerns all members: whether their vocabularies can be identical, and the
+/// manifest's settings.
 fn together(manifest: &Manifest, findings: &[Finding]) -> Finding {
     let mut together = Finding::default();
     let names: Vec<String> = manifest

@@ -4,7 +4,7 @@ use super::{Measured, MemberRow, MixtureRow};
 use crate::command::table::{Table, printable};
 use std::io::{self, Write};
 
-/// One pair of tables a text, and the means over the texts if there are several.
+/// Two tables for each text, and the means over the texts if there are several.
 pub fn tables(out: &mut impl Write, measured: &[Measured]) -> io::Result<()> {
     for (i, of) in measured.iter().enumerate() {
         if i > 0 {
@@ -67,7 +67,7 @@ fn mixtures(out: &mut impl Write, rows: &[MixtureRow], members: &[MemberRow]) ->
     table.write(out)
 }
 
-/// The mean over the texts of a number.
+/// The mean of a number over the texts.
 fn mean(measured: &[Measured], number: impl Fn(&Measured) -> f64) -> f64 {
     measured.iter().map(number).sum::<f64>() / measured.len() as f64
 }

@@ -1,4 +1,4 @@
-//! A text to be scored, and where it is cut in two.
+//! A text to score, and where it is cut in two.
 
 use crate::report::Unusable;
 use anyhow::{Context, Result, bail};
@@ -9,21 +9,21 @@ use std::path::Path;
 
 /// A text in two parts.
 pub struct Text {
-    /// Its file, as it was named.
+    /// The name of its file, as it was given.
     pub name: String,
-    /// The text, or as much of it as was asked for.
+    /// The text, up to the size that was asked for.
     pub content: String,
-    /// Where the second part begins: byte.
+    /// The byte where the second part begins.
     pub cut: usize,
     split: f64,
 }
 
 impl Text {
-    /// Reads the first `max_bytes` of a file, less what would cut a character, and cuts them at the
-    /// last character that begins at or before the share `split`.
+    /// Reads at most `max_bytes` of a file, in whole characters, and cuts them before the last
+    /// character that begins at or before the share `split`.
     ///
     /// # Errors
-    /// A file that cannot be read, is empty, is not UTF-8, or has no two parts.
+    /// A file that cannot be read, is empty, is not UTF-8, or is too short for two parts.
     pub fn open(path: &Path, max_bytes: usize, split: f64) -> Result<Self> {
         let name = path.display().to_string();
         let (bytes, whole) = read(path, max_bytes).with_context(|| name.clone())?;
@@ -56,7 +56,7 @@ impl Text {
         Ok(text)
     }
 
-    /// There is no text on one side of the cut.
+    /// The error that one side of the cut has no text.
     pub fn too_short(&self) -> anyhow::Error {
         Unusable {
             reason: format!(
@@ -70,9 +70,9 @@ impl Text {
         .into()
     }
 
-    /// A member's context has room for `room` of the text's `tokens`.
+    /// The error that a member's context has room for only `room` of the text's `tokens`.
     pub fn too_long(&self, error: &EngineError, tokens: usize, room: usize) -> anyhow::Error {
-        // A little less than the share that fits: tokens differ in length.
+        // A little less than the share that fits, because tokens differ in length.
         let fits = self.content.len() as f64 * room as f64 / tokens.max(1) as f64 * 0.95;
         Unusable {
             reason: format!("{}: {error}", self.name),
@@ -85,7 +85,7 @@ impl Text {
     }
 }
 
-/// At most `max_bytes` of a file, and whether that is all of it.
+/// At most `max_bytes` of a file, and whether that is the whole file.
 fn read(path: &Path, max_bytes: usize) -> std::io::Result<(Vec<u8>, bool)> {
     let most = (max_bytes as u64).saturating_add(1);
     let mut bytes = Vec::new();
@@ -95,7 +95,8 @@ fn read(path: &Path, max_bytes: usize) -> std::io::Result<(Vec<u8>, bool)> {
     Ok((bytes, whole))
 }
 
-/// The last beginning of a character at or before the share `split` of the text.
+/// The byte where the second part begins: the last beginning of a character at or before the share
+/// `split`.
 fn cut(text: &str, split: f64) -> usize {
     let most = (text.len() as f64 * split) as usize;
     (0..=most)
@@ -146,7 +147,7 @@ mod tests {
         says(b"ab\xffcd", 10, "not valid UTF-8 at byte 2");
         says(b"ab\xffcd", 3, "not valid UTF-8 at byte 2");
         says(b"abc\xe2\x82", 10, "not valid UTF-8 at byte 3");
-        // The limit cuts a character, the file does not.
+        // The limit cuts a character in two, the file's end does not.
         assert_eq!(open("abc€".as_bytes(), 5, 0.5).unwrap().content, "abc");
     }
 }

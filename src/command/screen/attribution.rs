@@ -1,24 +1,15 @@
-//! Who argued for what, for people: a colour a member where there are colours, marks where there
-//! are none.
+//! Attribution on a terminal: a colour for each member, or marks if there are no colours.
 
 use super::Look;
-use super::ink::{Ink, Style};
+use super::ink::{Ink, Style, colour};
 use crate::app::App;
 use packllm_engine::chat::attribution::{Attribution, Piece};
 use packllm_engine::thought;
 use packllm_parameter::Think;
 use std::fmt::Write;
 
-/// Foreground colours of members (ECMA-48, SGR), in their order. Cyan is that of program text.
-const COLOURS: [&str; 10] = ["33", "35", "32", "34", "31", "93", "95", "92", "94", "91"];
-
-/// The colour of member `k`; after the tenth they come again.
-pub fn colour(k: usize) -> &'static str {
-    COLOURS[k % COLOURS.len()]
-}
-
-/// What follows an attributed answer: where it was shown without colours the answer once more, with
-/// marks; then who argued for which share of it. `weights` are the members' mean weights.
+/// What follows an attributed answer. If it was shown without colours, the answer again with marks;
+/// then the share that each member argued for. `weights` are the members' mean weights.
 pub fn legend(
     app: &App,
     look: Look,
@@ -63,7 +54,7 @@ pub fn legend(
     text
 }
 
-/// The pieces of the answer alone.
+/// The pieces after the thought.
 fn after_thought(pieces: &[Piece]) -> &[Piece] {
     let whole: String = pieces.iter().map(|p| p.text.as_str()).collect();
     let mut thought = whole.len() - thought::answer(&whole).len();
@@ -76,7 +67,7 @@ fn after_thought(pieces: &[Piece]) -> &[Piece] {
     &pieces[n..]
 }
 
-/// The text with each member's stretches in brackets, under the member's number: `[1 The sea] is [2
+/// The text with each member's words in brackets, after the member's number: `[1 The sea] is [2
 /// blue.]`
 fn marked(pieces: &[Piece]) -> String {
     let mut text = String::new();

@@ -1,19 +1,26 @@
 //! Styled text for a terminal.
 
-use super::attribution::colour;
 use std::collections::VecDeque;
 
-/// How a stretch of text looks. Nothing of it is the text's own doing: see [`Ink`].
+/// Foreground colours of members (ECMA-48, SGR), in their order. Cyan is the colour of code.
+const COLOURS: [&str; 10] = ["33", "35", "32", "34", "31", "93", "95", "92", "94", "91"];
+
+/// The colour of member `k`; after ten members the colours repeat.
+pub fn colour(k: usize) -> &'static str {
+    COLOURS[k % COLOURS.len()]
+}
+
+/// How a stretch of text looks. The text itself cannot change that: see [`Ink`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Style {
     pub bold: bool,
     pub italic: bool,
     pub dim: bool,
-    /// Program text: cyan.
+    /// Code: cyan.
     pub code: bool,
-    /// Markup that its effect makes superfluous: not shown at all.
+    /// Markup whose effect is visible: not shown.
     pub hidden: bool,
-    /// The member that argued for it: its colour.
+    /// The member that argued for it, which gives the colour.
     pub attributed_to: Option<usize>,
 }
 
@@ -43,7 +50,7 @@ impl Style {
         ..Style::PLAIN
     };
 
-    /// The escape code that sets this style, whatever was before (ECMA-48, SGR).
+    /// The escape code that sets this style, whatever the style before was (ECMA-48, SGR).
     fn code(self) -> String {
         let on = [
             (self.bold, ";1"),
@@ -60,31 +67,32 @@ impl Style {
     }
 }
 
-/// What is to be written to a terminal: escape codes of our own and none of the text's, which a
-/// terminal would obey.
+/// Output for a terminal. It contains our own escape codes and none from the text, which the
+/// terminal would carry out.
 #[derive(Debug, Default)]
 pub struct Ink {
     text: String,
     style: Style,
-    /// Who argued for the next bytes, stretch by stretch; for those after them nobody.
+    /// The members that argued for the next bytes, stretch by stretch; nobody for the bytes after
+    /// those.
     attributions: VecDeque<(usize, Option<usize>)>,
 }
 
 impl Ink {
-    /// Says who argued for the next `bytes` after those that it was said of already. Every byte
-    /// comes in order, [put](Ink::put) or [skipped](Ink::skip).
+    /// Says who argued for the next `bytes`, after those already attributed. Every byte then comes
+    /// in order, [put](Ink::put) or [skipped](Ink::skip).
     pub fn attribute(&mut self, bytes: usize, attributed_to: Option<usize>) {
         if bytes > 0 {
             self.attributions.push_back((bytes, attributed_to));
         }
     }
 
-    /// Bytes that are not shown.
+    /// Passes over bytes that are not shown.
     pub fn skip(&mut self, bytes: usize) {
         self.next(bytes);
     }
 
-    /// Who argued for the first of the next bytes, which are thereby taken.
+    /// Takes the next bytes; returns who argued for the first of them.
     fn next(&mut self, mut bytes: usize) -> Option<usize> {
         let attributed_to = self
             .attributions
@@ -123,12 +131,12 @@ impl Ink {
         }
     }
 
-    /// Forgets what was written.
+    /// Drops the output so far.
     pub fn forget(&mut self) {
         (self.text, self.style) = (String::new(), Style::PLAIN);
     }
 
-    /// Back to no style.
+    /// Ends the current style.
     pub fn rest(&mut self) {
         self.wear(Style::PLAIN);
     }
@@ -140,7 +148,7 @@ impl Ink {
         }
     }
 
-    /// What was written since the last time.
+    /// Takes the output since the last call.
     pub fn take(&mut self) -> String {
         std::mem::take(&mut self.text)
     }

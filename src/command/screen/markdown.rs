@@ -1,44 +1,41 @@
-//! Markdown as it comes, letter by letter, in styled stretches.
+//! Markdown, letter by letter, as styled stretches of text.
 //!
-//! Every letter comes out again, in order, with a style; what is [hidden](Style::HIDDEN) is markup
-//! whose effect is seen: the marks around emphasis and code in a line, and the backslash before
-//! such a mark. Fences, with their language, the `#` of headings, list marks, `>` and rules stay to
-//! be seen, set off by a style. Tables, links and all else are shown as written.
+//! Every letter comes out again, in order, with a style. [Hidden](Style::HIDDEN) is markup whose
+//! effect is visible: the marks around emphasis and code in a line, and the backslash before such a
+//! mark. Fences with their language, the `#` of headings, list marks, `>` and rules stay visible,
+//! in a style of their own. Tables, links and everything else are shown as written.
 //!
-//! A letter is held back while it may be part of markup: the beginning of a line until it is told
-//! apart from text, a line of three backticks to its end, an opening mark until its partner comes,
-//! the line ends or [`LONGEST`](super::spans::LONGEST) letters have come after it. A mark without
-//! partner is text.
+//! A letter is held back while it may be markup: the beginning of a line until it is known to be
+//! text, a line of three backticks to its end, an opening mark until its partner comes, the line
+//! ends or [`LONGEST`](super::spans::LONGEST) letters have followed it. A mark without a partner is
+//! text.
 
 use super::ink::Style;
-use super::spans::spans;
+use super::spans::{Sink, run, spans};
 
-/// Takes styled stretches.
-pub type Sink<'a> = dyn FnMut(&str, Style) + 'a;
-
-/// Where in a line the text is.
+/// The position in a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum At {
-    /// Where block marks may stand.
+    /// At the beginning, where block marks may stand.
     #[default]
     Start,
     /// Among words.
     Words,
-    /// In a line that is shown as it is.
+    /// In a line that is shown unchanged.
     Verbatim(Style),
 }
 
-/// An open block of code: what its fence is made of, and how long it is.
+/// An open block of code: the letter of its fence, and the fence's length.
 type Fence = (char, usize);
 
-/// What the beginning of a line is.
+/// What a line begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Beginning {
-    /// More has to come first.
+    /// Not known before more letters come.
     Unknown,
-    /// Its first bytes are a mark of this style, after which another may stand.
+    /// This many bytes are a mark of this style; another mark may follow.
     Mark(usize, Style),
-    /// So many bytes open a heading.
+    /// This many bytes open a heading.
     Heading(usize),
     /// The line opens a block of code.
     Fence(Fence),
@@ -47,20 +44,20 @@ enum Beginning {
     Words,
 }
 
-/// A text under way.
+/// A text that is being rendered.
 #[derive(Debug, Default)]
 pub struct Markdown {
     at: At,
     fence: Option<Fence>,
-    /// What a whole line wears.
+    /// The style of a whole line.
     base: Style,
-    /// The last letter that was handed on.
+    /// The last letter that came out.
     before: Option<char>,
     held: String,
 }
 
 impl Markdown {
-    /// Takes more of the text.
+    /// Adds text.
     pub fn push(&mut self, text: &str, out: &mut Sink) {
         for char in text.chars() {
             if char == '\n' {
@@ -74,12 +71,12 @@ impl Markdown {
         }
     }
 
-    /// The line ends here, and perhaps the text: hands on what was held back.
+    /// The line ends here, and perhaps the text: what was held back comes out.
     pub fn finish(&mut self, out: &mut Sink) {
         self.decide(true, out);
     }
 
-    /// Hands on what is known of the held text; all of it if the line has `ended`.
+    /// Lets out what is known of the held text; all of it if the line has `ended`.
     fn decide(&mut self, ended: bool, out: &mut Sink) {
         while self.at == At::Start && !self.held.is_empty() {
             let before = self.held.len();
@@ -145,12 +142,7 @@ impl Markdown {
     }
 }
 
-/// How many times `mark` stands at the beginning of `text`.
-pub fn run(text: &str, mark: char) -> usize {
-    text.chars().take_while(|&char| char == mark).count()
-}
-
-/// What the line `held` is, of which no more comes if it has `ended`.
+/// What the line `held` begins with. No more of it comes if it has `ended`.
 fn beginning(held: &str, ended: bool) -> Beginning {
     let line = held.trim_start_matches([' ', '\t']);
     let indent = held.len() - line.len();
@@ -163,7 +155,7 @@ fn beginning(held: &str, ended: bool) -> Beginning {
     };
     let run = run(line, mark);
     let rest = line.get(run..).unwrap_or("");
-    // A run that is all there is may grow.
+    // A run at the end of what is known may become longer.
     let grows = rest.is_empty() && !ended;
     match mark {
         '>' => Beginning::Mark(indent + 1, Style::DIM),
@@ -186,7 +178,7 @@ fn beginning(held: &str, ended: bool) -> Beginning {
     }
 }
 
-/// A line that begins with a digit: `1. ` or `1) `, or words.
+/// A line that begins with a digit: a list mark, `1. ` or `1) `, or words.
 fn numbered(line: &str, indent: usize, ended: bool) -> Beginning {
     let digits = line.bytes().take_while(u8::is_ascii_digit).count();
     let rest = &line[digits..];

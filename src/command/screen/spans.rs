@@ -1,17 +1,19 @@
 //! Emphasis and code among the words of a line.
 
 use super::ink::Style;
-use super::markdown::{Sink, run};
 
-/// Most letters that are held back to wait for a mark's partner: those of a line, about.
+/// Receives styled stretches of text.
+pub type Sink<'a> = dyn FnMut(&str, Style) + 'a;
+
+/// Most letters that are held back to wait for a mark's partner: about a line.
 pub const LONGEST: usize = 80;
 
-/// What stands at a place in a line.
+/// What was found at a place in a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Found {
-    /// More has to come first, or these bytes are text.
+    /// Not known before more letters come; if none come, these bytes are text.
     Unknown(usize),
-    /// So many bytes of text.
+    /// This many bytes of text.
     Text(usize),
     /// A backslash, hidden, before a letter that would be a mark.
     Escape,
@@ -19,10 +21,10 @@ enum Found {
     Span { mark: usize, inner: usize },
 }
 
-/// Hands on what is known of a line's words, and returns how many bytes those are: all if the line
-/// has `ended`. `before` is the letter before them, `base` what they wear.
+/// Lets out what is known of a line's words, and returns how many bytes that is: all if the line
+/// has `ended`. `before` is the letter before them, `base` their style.
 pub fn spans(text: &str, before: Option<char>, base: Style, ended: bool, out: &mut Sink) -> usize {
-    // What comes before `plain` was handed on, what comes before `at` is known.
+    // What is before `plain` has come out, what is before `at` is known.
     let (mut plain, mut at, mut last) = (0, 0, before);
     while let Some(letter) = text[at..].chars().next() {
         let rest = &text[at..];
@@ -68,13 +70,19 @@ pub fn spans(text: &str, before: Option<char>, base: Style, ended: bool, out: &m
     at
 }
 
+/// How many times `mark` stands at the beginning of `text`.
+pub fn run(text: &str, mark: char) -> usize {
+    text.chars().take_while(|&char| char == mark).count()
+}
+
 fn put(text: &str, style: Style, out: &mut Sink) {
     if !text.is_empty() {
         out(text, style);
     }
 }
 
-/// A backslash. Only before marks known here: before others it belongs to a formula or a path.
+/// A backslash. It is an escape only before the marks known here; before other letters it belongs
+/// to a formula or a path.
 fn escape(text: &str) -> Found {
     match text.as_bytes().get(1) {
         None => Found::Unknown(1),
@@ -99,9 +107,9 @@ fn code(text: &str, ended: bool) -> Found {
     Found::Unknown(mark)
 }
 
-/// Stars or an underscore: emphasis up to as many of them. As in CommonMark, but that a mark does
-/// not open inside a word or after a number (`2**8`), that two underscores are a name (`__init__`),
-/// and that partners are of one length.
+/// Stars or an underscore: emphasis up to as many of them. As in CommonMark, with three exceptions:
+/// a mark does not open inside a word or after a number (`2**8`), two underscores are part of a
+/// name (`__init__`), and partners have the same length.
 fn emphasis(text: &str, letter: char, last: Option<char>, ended: bool) -> Found {
     let mark = run(text, letter);
     let Some(next) = text[mark..].chars().next() else {

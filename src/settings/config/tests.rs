@@ -11,7 +11,7 @@ fn every_parameter_that_listens_to_the_environment_is_a_key_but_three() {
     let heard = all().iter().filter(|p| p.is_set_in(Place::Environment));
     let left = heard.filter(|p| !p.is_set_in(Place::Config));
     let left: Vec<&str> = left.map(|p| &*p.name).collect();
-    // They are wrong beside other settings, so nobody wants them for good.
+    // They conflict with other settings, so they are not set permanently.
     assert_eq!(left, ["reference", "follow-answer", "prompt-cache"]);
     let flags = flags();
     for parameter in known(Place::Config) {
@@ -111,7 +111,7 @@ fn the_example_says_nothing_and_uncommented_it_says_the_defaults() {
     }
 }
 
-/// What is said nowhere is held to the engine's own defaults.
+/// Where nothing is set, the engine's own defaults hold.
 #[test]
 fn the_defaults_are_those_of_the_engine() {
     let nothing = Values::default();

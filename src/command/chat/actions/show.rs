@@ -1,4 +1,4 @@
-//! The commands that only show something.
+//! The commands that only print something.
 
 use crate::command::chat::compare::no_member;
 use crate::command::chat::parameters;
@@ -47,14 +47,15 @@ impl Talk<'_> {
         Ok(())
     }
 
-    /// The conversation as every member reads it before it answers, or just as the one named does.
+    /// The conversation as the members read it before they answer: of all members, or of the one
+    /// named.
     fn show_prompt(&self, only: Option<&str>) -> Result<()> {
         let names = self.loaded.pack.engine.names();
         if let Some(name) = only.filter(|name| !names.iter().any(|n| n == name)) {
             tell!("error: /show prompt: {}", no_member(name, &names));
             return Ok(());
         }
-        // The last answer followed from it.
+        // This is what the last answer followed from.
         let mut asked = self.conversation.clone();
         asked.open_answer();
         let context = asked.context();

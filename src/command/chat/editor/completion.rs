@@ -1,4 +1,4 @@
-//! What the last word of a line may become.
+//! Completion of the last word of a line.
 
 use crate::command::chat::files::at_home;
 use crate::command::chat::parameters;
@@ -7,17 +7,17 @@ use crate::command::chat::table::{self, COMMANDS, Hint, SUBJECTS};
 use reedline::{Completer, Span, Suggestion};
 use std::path::PathBuf;
 
-/// What arguments are completed from.
+/// The names that arguments are completed from.
 #[derive(Debug, Clone, Default)]
 pub struct Words {
     pub members: Vec<String>,
     pub methods: Vec<String>,
-    /// Where sessions are kept.
+    /// The folder of the sessions.
     pub sessions: PathBuf,
 }
 
 impl Words {
-    /// Completions of the last word of `line`: where it begins, and what it may become.
+    /// Where the last word of `line` begins, and its completions.
     fn of(&self, line: &str) -> (usize, Vec<String>) {
         let begins = |from: usize, words: Vec<String>| {
             let typed = &line[from..];
@@ -76,14 +76,14 @@ fn owned(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
-/// Where the last path of a line begins; a space in it has a backslash before it.
+/// Where the last path of a line begins. A space in a path has a backslash before it.
 fn last_path(line: &str) -> usize {
     let spaces = line.rmatch_indices(' ');
     let mut ends = spaces.filter(|&(i, _)| !line[..i].ends_with('\\'));
     ends.next().map_or(0, |(i, _)| i + 1)
 }
 
-/// Files whose path begins so; folders end in a slash.
+/// Files whose paths begin with this text; folders end in a slash.
 fn files(typed: &str) -> Vec<String> {
     let (folder, _) = typed
         .rfind('/')

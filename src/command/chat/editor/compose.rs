@@ -1,11 +1,11 @@
-//! A text is written in the user's own editor.
+//! Writing a text in the user's own editor.
 
 use anyhow::{Context, Result};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::Command;
 
-/// `$VISUAL`, `$EDITOR` or vi, on a file.
+/// The command that opens a file in `$VISUAL`, `$EDITOR` or vi.
 fn editor(file: &OsStr) -> Command {
     let set = |name| std::env::var(name).ok().filter(|v| !v.trim().is_empty());
     let typed = set("VISUAL").or_else(|| set("EDITOR"));
@@ -16,11 +16,11 @@ fn editor(file: &OsStr) -> Command {
     command
 }
 
-/// Lets the user write on at a text, in a file for the user alone, in the user's own folder:
-/// elsewhere another user could lay a link there. Nothing of it is left.
+/// Lets the user edit a text. The file is in the user's own folder, and only the user can read it:
+/// in a shared folder another user could put a link in its place. It is removed afterwards.
 ///
 /// # Errors
-/// If the editor cannot be started or says that it failed: the text is as it was then.
+/// The editor cannot be started, or reports a failure; the text is then unchanged.
 pub fn compose(state: &Path, begun: &str) -> Result<String> {
     std::fs::create_dir_all(state).with_context(|| state.display().to_string())?;
     let draft = tempfile::Builder::new()

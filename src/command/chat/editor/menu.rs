@@ -1,8 +1,8 @@
-//! A menu of completions that is not there where nothing completes.
+//! A menu of completions that does not open if there are none.
 
 use reedline::{ColumnarMenu, Completer, Editor, Menu, MenuEvent, Painter, Suggestion};
 
-/// reedline's columns, which alone would say that there are none.
+/// reedline's columns, which would open and say that there are none.
 pub struct Choices(pub ColumnarMenu);
 
 impl Menu for Choices {
@@ -10,7 +10,7 @@ impl Menu for Choices {
         self.0.is_active() && !self.0.get_values().is_empty()
     }
 
-    // All that `settings`, whose type reedline keeps to itself, is asked for from outside.
+    // reedline reads no more than this of `settings`, whose type is private.
     fn name(&self) -> &str {
         self.0.name()
     }

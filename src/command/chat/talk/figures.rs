@@ -1,4 +1,4 @@
-//! The lines around an answer.
+//! The lines of figures before and after an answer.
 
 use super::Talk;
 use crate::command::loaded::tokens_line;
@@ -45,7 +45,7 @@ impl Talk<'_> {
         )
     }
 
-    /// Tokens in each member's context after the last answer, and how many it holds.
+    /// Tokens in each member's context after the last answer, and the size of that context.
     pub fn gauges(&self) -> Vec<(usize, usize)> {
         if self.conversation.context().is_empty() {
             return self.of_contexts(vec![0; self.loaded.pack.engine.members().len()]);
@@ -57,14 +57,14 @@ impl Talk<'_> {
         self.of_contexts(used.collect())
     }
 
-    /// Tokens, member by member, and how many each holds.
+    /// Tokens of each member, and the size of its context.
     pub fn of_contexts(&self, used: Vec<usize>) -> Vec<(usize, usize)> {
         let members = self.loaded.pack.engine.members().iter();
         let contexts = members.map(|m| m.limits.context as usize);
         used.into_iter().zip(contexts).collect()
     }
 
-    /// The gauge of the member that is closest to its end.
+    /// How full the fullest context is.
     fn fullest(&self) -> (usize, usize) {
         let share = |&(used, of): &(usize, usize)| used as f64 / of.max(1) as f64;
         let gauges = self.gauges().into_iter();

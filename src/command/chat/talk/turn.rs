@@ -1,4 +1,4 @@
-//! One turn: the members read, answer, and what was said is taken or taken back.
+//! One turn: the members read and answer, and the messages are saved or taken back.
 
 use super::{Talk, Turn};
 use crate::command::loaded::Shown;
@@ -12,10 +12,10 @@ use packllm_parameter::Overflow;
 use std::time::Instant;
 
 impl Talk<'_> {
-    /// Answers the last message, which is new if it is `fresh`; `begun` is what was said of the
-    /// answer already. Where a new message cannot be read it is taken back, and the conversation
-    /// goes on. What was said is kept, whatever comes after it; if an answer ends the program, the
-    /// session keeps the message.
+    /// Answers the last message, which is new if it is `fresh`; `begun` is the part of the answer
+    /// that exists already. A new message that cannot be read is taken back, and the conversation
+    /// goes on. What was said is saved, whatever comes after it; if the program ends during an
+    /// answer, the session has the message.
     pub(super) fn respond(&mut self, begun: &str, fresh: bool) -> Result<()> {
         let _guarded = self.guard.hold();
         let start = Instant::now();
@@ -80,7 +80,7 @@ impl Talk<'_> {
         self.note_down(&LogEntry::Message(Message::assistant(text)));
     }
 
-    /// Where the answer met the end of the context, the oldest turns leave, and it goes on.
+    /// If the answer reached the end of the context, drops the oldest turns and continues.
     fn go_on(
         &mut self,
         mut generation: Generation,
@@ -104,7 +104,7 @@ impl Talk<'_> {
                 break;
             }
             if self.app.terminal {
-                // The notes of what leaves begin a line.
+                // The notes about dropped turns begin on a new line.
                 say!("")?;
             }
             let before = self.conversation.left();
@@ -120,7 +120,7 @@ impl Talk<'_> {
         Ok(())
     }
 
-    /// Ends the line of an answer, and says what it took. `limit`: of its tokens.
+    /// Ends the line of an answer and shows its figures. `limit`: its most tokens.
     fn end_turn(&mut self, read: Read, mut said: Shown, limit: Option<usize>) -> Result<()> {
         std::mem::replace(&mut said.written, Ok(()))?;
         let ended = say!("");
@@ -145,7 +145,7 @@ impl Talk<'_> {
         Ok(ended?)
     }
 
-    /// What is drawn with now.
+    /// The current sampling settings.
     pub fn generation(&self) -> Generation {
         let mut generation = self.settings.generation.clone();
         generation.stops.extend(self.loaded.pack.stops());

@@ -1,7 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 
-/// The stretches of a text that comes in these pieces, neighbours of one style joined.
+/// The stretches of a text that comes in these pieces; neighbours of the same style are joined.
 fn stretches(pieces: &[&str]) -> Vec<(String, Style)> {
     let mut all: Vec<(String, Style)> = Vec::new();
     let mut markdown = Markdown::default();
