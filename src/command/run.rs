@@ -104,7 +104,7 @@ fn first(args: &RunArgs, prompt: &str, may_think: bool) -> First {
 
 /// The dim line after an answer.
 pub fn statistics(loaded: &LoadedPack<'_>, read: &Read, answer: &Answer, seed: u64) -> String {
-    let time = match loaded.pack.engine.read_ahead() {
+    let time = match loaded.pack.engine.prefetched() {
         true => "while loading".to_owned(),
         false => format!("{:.1} s", read.time.as_secs_f64()),
     };

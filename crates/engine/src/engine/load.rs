@@ -90,7 +90,7 @@ impl Engine {
             prompt_tokens: vec![0; n],
             prompt_text: Vec::new(),
             drafter: None,
-            read_ahead: false,
+            prefetched: false,
             cancel,
         };
         engine.fuse(Fusion::default(), vec![true; n])?;

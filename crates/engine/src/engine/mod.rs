@@ -10,13 +10,13 @@
 mod answer;
 mod attribution;
 mod branches;
+mod caching;
 mod chain;
 mod draft;
 mod error;
 mod evidence;
 mod exchange;
 mod fusion;
-mod keeping;
 mod load;
 mod mapped;
 mod meeting;
@@ -82,7 +82,7 @@ pub struct Engine {
     /// What the last prompt says, for drafts.
     prompt_text: Vec<u8>,
     drafter: Option<Box<dyn Drafter>>,
-    read_ahead: bool,
+    prefetched: bool,
     cancel: Arc<AtomicBool>,
 }
 

@@ -101,7 +101,7 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let evaluate = |_| move |runtime: &mut MemberRuntime| runtime.evaluate(request);
         let read = self.all_watched(evaluate, progress)?;
-        self.read_ahead = read.iter().all(|read| read.read_ahead);
+        self.prefetched = read.iter().all(|read| read.prefetched);
         for (scores, read) in self.scores.iter_mut().zip(read) {
             scores.extend(read.scores);
         }
@@ -111,8 +111,8 @@ impl Engine {
     /// Whether all members had prefetched the last prompt, see
     /// [`MemberSpec::prefetch`](super::MemberSpec::prefetch).
     #[must_use]
-    pub fn read_ahead(&self) -> bool {
-        self.read_ahead
+    pub fn prefetched(&self) -> bool {
+        self.prefetched
     }
 
     /// Scores one member on a prompt of its own, which leaves its cache empty.

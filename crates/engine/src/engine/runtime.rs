@@ -62,9 +62,9 @@ pub(super) struct MemberRuntime {
     recalled: Scores,
     /// Whether to cache the next prompt, the prefix's state at its last mark, and the cached
     /// prompt.
-    keeps: bool,
+    caches_next: bool,
     state: Option<Result<Vec<u8>, BackendError>>,
-    kept: Option<Result<CachedPrompt, BackendError>>,
+    cached: Option<Result<CachedPrompt, BackendError>>,
     reading: Option<TokenizedPrompt>,
     /// The prompt that was prefetched.
     prefetched: Option<PrefetchedPrompt>,
@@ -92,9 +92,9 @@ impl MemberRuntime {
             budget,
             prefix: Prefix::default(),
             recalled: Scores::default(),
-            keeps: false,
+            caches_next: false,
             state: None,
-            kept: None,
+            cached: None,
             reading: None,
             prefetched: None,
             read,
@@ -179,7 +179,7 @@ impl MemberRuntime {
     /// Caches the next prompt that is read.
     pub fn cache_next_prompt(&mut self) -> Result<(), BackendError> {
         self.forget_prefetched()?;
-        (self.keeps, self.kept) = (true, None);
+        (self.caches_next, self.cached) = (true, None);
         Ok(())
     }
 
@@ -192,18 +192,18 @@ impl MemberRuntime {
 
     /// The cached prompt, or why it could not be saved.
     pub fn take_cached_prompt(&mut self) -> Result<Option<CachedPrompt>, BackendError> {
-        self.kept.take().transpose()
+        self.cached.take().transpose()
     }
 
     /// Puts a cached prompt in place of the prefix.
-    pub fn restore(&mut self, kept: CachedPrompt) -> Result<(), BackendError> {
+    pub fn restore(&mut self, cached: CachedPrompt) -> Result<(), BackendError> {
         self.clear()?;
-        let len = kept.tokens.len();
-        kept.check(self.member.vocab().len())?;
-        self.member.restore(&kept.state, len as u32)?;
-        self.prefix.tokens = kept.tokens;
-        self.prefix.marks = kept.marks;
-        self.recalled = kept.scores;
+        let len = cached.tokens.len();
+        cached.check(self.member.vocab().len())?;
+        self.member.restore(&cached.state, len as u32)?;
+        self.prefix.tokens = cached.tokens;
+        self.prefix.marks = cached.marks;
+        self.recalled = cached.scores;
         Ok(())
     }
 

@@ -102,9 +102,9 @@ fn what_was_foreseen_is_read_once() {
     let tokens_of = |case: &[Option<ExpectedPrompt>; 2]| {
         let (mut engine, evaluated) = begin(case, &fusion);
         read(&mut engine, TEXT);
-        let ahead = engine.read_ahead();
+        let ahead = engine.prefetched();
         read(&mut engine, "abc abc");
-        assert!(!engine.read_ahead());
+        assert!(!engine.prefetched());
         (evaluated.load(Ordering::Relaxed), ahead)
     };
     let (plain, _) = tokens_of(&[None, None]);

@@ -64,10 +64,10 @@ fn what_was_read_ahead_is_what_would_have_been_read() {
     let (mut plain, _) = super::pack_of(super::pair(), PackOptions::default());
     let asked = read(&mut plain, &mut ear, &question());
     let said = stream(&mut plain, &greedy(10), "");
-    assert!(!plain.engine.read_ahead());
+    assert!(!plain.engine.prefetched());
     let mut ahead = pack_with(1000);
     let same = read(&mut ahead, &mut ear, &question());
-    assert!(ahead.engine.read_ahead());
+    assert!(ahead.engine.prefetched());
     assert_eq!(asked.new_tokens, same.new_tokens);
     assert_eq!(plain.engine.lambda(), ahead.engine.lambda());
     assert_eq!(stream(&mut ahead, &greedy(10), ""), said);
@@ -81,7 +81,7 @@ fn nobody_reads_ahead_for_an_alphabet_of_tokens() {
     assert_ne!(tokens, chat_vocab(LETTERS).len() as u64);
     let mut one_knows = pack_with(tokens);
     read(&mut one_knows, &mut ear, &question());
-    assert!(!one_knows.engine.read_ahead());
+    assert!(!one_knows.engine.prefetched());
     for alphabet in [Alphabet::Tokens, Alphabet::Mapped] {
         let fusion = Fusion {
             alphabet: Some(alphabet),

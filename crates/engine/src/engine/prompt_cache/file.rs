@@ -90,15 +90,16 @@ fn encode(
     out.raw(MAGIC)?;
     out.raw(&VERSION.to_le_bytes())?;
     out.bytes(&serde_json::to_vec(identity)?)?;
-    for kept in members {
-        out.all(kept.tokens.iter().map(|t| t.to_le_bytes()))?;
+    for cached in members {
+        out.all(cached.tokens.iter().map(|t| t.to_le_bytes()))?;
         out.all(
-            kept.marks
+            cached
+                .marks
                 .iter()
                 .map(|m| words([m.len, m.symbols, m.tokens])),
         )?;
-        out.all(kept.marks.iter().map(|m| of_place(&m.place)))?;
-        let scores = &kept.scores;
+        out.all(cached.marks.iter().map(|m| of_place(&m.place)))?;
+        let scores = &cached.scores;
         out.all(scores.places.iter().map(of_place))?;
         out.all(scores.tokens.iter().map(of_place))?;
         out.all(scores.symbols.iter().map(|s| s.to_le_bytes()))?;
@@ -121,7 +122,7 @@ fn encode(
         out.all(listed.iter().map(|(s, _)| s.to_le_bytes()))?;
         out.all(listed.iter().map(|(_, n)| n.to_le_bytes()))?;
         out.all(remainder.iter().map(|n| n.to_le_bytes()))?;
-        out.bytes(&kept.state)?;
+        out.bytes(&cached.state)?;
     }
     let digest = out.hasher.finalize();
     to.write_all(&digest)

@@ -19,7 +19,7 @@ use std::sync::atomic::Ordering;
 pub(in crate::engine) struct Evaluation {
     pub scores: Scores,
     /// Whether it was prefetched.
-    pub read_ahead: bool,
+    pub prefetched: bool,
 }
 
 impl MemberRuntime {
@@ -28,13 +28,13 @@ impl MemberRuntime {
     pub fn evaluate(&mut self, request: ScoreRequest) -> Result<Evaluation, BackendError> {
         let known = self.prefetched.take_if(|p| p.matches(request));
         if let Some(scores) = known.map(PrefetchedPrompt::into_scores) {
-            let read_ahead = true;
-            return Ok(Evaluation { scores, read_ahead });
+            let prefetched = true;
+            return Ok(Evaluation { scores, prefetched });
         }
         self.forget_prefetched()?;
         let scores = self.evaluate_prepared(request)?;
-        let read_ahead = false;
-        Ok(Evaluation { scores, read_ahead })
+        let prefetched = false;
+        Ok(Evaluation { scores, prefetched })
     }
 
     pub(super) fn evaluate_prepared(
@@ -57,7 +57,7 @@ impl MemberRuntime {
         self.read.store(0, Ordering::Relaxed);
         let plan = EvaluationPlan::new(&reading, &self.view, &self.sorted, self.alphabet, request);
         let mut chain = self.chain(request);
-        if self.keeps && plan.marks() == 0 {
+        if self.caches_next && plan.marks() == 0 {
             self.state = Some(self.member.save());
         }
         for mark in self.run(&plan, &mut chain)? {
@@ -72,7 +72,7 @@ impl MemberRuntime {
         } else {
             chain.scores
         };
-        if std::mem::take(&mut self.keeps) {
+        if std::mem::take(&mut self.caches_next) {
             self.keep(marks, &scores, plan.marks() > 0);
         }
         if reading.ending != Ending::Closed || request.full {
@@ -86,7 +86,7 @@ impl MemberRuntime {
     /// state cannot be saved, only the cached prompt is lost.
     fn keep(&mut self, marks: Vec<Mark>, scores: &Scores, grown: bool) {
         let state = self.state.take();
-        self.kept = marks.last().copied().zip(state).map(|(last, state)| {
+        self.cached = marks.last().copied().zip(state).map(|(last, state)| {
             Ok(CachedPrompt {
                 tokens: self.prefix.tokens[..last.len].to_vec(),
                 scores: scores.begun(last.symbols, last.tokens),
@@ -142,7 +142,7 @@ impl MemberRuntime {
                     symbols: chain.scores.nats.len(),
                     tokens: chain.scores.tokens.len(),
                 });
-                if self.keeps && marks.len() == plan.marks() {
+                if self.caches_next && marks.len() == plan.marks() {
                     self.state = Some(self.member.save());
                 }
             }

@@ -20,9 +20,9 @@ impl Engine {
     /// # Errors
     /// From a member.
     pub fn take_cached_prompt(&mut self) -> Result<Option<Vec<CachedPrompt>>, EngineError> {
-        let kept = self.all(|_| MemberRuntime::take_cached_prompt)?;
-        let kept: Option<Vec<CachedPrompt>> = kept.into_iter().collect();
-        Ok(kept.filter(|members| members.iter().any(|kept| kept.grown)))
+        let cached = self.all(|_| MemberRuntime::take_cached_prompt)?;
+        let cached: Option<Vec<CachedPrompt>> = cached.into_iter().collect();
+        Ok(cached.filter(|members| members.iter().any(|cached| cached.grown)))
     }
 
     /// Puts a cached prompt, one entry a member, in place of what was read last. The evidence stays
@@ -31,12 +31,12 @@ impl Engine {
     ///
     /// # Errors
     /// If it does not fit a member. Nothing is then read.
-    pub fn restore(&mut self, kept: Vec<CachedPrompt>) -> Result<(), EngineError> {
-        let mut kept = kept.into_iter();
+    pub fn restore(&mut self, cached: Vec<CachedPrompt>) -> Result<(), EngineError> {
+        let mut cached = cached.into_iter();
         let restored = self.all(|_| {
-            let kept = kept.next();
-            move |runtime: &mut MemberRuntime| match kept {
-                Some(kept) => runtime.restore(kept),
+            let cached = cached.next();
+            move |runtime: &mut MemberRuntime| match cached {
+                Some(cached) => runtime.restore(cached),
                 None => runtime.clear(),
             }
         });
