@@ -84,7 +84,7 @@ impl<S: Selection> FromArgMatches for Given<S> {
         for parameter in all().iter().filter(|p| S::takes(p)) {
             if let Some(value) = typed(parameter, matches) {
                 let wrong =
-                    |wrong| clap::Error::raw(ErrorKind::ValueValidation, format!("{wrong}\n"));
+                    |wrong| clap::Error::raw(ErrorKind::ValueValidation, format!("--{wrong}\n"));
                 parameter.set(&mut values, &value).map_err(wrong)?;
             }
         }

@@ -3,7 +3,7 @@
 //! With `x` the bytes of an option (after the prompt) and `q` the contestant's distribution, its
 //! score is Σ ln q(x_i | x_<i), divided by what [`Score`] says; the option with the highest score
 //! is picked, the first of equals. A member by itself counts its own losses; a mixture has weights
-//! λ from the evidence of the question's text, members under `--drop` at 0 as in an answer.
+//! λ from the evidence of the question's text, members under the drop threshold at 0 as in an answer.
 //!
 //! In a mapped alphabet `x` are tokens of the reference: a member's own row is what it gives
 //! through its map, and the reference is chosen for each question ([`Judge::maps`]). The text is

@@ -123,7 +123,7 @@ pub struct Parameter {
 
 /// A value that a parameter may not have.
 #[derive(Debug, Clone, PartialEq, Error)]
-#[error("--{name} must be {bounds}, not {value}")]
+#[error("{name} must be {bounds}, not {value}")]
 pub struct Wrong {
     /// The parameter.
     pub name: String,

@@ -38,5 +38,10 @@ pub use source::{Source, Wheel};
 pub use store::{Listing, Removed, Shipped, Store, StoredModel};
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests"
+)]
 mod tests;

@@ -63,7 +63,7 @@ pub enum Items {
 
 /// ValueKind of a value or of an array's elements, as the file encodes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names are those of the format")]
 pub enum ValueKind {
     U8,
     I8,
