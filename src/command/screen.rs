@@ -106,7 +106,7 @@ impl<'a> View<'a> {
         self.ink.take()
     }
 
-    /// Ends the text, at least for now.
+    /// Ends the text here, unless more is pushed later.
     pub fn finish(&mut self) -> String {
         let unfinished = self.splitter.is_open();
         let mut rest = Vec::new();

@@ -1,7 +1,11 @@
 //! `packllm run`, `chat` and `weigh` as a user runs them: the program itself on tiny models that
 //! llama.cpp runs, with good input and bad.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests may panic; the exemption for tests does not reach them"
+)]
 
 mod attribution;
 mod bad_files;

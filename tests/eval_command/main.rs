@@ -1,6 +1,10 @@
 //! `packllm eval` as a user runs it: the program itself on tiny models that llama.cpp runs.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests may panic; the exemption for tests does not reach them"
+)]
 
 mod bad_input;
 mod results;

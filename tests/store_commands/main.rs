@@ -1,7 +1,11 @@
 //! `packllm models`, `pack` and `doctor` as a user runs them: the program itself, a store in a
 //! temporary folder, tiny models, no network but this machine's own.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests may panic; the exemption for tests does not reach them"
+)]
 
 mod align;
 mod bad_homes;

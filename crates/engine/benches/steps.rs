@@ -1,6 +1,6 @@
 //! What an answer costs beside the members' own evaluations, on made-up data: `cargo bench`.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark")]
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use packllm_engine::backend::{Special, TokenKind, Vocab, VocabBuilder};

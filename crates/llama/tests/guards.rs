@@ -2,8 +2,11 @@
 //! works afterwards. On tiny real models of both kinds of vocabulary, and on the fake, which is to
 //! be no laxer.
 
-// Helpers of tests may panic; the exemption for tests does not reach functions beside them.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests may panic; the exemption for tests does not reach them"
+)]
 
 #[path = "../../../tests/tiny/mod.rs"]
 mod tiny;

@@ -89,7 +89,7 @@ impl Attribution {
         }
     }
 
-    /// The text ends, at least for now.
+    /// The text ends here, unless more is pushed later.
     pub fn finish(&mut self) {
         if !self.open.text.is_empty() {
             self.pieces.push(std::mem::take(&mut self.open));

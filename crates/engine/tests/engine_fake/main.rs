@@ -1,7 +1,10 @@
 //! The engine on members without weights: what it answers, what it evaluates, how it fails.
 
-// Helpers of tests may panic; the exemption for tests does not reach functions beside them.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests may panic; the exemption for tests does not reach them"
+)]
 
 mod answers;
 mod attribution;

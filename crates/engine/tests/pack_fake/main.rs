@@ -1,7 +1,10 @@
 //! Packs of members without weights: from what is said to an answer, and what is told on the way.
 
-// Helpers of tests may panic; the exemption for tests does not reach functions beside them.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests may panic; the exemption for tests does not reach them"
+)]
 
 mod mapped;
 mod notes;

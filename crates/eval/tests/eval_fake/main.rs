@@ -1,7 +1,10 @@
 //! Questions put to members without weights.
 
-// Helpers of tests may panic; the exemption for tests does not reach functions beside them.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests may panic; the exemption for tests does not reach them"
+)]
 
 mod judging;
 mod mined;
