@@ -1,7 +1,8 @@
 //! What every command needs: the store, the user's folders, the terminal, Ctrl-C.
 
+use crate::plain_progress::PlainProgress;
 use anyhow::{Context, Result};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use packllm_engine::backend::Vocab;
 use packllm_engine::engine::{Engine, EngineError, MemberSpec, PromptPrefetch};
 use packllm_engine::vocab::mapped::Map;
@@ -186,18 +187,25 @@ impl App {
         bar
     }
 
-    /// A progress bar on stderr. It is hidden if stderr is no terminal, or a terminal that cannot
-    /// move its cursor.
+    /// A progress bar on stderr. It is hidden if stderr is no terminal, and a line now and then on a
+    /// terminal that cannot move its cursor.
     pub fn bar(&self, len: u64, template: &str) -> ProgressBar {
-        if !std::io::stderr().is_terminal() || is_dumb() {
+        if !std::io::stderr().is_terminal() {
             return ProgressBar::hidden();
         }
-        let bar = ProgressBar::new(len);
+        let bar = match is_dumb() {
+            true => ProgressBar::with_draw_target(Some(len), plain_lines()),
+            false => ProgressBar::new(len),
+        };
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
         bar
     }
+}
+
+fn plain_lines() -> ProgressDrawTarget {
+    ProgressDrawTarget::term_like(Box::new(PlainProgress::new()))
 }
 
 /// Whether the terminal says that it understands no escape codes (`TERM=dumb`).

@@ -11,6 +11,7 @@ mod cpu;
 mod exit;
 mod guard;
 mod hints;
+mod plain_progress;
 mod plural;
 mod report;
 mod settings;
