@@ -90,7 +90,7 @@ impl Pack {
 
     /// Whether models may think before they answer, where their templates leave that open.
     pub fn ask_to_think(&mut self, asked: bool) {
-        self.templates.ask_to_think(asked);
+        self.templates.speakers.ask_to_think(asked);
     }
 
     /// Takes the first prompt from the cache's file as far as the two agree, or writes it there.
@@ -220,7 +220,7 @@ impl Pack {
         let (reading, _) = self.reading(messages, messages.len(), begun, host.now())?;
         if self.needs_reference() {
             // All that was said decides which vocabulary is the reference.
-            let all = self.templates.read(messages, 0, host.now())?;
+            let all = self.templates.speakers.read(messages, 0, host.now())?;
             self.refer(&all.prompts, host)?;
         }
         Ok(self.engine.prepare(reading.prompts)?.tokens)
@@ -246,7 +246,7 @@ impl Pack {
         let prompt = match self.reading(messages, messages.len(), "", now) {
             Ok((mut reading, _)) => reading.prompts.swap_remove(writer),
             // A template fails, perhaps another member's: this one's may still be rendered.
-            Err(_) => self.templates.read_alone(writer, messages, now)?,
+            Err(_) => self.templates.speakers.read_alone(writer, messages, now)?,
         };
         let vocab = &self.engine.members()[writer].vocab;
         let start = prompt.start.token(vocab).map(|t| vocab.piece(t));
@@ -263,7 +263,7 @@ impl Pack {
         begun: &str,
         now: NaiveDateTime,
     ) -> Result<(MemberPrompts, String), PackError> {
-        let mut reading = self.templates.read(messages, new, now)?;
+        let mut reading = self.templates.speakers.read(messages, new, now)?;
         let opening = reading.go_on(begun, messages.len(), &self.speaking());
         Ok((reading, opening))
     }

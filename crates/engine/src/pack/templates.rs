@@ -2,15 +2,13 @@
 
 use super::{Host, Note, PackOptions};
 use crate::backend::MemberInfo;
-use crate::chat::speaker::{MemberPrompts, end_markers};
-use crate::chat::{Message, SpeakerError, Speakers};
-use crate::prompt::Prompt;
-use chrono::NaiveDateTime;
+use crate::chat::speaker::end_markers;
+use crate::chat::{SpeakerError, Speakers};
 
 /// See the module.
 pub(super) struct Templates {
     /// Empty if only plain text is read.
-    speakers: Speakers,
+    pub speakers: Speakers,
     raw: bool,
     /// Which members can end a turn by their template, or a text by a token.
     can_end: Vec<bool>,
@@ -49,32 +47,10 @@ impl Templates {
         &self.can_end
     }
 
-    pub fn ask_to_think(&mut self, asked: bool) {
-        self.speakers.ask_to_think(asked);
-    }
-
     pub fn stops(&self, members: &[MemberInfo], speaking: &[bool]) -> Vec<String> {
         match self.raw {
             true => end_markers(members),
             false => self.speakers.stops(members, speaking),
         }
-    }
-
-    pub fn read(
-        &self,
-        messages: &[Message],
-        new: usize,
-        now: NaiveDateTime,
-    ) -> Result<MemberPrompts, SpeakerError> {
-        self.speakers.read(messages, new, now)
-    }
-
-    pub fn read_alone(
-        &self,
-        k: usize,
-        messages: &[Message],
-        now: NaiveDateTime,
-    ) -> Result<Prompt, SpeakerError> {
-        self.speakers.read_alone(k, messages, now)
     }
 }
