@@ -5,7 +5,7 @@
 //! ```
 
 use packllm_engine::chat::Message;
-use packllm_engine::engine::{Engine, Generation, MemberSpec};
+use packllm_engine::engine::{AnswerOptions, Engine, MemberSpec};
 use packllm_engine::pack::{Pack, PackOptions};
 use packllm_engine::sample::Params;
 use packllm_engine::threads;
@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{weight:.3}  {name}");
     }
 
-    let generation = Generation {
+    let generation = AnswerOptions {
         limit: Some(100),
         sampling: Params::default(),
         stops: pack.stops(),

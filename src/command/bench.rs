@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::cli::BenchArgs;
 use crate::settings;
 use anyhow::{Context, Result};
-use packllm_engine::engine::{Engine, Generation, ScoreRequest};
+use packllm_engine::engine::{AnswerOptions, Engine, ScoreRequest};
 use packllm_engine::sample::Params;
 use packllm_engine::vocab::Alphabet;
 use std::io::Write;
@@ -57,12 +57,12 @@ pub fn run(app: &App, args: &BenchArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn generation(tokens: usize) -> Generation {
+fn generation(tokens: usize) -> AnswerOptions {
     let sampling = Params {
         temperature: 0.0,
         ..Params::default()
     };
-    Generation {
+    AnswerOptions {
         limit: Some(tokens),
         sampling,
         stops: Vec::new(),

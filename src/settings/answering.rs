@@ -3,14 +3,14 @@
 use super::usage;
 use crate::cli::PromptArgs;
 use anyhow::{Context, Result, bail};
-use packllm_engine::engine::{Drafter, Fusion, Generation, Lookup};
+use packllm_engine::engine::{AnswerOptions, Drafter, Fusion, Lookup};
 use packllm_engine::sample::Params;
 use packllm_engine::vocab::Alphabet;
 use packllm_parameter::{Draft, Values};
 use std::path::PathBuf;
 
 /// How an answer is drawn. A missing seed is drawn here, so that it can be shown.
-pub fn generation(held: &Values) -> Result<Generation> {
+pub fn generation(held: &Values) -> Result<AnswerOptions> {
     let stops = held.stop.clone().unwrap_or_default();
     if stops.iter().any(String::is_empty) {
         return usage("--stop: a stop string is empty");
@@ -24,7 +24,7 @@ pub fn generation(held: &Values) -> Result<Generation> {
         repeat_last_n: window(held.repeat_last_n()),
         seed: held.seed.unwrap_or_else(random_seed),
     };
-    Ok(Generation {
+    Ok(AnswerOptions {
         limit: usize::try_from(held.predict()).ok(),
         sampling,
         stops,

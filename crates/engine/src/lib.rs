@@ -3,13 +3,15 @@
 //!
 //! * [`Member`](backend::Member): one model with its KV cache, tokens in, logits out. A
 //!   [`fake`](backend::fake) is here; llama.cpp is the crate `packllm-llama`.
-//! * [`Engine`](engine::Engine): members on threads of their own, in lockstep over a shared
+//! * [`Engine`](engine::Engine): members on threads of their own, shared by conversations.
+//! * [`Lockstep`](engine::Lockstep): a conversation with all of them, in lockstep over a shared
 //!   alphabet. Prompts in; evidence, weights and answers out.
 //! * [`Fusion`](engine::Fusion): how they are fused. The alphabet, the mixture, where weights come
 //!   from, how much is evaluated.
 //! * [`Speakers`](chat::Speakers): every member's chat template, from conversations to prompts.
-//! * [`Pack`](pack::Pack): an engine and its templates. It reads a conversation or a text, weighs,
-//!   and streams the answer.
+//! * [`Pack`](pack::Pack): an engine and its templates, loaded once.
+//! * [`Conversation`](pack::Conversation): one of many with a pack. It reads messages or a text,
+//!   weighs, and streams the answer.
 //! * [`Host`](pack::Host): the program around a pack. It receives facts and progress; `()` ignores
 //!   them.
 //!
@@ -26,7 +28,7 @@
 //! use packllm_engine::backend::Member;
 //! use packllm_engine::backend::fake::{FakeMember, FakeOptions};
 //! use packllm_engine::chat::Message;
-//! use packllm_engine::engine::{Engine, Generation, MemberSpec};
+//! use packllm_engine::engine::{Engine, AnswerOptions, MemberSpec};
 //! use packllm_engine::pack::{Pack, PackOptions};
 //! use packllm_engine::sample::Params;
 //! use std::sync::Arc;
@@ -52,23 +54,26 @@
 //!     fake("pairs", &[b"ab", b"bc", b"ca", b"a", b"b", b"c", b" "], 2),
 //! ];
 //! let engine = Engine::load(members, Arc::default(), &mut |_| {})?;
-//! let mut pack = Pack::new(engine, PackOptions::default(), &mut ())?;
+//! let pack = Pack::new(engine, PackOptions::default(), &mut ())?;
+//!
+//! // Any number of conversations share it; each can be cancelled by a flag of its own.
+//! let mut talk = pack.conversation(Arc::default())?;
 //!
 //! // Read and weigh: how well each predicted the question decides how much it counts.
 //! let question = [Message::user("abc ab ca")];
-//! let read = pack.read_chat(&question, 0, "", pack.score_request(), &mut ())?;
-//! let weights = pack.engine.lambda();
+//! let read = talk.read_chat(&question, 0, "", talk.score_request(), &mut ())?;
+//! let weights = talk.lockstep.lambda();
 //! assert!((weights.iter().sum::<f64>() - 1.0).abs() < 1e-9);
 //!
 //! // Answer.
-//! let generation = Generation {
+//! let generation = AnswerOptions {
 //!     limit: Some(8),
 //!     sampling: Params { seed: 7, ..Params::default() },
-//!     stops: pack.stops(),
+//!     stops: talk.stops(),
 //!     attribution: false,
 //! };
 //! let mut text = String::new();
-//! let streamed = pack.stream(&generation, &read.opening, &mut |more| text.push_str(more.text))?;
+//! let streamed = talk.stream(&generation, &read.opening, &mut |more| text.push_str(more.text))?;
 //! assert_eq!(text, streamed.answer.text);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

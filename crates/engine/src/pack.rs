@@ -1,11 +1,10 @@
-//! A loaded pack and what its members read: from a conversation, or plain text, to weights and an
-//! answer.
+//! A loaded pack and conversations with it: from messages, or plain text, to weights and an answer.
 //!
-//! An [`Engine`] knows members and prompts, [`chat`](crate::chat) knows conversations and
-//! templates, and neither knows the other; a [`Pack`] is both. It [reads](Pack::read_chat) a
-//! conversation (template, tokens, evaluation, weights), goes on with an answer that was begun, and
-//! [streams](Pack::stream) one with its attribution. It gives facts to the [`Host`]; it prints
-//! nothing and knows no flags.
+//! An [`Engine`] knows members and prompts, [`chat`](crate::chat) knows messages and templates, and
+//! neither knows the other; a [`Pack`] is both. It is loaded once and shared: each
+//! [`Conversation`] [reads](Conversation::read_chat) messages (template, tokens, evaluation,
+//! weights), goes on with an answer that was begun, and [streams](Conversation::stream) one with
+//! its attribution. It gives facts to the [`Host`]; it prints nothing and knows no flags.
 
 mod error;
 mod host;
@@ -24,9 +23,13 @@ pub use stream::{More, Streamed};
 
 use crate::chat::Message;
 use crate::chat::speaker::{MemberPrompts, plain_text};
-use crate::engine::{Ending, Engine, EngineError, Fusion, Prepared, Prompt, ScoreRequest};
+use crate::engine::{
+    Ending, Engine, EngineError, Fusion, Lockstep, Prepared, Prompt, ScoreRequest,
+};
 use crate::vocab::Alphabet;
 use chrono::NaiveDateTime;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 use templates::Templates;
 
@@ -44,10 +47,24 @@ pub struct PackOptions {
     pub reference: Option<Reference>,
 }
 
-/// A pack at work.
+/// A loaded pack, shared by its conversations.
+///
+/// ```
+/// # fn is_shared<T: Send + Sync>() {}
+/// is_shared::<packllm_engine::pack::Pack>();
+/// ```
 pub struct Pack {
-    /// The members.
-    pub engine: Engine,
+    engine: Arc<Engine>,
+    templates: Templates,
+    fusion: Fusion,
+    reference: Option<Reference>,
+}
+
+/// A conversation with a pack: it reads, weighs and answers. What it has read and said stays in the
+/// members' KV caches until it is dropped, or must leave for others; then it is read again.
+pub struct Conversation {
+    /// The members, as this conversation has them.
+    pub lockstep: Lockstep,
     templates: Templates,
     reference: Option<Reference>,
     prompt_cache: Option<PromptCache>,
@@ -68,26 +85,49 @@ pub struct Read {
 }
 
 impl Pack {
-    /// A pack of these members.
+    /// A pack of these members. What the user should know of their templates is told to the host.
     ///
     /// # Errors
-    /// A template that does not parse; as [`Engine::configure`].
+    /// A template that does not parse.
     pub fn new(
-        mut engine: Engine,
+        engine: Arc<Engine>,
         options: PackOptions,
         host: &mut dyn Host,
     ) -> Result<Self, PackError> {
         let templates = Templates::new(engine.members(), &options)?;
-        engine.configure(options.fusion, templates.can_end().to_vec())?;
         templates.introduce(host);
         Ok(Self {
             engine,
             templates,
+            fusion: options.fusion,
             reference: options.reference,
-            prompt_cache: None,
         })
     }
 
+    /// The members.
+    #[must_use]
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// Opens a conversation. It is stopped once `cancel` is raised, and no other is.
+    ///
+    /// # Errors
+    /// As [`Lockstep::configure`]; a member whose thread has ended.
+    pub fn conversation(&self, cancel: Arc<AtomicBool>) -> Result<Conversation, EngineError> {
+        let mut lockstep = self.engine.lockstep(cancel)?;
+        let can_end = self.templates.can_end().to_vec();
+        lockstep.configure(self.fusion.clone(), can_end)?;
+        Ok(Conversation {
+            lockstep,
+            templates: self.templates.clone(),
+            reference: self.reference.clone(),
+            prompt_cache: None,
+        })
+    }
+}
+
+impl Conversation {
     /// Whether models may think before they answer, where their templates leave that open.
     pub fn ask_to_think(&mut self, asked: bool) {
         self.templates.speakers.ask_to_think(asked);
@@ -102,35 +142,35 @@ impl Pack {
     /// it. A failure is told to the host, and harms nothing else.
     pub fn write_prompt_cache(&mut self, host: &mut dyn Host) {
         if let Some(cache) = &mut self.prompt_cache {
-            cache.write(&mut self.engine, host);
+            cache.write(&mut self.lockstep, host);
         }
     }
 
     /// Fuses in another way from now on.
     ///
     /// # Errors
-    /// As [`Engine::configure`].
+    /// As [`Lockstep::configure`].
     pub fn fuse_by(&mut self, fusion: Fusion) -> Result<(), EngineError> {
         let can_end = self.templates.can_end().to_vec();
-        self.engine.configure(fusion, can_end)
+        self.lockstep.configure(fusion, can_end)
     }
 
     /// What the weighting method in use needs of a prompt.
     #[must_use]
     pub fn score_request(&self) -> ScoreRequest {
-        let method = &self.engine.fusion().method;
-        self.engine.score_request_for(method)
+        let method = &self.lockstep.fusion().method;
+        self.lockstep.score_request_for(method)
     }
 
     /// The stop strings of the speaking members.
     #[must_use]
     pub fn stops(&self) -> Vec<String> {
-        let members = self.engine.members();
+        let members = self.lockstep.members();
         self.templates.stops(members, &self.speaking())
     }
 
     fn speaking(&self) -> Vec<bool> {
-        let silent = self.engine.silent().iter();
+        let silent = self.lockstep.silent().iter();
         silent.map(|&silent| !silent).collect()
     }
 
@@ -156,16 +196,16 @@ impl Pack {
         self.refer(&reading.prompts, host)?;
         let all_read_along = self.read_apart(reading.apart, request, host)?;
         let recalled = match &mut self.prompt_cache {
-            Some(cache) => cache.recall(&mut self.engine, request, all_read_along, host)?,
+            Some(cache) => cache.recall(&mut self.lockstep, request, all_read_along, host)?,
             None => false,
         };
-        let prepared = self.engine.prepare(reading.prompts)?;
+        let prepared = self.lockstep.prepare(reading.prompts)?;
         if let Some(cache) = &mut self.prompt_cache {
-            cache.keep(&mut self.engine, &prepared)?;
+            cache.keep(&mut self.lockstep, &prepared)?;
         }
         let mut read = self.read_prepared(prepared, request, start, host)?;
         if recalled {
-            let prompt = self.engine.prompt_tokens().iter();
+            let prompt = self.lockstep.prompt_tokens().iter();
             let cached = prompt.zip(&read.new_tokens).map(|(all, new)| all - new);
             read.cached_tokens = cached.collect();
         }
@@ -184,9 +224,9 @@ impl Pack {
         host: &mut dyn Host,
     ) -> Result<Read, PackError> {
         let start = Instant::now();
-        let prompts = plain_text(text, self.engine.members().len(), ending);
+        let prompts = plain_text(text, self.lockstep.members().len(), ending);
         self.refer(&prompts, host)?;
-        let prepared = self.engine.prepare(prompts)?;
+        let prepared = self.lockstep.prepare(prompts)?;
         self.read_prepared(prepared, request, start, host)
     }
 
@@ -204,7 +244,7 @@ impl Pack {
         // An answer may have filled the context.
         let prompts = reading.prompts.iter_mut();
         prompts.for_each(|prompt| prompt.ending = Ending::Closed);
-        Ok(self.engine.prepare(reading.prompts)?.tokens)
+        Ok(self.lockstep.prepare(reading.prompts)?.tokens)
     }
 
     /// Tokens of the conversation, member by member, if it fits. Nothing is evaluated.
@@ -223,7 +263,7 @@ impl Pack {
             let all = self.templates.speakers.read(messages, 0, host.now())?;
             self.refer(&all.prompts, host)?;
         }
-        Ok(self.engine.prepare(reading.prompts)?.tokens)
+        Ok(self.lockstep.prepare(reading.prompts)?.tokens)
     }
 
     /// The conversation as member `k` reads it, from the token it begins after to where the answer
@@ -238,9 +278,9 @@ impl Pack {
         now: NaiveDateTime,
     ) -> Result<String, PackError> {
         // In a mapped alphabet all read what one template writes.
-        let mapped = self.engine.alphabet() == Alphabet::Mapped && self.engine.has_reference();
+        let mapped = self.lockstep.alphabet() == Alphabet::Mapped && self.lockstep.has_reference();
         let writer = match mapped {
-            true => self.engine.reference().unwrap_or(0),
+            true => self.lockstep.reference().unwrap_or(0),
             false => k,
         };
         let prompt = match self.reading(messages, messages.len(), "", now) {
@@ -248,7 +288,7 @@ impl Pack {
             // A template fails, perhaps another member's: this one's may still be rendered.
             Err(_) => self.templates.speakers.read_alone(writer, messages, now)?,
         };
-        let vocab = &self.engine.members()[writer].vocab;
+        let vocab = &self.lockstep.members()[writer].vocab;
         let start = prompt.start.token(vocab).map(|t| vocab.piece(t));
         let start = String::from_utf8_lossy(start.unwrap_or_default());
         let segments = prompt.segments.iter().map(|s| s.text.as_str());
@@ -277,14 +317,14 @@ impl Pack {
         host: &mut dyn Host,
     ) -> Result<bool, PackError> {
         // In a mapped alphabet all read what the reference's template writes.
-        if apart.is_empty() || self.engine.alphabet() == Alphabet::Mapped {
+        if apart.is_empty() || self.lockstep.alphabet() == Alphabet::Mapped {
             return Ok(true);
         }
         for (k, prompt) in apart {
             let member = self.name(k);
             host.note(Note::Hidden { member });
             if request.scores {
-                self.engine.read_apart(k, prompt, request)?;
+                self.lockstep.read_apart(k, prompt, request)?;
             }
         }
         Ok(false)
@@ -308,14 +348,14 @@ impl Pack {
             }
         }
         let new_tokens = prepared.new_tokens;
-        let read = self.engine.read_watched(request, &mut |read| {
+        let read = self.lockstep.read_watched(request, &mut |read| {
             let of = &new_tokens;
             host.progress(Progress::Reading { read, of });
         });
         host.progress(Progress::Done);
         read?;
-        let weights = self.engine.weigh()?;
-        if weights.no_evidence && self.engine.members().len() > 1 {
+        let weights = self.lockstep.weigh()?;
+        if weights.no_evidence && self.lockstep.members().len() > 1 {
             host.note(Note::NoEvidence);
         }
         Ok(Read {
@@ -327,6 +367,6 @@ impl Pack {
     }
 
     fn name(&self, k: usize) -> String {
-        self.engine.members()[k].name.clone()
+        self.lockstep.members()[k].name.clone()
     }
 }

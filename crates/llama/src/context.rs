@@ -6,10 +6,9 @@ use super::load::raw;
 use super::options::LoadOptions;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_sys_2 as sys;
-use packllm_engine::backend::Limits;
+use packllm_engine::backend::{Limits, Watch};
 use std::ffi::c_void;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Owns a `llama_context`.
@@ -29,11 +28,11 @@ impl Drop for Context {
     }
 }
 
-/// Answers true, which stops an evaluation, once the flag is raised.
-unsafe extern "C" fn on_evaluate(cancel: *mut c_void) -> bool {
-    // SAFETY: `cancel` is the AtomicBool in the Watch that the member keeps alive longer than its
-    // context.
-    unsafe { &*cancel.cast::<AtomicBool>() }.load(Ordering::Relaxed)
+/// Answers true, which stops an evaluation, once nobody waits for it. Nothing here may panic across
+/// the C++ frames.
+unsafe extern "C" fn on_evaluate(watch: *mut c_void) -> bool {
+    // SAFETY: `watch` is the Watch that the member keeps alive longer than its context.
+    unsafe { &*watch.cast::<Watch>() }.is_cancelled()
 }
 
 /// A context of `context` tokens, and what it can hold.
@@ -71,9 +70,9 @@ pub(super) fn make_context(
     params.swa_full = true;
     params.no_perf = true;
     params.abort_callback = Some(on_evaluate);
-    params.abort_callback_data = Arc::as_ptr(&options.watch.cancel).cast_mut().cast();
+    params.abort_callback_data = Arc::as_ptr(&options.watch).cast_mut().cast();
     drop(take_log());
-    // SAFETY: the model is alive and outlives the context; so does the flag.
+    // SAFETY: the model is alive and outlives the context; so does the watch.
     let pointer = unsafe { sys::llama_init_from_model(raw(model), params) };
     let Some(pointer) = NonNull::new(pointer) else {
         return Err(LoadError::NoContext {

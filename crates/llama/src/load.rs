@@ -16,8 +16,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Answers false, which stops the load, once the watch's flag is raised. Touches atomics only:
-/// nothing here may panic across the C++ frames.
+/// Answers false, which stops the load, once nobody waits for it: nothing here may panic across the C++ frames.
 unsafe extern "C" fn on_load_progress(progress: f32, watch: *mut c_void) -> bool {
     // SAFETY: `watch` is the Watch that LlamaMember::load keeps alive during the call.
     let watch = unsafe { &*watch.cast::<Watch>() };
@@ -25,7 +24,7 @@ unsafe extern "C" fn on_load_progress(progress: f32, watch: *mut c_void) -> bool
         (progress.clamp(0.0, 1.0) * 1000.0) as u32,
         Ordering::Relaxed,
     );
-    !watch.cancel.load(Ordering::Relaxed)
+    !watch.is_cancelled()
 }
 
 /// Reads the header with our own parser, which says what is wrong where llama.cpp only fails.
@@ -70,7 +69,7 @@ pub(super) fn load_model(options: &LoadOptions) -> Result<LlamaModel, BackendErr
     // SAFETY: the path, the device list, the split and the watch outlive the call.
     let model = unsafe { sys::llama_model_load_from_file(path.as_ptr(), params) };
     let Some(model) = NonNull::new(model) else {
-        if options.watch.cancel.load(Ordering::Relaxed) {
+        if options.watch.is_cancelled() {
             return Err(BackendError::Cancelled);
         }
         return Err(refuse(LoadError::Refused { log: take_log() }));

@@ -174,7 +174,7 @@ impl Member for LlamaMember {
 
     fn decode(&mut self, batch: &[BatchToken]) -> Result<(), BackendError> {
         self.ledger.check(batch)?;
-        if self.cancelled() {
+        if self.watch.is_cancelled() {
             return Err(BackendError::Cancelled);
         }
         drop(take_log());
@@ -240,10 +240,6 @@ impl Member for LlamaMember {
 
     fn seq_len(&self, seq: SeqId) -> u32 {
         self.ledger.len(seq)
-    }
-
-    fn cancelled(&self) -> bool {
-        self.watch.cancel.load(Ordering::Relaxed)
     }
 
     /// Written as the state of the whole context: of a single sequence llama.cpp leaves out what

@@ -15,7 +15,7 @@ use packllm_engine::backend::Watch;
 use packllm_engine::backend::fake::{FakeMember, FakeOptions};
 use packllm_engine::backend::{BackendError, BatchToken, Limits, Member, PREFIX, SeqId, Token};
 use packllm_engine::chat::speaker::plain_text;
-use packllm_engine::engine::{Ending, Engine, EngineError, MemberSpec, ScoreRequest};
+use packllm_engine::engine::{Ending, Engine, EngineError, Lockstep, MemberSpec, ScoreRequest};
 use packllm_engine::vocab::Alphabet;
 use packllm_llama::offload::Offload;
 use packllm_llama::{CacheType, LlamaMember, LoadOptions};
@@ -338,7 +338,7 @@ fn weights_that_are_not_numbers_are_found_at_the_first_prediction() {
             .prepare(plain_text("a", 1, Ending::Continue))
             .unwrap();
         let read = engine.read(ScoreRequest::NOTHING).and_then(|()| {
-            let greedy = packllm_engine::engine::Generation {
+            let greedy = packllm_engine::engine::AnswerOptions {
                 limit: Some(1),
                 sampling: packllm_engine::sample::Params::default(),
                 stops: Vec::new(),

@@ -3,7 +3,7 @@
 use super::talk::Talk;
 use anyhow::Result;
 use packllm_engine::chat::Message;
-use packllm_engine::engine::{EngineError, Finish, Generation, ScoreRequest};
+use packllm_engine::engine::{AnswerOptions, EngineError, Finish, ScoreRequest};
 use packllm_engine::weight::Method;
 use std::time::Instant;
 
@@ -57,7 +57,7 @@ impl Talk<'_> {
         let read = self
             .loaded
             .read_chat(context, context.len(), ScoreRequest::NOTHING)?;
-        let generation = Generation {
+        let generation = AnswerOptions {
             // A lone member argued for all of it.
             attribution: false,
             ..self.generation()

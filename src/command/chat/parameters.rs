@@ -3,14 +3,14 @@
 use crate::command::screen::Look;
 use crate::settings::{generation, random_seed};
 use anyhow::Result;
-use packllm_engine::engine::Generation;
+use packllm_engine::engine::AnswerOptions;
 use packllm_parameter::{Kind, Parameter, Place, Value, Values, find, known};
 
 /// How answers are drawn and shown.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     values: Values,
-    pub generation: Generation,
+    pub generation: AnswerOptions,
     pub look: Look,
 }
 

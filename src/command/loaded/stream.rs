@@ -4,7 +4,7 @@ use super::LoadedPack;
 use crate::command::screen::{Look, View, Writer};
 use anyhow::Result;
 use packllm_engine::chat::attribution::Attribution;
-use packllm_engine::engine::{Answer, Generation};
+use packllm_engine::engine::{Answer, AnswerOptions};
 use packllm_engine::pack::Streamed;
 use std::time::{Duration, Instant};
 
@@ -54,7 +54,7 @@ impl LoadedPack<'_> {
     /// which is shown first. The time to the first byte is counted from `start`.
     pub fn stream(
         &mut self,
-        generation: &Generation,
+        generation: &AnswerOptions,
         look: Look,
         start: Instant,
         begun: &str,
@@ -73,7 +73,7 @@ impl LoadedPack<'_> {
     }
 
     /// Generates an answer without showing it.
-    pub fn gather(&mut self, generation: &Generation) -> Result<Shown> {
+    pub fn gather(&mut self, generation: &AnswerOptions) -> Result<Shown> {
         let streamed = self.pack.stream(generation, "", &mut |_| {})?;
         Ok(Shown::new(streamed, None, Ok(())))
     }

@@ -5,10 +5,9 @@
 
 use super::{
     BackendError, BatchToken, Description, Ledger, Limits, Member, PREFIX, SeqId, Special, Token,
-    TokenKind, Vocab, VocabBuilder,
+    TokenKind, Vocab, VocabBuilder, Watch,
 };
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How a [`FakeMember`] behaves.
 #[derive(Debug, Clone)]
@@ -21,8 +20,8 @@ pub struct FakeOptions {
     pub limits: Limits,
     /// Text shown as its chat template.
     pub chat_template: Option<String>,
-    /// Raised from outside to stop a decode.
-    pub cancel: Arc<AtomicBool>,
+    /// Says when nobody waits for a decode any more.
+    pub watch: Arc<Watch>,
     /// Fail every decode from this one on.
     pub fail_at: Option<usize>,
     /// Answer with NaN from this decode on.
@@ -41,7 +40,7 @@ impl Default for FakeOptions {
                 sequences: 64,
             },
             chat_template: None,
-            cancel: Arc::default(),
+            watch: Arc::default(),
             fail_at: None,
             nan_at: None,
         }
@@ -168,7 +167,7 @@ impl Member for FakeMember {
 
     fn decode(&mut self, batch: &[BatchToken]) -> Result<(), BackendError> {
         self.ledger.check(batch)?;
-        if self.cancelled() {
+        if self.options.watch.is_cancelled() {
             return Err(BackendError::Cancelled);
         }
         self.decodes += 1;
@@ -227,10 +226,6 @@ impl Member for FakeMember {
 
     fn seq_len(&self, seq: SeqId) -> u32 {
         self.ledger.len(seq)
-    }
-
-    fn cancelled(&self) -> bool {
-        self.options.cancel.load(Ordering::Relaxed)
     }
 
     /// The prefix's tokens are all its state.

@@ -35,6 +35,12 @@ impl Ledger {
         self.limits
     }
 
+    /// Enforces these limits from now on. Sequences that are no longer among them have to be empty.
+    pub fn resize(&mut self, limits: Limits) {
+        self.limits = limits;
+        self.lens.resize(limits.sequences as usize, 0);
+    }
+
     /// Length of `seq` in tokens; 0 for an unknown one.
     #[must_use]
     pub fn len(&self, seq: SeqId) -> u32 {
@@ -129,6 +135,23 @@ impl Ledger {
         }
         self.lens[to as usize] = len;
         Ok(())
+    }
+
+    /// Checks and records that the empty `to` has `len` tokens that are known elsewhere.
+    ///
+    /// # Errors
+    /// [`BackendError::Refused`], naming the rule that was broken.
+    pub fn adopt(&mut self, to: SeqId, len: u32) -> Result<(), BackendError> {
+        match self.lens.get_mut(to as usize) {
+            Some(have @ 0) if len <= self.limits.context => {
+                *have = len;
+                Ok(())
+            }
+            _ => Err(BackendError::Refused(format!(
+                "{len} tokens for sequence {to} of {} tokens",
+                self.len(to)
+            ))),
+        }
     }
 
     /// Checks that no sequence but the prefix holds anything.

@@ -124,8 +124,8 @@ pub trait Member {
     ///
     /// # Errors
     /// [`BackendError::Refused`] for a batch that breaks the rules of [`Ledger::check`],
-    /// [`BackendError::ContextFull`] if the cache has no room, [`BackendError::Cancelled`] if the
-    /// cancel flag was raised (the sequences are then as before the call),
+    /// [`BackendError::ContextFull`] if the cache has no room, [`BackendError::Cancelled`] if nobody
+    /// [waits](Watch) for it any more (the sequences are then as before the call),
     /// [`BackendError::Decode`].
     fn decode(&mut self, batch: &[BatchToken]) -> Result<(), BackendError>;
 
@@ -150,9 +150,6 @@ pub trait Member {
 
     /// Length of a sequence: tokens.
     fn seq_len(&self, seq: SeqId) -> u32;
-
-    /// Whether the cancel flag is raised, for long work between two decodes.
-    fn cancelled(&self) -> bool;
 
     /// The prefix's part of the KV cache as bytes, for [`Member::restore`] of a member of the same
     /// model, settings and program. No other sequence may hold anything.

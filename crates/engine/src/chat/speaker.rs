@@ -8,13 +8,13 @@ use chrono::NaiveDateTime;
 use std::collections::HashSet;
 
 /// How every member of a pack reads conversations.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Speakers {
     speakers: Vec<Speaker>,
 }
 
 /// How one member reads conversations.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Speaker {
     name: String,
     template: Template,

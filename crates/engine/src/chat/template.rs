@@ -103,7 +103,7 @@ pub struct Rendered {
 }
 
 /// How one member spells a conversation.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Template {
     /// `None` for the plain template.
     engine: Option<Environment<'static>>,

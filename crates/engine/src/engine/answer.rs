@@ -1,4 +1,4 @@
-//! Generation: the request, the events on the way, and the finished answer.
+//! AnswerOptions: the request, the events on the way, and the finished answer.
 
 use super::draft::Drafted;
 use super::meter::Spent;
@@ -6,12 +6,15 @@ use crate::sample::Params;
 use std::time::Duration;
 
 mod generate;
+mod generation;
 mod run;
 mod symbols;
 
+pub use generation::Generation;
+
 /// What to generate.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Generation {
+pub struct AnswerOptions {
     /// Most tokens, counted by the member that leads at the start; None: until the end.
     pub limit: Option<usize>,
     /// How to sample.

@@ -3,7 +3,8 @@
 //! A cover says what it wants evaluated; here that becomes batches, copies of sequences and cuts.
 //! The slot of a hypothesis is its sequence.
 
-use crate::backend::{BackendError, BatchToken, Member, PREFIX, SeqId, Token};
+use super::schedule::Lease;
+use crate::backend::{BackendError, BatchToken, PREFIX, SeqId, Token};
 use crate::vocab::cover::{Cover, Evaluation, PathId, Resting};
 use prefetch::Prefetch;
 
@@ -50,17 +51,17 @@ impl Branches {
         }
     }
 
-    /// Starts a cover at the end of the prefix, whose last token is `last` and has its logits in
-    /// row `row` of the member's last batch. `before` is the last byte in front of the cover.
+    /// Starts a cover at the end of the prefix, whose last token is `last` and is followed by
+    /// `logits`. `before` is the last byte in front of the cover.
     ///
     /// # Errors
     /// From the member.
     pub fn begin(
         &mut self,
         cover: &mut Cover<SeqId>,
-        member: &mut dyn Member,
+        member: &mut Lease,
         last: Token,
-        row: usize,
+        logits: &[f32],
         before: Option<u8>,
     ) -> Result<(), BackendError> {
         self.forget(member)?;
@@ -69,9 +70,7 @@ impl Branches {
         self.last = last;
         let seq = self.take(member)?;
         member.seq_copy(PREFIX, seq, self.base)?;
-        let begun = member
-            .logits(row)
-            .and_then(|logits| cover.begin(seq, logits, before));
+        let begun = cover.begin(seq, logits, before);
         if begun.is_err() {
             self.give_back(member, seq)?;
         }
@@ -80,7 +79,7 @@ impl Branches {
     }
 
     /// A free sequence. If there is none, what a draft brought is given up for it.
-    fn take(&mut self, member: &mut dyn Member) -> Result<SeqId, BackendError> {
+    fn take(&mut self, member: &mut Lease) -> Result<SeqId, BackendError> {
         if self.free.is_empty() {
             self.forget(member)?;
         }
@@ -90,7 +89,7 @@ impl Branches {
     fn release(
         &mut self,
         cover: &mut Cover<SeqId>,
-        member: &mut dyn Member,
+        member: &mut Lease,
     ) -> Result<(), BackendError> {
         for seq in cover.take_released() {
             member.seq_truncate(seq, 0)?;
@@ -104,10 +103,10 @@ impl Branches {
     ///
     /// # Errors
     /// From the member, or when an exact cover needs more hypotheses than there are sequences.
-    pub fn advance(
+    pub async fn advance(
         &mut self,
         cover: &mut Cover<SeqId>,
-        member: &mut dyn Member,
+        member: &mut Lease,
         byte: u8,
     ) -> Result<(), BackendError> {
         cover.advance(byte);
@@ -116,13 +115,13 @@ impl Branches {
             if wanted.is_empty() {
                 break;
             }
-            self.evaluate(cover, member, wanted)?;
+            self.evaluate(cover, member, wanted).await?;
         }
         // Some may have been evaluated only to find that none can spell the text.
         if cover.is_lost()
             && let Some(evaluation) = cover.recover()
         {
-            self.evaluate(cover, member, vec![evaluation])?;
+            self.evaluate(cover, member, vec![evaluation]).await?;
         }
         cover.finish(None);
         self.follow(member, byte)?;
@@ -134,7 +133,7 @@ impl Branches {
     fn wanted(
         &mut self,
         cover: &mut Cover<SeqId>,
-        member: &mut dyn Member,
+        member: &mut Lease,
     ) -> Result<Vec<Evaluation<SeqId>>, BackendError> {
         if cover.budget().exact() {
             // An exact cover leaves nothing out: without a free sequence there is an error instead.
@@ -150,13 +149,13 @@ impl Branches {
 
     /// Evaluates what is wanted, in as few batches as the member's limits allow, and admits it.
     /// After a failure nothing of the batch is left.
-    fn evaluate(
+    async fn evaluate(
         &mut self,
         cover: &mut Cover<SeqId>,
-        member: &mut dyn Member,
+        member: &mut Lease,
         wanted: Vec<Evaluation<SeqId>>,
     ) -> Result<(), BackendError> {
-        let result = self.evaluate_all(cover, member, wanted);
+        let result = self.evaluate_all(cover, member, wanted).await;
         self.batch.clear();
         for (_, seq, _) in std::mem::take(&mut self.rows) {
             self.give_back(member, seq)?;
@@ -164,10 +163,10 @@ impl Branches {
         result
     }
 
-    fn evaluate_all(
+    async fn evaluate_all(
         &mut self,
         cover: &mut Cover<SeqId>,
-        member: &mut dyn Member,
+        member: &mut Lease,
         wanted: Vec<Evaluation<SeqId>>,
     ) -> Result<(), BackendError> {
         let limits = member.limits();
@@ -176,7 +175,7 @@ impl Branches {
             let full = self.batch.len() + evaluation.tokens.len() > limits.batch as usize
                 || self.rows.len() >= limits.outputs as usize;
             if full {
-                self.flush(cover, member)?;
+                self.flush(cover, member).await?;
             }
             let seq = self.take(member)?;
             let kept = self.prefetch.find(cover.paths(), evaluation.path);
@@ -184,24 +183,27 @@ impl Branches {
                 Some((i, from)) => member
                     .seq_copy(from, seq, self.base + self.prefetch.len_at(i))
                     .map(|()| RowPlace::Prefetched(i)),
-                None => member
-                    .seq_copy(source(&evaluation), seq, start)
-                    .and_then(|()| self.append(member, &evaluation.tokens, seq, start))
-                    .map(RowPlace::Batch),
+                None => match member.seq_copy(source(&evaluation), seq, start) {
+                    Ok(()) => {
+                        let row = self.append(member, &evaluation.tokens, seq, start).await;
+                        row.map(RowPlace::Batch)
+                    }
+                    Err(error) => Err(error),
+                },
             };
             if place.is_err() {
                 self.give_back(member, seq)?;
             }
             self.rows.push((evaluation, seq, place?));
         }
-        self.flush(cover, member)
+        self.flush(cover, member).await
     }
 
     /// Puts tokens into the batch, the last with its logits, and returns its place there. What is
     /// longer than a batch may be is evaluated first.
-    fn append(
+    async fn append(
         &mut self,
-        member: &mut dyn Member,
+        member: &mut Lease,
         tokens: &[Token],
         seq: SeqId,
         start: u32,
@@ -216,7 +218,7 @@ impl Branches {
         };
         for first in (0..ahead).step_by(most) {
             let chunk: Vec<BatchToken> = (first..ahead.min(first + most)).map(entry).collect();
-            self.decode(member, &chunk)?;
+            self.decode(member, &chunk).await?;
         }
         self.batch.extend((ahead..tokens.len()).map(entry));
         Ok(self.batch.len() - 1)
@@ -232,25 +234,26 @@ impl Branches {
         self.base + evaluation.keep
     }
 
-    fn flush(
+    async fn flush(
         &mut self,
         cover: &mut Cover<SeqId>,
-        member: &mut dyn Member,
+        member: &mut Lease,
     ) -> Result<(), BackendError> {
         let batch = std::mem::take(&mut self.batch);
         let mut result = match batch.is_empty() {
             true => Ok(()),
-            false => self.decode(member, &batch),
+            false => self.decode(member, &batch).await,
         };
         self.batch = batch;
         self.batch.clear();
         for (evaluation, seq, row) in self.rows.drain(..) {
             if result.is_ok() {
-                let logits = match row {
-                    RowPlace::Batch(i) => member.logits(i),
-                    RowPlace::Prefetched(i) => Ok(self.prefetch.row(i)),
+                result = match row {
+                    RowPlace::Batch(i) => member
+                        .logits(i)
+                        .and_then(|logits| cover.admit(&evaluation, seq, &logits)),
+                    RowPlace::Prefetched(i) => cover.admit(&evaluation, seq, self.prefetch.row(i)),
                 };
-                result = logits.and_then(|logits| cover.admit(&evaluation, seq, logits));
             }
             if result.is_err() {
                 // Nothing was admitted, so the sequence is free again.
@@ -262,21 +265,21 @@ impl Branches {
     }
 
     /// Evaluates what the cover wants. Where the context is full, what a draft brought is given up.
-    fn decode(
+    async fn decode(
         &mut self,
-        member: &mut dyn Member,
+        member: &mut Lease,
         batch: &[BatchToken],
     ) -> Result<(), BackendError> {
-        match member.decode(batch) {
+        match member.decode(batch).await {
             Err(BackendError::ContextFull { .. }) if self.prefetch.seq().is_some() => {
                 self.forget(member)?;
-                member.decode(batch)
+                member.decode(batch).await
             }
             result => result,
         }
     }
 
-    fn give_back(&mut self, member: &mut dyn Member, seq: SeqId) -> Result<(), BackendError> {
+    fn give_back(&mut self, member: &mut Lease, seq: SeqId) -> Result<(), BackendError> {
         self.free.push(seq);
         member.seq_truncate(seq, 0)
     }
@@ -286,10 +289,10 @@ impl Branches {
     ///
     /// # Errors
     /// From the member. The prefix is then as it was.
-    pub fn commit(
+    pub async fn commit(
         &mut self,
         cover: &mut Cover<SeqId>,
-        member: &mut dyn Member,
+        member: &mut Lease,
     ) -> Result<Vec<Token>, BackendError> {
         self.forget(member)?;
         let tokens = match cover.resting() {
@@ -298,18 +301,31 @@ impl Branches {
             Some(Resting::Unevaluated(mut evaluation)) => {
                 let start = self.locate(&mut evaluation);
                 let seq = self.take(member)?;
-                let joined = member
-                    .seq_copy(source(&evaluation), seq, start)
-                    .and_then(|()| self.append(member, &evaluation.tokens, seq, start))
-                    .and_then(|_| member.decode(&self.batch))
-                    .and_then(|()| self.join(cover, member, seq, evaluation.path));
+                let evaluated = self.extend(member, &evaluation, seq, start).await;
                 self.batch.clear();
+                let joined = match evaluated {
+                    Ok(()) => self.join(cover, member, seq, evaluation.path),
+                    Err(error) => Err(error),
+                };
                 self.give_back(member, seq)?;
                 joined?
             }
         };
         self.drop_cover(cover, member)?;
         Ok(tokens)
+    }
+
+    /// Evaluates a path in a free sequence.
+    async fn extend(
+        &mut self,
+        member: &mut Lease,
+        evaluation: &Evaluation<SeqId>,
+        seq: SeqId,
+        start: u32,
+    ) -> Result<(), BackendError> {
+        member.seq_copy(source(evaluation), seq, start)?;
+        self.append(member, &evaluation.tokens, seq, start).await?;
+        member.decode(&self.batch).await
     }
 
     /// Ends the cover and leaves the prefix as it was when it began.
@@ -319,7 +335,7 @@ impl Branches {
     pub fn drop_cover(
         &mut self,
         cover: &mut Cover<SeqId>,
-        member: &mut dyn Member,
+        member: &mut Lease,
     ) -> Result<(), BackendError> {
         cover.end();
         self.forget(member)?;
@@ -329,7 +345,7 @@ impl Branches {
     fn join(
         &mut self,
         cover: &Cover<SeqId>,
-        member: &mut dyn Member,
+        member: &mut Lease,
         seq: SeqId,
         path: PathId,
     ) -> Result<Vec<Token>, BackendError> {

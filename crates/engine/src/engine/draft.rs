@@ -80,8 +80,8 @@ impl Drafting {
     }
 
     /// Gives the drafter back.
-    pub fn finish(self) -> Option<Box<dyn Drafter>> {
-        self.drafter
+    pub fn take_drafter(&mut self) -> Option<Box<dyn Drafter>> {
+        self.drafter.take()
     }
 
     /// The answer grows by `symbol`, which spells `bytes`. A draft if it leaves the last one, or

@@ -79,6 +79,12 @@ pub enum EngineError {
     /// All members would be silent.
     #[error("at least one member has to take part")]
     AllSilent,
+    /// A prompt cache is for one conversation, and so many others are open.
+    #[error(
+        "the KV cache of a prompt can be saved and restored only while no other conversation is \
+         open, and {0} are"
+    )]
+    NotAlone(usize),
     /// No members.
     #[error("a pack needs at least one member")]
     NoMembers,

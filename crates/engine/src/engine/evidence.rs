@@ -3,7 +3,7 @@
 use super::chain::Scores;
 use super::runtime::MemberRuntime;
 use super::score_request::ScoreRequest;
-use super::{Engine, EngineError};
+use super::{EngineError, Lockstep};
 use crate::mix;
 use crate::prompt::Place;
 use crate::vocab::Alphabet;
@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-impl Engine {
+impl Lockstep {
     /// What all members predicted for the bytes that all of them saw.
     ///
     /// # Errors
@@ -35,7 +35,7 @@ impl Engine {
             .for_each(|scores| scores.forget_messages(&gone));
     }
 
-    /// As [`Engine::forget_messages`], for the message numbered `first` and all after it.
+    /// As [`Lockstep::forget_messages`], for the message numbered `first` and all after it.
     pub fn forget_messages_from(&mut self, first: usize) {
         self.forget_messages(&(first..u32::MAX as usize));
     }
@@ -60,7 +60,7 @@ impl Engine {
 
     /// Scores texts that may come next: each of them, all its bytes, as if it came right after the
     /// prompts that were [read](Engine::read) last, [closed](super::Ending::Closed). Returns one
-    /// evidence a text; [`Engine::evidence`] is not added to. Before another call the prompts have
+    /// evidence a text; [`Lockstep::evidence`] is not added to. Before another call the prompts have
     /// to be read again; the members' caches still hold them, all but the last token.
     ///
     /// # Errors
@@ -75,13 +75,15 @@ impl Engine {
             Alphabet::Mapped => self.continue_by_reference(&shared, request)?,
             Alphabet::Tokens | Alphabet::Bytes => self.all(|_| {
                 let texts = Arc::clone(&shared);
-                move |runtime: &mut MemberRuntime| runtime.continuations(&texts, request)
+                async move |runtime: &mut MemberRuntime| {
+                    runtime.continuations(&texts, request).await
+                }
             })?,
         };
         let mut by_text: Vec<Vec<Scores>> = texts.iter().map(|_| Vec::new()).collect();
         for (k, continued) in continued.into_iter().enumerate() {
             if let Some(byte) = continued.lost {
-                let member = self.members[k].name.clone();
+                let member = self.engine.members[k].name.clone();
                 return Err(EngineError::Unreadable { member, byte });
             }
             for (of_text, scores) in by_text.iter_mut().zip(continued.scores) {
@@ -136,7 +138,7 @@ impl Engine {
         }
     }
 
-    /// The part of [`Engine::evidence`] that begins before `place`. A token that reaches beyond it
+    /// The part of [`Lockstep::evidence`] that begins before `place`. A token that reaches beyond it
     /// counts whole.
     #[must_use]
     pub fn cut(&self, place: Place) -> Cut {

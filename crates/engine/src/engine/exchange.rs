@@ -1,11 +1,12 @@
 //! Calls to the members, and their answers.
 
-use super::runtime::{Standing, Step};
-use super::worker::{Call, Gone, Worker};
-use super::{Engine, EngineError};
+use super::runtime::{MemberRuntime, Standing, Step};
+use super::schedule::Scheduler;
+use super::worker::{Call, Gone, Seat};
+use super::{Engine, EngineError, Lockstep};
 use crate::backend::BackendError;
 
-impl Engine {
+impl Lockstep {
     /// Calls every member, then takes every answer in order. `call` makes the call of each.
     pub(super) fn all<T: Send + 'static, C: Call<T>>(
         &self,
@@ -14,7 +15,7 @@ impl Engine {
         self.some_while(self.everyone(), call, &mut || true)
     }
 
-    /// As [`Engine::all`], until it is cancelled; `progress` is called now and then with the number
+    /// As [`Lockstep::all`], until it is cancelled; `progress` is called now and then with the number
     /// of tokens that each has read.
     pub(super) fn all_watched<T: Send + 'static, C: Call<T>>(
         &self,
@@ -22,7 +23,7 @@ impl Engine {
         progress: &mut dyn FnMut(&[usize]),
     ) -> Result<Vec<T>, EngineError> {
         let mut report = || {
-            let read: Vec<usize> = self.workers.iter().map(Worker::tokens_read).collect();
+            let read: Vec<usize> = self.seats.iter().map(Seat::tokens_read).collect();
             progress(&read);
             !self.cancelled()
         };
@@ -44,17 +45,19 @@ impl Engine {
         k: usize,
         call: impl Call<T>,
     ) -> Result<T, EngineError> {
-        let worker = &self.workers[k];
-        let answer = worker.call(call);
-        let answer = answer.and_then(|answer| worker.wait_while(answer, &mut || true));
+        let _inside = self.presence.enter();
+        self.presence.next_call();
+        let (seat, worker) = (&self.seats[k], &self.engine.workers[k]);
+        let answer = seat.call(worker, call);
+        let answer = answer.and_then(|answer| seat.wait_while(worker, answer, &mut || true));
         answer.map_err(|gone| self.name_failure(k, gone))
     }
 
     fn everyone(&self) -> std::ops::Range<usize> {
-        0..self.workers.len()
+        0..self.seats.len()
     }
 
-    /// As [`Engine::some`], but gives up once the answers are not `wanted`, which is checked now
+    /// As [`Lockstep::some`], but gives up once the answers are not `wanted`, which is checked now
     /// and then. All answers are taken, also after a failure, so that no member is at work when a
     /// failure is returned.
     fn some_while<T: Send + 'static, C: Call<T>>(
@@ -63,11 +66,16 @@ impl Engine {
         mut call: impl FnMut(usize) -> C,
         wanted: &mut dyn FnMut() -> bool,
     ) -> Result<Vec<T>, EngineError> {
-        let called: Vec<_> = which.map(|k| (k, self.workers[k].call(call(k)))).collect();
+        let _inside = self.presence.enter();
+        self.presence.next_call();
+        let workers = &self.engine.workers;
+        let called = which.map(|k| (k, self.seats[k].call(&workers[k], call(k))));
+        let called: Vec<_> = called.collect();
         let mut failure = None;
         let mut answers = Vec::with_capacity(called.len());
         for (k, answer) in called {
-            match answer.and_then(|answer| self.workers[k].wait_while(answer, wanted)) {
+            let seat = &self.seats[k];
+            match answer.and_then(|answer| seat.wait_while(&workers[k], answer, wanted)) {
                 Ok(answer) => answers.push(answer),
                 Err(gone) => failure = graver(failure, self.name_failure(k, gone)),
             }
@@ -84,6 +92,8 @@ impl Engine {
         rows: &mut [Vec<f64>],
         standings: &mut [Standing],
     ) -> Result<(), EngineError> {
+        let workers = &self.engine.workers;
+        self.presence.next_call();
         let mut failure = None;
         for &k in which {
             let step = Step {
@@ -91,12 +101,12 @@ impl Engine {
                 row: std::mem::take(&mut rows[k]),
                 standing: Standing::default(),
             };
-            if let Err(gone) = self.workers[k].step(step) {
+            if let Err(gone) = self.seats[k].step(&workers[k], step) {
                 failure = graver(failure, self.name_failure(k, gone));
             }
         }
         for &k in which {
-            match self.workers[k].wait_step() {
+            match self.seats[k].wait_step(&workers[k]) {
                 Ok(step) => (rows[k], standings[k]) = (step.row, step.standing),
                 Err(gone) => failure = graver(failure, self.name_failure(k, gone)),
             }
@@ -104,14 +114,48 @@ impl Engine {
         failure.map_or(Ok(()), Err)
     }
 
+    /// An answer is given up, unless it was committed. Nobody waits for it; what is asked of the
+    /// members later is done later.
+    pub(super) fn give_up(&self, which: &[usize]) {
+        for &k in which {
+            let give_up = async |runtime: &mut MemberRuntime| runtime.give_up();
+            // Whoever asks for something later is told of a thread that has ended.
+            drop(self.seats[k].call(&self.engine.workers[k], give_up));
+        }
+    }
+
     /// Waits for members that still evaluate a cancelled prompt. Until then the flag has to stay
     /// raised, or they go on to the end; other calls to them wait as well.
     pub fn settle(&self) {
-        self.workers.iter().for_each(Worker::settle);
+        self.seats.iter().for_each(Seat::settle);
     }
 
     fn name_failure(&self, k: usize, gone: Gone) -> EngineError {
-        EngineError::of(&self.members[k].name, gone)
+        EngineError::of(&self.engine.members[k].name, gone)
+    }
+}
+
+impl Engine {
+    /// Has something done on every member's thread, between two batches.
+    pub(super) fn ask_all<T, F>(
+        &self,
+        mut call: impl FnMut(usize) -> F,
+    ) -> Result<Vec<T>, EngineError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Scheduler) -> Result<T, BackendError> + Send + 'static,
+    {
+        let asked = self.workers.iter().enumerate();
+        let asked: Vec<_> = asked.map(|(k, worker)| worker.ask(call(k))).collect();
+        let mut failure = None;
+        let mut answers = Vec::with_capacity(asked.len());
+        for ((worker, member), answer) in self.workers.iter().zip(&self.members).zip(asked) {
+            match answer.and_then(|answer| worker.answer(answer)) {
+                Ok(answer) => answers.push(answer),
+                Err(gone) => failure = graver(failure, EngineError::of(&member.name, gone)),
+            }
+        }
+        failure.map_or(Ok(answers), Err)
     }
 }
 

@@ -61,14 +61,12 @@ impl Fusion {
     /// KV sequences that a member needs for its part in it.
     #[must_use]
     pub fn sequences(&self) -> u32 {
-        let sequences = match self.alphabet {
-            Some(Alphabet::Tokens | Alphabet::Mapped) => 2,
-            // Hypotheses, as many forks on trial, the prefix, one for the commit and one for
-            // drafts.
-            _ if self.budget.exact() => MAX_SEQUENCES,
-            _ => 2 * self.budget.hypotheses + 3,
-        };
-        sequences as u32
+        self.leased_sequences().min(MAX_SEQUENCES as u32)
+    }
+
+    /// As [`Fusion::sequences`], but all that there are where every path is evaluated.
+    pub(super) fn leased_sequences(&self) -> u32 {
+        sequences(self.alphabet.unwrap_or(Alphabet::Bytes), self.budget)
     }
 
     /// The options for deriving weights.
@@ -83,6 +81,17 @@ impl Fusion {
             rate: self.rate,
             ties_to_newcomer: false,
         }
+    }
+}
+
+/// KV sequences that one conversation needs in a member; no end of them where every path is
+/// evaluated.
+pub(super) fn sequences(alphabet: Alphabet, budget: Budget) -> u32 {
+    match alphabet {
+        Alphabet::Tokens | Alphabet::Mapped => 2,
+        Alphabet::Bytes if budget.exact() => u32::MAX,
+        // Hypotheses, as many forks on trial, the prefix, one for the commit and one for drafts.
+        Alphabet::Bytes => 2 * budget.hypotheses as u32 + 3,
     }
 }
 

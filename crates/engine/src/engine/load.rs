@@ -1,15 +1,12 @@
 //! Loading a pack: all members at the same time.
 
-use super::chain::Scores;
-use super::fusion::Fusion;
+use super::runtime::MemberRuntime;
 use super::spec::MemberSpec;
 use super::worker::Worker;
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, Lockstep, Pulse, Spinners};
 use crate::backend::MemberInfo;
-use crate::backend::Watch;
-use crate::vocab::Alphabet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// How often progress is reported.
@@ -25,18 +22,15 @@ impl Engine {
         specs: Vec<MemberSpec>,
         cancel: Arc<AtomicBool>,
         progress: &mut dyn FnMut(&[u32]),
-    ) -> Result<Self, EngineError> {
+    ) -> Result<Arc<Self>, EngineError> {
         if specs.is_empty() {
             return Err(EngineError::NoMembers);
         }
         let names: Vec<String> = specs.iter().map(|s| s.name.clone()).collect();
+        let (pulse, spinners) = (Arc::new(Pulse::default()), Arc::new(Spinners::default()));
         let mut workers = Vec::new();
         for (spec, name) in specs.into_iter().zip(&names) {
-            let watch = Arc::new(Watch {
-                cancel: Arc::clone(&cancel),
-                ..Watch::default()
-            });
-            match Worker::start(spec, watch) {
+            match Worker::start(spec, &cancel, &pulse, &spinners) {
                 Ok(worker) => workers.push(worker),
                 Err(error) => {
                     let error = EngineError::Thread(name.clone(), error);
@@ -74,41 +68,26 @@ impl Engine {
         for worker in &workers {
             worker.watch.complete.store(true, Ordering::Relaxed);
         }
-        let members: Vec<MemberInfo> = loaded.into_iter().flatten().collect();
-        let n = members.len();
-        let mut engine = Self {
+        Ok(Arc::new(Self {
             workers,
-            members,
-            fusion: Fusion::default(),
-            alphabet: Alphabet::Bytes,
-            can_end: vec![true; n],
-            silent: vec![false; n],
-            ending_members: vec![true; n],
-            reference: None,
-            lambda: vec![1.0 / n as f64; n],
-            scores: vec![Scores::default(); n],
-            prompt_tokens: vec![0; n],
-            prompt_text: Vec::new(),
-            drafter: None,
-            prefetched: false,
-            cancel,
-        };
-        engine.fuse(Fusion::default(), vec![true; n])?;
-        // Runtimes begin with bytes, and may have prefetched a prompt.
-        if engine.alphabet != Alphabet::Bytes {
-            engine.configure_runtimes()?;
-        }
-        Ok(engine)
+            members: loaded.into_iter().flatten().collect(),
+            pulse,
+            names: AtomicU64::new(0),
+            open: AtomicUsize::new(0),
+        }))
     }
+}
 
-    /// Waits for the prompts that members [prefetch](MemberSpec::prefetch). `progress` is called
+impl Lockstep {
+    /// Waits for the prompts that members [prefetch](MemberSpec::prefetch) for the first
+    /// conversation. `progress` is called
     /// now and then with the number of tokens that each has read.
     ///
     /// # Errors
     /// [`EngineError::Cancelled`], [`EngineError::Panicked`]. Other errors are returned when the
     /// prompt is asked for.
     pub fn catch_up(&self, progress: &mut dyn FnMut(&[usize])) -> Result<(), EngineError> {
-        self.all_watched(|_| |_| Ok(()), progress)?;
+        self.all_watched(|_| async |_: &mut MemberRuntime| Ok(()), progress)?;
         Ok(())
     }
 }

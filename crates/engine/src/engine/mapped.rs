@@ -1,10 +1,10 @@
 //! The published mode, called `mined` in the command line and in files: one member's vocabulary is
 //! the alphabet, and the others are mapped to it.
 //!
-//! 1. [`Engine::losses_per_token`] measures every member on its own prompt in its own tokens. The
+//! 1. [`Lockstep::losses_per_token`] measures every member on its own prompt in its own tokens. The
 //!    one with the lowest loss becomes the reference. Or the caller names one, which may be a
-//!    vocabulary without a model ([`Engine::refer_to_file`]).
-//! 2. The caller aligns the others' vocabularies to the reference's, and [`Engine::refer_to`] takes
+//!    vocabulary without a model ([`Lockstep::refer_to_file`]).
+//! 2. The caller aligns the others' vocabularies to the reference's, and [`Lockstep::refer_to`] takes
 //!    the maps.
 //! 3. From then on it is the alphabet of tokens: the reference tokenises its prompt, the others
 //!    read the mapped ids in their own KV caches, one evaluation a token, and what they predict is
@@ -17,13 +17,13 @@ use super::runtime::{Continuations, Evaluation, MemberRuntime};
 use super::score_request::ScoreRequest;
 use super::tokenized::{PreparedPrompt, TokenizedPrompt};
 use super::view::Lens;
-use super::{Engine, EngineError};
+use super::{EngineError, Lockstep};
 use crate::backend::tokenizer_json::TokenizerJson;
 use crate::prompt::Prompt;
 use crate::vocab::mapped::Map;
 use std::sync::Arc;
 
-/// For every member, the maps of all members where it is the reference, as [`Engine::refer_to`]
+/// For every member, the maps of all members where it is the reference, as [`Lockstep::refer_to`]
 /// takes them.
 pub type Maps = Vec<Vec<Option<Arc<Map>>>>;
 
@@ -35,7 +35,7 @@ pub fn lowest(losses: &[f64]) -> usize {
     best.unwrap_or(0)
 }
 
-impl Engine {
+impl Lockstep {
     /// The member whose vocabulary is the alphabet, once there is one. Only in a mapped alphabet.
     #[must_use]
     pub fn reference(&self) -> Option<usize> {
@@ -55,19 +55,20 @@ impl Engine {
     /// own; NaN where nothing is scored. Forgets everything, the reference too.
     ///
     /// # Errors
-    /// As [`Engine::prepare`] and [`Engine::read`].
+    /// As [`Lockstep::prepare`] and [`Lockstep::read`].
     pub fn losses_per_token(&mut self, prompts: Vec<Prompt>) -> Result<Vec<f64>, EngineError> {
         self.reference = None;
         self.clear()?;
-        self.all(|_| |runtime: &mut MemberRuntime| runtime.look(None))?;
+        self.all(|_| async |runtime: &mut MemberRuntime| runtime.look(None))?;
         let prepared = self.prepare_each(prompts)?;
         self.check_prepared(prepared, true)?;
         let scores = ScoreRequest {
             scores: true,
             ..ScoreRequest::NOTHING
         };
-        let read = self.all(|_| move |runtime: &mut MemberRuntime| runtime.evaluate(scores))?;
-        self.all(|_| MemberRuntime::clear)?;
+        let evaluate = async move |runtime: &mut MemberRuntime| runtime.evaluate(scores).await;
+        let read = self.all(|_| evaluate)?;
+        self.all(|_| async |runtime: &mut MemberRuntime| runtime.clear())?;
         let mean = |read: Evaluation| {
             let nats = read.scores.nats;
             nats.iter().copied().map(f64::from).sum::<f64>() / nats.len() as f64
@@ -115,16 +116,16 @@ impl Engine {
                 map: Arc::clone(map),
             };
             let through = maps[k].as_ref().map(lens);
-            move |runtime: &mut MemberRuntime| runtime.look(through)
+            async move |runtime: &mut MemberRuntime| runtime.look(through)
         })?;
         Ok(())
     }
 
-    /// Measures every member on the prompts, as [`Engine::losses_per_token`], and makes the one
+    /// Measures every member on the prompts, as [`Lockstep::losses_per_token`], and makes the one
     /// with the lowest loss the reference (the first where nothing is scored). Returns the losses.
     ///
     /// # Errors
-    /// As [`Engine::losses_per_token`].
+    /// As [`Lockstep::losses_per_token`].
     pub fn refer_by_loss(
         &mut self,
         prompts: Vec<Prompt>,
@@ -146,9 +147,10 @@ impl Engine {
             Reference::Outside(outside) => outside.spell(texts)?,
             Reference::Member(k) => {
                 let texts = Arc::clone(texts);
-                let spelt =
-                    self.one(*k, move |runtime: &mut MemberRuntime| runtime.spell(&texts))?;
-                let member = || self.members[*k].name.clone();
+                let spelt = self.one(*k, async move |runtime: &mut MemberRuntime| {
+                    runtime.spell(&texts)
+                })?;
+                let member = || self.engine.members[*k].name.clone();
                 spelt.map_err(|byte| EngineError::Unreadable {
                     member: member(),
                     byte,
@@ -158,7 +160,7 @@ impl Engine {
         let spelt = Arc::new(spelt);
         self.all(|_| {
             let spelt = Arc::clone(&spelt);
-            move |runtime: &mut MemberRuntime| runtime.continue_mapped(&spelt, request)
+            async move |runtime: &mut MemberRuntime| runtime.continue_mapped(&spelt, request).await
         })
     }
 
@@ -168,11 +170,11 @@ impl Engine {
         prompts: Vec<Prompt>,
     ) -> Result<Vec<PreparedPrompt>, EngineError> {
         let reference = self.reference.as_ref().ok_or(EngineError::NoReference)?;
-        self.all(|_| MemberRuntime::clear)?;
+        self.all(|_| async |runtime: &mut MemberRuntime| runtime.clear())?;
         let starts: Vec<_> = prompts.iter().map(|prompt| prompt.start).collect();
         let mapped = |reading: &Arc<TokenizedPrompt>, k: usize| {
             let (reading, start) = (Arc::clone(reading), starts[k]);
-            move |runtime: &mut MemberRuntime| runtime.prepare_mapped(&reading, start)
+            async move |runtime: &mut MemberRuntime| runtime.prepare_mapped(&reading, start)
         };
         let reference = match reference {
             Reference::Member(k) => *k,
@@ -182,12 +184,12 @@ impl Engine {
             }
         };
         let prompt = prompts.into_iter().nth(reference).unwrap_or_default();
-        let (own, reading) = self.one(reference, move |runtime: &mut MemberRuntime| {
+        let (own, reading) = self.one(reference, async move |runtime: &mut MemberRuntime| {
             let own = runtime.prepare(&prompt)?;
             Ok((own, runtime.prepared().cloned().unwrap_or_default()))
         })?;
         let reading = Arc::new(reading);
-        let others: Vec<usize> = (0..self.members.len())
+        let others: Vec<usize> = (0..self.engine.members.len())
             .filter(|&k| k != reference)
             .collect();
         let mut prepared = self.some(&others, |k| mapped(&reading, k))?;

@@ -1,17 +1,16 @@
-//! Counts, times and, when asked, records what a member evaluates.
+//! What a member has spent, and what was asked of it.
 
-use crate::backend::{BackendError, BatchToken, Description, Limits, Member, SeqId, Token, Vocab};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use crate::backend::{BatchToken, SeqId};
+use std::time::Duration;
 
-/// What a member has spent.
+/// What a member has spent for a conversation.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Spent {
     /// Tokens evaluated.
     pub tokens: usize,
-    /// Batches evaluated.
+    /// Batches with tokens of it.
     pub decodes: usize,
-    /// Time inside the model.
+    /// Time inside the model. Where conversations share a batch, each counts its part of the tokens.
     pub time: Duration,
 }
 
@@ -42,112 +41,19 @@ impl std::ops::Sub for Spent {
 /// One request to a member, for replaying.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
-    /// [`Member::decode`].
-    Decode(Vec<BatchToken>),
-    /// [`Member::seq_copy`].
+    /// [`Member::decode`](crate::backend::Member::decode), and whose tokens it holds.
+    Decode(Vec<BatchToken>, Vec<Part>),
+    /// [`Member::seq_copy`](crate::backend::Member::seq_copy).
     Copy(SeqId, SeqId, u32),
-    /// [`Member::seq_truncate`].
+    /// [`Member::seq_truncate`](crate::backend::Member::seq_truncate).
     Truncate(SeqId, u32),
-    /// The coordinator's next call began: what came before is over for all members.
-    Step,
 }
 
-/// A member that counts what it does.
-pub(super) struct Metered {
-    member: Box<dyn Member>,
-    pub spent: Spent,
-    /// Everything asked of the member since recording began.
-    pub record: Option<Vec<Operation>>,
-}
-
-impl Metered {
-    pub fn new(member: Box<dyn Member>) -> Self {
-        Self {
-            member,
-            spent: Spent::default(),
-            record: None,
-        }
-    }
-
-    /// Does recorded operations again, up to the next step. Returns how many were done.
-    pub fn replay(&mut self, operations: &[Operation]) -> Result<usize, BackendError> {
-        for (i, operation) in operations.iter().enumerate() {
-            match operation {
-                Operation::Decode(batch) => self.member.decode(batch)?,
-                Operation::Copy(from, to, len) => self.member.seq_copy(*from, *to, *len)?,
-                Operation::Truncate(seq, len) => self.member.seq_truncate(*seq, *len)?,
-                Operation::Step => return Ok(i),
-            }
-        }
-        Ok(operations.len())
-    }
-
-    /// Marks the beginning of a call in the record.
-    pub fn mark_step(&mut self) {
-        self.note(|| Operation::Step);
-    }
-
-    fn note(&mut self, operation: impl FnOnce() -> Operation) {
-        if let Some(record) = &mut self.record {
-            record.push(operation());
-        }
-    }
-}
-
-impl Member for Metered {
-    fn vocab(&self) -> &Arc<Vocab> {
-        self.member.vocab()
-    }
-
-    fn limits(&self) -> Limits {
-        self.member.limits()
-    }
-
-    fn description(&self) -> &Description {
-        self.member.description()
-    }
-
-    fn tokenize(&mut self, text: &str, markup: bool) -> Result<Vec<Token>, BackendError> {
-        self.member.tokenize(text, markup)
-    }
-
-    fn decode(&mut self, batch: &[BatchToken]) -> Result<(), BackendError> {
-        self.note(|| Operation::Decode(batch.to_vec()));
-        let start = Instant::now();
-        let result = self.member.decode(batch);
-        self.spent.time += start.elapsed();
-        self.spent.tokens += batch.len();
-        self.spent.decodes += 1;
-        result
-    }
-
-    fn logits(&self, index: usize) -> Result<&[f32], BackendError> {
-        self.member.logits(index)
-    }
-
-    fn seq_copy(&mut self, from: SeqId, to: SeqId, len: u32) -> Result<(), BackendError> {
-        self.note(|| Operation::Copy(from, to, len));
-        self.member.seq_copy(from, to, len)
-    }
-
-    fn seq_truncate(&mut self, seq: SeqId, len: u32) -> Result<(), BackendError> {
-        self.note(|| Operation::Truncate(seq, len));
-        self.member.seq_truncate(seq, len)
-    }
-
-    fn seq_len(&self, seq: SeqId) -> u32 {
-        self.member.seq_len(seq)
-    }
-
-    fn cancelled(&self) -> bool {
-        self.member.cancelled()
-    }
-
-    fn save(&mut self) -> Result<Vec<u8>, BackendError> {
-        self.member.save()
-    }
-
-    fn restore(&mut self, state: &[u8], len: u32) -> Result<(), BackendError> {
-        self.member.restore(state, len)
-    }
+/// A conversation that has tokens in a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Which one.
+    pub conversation: u64,
+    /// The call that asked for them: all members get the same calls, one after the other.
+    pub call: u32,
 }

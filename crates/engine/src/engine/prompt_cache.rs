@@ -1,10 +1,10 @@
 //! A cached prompt, which outlives the program: every member's prefix with its KV cache, and what
 //! was scored of it.
 //!
-//! [`Engine::cache_next_prompt`](super::Engine::cache_next_prompt) caches the next prompt as it is
+//! [`Lockstep::cache_next_prompt`](super::Lockstep::cache_next_prompt) caches the next prompt as it is
 //! read, up to the last scored message but one;
-//! [`Engine::take_cached_prompt`](super::Engine::take_cached_prompt) hands it over, to be written
-//! to a [`mod@file`]; [`Engine::restore`](super::Engine::restore) puts it back. The prompt that is
+//! [`Lockstep::take_cached_prompt`](super::Lockstep::take_cached_prompt) hands it over, to be written
+//! to a [`mod@file`]; [`Lockstep::restore`](super::Lockstep::restore) puts it back. The prompt that is
 //! read next is compared with it token by token. What agrees is reused with its scores, up to the
 //! end of a scored message. Batches end there too, so all that follows is the same, bit by bit, as
 //! without the cache.

@@ -4,11 +4,11 @@ use super::branches::prefetch::reserve;
 use super::runtime::MemberRuntime;
 use super::score_request::ScoreRequest;
 use super::tokenized::PreparedPrompt;
-use super::{Engine, EngineError, MemberInfo};
+use super::{EngineError, Lockstep, MemberInfo};
 use crate::prompt::{Ending, Prompt};
 use crate::vocab::Alphabet;
 
-/// What [`Engine::prepare`] found.
+/// What [`Lockstep::prepare`] found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Prepared {
@@ -20,7 +20,7 @@ pub struct Prepared {
     pub lost: Vec<Vec<u8>>,
 }
 
-impl Engine {
+impl Lockstep {
     /// Tokenises one prompt a member and checks that each fits its member's context. Nothing is
     /// evaluated.
     ///
@@ -47,7 +47,7 @@ impl Engine {
         closed: bool,
     ) -> Result<Prepared, EngineError> {
         let mut prepared = Prepared::default();
-        for (info, prompt) in self.members.iter().zip(prompts) {
+        for (info, prompt) in self.engine.members.iter().zip(prompts) {
             if prompt.tokens == 0 {
                 return Err(EngineError::Empty {
                     member: info.name.clone(),
@@ -74,7 +74,7 @@ impl Engine {
         let mut prompts = prompts.into_iter();
         self.all(|_| {
             let prompt = prompts.next().unwrap_or_default();
-            move |runtime: &mut MemberRuntime| runtime.prepare(&prompt)
+            async move |runtime: &mut MemberRuntime| runtime.prepare(&prompt)
         })
     }
 
@@ -87,20 +87,20 @@ impl Engine {
         self.read_watched(request, &mut |_| {})
     }
 
-    /// As [`Engine::read`]. While members evaluate, `progress` is called now and then with the
+    /// As [`Lockstep::read`]. While members evaluate, `progress` is called now and then with the
     /// number of [new tokens](Prepared::new_tokens) that each has read. If it is cancelled, members
-    /// may be at work for a moment longer, see [`Engine::settle`]: a large matrix product is not
+    /// may be at work for a moment longer, see [`Lockstep::settle`]: a large matrix product is not
     /// interrupted.
     ///
     /// # Errors
-    /// As [`Engine::read`].
+    /// As [`Lockstep::read`].
     pub fn read_watched(
         &mut self,
         request: ScoreRequest,
         progress: &mut dyn FnMut(&[usize]),
     ) -> Result<(), EngineError> {
-        let evaluate = |_| move |runtime: &mut MemberRuntime| runtime.evaluate(request);
-        let read = self.all_watched(evaluate, progress)?;
+        let evaluate = async move |runtime: &mut MemberRuntime| runtime.evaluate(request).await;
+        let read = self.all_watched(|_| evaluate, progress)?;
         self.prefetched = read.iter().all(|read| read.prefetched);
         for (scores, read) in self.scores.iter_mut().zip(read) {
             scores.extend(read.scores);
@@ -118,20 +118,20 @@ impl Engine {
     /// Scores one member on a prompt of its own, which leaves its cache empty.
     ///
     /// # Errors
-    /// As [`Engine::prepare`] and [`Engine::read`].
+    /// As [`Lockstep::prepare`] and [`Lockstep::read`].
     pub fn read_apart(
         &mut self,
         k: usize,
         prompt: Prompt,
         request: ScoreRequest,
     ) -> Result<(), EngineError> {
-        let prepare = move |runtime: &mut MemberRuntime| runtime.prepare(&prompt);
+        let prepare = async move |runtime: &mut MemberRuntime| runtime.prepare(&prompt);
         let prepared = self.one(k, prepare)?;
-        check_room(&self.members[k], prepared.tokens, 0)?;
-        let evaluate = move |runtime: &mut MemberRuntime| runtime.evaluate(request);
+        check_room(&self.engine.members[k], prepared.tokens, 0)?;
+        let evaluate = async move |runtime: &mut MemberRuntime| runtime.evaluate(request).await;
         let read = self.one(k, evaluate)?;
         self.scores[k].extend(read.scores);
-        self.one(k, MemberRuntime::clear)
+        self.one(k, async |runtime: &mut MemberRuntime| runtime.clear())
     }
 }
 

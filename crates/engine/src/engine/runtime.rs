@@ -2,20 +2,21 @@
 
 use super::branches::Branches;
 use super::chain::{Chain, Scores};
-use super::meter::Metered;
+use super::fusion::sequences;
 use super::prompt_cache::CachedPrompt;
 use super::prompt_prefetch::PrefetchedPrompt;
+use super::schedule::{Lease, Presence, TenantId};
 use super::score_request::ScoreRequest;
 use super::tokenized::{Prefix, PreparedPrompt, TokenizedPrompt, read};
 use super::view::{Lens, View};
-use crate::backend::{BackendError, BatchToken, Member, PREFIX, SeqId, Token, TokenKind};
+use crate::backend::{BackendError, BatchToken, PREFIX, SeqId, Token, TokenKind};
 use crate::prompt::{Prompt, Start};
 use crate::vocab::cover::{Budget, Cover};
 use crate::vocab::sorted::SortedVocab;
 use crate::vocab::{Alphabet, SYMBOLS};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 mod ahead;
 mod continuations;
@@ -50,7 +51,7 @@ pub(super) struct Step {
 }
 
 pub(super) struct MemberRuntime {
-    pub member: Metered,
+    pub member: Lease,
     pub sorted: Arc<SortedVocab>,
     alphabet: Alphabet,
     view: View,
@@ -70,18 +71,21 @@ pub(super) struct MemberRuntime {
     prefetched: Option<PrefetchedPrompt>,
     /// Tokens of the prompt read so far, for the thread that waits.
     read: Arc<AtomicUsize>,
-    /// Alphabet of tokens: which row of the last batch predicts the next token, and tokens said.
-    row: usize,
+    /// What predicts the next token, where that is asked for later than it is evaluated: after a
+    /// prompt, and along a draft.
+    row: Vec<f32>,
+    /// Alphabet of tokens: tokens said.
     said: u32,
-    /// Alphabet of tokens: what the prefix's sequence holds beyond the prefix, the first of them
-    /// predicted by `row` and each next by the row after.
-    ahead: VecDeque<Token>,
+    /// Alphabet of tokens: what the prefix's sequence holds beyond the prefix, and the row after
+    /// each.
+    ahead: VecDeque<(Token, Vec<f32>)>,
     batch: Vec<BatchToken>,
 }
 
 impl MemberRuntime {
-    pub fn new(member: Metered, sorted: Arc<SortedVocab>, read: Arc<AtomicUsize>) -> Self {
+    pub fn new(mut member: Lease, sorted: Arc<SortedVocab>, read: Arc<AtomicUsize>) -> Self {
         let budget = Budget::default();
+        member.resize(sequences(Alphabet::Bytes, budget));
         Self {
             branches: Branches::new(member.limits().sequences),
             cover: Cover::new(Arc::clone(&sorted), budget),
@@ -98,15 +102,25 @@ impl MemberRuntime {
             reading: None,
             prefetched: None,
             read,
-            row: 0,
+            row: Vec::new(),
             said: 0,
             ahead: VecDeque::new(),
             batch: Vec::new(),
         }
     }
 
-    /// Sets the alphabet and how much of a cover is evaluated.
-    pub fn configure(&mut self, alphabet: Alphabet, budget: Budget) -> Result<(), BackendError> {
+    /// The first conversation takes over what was read before there was any.
+    pub fn move_in(&mut self, id: TenantId, presence: Arc<Presence>, cancel: Arc<AtomicBool>) {
+        self.member.move_in(id, presence, cancel);
+    }
+
+    /// Sets the alphabet, how much of a cover is evaluated, and in how many sequences.
+    pub fn configure(
+        &mut self,
+        alphabet: Alphabet,
+        budget: Budget,
+        sequences: u32,
+    ) -> Result<(), BackendError> {
         let prefetched = self.prefetched.as_mut();
         if prefetched.is_some_and(|p| p.configure(alphabet, budget)) {
             return Ok(());
@@ -115,6 +129,8 @@ impl MemberRuntime {
         self.branches
             .drop_cover(&mut self.cover, &mut self.member)?;
         self.cover = Cover::new(Arc::clone(&self.sorted), budget);
+        self.member.resize(sequences);
+        self.branches = Branches::new(self.member.limits().sequences);
         (self.alphabet, self.budget) = (alphabet, budget);
         self.forget_marks();
         Ok(())
@@ -183,13 +199,6 @@ impl MemberRuntime {
         Ok(())
     }
 
-    /// Records what is asked of the member from now on.
-    pub fn record(&mut self) -> Result<(), BackendError> {
-        self.forget_prefetched()?;
-        self.member.record = Some(Vec::new());
-        Ok(())
-    }
-
     /// The cached prompt, or why it could not be saved.
     pub fn take_cached_prompt(&mut self) -> Result<Option<CachedPrompt>, BackendError> {
         self.cached.take().transpose()
@@ -198,9 +207,8 @@ impl MemberRuntime {
     /// Puts a cached prompt in place of the prefix.
     pub fn restore(&mut self, cached: CachedPrompt) -> Result<(), BackendError> {
         self.clear()?;
-        let len = cached.tokens.len();
         cached.check(self.member.vocab().len())?;
-        self.member.restore(&cached.state, len as u32)?;
+        self.member.restore(&cached.state, &cached.tokens)?;
         self.prefix.tokens = cached.tokens;
         self.prefix.marks = cached.marks;
         self.recalled = cached.scores;
@@ -227,9 +235,9 @@ impl MemberRuntime {
     }
 
     /// Grows by the step's symbol, if it has one, then predicts into its buffer.
-    pub fn step(&mut self, mut step: Step) -> Result<Step, BackendError> {
+    pub async fn step(&mut self, mut step: Step) -> Result<Step, BackendError> {
         if let Some(symbol) = step.symbol {
-            self.advance(symbol)?;
+            self.advance(symbol).await?;
         }
         self.predict(&mut step.row)?;
         step.standing = self.standing();
@@ -245,26 +253,29 @@ impl MemberRuntime {
                 row.extend(self.cover.predicted().iter().map(|p| p.ln()));
                 Ok(())
             }
-            Alphabet::Tokens | Alphabet::Mapped => {
-                self.view.ln_p(self.member.logits(self.row)?, row)
-            }
+            Alphabet::Tokens | Alphabet::Mapped => self.view.ln_p(&self.row, row),
         }
     }
 
     /// The answer grows by `symbol`.
-    fn advance(&mut self, symbol: u32) -> Result<(), BackendError> {
+    async fn advance(&mut self, symbol: u32) -> Result<(), BackendError> {
         match self.alphabet {
             Alphabet::Bytes => {
                 let byte = u8::try_from(symbol)
                     .map_err(|_| BackendError::Refused(format!("symbol {symbol} is no byte")))?;
-                self.branches
-                    .advance(&mut self.cover, &mut self.member, byte)
+                let Self {
+                    branches,
+                    cover,
+                    member,
+                    ..
+                } = self;
+                branches.advance(cover, member, byte).await
             }
             Alphabet::Tokens | Alphabet::Mapped => {
                 let token = self.view.token(symbol).ok_or_else(|| {
                     BackendError::Refused(format!("nothing stands for the shared token {symbol}"))
                 })?;
-                self.advance_token(token)
+                self.advance_token(token).await
             }
         }
     }
@@ -287,19 +298,26 @@ impl MemberRuntime {
         }
     }
 
+    /// The answer is over and is not kept.
+    pub fn give_up(&mut self) -> Result<(), BackendError> {
+        self.forget_ahead()?;
+        self.branches.drop_cover(&mut self.cover, &mut self.member)
+    }
+
     /// The answer is over: what was said joins the prefix. Returns how many tokens spell the
     /// answer.
     ///
     /// If this needs an evaluation for which there is no room or no time, the prefix stays at the
     /// prompt, and the next one evaluates the answer again.
-    pub fn commit(&mut self) -> Result<usize, BackendError> {
+    pub async fn commit(&mut self) -> Result<usize, BackendError> {
         if self.alphabet.is_tokens() {
             self.forget_ahead()?;
             return Ok(self.said as usize);
         }
         let said = self.standing().tokens as usize;
         let (given, mut end) = (self.cover.given(), self.cover.text().len());
-        match self.branches.commit(&mut self.cover, &mut self.member) {
+        let committed = self.branches.commit(&mut self.cover, &mut self.member);
+        match committed.await {
             Ok(tokens) => {
                 self.prefix.tokens.extend(&tokens);
                 // Raw text: its tail is in the cover, but no part of the answer.

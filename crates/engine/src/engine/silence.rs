@@ -3,20 +3,20 @@
 //! A silent member evaluates every prompt and is measured on it, so that it can speak again at
 //! once. Its weight is 0, and weights are derived as if the others were the pack.
 
-use super::{Engine, EngineError};
+use super::{EngineError, Lockstep};
 use crate::mix::Mix;
 use crate::weight::{self, Evidence, Method};
 
-impl Engine {
+impl Lockstep {
     /// Sets which members are silent: one flag a member. Weights change with the next
-    /// [`Engine::weigh`].
+    /// [`Lockstep::weigh`].
     ///
     /// If no speaking member can end a turn, those of them that have an end token may.
     ///
     /// # Errors
     /// [`EngineError::AllSilent`], and nothing changes.
     pub fn silence(&mut self, silent: Vec<bool>) -> Result<(), EngineError> {
-        if !silent.contains(&false) || silent.len() != self.members.len() {
+        if !silent.contains(&false) || silent.len() != self.engine.members.len() {
             return Err(EngineError::AllSilent);
         }
         self.silent = silent;
@@ -40,7 +40,7 @@ impl Engine {
         let someone_silent = self.silent.contains(&true);
         self.ending_members = match by_template.contains(&true) || !someone_silent {
             true => by_template,
-            false => among(&|k| self.members[k].has_end()),
+            false => among(&|k| self.engine.members[k].has_end()),
         };
     }
 
@@ -55,10 +55,10 @@ impl Engine {
             mix,
             ..self.fusion.weighing()
         };
-        let speaking: Vec<usize> = (0..self.members.len())
+        let speaking: Vec<usize> = (0..self.engine.members.len())
             .filter(|&k| !self.silent[k])
             .collect();
-        if speaking.len() == self.members.len() {
+        if speaking.len() == self.engine.members.len() {
             return Ok(weight::weights(method, evidence, &options)?);
         }
         let of_speakers = evidence.of(&speaking);
@@ -70,7 +70,7 @@ impl Engine {
         }
         let method = among(method, &speaking);
         let mut weights = weight::weights(&method, &of_speakers, &options)?;
-        let mut lambda = vec![0.0; self.members.len()];
+        let mut lambda = vec![0.0; self.engine.members.len()];
         for (&k, &weight) in speaking.iter().zip(&weights.lambda) {
             lambda[k] = weight;
         }

@@ -28,7 +28,7 @@ pub enum First {
     Chat {
         /// The conversation.
         messages: Vec<Message>,
-        /// See [`Pack::ask_to_think`](super::Pack::ask_to_think).
+        /// See [`Conversation::ask_to_think`](super::Conversation::ask_to_think).
         may_think: bool,
     },
 }

@@ -4,7 +4,7 @@
 use super::{CacheNote, Host, Note};
 use crate::engine::prompt_cache::file::{self, BadPromptCache};
 use crate::engine::prompt_cache::{CachedPrompt, Identity, Loaded};
-use crate::engine::{Engine, EngineError, Prepared, ScoreRequest};
+use crate::engine::{EngineError, Lockstep, Prepared, ScoreRequest};
 use std::path::PathBuf;
 
 /// See the module.
@@ -46,7 +46,7 @@ impl PromptCache {
     /// which empties its cache.
     pub(super) fn recall(
         &mut self,
-        engine: &mut Engine,
+        engine: &mut Lockstep,
         request: ScoreRequest,
         all_read_along: bool,
         host: &mut dyn Host,
@@ -76,7 +76,7 @@ impl PromptCache {
     /// What the file holds for these members.
     fn found(
         &mut self,
-        engine: &Engine,
+        engine: &Lockstep,
         request: ScoreRequest,
         all_read_along: bool,
     ) -> Result<Option<Vec<CachedPrompt>>, CacheNote> {
@@ -97,7 +97,7 @@ impl PromptCache {
     /// Before that prompt is evaluated: it is cached if a member has to read more than half of it.
     pub(super) fn keep(
         &mut self,
-        engine: &mut Engine,
+        engine: &mut Lockstep,
         prepared: &Prepared,
     ) -> Result<(), EngineError> {
         match std::mem::replace(&mut self.stage, Stage::Over) {
@@ -114,7 +114,7 @@ impl PromptCache {
     }
 
     /// After the answer, which does not wait for it: writes the cached prompt.
-    pub(super) fn write(&mut self, engine: &mut Engine, host: &mut dyn Host) {
+    pub(super) fn write(&mut self, engine: &mut Lockstep, host: &mut dyn Host) {
         let Stage::Keeping(identity) = std::mem::replace(&mut self.stage, Stage::Over) else {
             return;
         };

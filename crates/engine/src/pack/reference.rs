@@ -1,9 +1,9 @@
 //! Mapped alphabet: which vocabulary is the reference, and the maps of the members to it.
 
-use super::{Host, Note, Pack, PackError, Progress};
+use super::{Conversation, Host, Note, PackError, Progress};
 use crate::backend::tokenizer_json::TokenizerJson;
 use crate::backend::{MemberInfo, Vocab};
-use crate::engine::{Engine, Prompt, lowest};
+use crate::engine::{Lockstep, Prompt, lowest};
 use crate::vocab::mapped::Map;
 use crate::vocab::{Alphabet, identical};
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ pub enum Reference {
 /// # Errors
 /// From the host's maps, or a member.
 pub fn refer_to(
-    engine: &mut Engine,
+    engine: &mut Lockstep,
     reference: &Reference,
     host: &mut dyn Host,
 ) -> Result<(), PackError> {
@@ -83,10 +83,10 @@ fn map_to(
     }
 }
 
-impl Pack {
+impl Conversation {
     /// Whether the first prompt is to decide which vocabulary is the reference.
     pub(super) fn needs_reference(&self) -> bool {
-        self.engine.alphabet() == Alphabet::Mapped && !self.engine.has_reference()
+        self.lockstep.alphabet() == Alphabet::Mapped && !self.lockstep.has_reference()
     }
 
     /// Mapped alphabet: makes the chosen vocabulary the reference, if there is none yet. Where none
@@ -100,18 +100,18 @@ impl Pack {
             return Ok(());
         }
         if let Some(reference) = &self.reference {
-            return refer_to(&mut self.engine, reference, host);
+            return refer_to(&mut self.lockstep, reference, host);
         }
         host.progress(Progress::Measuring);
-        let losses = self.engine.losses_per_token(prompts.to_vec());
+        let losses = self.lockstep.losses_per_token(prompts.to_vec());
         host.progress(Progress::Done);
         let losses = losses?;
         let best = lowest(&losses);
-        let maps = maps_to(self.engine.members(), best, host)?;
-        self.engine.refer_to(best, &maps)?;
+        let maps = maps_to(self.lockstep.members(), best, host)?;
+        self.lockstep.refer_to(best, &maps)?;
         host.note(Note::ReferenceMeasured {
             member: self.name(best),
-            losses: self.engine.names().into_iter().zip(losses).collect(),
+            losses: self.lockstep.names().into_iter().zip(losses).collect(),
         });
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! An answer as it is made, and its attribution.
 
-use super::Pack;
+use super::Conversation;
 use crate::chat::attribution::Attribution;
-use crate::engine::{Answer, EngineError, Event, Generation};
+use crate::engine::{Answer, AnswerOptions, EngineError, Event};
 
 /// An answer that was streamed.
 #[derive(Debug, Clone)]
@@ -23,20 +23,20 @@ pub struct More<'a> {
     pub attribution: Option<&'a Attribution>,
 }
 
-impl Pack {
+impl Conversation {
     /// Generates after what was read. `sink` is given the text as it is made, after the `opening`
     /// of [`Read`](super::Read), and an empty text at the end.
     ///
     /// # Errors
-    /// As [`Engine::answer`](crate::engine::Engine::answer). What the sink was given before stays
+    /// As [`Engine::answer`](crate::engine::Lockstep::answer). What the sink was given before stays
     /// valid.
     pub fn stream(
         &mut self,
-        generation: &Generation,
+        generation: &AnswerOptions,
         opening: &str,
         sink: &mut dyn FnMut(More<'_>),
     ) -> Result<Streamed, EngineError> {
-        let members = self.engine.members().len();
+        let members = self.lockstep.members().len();
         let mut attribution = generation.attribution.then(|| Attribution::new(members));
         let mut opening = Some(opening).filter(|opening| !opening.is_empty());
         let mut push = |text: &str, contributions: &[f64]| {
@@ -47,7 +47,7 @@ impl Pack {
             sink(More { text, attribution });
         };
         let answer = self
-            .engine
+            .lockstep
             .answer(generation, &mut |Event::Text(text, contributions)| {
                 if let Some(opening) = opening.take() {
                     push(opening, &[]);

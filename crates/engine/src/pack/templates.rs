@@ -6,6 +6,7 @@ use crate::chat::speaker::end_markers;
 use crate::chat::{SpeakerError, Speakers};
 
 /// See the module.
+#[derive(Clone)]
 pub(super) struct Templates {
     /// Empty if only plain text is read.
     pub speakers: Speakers,

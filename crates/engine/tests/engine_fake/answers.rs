@@ -3,7 +3,7 @@
 use crate::rig::*;
 use packllm_engine::backend::fake::FakeMember;
 use packllm_engine::backend::{Member, Token, TokenKind};
-use packllm_engine::engine::{Answer, EngineError, Finish, Fusion, Generation};
+use packllm_engine::engine::{Answer, AnswerOptions, EngineError, Finish, Fusion};
 use packllm_engine::mix::Mix;
 use packllm_engine::sample::Params;
 use packllm_engine::vocab::Alphabet;
@@ -170,8 +170,8 @@ fn few_sequences_leave_no_answer_without_a_path_that_spells_it() {
     }
 }
 
-fn sampled(temperature: f64, seed: u64) -> Generation {
-    Generation {
+fn sampled(temperature: f64, seed: u64) -> AnswerOptions {
+    AnswerOptions {
         sampling: Params {
             temperature,
             seed,
@@ -181,7 +181,7 @@ fn sampled(temperature: f64, seed: u64) -> Generation {
     }
 }
 
-fn multibyte_pack(seed: u64, alphabet: Alphabet) -> packllm_engine::engine::Engine {
+fn multibyte_pack(seed: u64, alphabet: Alphabet) -> packllm_engine::engine::Lockstep {
     let other = if alphabet == Alphabet::Tokens {
         MULTIBYTE
     } else {
@@ -230,7 +230,7 @@ fn parts(text: &str, longest: usize) -> impl Iterator<Item = &str> {
     ends.filter(bounds).map(move |(i, j)| &text[i..j])
 }
 
-fn without_end_pack(alphabet: Alphabet) -> packllm_engine::engine::Engine {
+fn without_end_pack(alphabet: Alphabet) -> packllm_engine::engine::Lockstep {
     pack(vec![Fake::without_end(NESTED, 3)], alphabet)
 }
 
@@ -247,7 +247,7 @@ fn a_stop_string_ends_the_answer_wherever_it_stands_and_is_not_shown() {
             let got = ask(
                 &mut engine,
                 "ab c",
-                &Generation {
+                &AnswerOptions {
                     stops,
                     ..greedy(12)
                 },
@@ -271,7 +271,7 @@ fn the_beginning_of_a_stop_string_that_does_not_come_is_shown() {
     let got = ask(
         &mut engine,
         "ab c",
-        &Generation {
+        &AnswerOptions {
             stops,
             ..greedy(12)
         },

@@ -2,14 +2,14 @@
 
 use crate::rig::*;
 use packllm_engine::backend::{Member, Token, TokenKind};
-use packllm_engine::engine::{Engine, Event, Generation};
+use packllm_engine::engine::{AnswerOptions, Event, Lockstep};
 use packllm_engine::vocab::Alphabet;
 use std::sync::Arc;
 
 /// The answer, and what each member contributed to its bytes.
-fn attributed(engine: &mut Engine, text: &str, generation: &Generation) -> (String, Vec<f64>) {
+fn attributed(engine: &mut Lockstep, text: &str, generation: &AnswerOptions) -> (String, Vec<f64>) {
     read(engine, text);
-    let generation = Generation {
+    let generation = AnswerOptions {
         attribution: true,
         ..generation.clone()
     };
@@ -36,7 +36,7 @@ fn it_changes_no_answer_and_every_byte_has_its_contributions() {
                     .collect();
                 pack(fakes, alphabet)
             };
-            let stops = Generation {
+            let stops = AnswerOptions {
                 stops: vec!["é €".into()],
                 ..greedy(20)
             };

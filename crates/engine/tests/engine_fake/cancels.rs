@@ -3,7 +3,7 @@
 use crate::rig::*;
 use packllm_engine::backend::{BackendError, BatchToken};
 use packllm_engine::chat::speaker::plain_text;
-use packllm_engine::engine::{Ending, Engine, EngineError, Event, Finish, Fusion, Generation};
+use packllm_engine::engine::{AnswerOptions, Ending, EngineError, Event, Finish, Fusion, Lockstep};
 use packllm_engine::vocab::Alphabet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ const TEXT: &str = "ab c";
 /// A pack over both alphabets, whose second member calls the hook, with its cancel flag.
 fn packs(
     hook: impl Fn(&Arc<AtomicBool>) -> Option<Hook>,
-) -> impl Iterator<Item = (Engine, Arc<AtomicBool>)> {
+) -> impl Iterator<Item = (Lockstep, Arc<AtomicBool>)> {
     [Alphabet::Bytes, Alphabet::Tokens]
         .into_iter()
         .map(move |alphabet| {
@@ -37,13 +37,13 @@ fn packs(
 }
 
 /// What the packs say, and a generation that holds all of it back until it ends.
-fn held_back() -> impl Iterator<Item = (String, Generation)> {
+fn held_back() -> impl Iterator<Item = (String, AnswerOptions)> {
     packs(|_| None).map(|(mut engine, _)| {
         let text = ask(&mut engine, TEXT, &greedy(12)).text;
         let stops = vec![format!("{text}z")];
         (
             text,
-            Generation {
+            AnswerOptions {
                 stops,
                 ..greedy(12)
             },
@@ -127,7 +127,7 @@ fn an_answer_that_does_not_begin_leaves_the_flag() {
 
 #[test]
 fn a_reading_is_cancelled_between_its_batch_and_its_rows() {
-    let scored = |engine: &mut Engine| {
+    let scored = |engine: &mut Lockstep| {
         engine.prepare(plain_text("abc ab", 2, Ending::Closed))?;
         engine.read(SCORES)?;
         Ok(engine.evidence()?.members[1].nats.clone())

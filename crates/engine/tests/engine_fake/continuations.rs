@@ -2,7 +2,7 @@
 
 use crate::rig::*;
 use packllm_engine::engine::{
-    Ending, Engine, EngineError, Place, Prompt, ScoreRequest, Segment, Start,
+    Ending, EngineError, Lockstep, Place, Prompt, ScoreRequest, Segment, Start,
 };
 use packllm_engine::vocab::Alphabet;
 use packllm_engine::weight::Evidence;
@@ -39,7 +39,7 @@ fn members(alphabet: Alphabet, seed: u64) -> Vec<Fake> {
     vec![Fake::new(NESTED, seed), Fake::new(second, seed + 50)]
 }
 
-fn continued(engine: &mut Engine, before: &str, texts: &[String]) -> Vec<Evidence> {
+fn continued(engine: &mut Lockstep, before: &str, texts: &[String]) -> Vec<Evidence> {
     engine.prepare(prompts(before, "")).unwrap();
     engine.read(ROWS).unwrap();
     engine.read_continuations(texts, ROWS).unwrap()

@@ -3,7 +3,7 @@
 use crate::rig::*;
 use packllm_engine::backend::{BatchToken, Vocab};
 use packllm_engine::chat::{Message, Speakers};
-use packllm_engine::engine::{Answer, Engine, Finish, Generation, Prepared};
+use packllm_engine::engine::{Answer, AnswerOptions, Finish, Lockstep, Prepared};
 use packllm_engine::vocab::Alphabet;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
@@ -28,7 +28,7 @@ fn letters(alphabet: Alphabet, seed: u64) -> Vec<Fake> {
 
 /// A pack and its conversation.
 struct Chat {
-    engine: Engine,
+    engine: Lockstep,
     speakers: Speakers,
     messages: Vec<Message>,
 }
@@ -52,7 +52,7 @@ impl Chat {
     }
 
     /// The user speaks, the pack answers.
-    fn turn(&mut self, text: &str, generation: &Generation) -> Turn {
+    fn turn(&mut self, text: &str, generation: &AnswerOptions) -> Turn {
         self.messages.push(Message::user(text));
         let now = chrono::NaiveDateTime::default();
         let reading = self
@@ -78,7 +78,7 @@ impl Chat {
     }
 
     /// The last turn again, by a fresh pack that is given everything before it.
-    fn afresh(&self, fakes: Vec<Fake>, generation: &Generation) -> Answer {
+    fn afresh(&self, fakes: Vec<Fake>, generation: &AnswerOptions) -> Answer {
         let mut fresh = Chat::new(fakes, self.engine.alphabet());
         let (earlier, last) = self.messages.split_at(self.messages.len() - 2);
         fresh.messages = earlier.to_vec();
@@ -146,7 +146,7 @@ fn a_stop_string_leaves_a_cache_that_serves_the_next_turn() {
     for alphabet in [Alphabet::Bytes, Alphabet::Tokens] {
         for seed in 0..8 {
             let fakes = || letters(alphabet, seed);
-            let stops = Generation {
+            let stops = AnswerOptions {
                 stops: vec!["a".into()],
                 ..greedy(10)
             };
@@ -161,7 +161,7 @@ fn a_stop_string_leaves_a_cache_that_serves_the_next_turn() {
 
 /// Raises the cancel flag from another thread when the pack's second member begins its evaluation
 /// number `at`, which goes on only then.
-fn cancelled_turn(chat: &mut Chat, hook: CancelHook, generation: &Generation) -> Turn {
+fn cancelled_turn(chat: &mut Chat, hook: CancelHook, generation: &AnswerOptions) -> Turn {
     let flag = std::sync::Arc::clone(chat.engine.cancel_flag());
     std::thread::scope(|scope| {
         scope.spawn(move || {

@@ -2,7 +2,7 @@
 
 use crate::rig::*;
 use packllm_engine::backend::{BatchToken, Limits};
-use packllm_engine::engine::{Answer, Drafter, Engine, Finish, Fusion, Generation, Lookup};
+use packllm_engine::engine::{Answer, AnswerOptions, Drafter, Finish, Fusion, Lockstep, Lookup};
 use packllm_engine::sample::Params;
 use packllm_engine::vocab::Alphabet;
 use packllm_engine::vocab::cover::Budget;
@@ -142,7 +142,7 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-fn engine(case: Case, seed: u64) -> Engine {
+fn engine(case: Case, seed: u64) -> Lockstep {
     let make = |pieces, seed| {
         let mut fake = Fake::new(pieces, seed).with_spread(2.0);
         fake.options.limits = Limits {
@@ -170,8 +170,8 @@ fn engine(case: Case, seed: u64) -> Engine {
 /// The letters of [`NESTED`] cut elsewhere.
 const MOVED: &[&[u8]] = &[b" ", b"c", b"b", b"a", b"a b", b"bca", b"cc", b"b a"];
 
-fn drawn(limit: usize, temperature: f64, seed: u64) -> Generation {
-    Generation {
+fn drawn(limit: usize, temperature: f64, seed: u64) -> AnswerOptions {
+    AnswerOptions {
         sampling: Params {
             temperature,
             seed,
@@ -182,7 +182,7 @@ fn drawn(limit: usize, temperature: f64, seed: u64) -> Generation {
 }
 
 /// An answer and one to what follows it: all that must not depend on drafts.
-fn two_turns(engine: &mut Engine, generation: &Generation) -> (Vec<Answer>, Vec<usize>) {
+fn two_turns(engine: &mut Lockstep, generation: &AnswerOptions) -> (Vec<Answer>, Vec<usize>) {
     let first = ask(engine, "ab ca", generation);
     let prompt = format!("ab ca{} a", first.text);
     let prompts = packllm_engine::chat::speaker::plain_text(
@@ -297,7 +297,7 @@ fn a_stop_string_in_the_middle_of_a_draft_ends_the_answer() {
         let full = ask(&mut make(), "ab c", &greedy(12)).text;
         for end in 2..full.len() {
             let stop = &full[end - 2..end];
-            let generation = Generation {
+            let generation = AnswerOptions {
                 stops: vec![stop.into()],
                 ..greedy(12)
             };

@@ -4,7 +4,9 @@ use crate::rig::*;
 use packllm_engine::backend::fake::FakeMember;
 use packllm_engine::backend::{Member, Token, TokenKind};
 use packllm_engine::chat::speaker::plain_text;
-use packllm_engine::engine::{Ending, Engine, Fusion, Place, Prompt, ScoreRequest, Segment, Start};
+use packllm_engine::engine::{
+    Ending, Fusion, Lockstep, Place, Prompt, ScoreRequest, Segment, Start,
+};
 use packllm_engine::mix::{DEFAULT_FLOOR, Mix};
 use packllm_engine::vocab::Alphabet;
 use packllm_engine::weight::{Evidence, Method, mixture_bits_per_byte};
@@ -42,7 +44,7 @@ fn assert_near(got: &[f32], want: &[f64]) {
     }
 }
 
-fn measure(engine: &mut Engine, prompts: Vec<Prompt>, request: ScoreRequest) -> Evidence {
+fn measure(engine: &mut Lockstep, prompts: Vec<Prompt>, request: ScoreRequest) -> Evidence {
     engine.prepare(prompts).unwrap();
     engine.read(request).unwrap();
     engine.evidence().unwrap()

@@ -5,7 +5,7 @@ use packllm_engine::backend::Watch;
 use packllm_engine::backend::{BackendError, BatchToken};
 use packllm_engine::chat::speaker::plain_text;
 use packllm_engine::engine::{
-    Ending, Engine, EngineError, Finish, Fusion, MemberSpec, ScoreRequest,
+    Ending, EngineError, Finish, Fusion, Lockstep, MemberSpec, ScoreRequest,
 };
 use packllm_engine::vocab::Alphabet;
 use packllm_engine::vocab::cover::Budget;
@@ -45,7 +45,7 @@ fn failing(name: &str) -> MemberSpec {
 fn endless(name: &str) -> (MemberSpec, Receiver<()>) {
     let (stopped, stops) = channel();
     let loader = Box::new(move |watch: &Arc<Watch>| {
-        while !watch.cancel.load(Ordering::Relaxed) {
+        while !watch.is_cancelled() {
             std::thread::yield_now();
         }
         stopped.send(()).unwrap();
@@ -154,7 +154,7 @@ fn a_pack_of_nothing_is_an_error() {
 }
 
 /// Reads and answers; the first error.
-fn attempt(engine: &mut Engine) -> Result<String, EngineError> {
+fn attempt(engine: &mut Lockstep) -> Result<String, EngineError> {
     use packllm_engine::chat::speaker::plain_text;
     let prompts = plain_text(
         "ab c",
@@ -167,7 +167,7 @@ fn attempt(engine: &mut Engine) -> Result<String, EngineError> {
     Ok(engine.answer(&greedy(12), &mut |_| {})?.text)
 }
 
-fn both_alphabets(second: impl Fn() -> Fake) -> impl Iterator<Item = Engine> {
+fn both_alphabets(second: impl Fn() -> Fake) -> impl Iterator<Item = Lockstep> {
     let alphabets = [Alphabet::Bytes, Alphabet::Tokens].into_iter();
     alphabets.map(move |alphabet| pack(vec![Fake::without_end(NESTED, 1), second()], alphabet))
 }

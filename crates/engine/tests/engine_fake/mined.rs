@@ -5,7 +5,7 @@ use packllm_engine::backend::fake::FakeMember;
 use packllm_engine::backend::{Member, Token, TokenKind, Vocab};
 use packllm_engine::chat::speaker::plain_text;
 use packllm_engine::engine::{
-    Ending, Engine, EngineError, Place, Prompt, ScoreRequest, Segment, Start, lowest,
+    Ending, EngineError, Lockstep, Place, Prompt, ScoreRequest, Segment, Start, lowest,
 };
 use packllm_engine::vocab::Alphabet;
 use packllm_engine::vocab::mapped::Map;
@@ -13,7 +13,7 @@ use packllm_engine::weight::{Evidence, Method};
 
 /// Some of the pieces of [`NESTED`] and some others.
 const OTHERS: &[&[u8]] = &[b" a", b"b", b"bb", b"c", b"cab", b"a", b"  "];
-fn measure(engine: &mut Engine, text: &str) -> Evidence {
+fn measure(engine: &mut Lockstep, text: &str) -> Evidence {
     let prompts = plain_text(text, engine.members().len(), Ending::Closed);
     engine.prepare(prompts).unwrap();
     engine.read(SCORES).unwrap();

@@ -4,7 +4,7 @@ use crate::rig::*;
 use packllm_engine::backend::{BackendError, BatchToken};
 use packllm_engine::chat::speaker::plain_text;
 use packllm_engine::engine::{
-    Ending, Engine, EngineError, ExpectedPrompt, Fusion, PromptPrefetch, ScoreRequest,
+    Ending, EngineError, ExpectedPrompt, Fusion, Lockstep, PromptPrefetch, ScoreRequest,
 };
 use packllm_engine::vocab::Alphabet;
 use packllm_engine::vocab::cover::Budget;
@@ -56,7 +56,7 @@ fn check<T: std::fmt::Debug>(result: Result<T, EngineError>) {
 }
 
 /// The second member is gone for good, the first is there.
-fn check_rest(mut engine: Engine, drops: &Receiver<()>) {
+fn check_rest(mut engine: Lockstep, drops: &Receiver<()>) {
     let prompts = || plain_text(TEXT, 2, Ending::Closed);
     check(engine.prepare(prompts()));
     check(engine.read(ScoreRequest::NOTHING));
@@ -140,13 +140,14 @@ fn replayed(what: impl Fn() -> Result<(), BackendError> + Send + 'static) -> (En
         Ok(())
     }));
     let mut engine = pack(vec![fine, mad], Alphabet::Tokens);
-    engine.start_recording().unwrap();
+    engine.clear().unwrap();
+    engine.engine().start_recording().unwrap();
     ask(&mut engine, TEXT, &greedy(12));
-    let tape = engine.stop_recording().unwrap();
+    let tape = engine.engine().stop_recording().unwrap();
     engine.clear().unwrap();
     let once = evaluated.swap(0, Ordering::Relaxed);
     armed.store(true, Ordering::Relaxed);
-    let error = engine.replay(&tape).unwrap_err();
+    let error = engine.engine().replay(&tape).unwrap_err();
     (error, once - evaluated.load(Ordering::Relaxed))
 }
 

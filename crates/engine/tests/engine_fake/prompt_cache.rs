@@ -2,7 +2,7 @@
 
 use crate::rig::*;
 use packllm_engine::engine::prompt_cache::CachedPrompt;
-use packllm_engine::engine::{Engine, EngineError, Fusion, Place, Prompt, ScoreRequest, Segment};
+use packllm_engine::engine::{EngineError, Fusion, Lockstep, Place, Prompt, ScoreRequest, Segment};
 use packllm_engine::vocab::Alphabet;
 use packllm_engine::weight::{Evidence, Method};
 
@@ -13,7 +13,7 @@ const EVERYTHING: ScoreRequest = ScoreRequest {
     full: false,
 };
 
-fn engine(alphabet: Alphabet) -> Engine {
+fn engine(alphabet: Alphabet) -> Lockstep {
     let second = if alphabet == Alphabet::Tokens {
         NESTED
     } else {
@@ -44,7 +44,7 @@ fn prompts(messages: &[&str]) -> Vec<Prompt> {
 }
 
 /// New tokens of each member, what was scored, and the answer.
-fn ask(engine: &mut Engine, messages: &[&str]) -> (Vec<usize>, Evidence, String) {
+fn ask(engine: &mut Lockstep, messages: &[&str]) -> (Vec<usize>, Evidence, String) {
     let before = spent(engine);
     engine.prepare(prompts(messages)).unwrap();
     engine.read(EVERYTHING).unwrap();

@@ -3,7 +3,7 @@
 use crate::rig::*;
 use packllm_engine::chat::speaker::plain_text;
 use packllm_engine::engine::{
-    Ending, Engine, ExpectedPrompt, Fusion, MemberSpec, Prompt, ScoreRequest,
+    Ending, ExpectedPrompt, Fusion, Lockstep, MemberSpec, Prompt, ScoreRequest,
 };
 use packllm_engine::vocab::Alphabet;
 use packllm_engine::vocab::cover::Budget;
@@ -50,7 +50,7 @@ fn pair(read: &[Option<ExpectedPrompt>; 2]) -> (Vec<MemberSpec>, Arc<AtomicUsize
     (specs, evaluated)
 }
 
-fn begin(read: &[Option<ExpectedPrompt>; 2], fusion: &Fusion) -> (Engine, Arc<AtomicUsize>) {
+fn begin(read: &[Option<ExpectedPrompt>; 2], fusion: &Fusion) -> (Lockstep, Arc<AtomicUsize>) {
     let (specs, evaluated) = pair(read);
     let mut engine = try_load(specs, &Arc::default()).unwrap();
     engine.catch_up(&mut |_| {}).unwrap();

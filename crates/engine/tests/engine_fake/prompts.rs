@@ -2,7 +2,7 @@
 
 use crate::rig::*;
 use packllm_engine::chat::speaker::plain_text;
-use packllm_engine::engine::{Ending, EngineError, Finish, Generation, ScoreRequest};
+use packllm_engine::engine::{AnswerOptions, Ending, EngineError, Finish, ScoreRequest};
 use packllm_engine::vocab::Alphabet;
 
 #[test]
@@ -52,7 +52,7 @@ fn where_nothing_is_to_be_said_the_whole_context_may_be_read() {
 
 #[test]
 fn a_context_that_fills_up_ends_the_answer_by_length() {
-    let endless = Generation {
+    let endless = AnswerOptions {
         limit: None,
         ..greedy(0)
     };

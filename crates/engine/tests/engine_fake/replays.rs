@@ -34,13 +34,14 @@ fn a_replay_evaluates_the_very_same_batches() {
         let mut engine = pack(fakes, alphabet);
         ask(&mut engine, "a b c from before", &greedy(4));
         take(&batches);
-        engine.start_recording().unwrap();
+        engine.clear().unwrap();
+        engine.engine().start_recording().unwrap();
         let before = spent(&engine);
         read(&mut engine, "ab c");
-        let prompt = engine.stop_recording().unwrap();
-        engine.continue_recording().unwrap();
+        let prompt = engine.engine().stop_recording().unwrap();
+        engine.engine().start_recording().unwrap();
         let said = answer(&mut engine, &greedy(16));
-        let tape = engine.stop_recording().unwrap();
+        let tape = engine.engine().stop_recording().unwrap();
         let evaluated = take(&batches);
         let tokens: Vec<usize> = evaluated.iter().map(|b| b.concat().len()).collect();
         let recorded: Vec<usize> = prompt
@@ -59,9 +60,9 @@ fn a_replay_evaluates_the_very_same_batches() {
         assert!(tape.tokens().iter().all(|&n| n > 0));
         engine.clear().unwrap();
         for _ in 0..2 {
-            engine.replay(&prompt).unwrap();
-            engine.replay(&tape).unwrap();
-            engine.end_replay().unwrap();
+            engine.engine().replay(&prompt).unwrap();
+            engine.engine().replay(&tape).unwrap();
+            engine.engine().end_replay().unwrap();
             assert_eq!(take(&batches), evaluated);
         }
         // And leaves nothing behind.

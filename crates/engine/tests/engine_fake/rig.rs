@@ -8,7 +8,8 @@ use packllm_engine::backend::{
 };
 use packllm_engine::chat::speaker::plain_text;
 use packllm_engine::engine::{
-    Answer, Ending, Engine, EngineError, Event, Fusion, Generation, MemberSpec, ScoreRequest,
+    Answer, AnswerOptions, Ending, Engine, EngineError, Event, Fusion, Lockstep, MemberSpec,
+    ScoreRequest,
 };
 use packllm_engine::sample::Params;
 use packllm_engine::vocab::Alphabet;
@@ -130,7 +131,7 @@ impl Fake {
     }
 
     pub fn make(mut self, watch: &Arc<Watch>) -> Box<dyn Member> {
-        self.options.cancel = Arc::clone(&watch.cancel);
+        self.options.watch = Arc::clone(watch);
         Box::new(Hooked {
             fake: FakeMember::new(self.vocab, self.options),
             decodes: 0,
@@ -215,10 +216,6 @@ impl Member for Hooked {
         self.fake.seq_len(seq)
     }
 
-    fn cancelled(&self) -> bool {
-        self.fake.cancelled()
-    }
-
     fn save(&mut self) -> Result<Vec<u8>, BackendError> {
         match self.saves {
             true => self.fake.save(),
@@ -239,16 +236,22 @@ pub fn specs(fakes: Vec<Fake>) -> Vec<MemberSpec> {
         .collect()
 }
 
-pub fn try_load(specs: Vec<MemberSpec>, cancel: &Arc<AtomicBool>) -> Result<Engine, EngineError> {
-    Engine::load(specs, Arc::clone(cancel), &mut |_| {})
+/// A conversation with these members; the flag stops the load and the conversation.
+pub fn try_load(specs: Vec<MemberSpec>, cancel: &Arc<AtomicBool>) -> Result<Lockstep, EngineError> {
+    Engine::load(specs, Arc::clone(cancel), &mut |_| {})?.lockstep(Arc::clone(cancel))
 }
 
-pub fn load(fakes: Vec<Fake>) -> Engine {
+pub fn load(fakes: Vec<Fake>) -> Lockstep {
     try_load(specs(fakes), &Arc::default()).unwrap()
 }
 
+/// Members for several conversations.
+pub fn load_engine(fakes: Vec<Fake>) -> Arc<Engine> {
+    Engine::load(specs(fakes), Arc::default(), &mut |_| {}).unwrap()
+}
+
 /// A pack over the given alphabet, all weights equal.
-pub fn pack(fakes: Vec<Fake>, alphabet: Alphabet) -> Engine {
+pub fn pack(fakes: Vec<Fake>, alphabet: Alphabet) -> Lockstep {
     let mut engine = load(fakes);
     set(
         &mut engine,
@@ -268,7 +271,7 @@ pub fn uniform() -> Fusion {
 }
 
 /// Fuses in this way; every member with an end token can end.
-pub fn set(engine: &mut Engine, fusion: Fusion) {
+pub fn set(engine: &mut Lockstep, fusion: Fusion) {
     let can_end = engine
         .members()
         .iter()
@@ -277,12 +280,12 @@ pub fn set(engine: &mut Engine, fusion: Fusion) {
     engine.configure(fusion, can_end).unwrap();
 }
 
-pub fn greedy(limit: usize) -> Generation {
+pub fn greedy(limit: usize) -> AnswerOptions {
     let sampling = Params {
         temperature: 0.0,
         ..Params::default()
     };
-    Generation {
+    AnswerOptions {
         limit: Some(limit),
         sampling,
         stops: Vec::new(),
@@ -296,7 +299,7 @@ pub const SCORES: ScoreRequest = ScoreRequest {
 };
 
 /// Reads plain text that the answer goes on from.
-pub fn read(engine: &mut Engine, text: &str) {
+pub fn read(engine: &mut Lockstep, text: &str) {
     let prompts = plain_text(text, engine.members().len(), Ending::Continue);
     engine.prepare(prompts).unwrap();
     let request = engine.score_request_for(&engine.fusion().method.clone());
@@ -305,7 +308,7 @@ pub fn read(engine: &mut Engine, text: &str) {
 }
 
 /// Reads plain text and goes on; what was streamed is what is returned.
-pub fn ask(engine: &mut Engine, text: &str, generation: &Generation) -> Answer {
+pub fn ask(engine: &mut Lockstep, text: &str, generation: &AnswerOptions) -> Answer {
     read(engine, text);
     answer(engine, generation)
 }
@@ -318,7 +321,7 @@ pub fn text_of(event: Event<'_>) -> &str {
     }
 }
 
-pub fn answer(engine: &mut Engine, generation: &Generation) -> Answer {
+pub fn answer(engine: &mut Lockstep, generation: &AnswerOptions) -> Answer {
     let mut streamed = String::new();
     let answer = engine
         .answer(generation, &mut |event| streamed.push_str(text_of(event)))
@@ -328,7 +331,7 @@ pub fn answer(engine: &mut Engine, generation: &Generation) -> Answer {
 }
 
 /// Tokens that each member has spent so far.
-pub fn spent(engine: &Engine) -> Vec<usize> {
+pub fn spent(engine: &Lockstep) -> Vec<usize> {
     engine.spent().unwrap().iter().map(|s| s.tokens).collect()
 }
 
@@ -359,7 +362,7 @@ pub fn map(reference: &Vocab, member: &Vocab) -> Option<Arc<Map>> {
 }
 
 /// A pack over the tokens of member `reference`.
-pub fn mined(fakes: Vec<Fake>, reference: usize, method: Method) -> Engine {
+pub fn mined(fakes: Vec<Fake>, reference: usize, method: Method) -> Lockstep {
     let vocabs: Vec<Vocab> = fakes.iter().map(|fake| fake.vocab.clone()).collect();
     let maps = vocabs.iter().enumerate();
     let maps: Vec<_> = maps

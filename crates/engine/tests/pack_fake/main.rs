@@ -17,11 +17,12 @@ mod rig;
 
 use packllm_engine::backend::Vocab;
 use packllm_engine::chat::Message;
-use packllm_engine::engine::Generation;
-use packllm_engine::pack::{Host, Note, Pack, PackOptions, Progress, Read};
+use packllm_engine::engine::AnswerOptions;
+use packllm_engine::pack::{Conversation, Host, Note, Pack, PackOptions, Progress, Read};
 use packllm_engine::vocab::mapped::Map;
 use rig::*;
 use std::error::Error;
+use std::sync::Arc;
 
 /// Hears everything.
 #[derive(Default)]
@@ -75,13 +76,13 @@ fn pair() -> Vec<Fake> {
     vec![member(LETTERS, 5), member(NESTED, 6)]
 }
 
-fn pack_of(fakes: Vec<Fake>, options: PackOptions) -> (Pack, Ear) {
+fn pack_of(fakes: Vec<Fake>, options: PackOptions) -> (Conversation, Ear) {
     let mut ear = Ear::default();
-    let pack = Pack::new(load(fakes), options, &mut ear).unwrap();
-    (pack, ear)
+    let pack = Pack::new(load_engine(fakes), options, &mut ear).unwrap();
+    (pack.conversation(Arc::default()).unwrap(), ear)
 }
 
-fn read(pack: &mut Pack, ear: &mut Ear, messages: &[Message]) -> Read {
+fn read(pack: &mut Conversation, ear: &mut Ear, messages: &[Message]) -> Read {
     let request = pack.score_request();
     let read = pack.read_chat(messages, 0, "", request, ear).unwrap();
     assert!(!ear.busy);
@@ -89,7 +90,7 @@ fn read(pack: &mut Pack, ear: &mut Ear, messages: &[Message]) -> Read {
 }
 
 /// The text as it was streamed.
-fn stream(pack: &mut Pack, generation: &Generation, opening: &str) -> String {
+fn stream(pack: &mut Conversation, generation: &AnswerOptions, opening: &str) -> String {
     let mut text = String::new();
     let streamed = pack.stream(generation, opening, &mut |more| text.push_str(more.text));
     let said = streamed.unwrap().answer.text;

@@ -6,6 +6,7 @@ use packllm_engine::chat::Message;
 use packllm_engine::engine::Fusion;
 use packllm_engine::pack::{Note, Pack, PackError, PackOptions, Reference};
 use packllm_engine::vocab::Alphabet;
+use std::sync::Arc;
 
 fn options(reference: Option<Reference>) -> PackOptions {
     PackOptions {
@@ -32,12 +33,12 @@ fn the_first_prompt_decides_unless_somebody_has() {
     };
     let best = losses.iter().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
     assert_eq!(member, best.0);
-    let reference = pack.engine.reference().unwrap();
-    assert_eq!(pack.engine.names()[reference], member);
+    let reference = pack.lockstep.reference().unwrap();
+    assert_eq!(pack.lockstep.names()[reference], member);
     // It stays.
     read(&mut pack, &mut ear, &messages);
     assert!(ear.heard().is_empty());
-    assert_eq!(pack.engine.prompt_tokens(), sizes);
+    assert_eq!(pack.lockstep.prompt_tokens(), sizes);
     stream(&mut pack, &greedy(6), "");
     // All read what one template writes.
     let now = Default::default();
@@ -47,12 +48,12 @@ fn the_first_prompt_decides_unless_somebody_has() {
     let other = 1 - reference;
     let (mut pack, mut ear) = pack_of(fakes(), options(Some(Reference::Member(other))));
     read(&mut pack, &mut ear, &messages);
-    let name = &pack.engine.names()[other];
+    let name = &pack.lockstep.names()[other];
     assert_eq!(
         ear.heard(),
         [format!("ReferenceChosen {{ member: {name:?} }}")]
     );
-    assert_eq!(pack.engine.reference(), Some(other));
+    assert_eq!(pack.lockstep.reference(), Some(other));
 }
 
 #[test]
@@ -62,7 +63,8 @@ fn a_host_without_maps_is_an_error_that_names_the_member() {
         ..Ear::default()
     };
     let reference = Some(Reference::Member(0));
-    let mut pack = Pack::new(load(fakes()), options(reference), &mut ear).unwrap();
+    let pack = Pack::new(load_engine(fakes()), options(reference), &mut ear).unwrap();
+    let mut pack = pack.conversation(Arc::default()).unwrap();
     let request = pack.score_request();
     let failed = pack.read_chat(&[Message::user("ab")], 0, "", request, &mut ear);
     let Err(error @ PackError::Map { .. }) = failed else {

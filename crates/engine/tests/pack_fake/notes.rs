@@ -44,7 +44,7 @@ fn a_template_that_changes_a_message_is_measured_apart_and_told_every_time() {
     let mut messages = vec![Message::user("abca")];
     read(&mut pack, &mut ear, &messages);
     assert_eq!(ear.heard(), [r#"Hidden { member: "b" }"#]);
-    let evidence = pack.engine.evidence().unwrap();
+    let evidence = pack.lockstep.evidence().unwrap();
     assert_eq!(evidence.bytes, 4);
     assert!(evidence.members.iter().all(|m| m.nats.len() >= 4));
     messages.extend([Message::assistant("c"), Message::user("aa")]);

@@ -3,8 +3,8 @@
 use super::{member, read, stream};
 use crate::rig::*;
 use packllm_engine::chat::Message;
-use packllm_engine::engine::{Fusion, PromptPrefetch};
-use packllm_engine::pack::{First, FirstPrompt, Pack, PackOptions};
+use packllm_engine::engine::{Engine, Fusion, PromptPrefetch};
+use packllm_engine::pack::{Conversation, First, FirstPrompt, Pack, PackOptions};
 use packllm_engine::vocab::Alphabet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -45,7 +45,7 @@ fn prefetch(fusion: &Fusion, other: &Path) -> Option<PromptPrefetch> {
 }
 
 /// A pack whose members prefetch if the other's file has so many tokens.
-fn pack_with(other_tokens: u64) -> Pack {
+fn pack_with(other_tokens: u64) -> Conversation {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("other.gguf");
     header(&file, other_tokens);
@@ -53,9 +53,11 @@ fn pack_with(other_tokens: u64) -> Pack {
     for spec in &mut specs {
         spec.prefetch = prefetch(&Fusion::default(), &file);
     }
-    let engine = try_load(specs, &Arc::default()).unwrap();
-    engine.catch_up(&mut |_| {}).unwrap();
-    Pack::new(engine, PackOptions::default(), &mut ()).unwrap()
+    let engine = Engine::load(specs, Arc::default(), &mut |_| {}).unwrap();
+    let pack = Pack::new(engine, PackOptions::default(), &mut ()).unwrap();
+    let conversation = pack.conversation(Arc::default()).unwrap();
+    conversation.lockstep.catch_up(&mut |_| {}).unwrap();
+    conversation
 }
 
 #[test]
@@ -64,12 +66,12 @@ fn what_was_read_ahead_is_what_would_have_been_read() {
     let (mut plain, _) = super::pack_of(super::pair(), PackOptions::default());
     let asked = read(&mut plain, &mut ear, &question());
     let said = stream(&mut plain, &greedy(10), "");
-    assert!(!plain.engine.prefetched());
+    assert!(!plain.lockstep.prefetched());
     let mut ahead = pack_with(1000);
     let same = read(&mut ahead, &mut ear, &question());
-    assert!(ahead.engine.prefetched());
+    assert!(ahead.lockstep.prefetched());
     assert_eq!(asked.new_tokens, same.new_tokens);
-    assert_eq!(plain.engine.lambda(), ahead.engine.lambda());
+    assert_eq!(plain.lockstep.lambda(), ahead.lockstep.lambda());
     assert_eq!(stream(&mut ahead, &greedy(10), ""), said);
 }
 
@@ -81,7 +83,7 @@ fn nobody_reads_ahead_for_an_alphabet_of_tokens() {
     assert_ne!(tokens, chat_vocab(LETTERS).len() as u64);
     let mut one_knows = pack_with(tokens);
     read(&mut one_knows, &mut ear, &question());
-    assert!(!one_knows.engine.prefetched());
+    assert!(!one_knows.lockstep.prefetched());
     for alphabet in [Alphabet::Tokens, Alphabet::Mapped] {
         let fusion = Fusion {
             alphabet: Some(alphabet),

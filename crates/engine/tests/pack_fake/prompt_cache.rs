@@ -4,7 +4,7 @@ use super::{Ear, member, pack_of, read, stream};
 use crate::rig::*;
 use packllm_engine::chat::Message;
 use packllm_engine::engine::prompt_cache::Loaded;
-use packllm_engine::pack::{CacheNote, Note, Pack, PackOptions, PromptCache, Read};
+use packllm_engine::pack::{CacheNote, Conversation, Note, PackOptions, PromptCache, Read};
 use std::fs;
 use std::path::PathBuf;
 use tempfile::TempDir;
@@ -25,7 +25,7 @@ impl Files {
         self.0.path().join("kept")
     }
 
-    fn pack(&self) -> (Pack, Ear) {
+    fn pack(&self) -> (Conversation, Ear) {
         let fakes = vec![member(LETTERS, 3), member(NESTED, 4)];
         let (mut pack, ear) = pack_of(fakes, PackOptions::default());
         let loaded = ["a", "b"].map(|name| Loaded {
@@ -45,7 +45,7 @@ fn messages(question: &str) -> [Message; 2] {
 }
 
 /// Reads, answers and writes: what was read, the answer, and the notes on the cache.
-fn turn(pack: &mut Pack, ear: &mut Ear, question: &str) -> (Read, String, Vec<CacheNote>) {
+fn turn(pack: &mut Conversation, ear: &mut Ear, question: &str) -> (Read, String, Vec<CacheNote>) {
     let asked = read(pack, ear, &messages(question));
     let said = stream(pack, &greedy(10), "");
     pack.write_prompt_cache(ear);

@@ -3,7 +3,7 @@
 use super::{member, pack_of, pair, read, stream};
 use crate::rig::*;
 use packllm_engine::chat::{Message, Speakers};
-use packllm_engine::engine::{Ending, Generation};
+use packllm_engine::engine::{AnswerOptions, Ending};
 use packllm_engine::pack::{PackError, PackOptions};
 use std::sync::atomic::Ordering;
 
@@ -23,9 +23,12 @@ fn a_pack_reads_weighs_and_answers_as_its_parts_do() {
 
     let (mut pack, mut ear) = pack_of(pair(), PackOptions::default());
     let asked = read(&mut pack, &mut ear, &messages);
-    assert_eq!(pack.engine.lambda(), engine.lambda());
-    assert_eq!(pack.engine.evidence().unwrap(), engine.evidence().unwrap());
-    assert_eq!(asked.new_tokens, pack.engine.prompt_tokens());
+    assert_eq!(pack.lockstep.lambda(), engine.lambda());
+    assert_eq!(
+        pack.lockstep.evidence().unwrap(),
+        engine.evidence().unwrap()
+    );
+    assert_eq!(asked.new_tokens, pack.lockstep.prompt_tokens());
     assert_eq!(asked.cached_tokens, [0, 0]);
     assert_eq!(asked.opening, "");
     let streamed = stream(&mut pack, &greedy(20), "");
@@ -88,7 +91,7 @@ fn an_opened_thought_comes_before_the_answer() {
     );
     let asked = read(&mut pack, &mut ear, &[Message::user("ab")]);
     assert_eq!(asked.opening, "<think>");
-    let generation = Generation {
+    let generation = AnswerOptions {
         attribution: true,
         ..greedy(9)
     };
@@ -118,9 +121,9 @@ fn sizes_are_known_before_anything_is_read() {
     let measured = pack.measure(&messages, "", &mut ear).unwrap();
     let sizes = pack.size(&messages, "", Default::default()).unwrap();
     assert_eq!(measured, sizes);
-    assert_eq!(spent(&pack.engine), [0, 0]);
+    assert_eq!(spent(&pack.lockstep), [0, 0]);
     read(&mut pack, &mut ear, &messages);
-    assert_eq!(pack.engine.prompt_tokens(), measured);
+    assert_eq!(pack.lockstep.prompt_tokens(), measured);
     let now = Default::default();
     assert_eq!(
         pack.rendered(1, &messages, now).unwrap(),
@@ -140,13 +143,13 @@ fn what_cannot_be_read_is_an_error_that_names_the_member() {
     assert!(matches!(failed, Err(PackError::Template(error)) if error.member == "a"));
 
     let (mut pack, mut ear) = pack_of(pair(), PackOptions::default());
-    pack.engine.cancel_flag().store(true, Ordering::Relaxed);
+    pack.lockstep.cancel_flag().store(true, Ordering::Relaxed);
     let failed = pack.read_chat(&messages, 0, "", request, &mut ear);
     assert!(matches!(failed, Err(PackError::Engine(_))));
     assert!(!ear.busy);
 
     let broken = Fake::new(LETTERS, 1).with_template("{% if %}");
     let failed =
-        packllm_engine::pack::Pack::new(load(vec![broken]), PackOptions::default(), &mut ());
+        packllm_engine::pack::Pack::new(load_engine(vec![broken]), PackOptions::default(), &mut ());
     assert!(matches!(failed, Err(PackError::Template(_))));
 }

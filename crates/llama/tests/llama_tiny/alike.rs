@@ -9,7 +9,7 @@ use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::sampling::LlamaSampler;
 use llama_cpp_2::token::LlamaToken;
-use packllm_engine::engine::{Finish, Fusion, Generation};
+use packllm_engine::engine::{AnswerOptions, Finish, Fusion};
 use packllm_engine::mix::Mix;
 use packllm_engine::sample::Params;
 use packllm_engine::vocab::Alphabet;
@@ -157,7 +157,7 @@ fn two_vocabularies_fuse_into_whole_characters_the_same_on_every_run_and_for_any
             let said = ask(
                 &mut engine,
                 "für ",
-                &Generation {
+                &AnswerOptions {
                     sampling,
                     ..greedy(30)
                 },
@@ -191,7 +191,7 @@ fn a_context_that_fills_up_ends_the_answer_by_length() {
             top_k: 0,
             ..Params::default()
         };
-        let endless = Generation {
+        let endless = AnswerOptions {
             limit: None,
             sampling,
             stops: Vec::new(),

@@ -2,7 +2,9 @@
 
 use crate::rig::*;
 use crate::tiny::TinyModel;
-use packllm_engine::engine::{Ending, Engine, Fusion, Place, Prompt, ScoreRequest, Segment, Start};
+use packllm_engine::engine::{
+    Ending, Engine, Fusion, Lockstep, Place, Prompt, ScoreRequest, Segment, Start,
+};
 use packllm_engine::vocab::Alphabet;
 use packllm_engine::weight::{Evidence, Rows};
 
@@ -59,7 +61,7 @@ fn near(got: &Evidence, want: &Evidence) {
 
 fn check(alphabet: Alphabet, models: [TinyModel; 2], batch: u32, sequences: u32) {
     let files = Files::new();
-    let pack = || -> Engine {
+    let pack = || -> Lockstep {
         let options = |(name, model): (&str, &TinyModel)| {
             let mut options = options(files.write(name, model));
             (options.batch, options.ubatch) = (batch, batch);

@@ -5,7 +5,7 @@ use crate::tiny::TinyModel;
 use packllm_engine::backend::{BatchToken, Member, PREFIX};
 use packllm_engine::chat::{Message, Speakers};
 use packllm_engine::engine::prompt_cache::CachedPrompt;
-use packllm_engine::engine::{Engine, Fusion, ScoreRequest};
+use packllm_engine::engine::{Engine, Fusion, Lockstep, ScoreRequest};
 use packllm_engine::weight::{Evidence, Method};
 use packllm_llama::{CacheType, LlamaMember};
 
@@ -100,7 +100,7 @@ struct Asked {
     text: String,
 }
 
-fn engine(files: &Files, models: &[TinyModel]) -> Engine {
+fn engine(files: &Files, models: &[TinyModel]) -> Lockstep {
     let write = |(i, model)| options(files.write(&format!("{i}.gguf"), model));
     let mut engine = pack(models.iter().enumerate().map(write).collect());
     let method = Method::Exact;
@@ -114,7 +114,7 @@ fn engine(files: &Files, models: &[TinyModel]) -> Engine {
     engine
 }
 
-fn ask(engine: &mut Engine, question: &str) -> Asked {
+fn ask(engine: &mut Lockstep, question: &str) -> Asked {
     let speakers = Speakers::new(engine.members(), &[]).unwrap();
     let messages = [Message::system(SYSTEM), Message::user(question)];
     let now = chrono::NaiveDateTime::default();

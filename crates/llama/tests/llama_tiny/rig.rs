@@ -5,7 +5,7 @@ use packllm_engine::backend::Watch;
 use packllm_engine::backend::{Member, Token, TokenKind, Vocab};
 use packllm_engine::chat::speaker::plain_text;
 use packllm_engine::engine::{
-    Answer, Ending, Engine, Fusion, Generation, MemberSpec, ScoreRequest,
+    Answer, AnswerOptions, Ending, Engine, Fusion, MemberSpec, ScoreRequest,
 };
 use packllm_engine::sample::Params;
 use packllm_engine::weight::Method;
@@ -58,7 +58,7 @@ pub fn member(model: &TinyModel) -> LlamaMember {
 }
 
 /// A pack of these files, all weights equal; every member that has an end can end.
-pub fn pack(members: Vec<LoadOptions>) -> Engine {
+pub fn pack(members: Vec<LoadOptions>) -> Lockstep {
     let spec = |(name, options): (char, LoadOptions)| MemberSpec {
         name: name.to_string(),
         prefetch: None,
@@ -82,7 +82,7 @@ pub fn pack(members: Vec<LoadOptions>) -> Engine {
     engine
 }
 
-pub fn set(engine: &mut Engine, fusion: Fusion) {
+pub fn set(engine: &mut Lockstep, fusion: Fusion) {
     let can_end = engine
         .members()
         .iter()
@@ -91,12 +91,12 @@ pub fn set(engine: &mut Engine, fusion: Fusion) {
     engine.configure(fusion, can_end).unwrap();
 }
 
-pub fn greedy(limit: usize) -> Generation {
+pub fn greedy(limit: usize) -> AnswerOptions {
     let sampling = Params {
         temperature: 0.0,
         ..Params::default()
     };
-    Generation {
+    AnswerOptions {
         limit: Some(limit),
         sampling,
         stops: Vec::new(),
@@ -104,7 +104,7 @@ pub fn greedy(limit: usize) -> Generation {
     }
 }
 
-pub fn ask(engine: &mut Engine, text: &str, generation: &Generation) -> Answer {
+pub fn ask(engine: &mut Lockstep, text: &str, generation: &AnswerOptions) -> Answer {
     let prompts = plain_text(text, engine.members().len(), Ending::Continue);
     engine.prepare(prompts).unwrap();
     engine.read(ScoreRequest::NOTHING).unwrap();

@@ -5,7 +5,7 @@ use crate::tiny::TinyModel;
 use packllm_engine::backend::{BatchToken, Member, PREFIX, Token, TokenKind};
 use packllm_engine::chat::speaker::plain_text;
 use packllm_engine::chat::{Message, Speakers};
-use packllm_engine::engine::{Ending, Engine, Prepared};
+use packllm_engine::engine::{Ending, Engine, Lockstep, Prepared};
 use packllm_engine::vocab::Alphabet;
 use packllm_engine::vocab::sorted::SortedVocab;
 use packllm_engine::vocab::speller;

@@ -6,7 +6,7 @@ use crate::command::screen::attribution::legend;
 use anyhow::Result;
 use packllm_engine::chat::Message;
 use packllm_engine::chat::log::LogEntry;
-use packllm_engine::engine::{Finish, Generation};
+use packllm_engine::engine::{AnswerOptions, Finish};
 use packllm_engine::pack::Read;
 use packllm_parameter::Overflow;
 use std::time::Instant;
@@ -83,7 +83,7 @@ impl Talk<'_> {
     /// If the answer reached the end of the context, drops the oldest turns and continues.
     fn go_on(
         &mut self,
-        mut generation: Generation,
+        mut generation: AnswerOptions,
         start: Instant,
         begun: &str,
         said: &mut Shown,
@@ -146,7 +146,7 @@ impl Talk<'_> {
     }
 
     /// The current sampling settings.
-    pub fn generation(&self) -> Generation {
+    pub fn generation(&self) -> AnswerOptions {
         let mut generation = self.settings.generation.clone();
         generation.stops.extend(self.loaded.pack.stops());
         generation.attribution = self.settings.look.attribution;

@@ -1,11 +1,11 @@
 //! One answer, symbol by symbol.
 
 use super::symbols::Symbols;
-use super::{Event, Finish, Generation};
+use super::{AnswerOptions, Event, Finish};
 use crate::engine::attribution::Attributor;
 use crate::engine::draft::Drafting;
 use crate::engine::runtime::{MemberRuntime, Standing};
-use crate::engine::{Engine, EngineError};
+use crate::engine::{EngineError, Lockstep};
 use crate::mix::{self, Mixer};
 use crate::sample::{Sampler, StopStrings, Utf8Stream};
 use crate::thought::{self, Splitter};
@@ -20,6 +20,15 @@ const BYTES_PER_TOKEN: usize = 4;
 /// Cells of context that stay free for forks: tokens.
 fn margin(context: u32) -> usize {
     (context as usize / 16).min(24)
+}
+
+/// What goes to the members next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unsent {
+    Nothing,
+    /// That the answer begins.
+    Start,
+    Symbol(usize),
 }
 
 /// The state of one answer.
@@ -43,6 +52,10 @@ pub(super) struct Run {
     stream: Utf8Stream,
     pub text: String,
     piece: String,
+    /// What each member contributed to the text taken last.
+    released: Vec<f64>,
+    /// What the members were not told yet.
+    unsent: Unsent,
     pub mix_time: Duration,
     pub steps: usize,
     /// Sums of the weights of all steps.
@@ -52,8 +65,8 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub fn new(engine: &Engine, generation: &Generation) -> Result<Self, EngineError> {
-        let n = engine.members.len();
+    pub fn new(engine: &Lockstep, generation: &AnswerOptions) -> Result<Self, EngineError> {
+        let n = engine.members().len();
         let active: Vec<usize> = (0..n).filter(|&k| engine.is_active(k)).collect();
         let lead = (0..n)
             .rev()
@@ -90,6 +103,8 @@ impl Run {
             stream: Utf8Stream::new(),
             text: String::new(),
             piece: String::new(),
+            released: Vec::new(),
+            unsent: Unsent::Start,
             mix_time: Duration::ZERO,
             steps: 0,
             weights: vec![0.0; n],
@@ -97,39 +112,44 @@ impl Run {
         })
     }
 
-    pub fn generate(
+    /// Goes on until there is more text, or to the end: why that came.
+    pub fn go_on(
         &mut self,
-        engine: &Engine,
+        engine: &Lockstep,
         drafting: &mut Drafting,
-        sink: &mut dyn FnMut(Event<'_>),
-    ) -> Result<Finish, EngineError> {
-        if self.limit == 0 {
-            return Ok(Finish::Length);
-        }
-        self.step(engine, None)?;
-        loop {
+    ) -> Result<Option<Finish>, EngineError> {
+        while self.piece.is_empty() {
+            match std::mem::replace(&mut self.unsent, Unsent::Nothing) {
+                Unsent::Nothing => {}
+                Unsent::Start if self.limit == 0 => return Ok(Some(Finish::Length)),
+                Unsent::Start => self.step(engine, None)?,
+                Unsent::Symbol(symbol) => {
+                    self.draft(engine, drafting, symbol)?;
+                    self.step(engine, Some(symbol as u32))?;
+                    let long = self.over_limit() || self.out_of_context(engine);
+                    if self.symbols.utf8.is_boundary() && long {
+                        return Ok(Some(Finish::Length));
+                    }
+                }
+            }
             if engine.cancelled() {
-                return Ok(Finish::Cancelled);
+                return Ok(Some(Finish::Cancelled));
             }
             let Some(symbol) = self.pick(engine)? else {
-                return Ok(Finish::Stop);
+                return Ok(Some(Finish::Stop));
             };
-            if self.say(symbol, sink) {
-                return Ok(Finish::Stop);
+            if self.say(symbol) {
+                return Ok(Some(Finish::Stop));
             }
-            self.draft(engine, drafting, symbol)?;
-            self.step(engine, Some(symbol as u32))?;
-            if self.symbols.utf8.is_boundary() && (self.over_limit() || self.out_of_context(engine))
-            {
-                return Ok(Finish::Length);
-            }
+            self.unsent = Unsent::Symbol(symbol);
         }
+        Ok(None)
     }
 
     /// Lets every active member evaluate what is expected after `symbol`, if anything is.
     fn draft(
         &self,
-        engine: &Engine,
+        engine: &Lockstep,
         drafting: &mut Drafting,
         symbol: usize,
     ) -> Result<(), EngineError> {
@@ -138,19 +158,19 @@ impl Run {
         if let Some(draft) = drafting.grow(symbol as u32, bytes) {
             engine.some(&self.active, |_| {
                 let draft = draft.clone();
-                move |runtime: &mut MemberRuntime| runtime.prefetch(&draft)
+                async move |runtime: &mut MemberRuntime| runtime.prefetch(&draft).await
             })?;
         }
         Ok(())
     }
 
     /// Sends the symbol, if there is one yet, to every active member, which then predicts the next.
-    fn step(&mut self, engine: &Engine, symbol: Option<u32>) -> Result<(), EngineError> {
+    fn step(&mut self, engine: &Lockstep, symbol: Option<u32>) -> Result<(), EngineError> {
         engine.step(&self.active, symbol, &mut self.rows, &mut self.standings)
     }
 
     /// The next symbol; None for END, or if nothing is possible.
-    fn pick(&mut self, engine: &Engine) -> Result<Option<usize>, EngineError> {
+    fn pick(&mut self, engine: &Lockstep) -> Result<Option<usize>, EngineError> {
         let start = Instant::now();
         self.mixer.mix(
             &self.rows,
@@ -184,7 +204,7 @@ impl Run {
     /// Measures what each member contributed to the symbol.
     fn attribute(
         &mut self,
-        engine: &Engine,
+        engine: &Lockstep,
         mixed: &[f64],
         symbol: usize,
     ) -> Result<(), EngineError> {
@@ -198,7 +218,7 @@ impl Run {
     }
 
     /// Adds the symbol to the text. True if a stop string ends it.
-    fn say(&mut self, symbol: usize, sink: &mut dyn FnMut(Event<'_>)) -> bool {
+    fn say(&mut self, symbol: usize) -> bool {
         self.sampler.accept(symbol);
         let mut bytes = [0];
         let vocab = Arc::clone(&self.symbols.vocab);
@@ -212,33 +232,39 @@ impl Run {
             let matched = fed.matched.is_some();
             self.stream.push(fed.released, &mut self.piece);
             if matched {
-                self.emit(sink);
                 return true;
             }
         }
-        self.emit(sink);
         false
     }
 
-    fn emit(&mut self, sink: &mut dyn FnMut(Event<'_>)) {
-        if !self.piece.is_empty() {
-            let attributor = self.attributor.as_mut();
-            let contributions = attributor.map(|a| a.release(self.piece.len()));
-            sink(Event::Text(&self.piece, &contributions.unwrap_or_default()));
-            if let Some(follower) = &mut self.follower {
-                follower.hear(&self.piece);
-            }
-            self.text.push_str(&self.piece);
-            self.piece.clear();
+    /// Whether there is text that was not taken.
+    pub fn has_text(&self) -> bool {
+        !self.piece.is_empty()
+    }
+
+    /// The text since it was last taken, if there is more.
+    pub fn take(&mut self) -> Option<Event<'_>> {
+        if self.piece.is_empty() {
+            return None;
         }
+        let attributor = self.attributor.as_mut();
+        let released = attributor.map(|a| a.release(self.piece.len()));
+        self.released = released.unwrap_or_default();
+        if let Some(follower) = &mut self.follower {
+            follower.hear(&self.piece);
+        }
+        let from = self.text.len();
+        self.text.push_str(&self.piece);
+        self.piece.clear();
+        Some(Event::Text(&self.text[from..], &self.released))
     }
 
     /// Releases what was held back for a stop string that did not come. A character that was begun
     /// and never finished is left out.
-    pub fn flush(&mut self, sink: &mut dyn FnMut(Event<'_>)) {
+    pub fn flush(&mut self) {
         let held = self.stops.finish();
         self.stream.push(&held, &mut self.piece);
-        self.emit(sink);
     }
 
     fn over_limit(&self) -> bool {
@@ -247,9 +273,9 @@ impl Run {
         tokens > self.limit || (whole && tokens >= self.limit)
     }
 
-    fn out_of_context(&self, engine: &Engine) -> bool {
+    fn out_of_context(&self, engine: &Lockstep) -> bool {
         self.active.iter().any(|&k| {
-            let context = engine.members[k].limits.context;
+            let context = engine.members()[k].limits.context;
             let used = engine.prompt_tokens[k] + self.standings[k].tokens as usize;
             used + margin(context) >= context as usize
         })
@@ -265,7 +291,7 @@ struct Follower {
 }
 
 impl Follower {
-    fn of(engine: &Engine, alphabet: &mix::SymbolSet) -> Result<Option<Self>, EngineError> {
+    fn of(engine: &Lockstep, alphabet: &mix::SymbolSet) -> Result<Option<Self>, EngineError> {
         if !engine.fusion.follow_answer || engine.fusion.method != Method::Adaptive {
             return Ok(None);
         }

@@ -1,7 +1,8 @@
 //! Rows of logits evaluated ahead, along a [draft](crate::engine::draft).
 
 use super::Branches;
-use crate::backend::{BackendError, BatchToken, Member, SeqId, Token};
+use crate::backend::{BackendError, BatchToken, SeqId, Token, Tokenize};
+use crate::engine::schedule::Lease;
 use crate::vocab::cover::{Cover, PathId, Paths};
 use crate::vocab::sorted::SortedVocab;
 use crate::vocab::speller;
@@ -98,10 +99,10 @@ impl Branches {
     ///
     /// # Errors
     /// From the member, but for a full context. Nothing is kept then.
-    pub fn prefetch(
+    pub async fn prefetch(
         &mut self,
         cover: &Cover<SeqId>,
-        member: &mut dyn Member,
+        member: &mut Lease,
         sorted: &SortedVocab,
         ahead: &[u8],
         worth: usize,
@@ -123,7 +124,9 @@ impl Branches {
         if wanted <= known {
             return Ok(());
         }
-        let done = self.fetch(cover, member, (seq, path), &tokens[known..wanted]);
+        let done = self
+            .fetch(cover, member, (seq, path), &tokens[known..wanted])
+            .await;
         match done {
             Err(BackendError::ContextFull { .. }) => self.forget(member),
             Err(error) => {
@@ -138,7 +141,7 @@ impl Branches {
     fn count(
         &self,
         cover: &Cover<SeqId>,
-        member: &dyn Member,
+        member: &Lease,
         sorted: &SortedVocab,
         tokens: &[Token],
         bytes: usize,
@@ -179,10 +182,10 @@ impl Branches {
 
     /// Evaluates more tokens at the end of the kept path, or, if nothing is kept, after the path
     /// given, which is in sequence `from`.
-    fn fetch(
+    async fn fetch(
         &mut self,
         cover: &Cover<SeqId>,
-        member: &mut dyn Member,
+        member: &mut Lease,
         (from, path): (SeqId, PathId),
         tokens: &[Token],
     ) -> Result<(), BackendError> {
@@ -208,7 +211,7 @@ impl Branches {
                 seq,
                 output: true,
             }));
-        let result = member.decode(&self.batch);
+        let result = member.decode(&self.batch).await;
         self.batch.clear();
         result?;
         for (i, &token) in tokens.iter().enumerate() {
@@ -218,14 +221,14 @@ impl Branches {
             }
             let row = &mut self.prefetch.rows[place];
             row.clear();
-            row.extend_from_slice(member.logits(i)?);
+            row.extend_from_slice(&member.logits(i)?);
             self.prefetch.tokens.push(token);
         }
         Ok(())
     }
 
     /// The text has grown: what is kept is given up if the draft was wrong, or has come to its end.
-    pub(super) fn follow(&mut self, member: &mut dyn Member, byte: u8) -> Result<(), BackendError> {
+    pub(super) fn follow(&mut self, member: &mut Lease, byte: u8) -> Result<(), BackendError> {
         if self.prefetch.seq.is_some() && !self.prefetch.follow(byte) {
             return self.forget(member);
         }
@@ -233,7 +236,7 @@ impl Branches {
     }
 
     /// Frees the sequence of what is kept. Rows stay readable until the next draft.
-    pub(super) fn forget(&mut self, member: &mut dyn Member) -> Result<(), BackendError> {
+    pub(super) fn forget(&mut self, member: &mut Lease) -> Result<(), BackendError> {
         match self.prefetch.seq.take() {
             Some(seq) => {
                 self.prefetch.tokens.clear();
@@ -251,7 +254,7 @@ pub(in crate::engine) fn reserve(context: u32) -> u32 {
 
 /// Tokens of bytes that may begin or end inside a character.
 pub(in crate::engine) fn spell(
-    member: &mut dyn Member,
+    member: &mut impl Tokenize,
     sorted: &SortedVocab,
     text: &[u8],
 ) -> Result<Vec<Token>, BackendError> {

@@ -2,7 +2,7 @@
 //! scores.
 
 use crate::digest::hex;
-use crate::engine::{Engine, ScoreRequest};
+use crate::engine::{Lockstep, ScoreRequest};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -56,7 +56,7 @@ impl Identity {
     /// # Errors
     /// From reading the model files.
     pub fn of(
-        engine: &Engine,
+        engine: &Lockstep,
         backend: &str,
         loaded: &[Loaded],
         request: ScoreRequest,

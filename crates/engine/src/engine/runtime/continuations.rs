@@ -6,7 +6,7 @@
 //! follows it is not asked for.
 
 use super::MemberRuntime;
-use crate::backend::{BackendError, BatchToken, Member, PREFIX, Token};
+use crate::backend::{BackendError, BatchToken, PREFIX, Token};
 use crate::engine::chain::{Chain, Scores};
 use crate::engine::score_request::ScoreRequest;
 use crate::prompt::Place;
@@ -41,7 +41,7 @@ impl MemberRuntime {
     /// Scores every byte of each text as if it came right after the prompt. The prompt must have
     /// been evaluated last, [closed](crate::engine::Ending::Closed); it stays in the prefix, but
     /// has to be evaluated again before more is asked of it.
-    pub fn continuations(
+    pub async fn continuations(
         &mut self,
         texts: &[String],
         request: ScoreRequest,
@@ -61,7 +61,7 @@ impl MemberRuntime {
                 tokens: text.tokens,
             });
         }
-        self.score_spelt(&spelled, request)
+        self.score_spelt(&spelled, request).await
     }
 
     /// Tokens of texts in this member's vocabulary, for the others to read through their maps. Err:
@@ -80,7 +80,7 @@ impl MemberRuntime {
 
     /// As [`MemberRuntime::continuations`], of texts in shared tokens. Shared tokens that this
     /// member has no token for are neither read nor scored.
-    pub fn continue_mapped(
+    pub async fn continue_mapped(
         &mut self,
         texts: &[Vec<Token>],
         request: ScoreRequest,
@@ -92,21 +92,23 @@ impl MemberRuntime {
             Spelt { tokens, shared }
         });
         let spelt: Vec<Spelt> = spelt.collect();
-        self.score_spelt(&spelt, request)
+        self.score_spelt(&spelt, request).await
     }
 
-    fn score_spelt(
+    async fn score_spelt(
         &mut self,
         spelled: &[Spelt],
         request: ScoreRequest,
     ) -> Result<Continuations, BackendError> {
-        let first = self.member.logits(self.row)?.to_vec();
-        self.row = usize::MAX;
+        let first = std::mem::take(&mut self.row);
+        if first.is_empty() {
+            return Err(BackendError::Refused("no prompt was read".into()));
+        }
         let mut scores = Vec::with_capacity(spelled.len());
         let mut rest = spelled;
         while !rest.is_empty() {
             let (group, after) = rest.split_at(self.group(rest));
-            let result = self.score_group(group, &first, request);
+            let result = self.score_group(group, &first, request).await;
             for seq in 1..=group.len() as u32 {
                 self.member.seq_truncate(seq, 0)?;
             }
@@ -129,7 +131,7 @@ impl MemberRuntime {
     }
 
     /// Text i of the group goes through sequence i + 1.
-    fn score_group(
+    async fn score_group(
         &mut self,
         group: &[Spelt],
         first: &[f32],
@@ -156,9 +158,9 @@ impl MemberRuntime {
             };
             self.batch.clear();
             self.batch.extend(part.iter().map(entry));
-            self.member.decode(&self.batch)?;
+            self.member.decode(&self.batch).await?;
             for (row, &(i, j)) in part.iter().enumerate() {
-                courses[i].step(j, self.member.logits(row)?)?;
+                courses[i].step(j, &self.member.logits(row)?)?;
             }
         }
         courses.into_iter().map(Course::finish).collect()

@@ -3,7 +3,7 @@
 
 use super::MemberRuntime;
 use super::plan::EvaluationPlan;
-use crate::backend::{BackendError, BatchToken, Member, PREFIX};
+use crate::backend::{BackendError, BatchToken, PREFIX};
 use crate::engine::chain::{Chain, Scores, push_scored};
 use crate::engine::prompt_cache::CachedPrompt;
 use crate::engine::prompt_prefetch::PrefetchedPrompt;
@@ -25,19 +25,19 @@ pub(in crate::engine) struct Evaluation {
 impl MemberRuntime {
     /// Evaluates the prepared prompt. Afterwards the next symbol is predicted, unless the prompt is
     /// closed.
-    pub fn evaluate(&mut self, request: ScoreRequest) -> Result<Evaluation, BackendError> {
+    pub async fn evaluate(&mut self, request: ScoreRequest) -> Result<Evaluation, BackendError> {
         let known = self.prefetched.take_if(|p| p.matches(request));
         if let Some(scores) = known.map(PrefetchedPrompt::into_scores) {
             let prefetched = true;
             return Ok(Evaluation { scores, prefetched });
         }
         self.forget_prefetched()?;
-        let scores = self.evaluate_prepared(request)?;
+        let scores = self.evaluate_prepared(request).await?;
         let prefetched = false;
         Ok(Evaluation { scores, prefetched })
     }
 
-    pub(super) fn evaluate_prepared(
+    pub(super) async fn evaluate_prepared(
         &mut self,
         request: ScoreRequest,
     ) -> Result<Scores, BackendError> {
@@ -60,7 +60,7 @@ impl MemberRuntime {
         if self.caches_next && plan.marks() == 0 {
             self.state = Some(self.member.save());
         }
-        for mark in self.run(&plan, &mut chain)? {
+        for mark in self.run(&plan, &mut chain).await? {
             marks.push(Mark {
                 symbols: known.0 + mark.symbols,
                 tokens: known.1 + mark.tokens,
@@ -76,7 +76,7 @@ impl MemberRuntime {
             self.keep(marks, &scores, plan.marks() > 0);
         }
         if reading.ending != Ending::Closed || request.full {
-            self.open(&plan, &mut scores, request)?;
+            self.open(&plan, &mut scores, request).await?;
         }
         self.said = 0;
         Ok(scores)
@@ -99,16 +99,21 @@ impl MemberRuntime {
 
     /// Evaluates the plan's tokens in batches of a fixed division, feeding the chain row by row.
     /// Returns the ends of scored segments that others follow; a batch ends at each of them.
-    fn run(&mut self, plan: &EvaluationPlan, chain: &mut Chain) -> Result<Vec<Mark>, BackendError> {
+    async fn run(
+        &mut self,
+        plan: &EvaluationPlan,
+        chain: &mut Chain,
+    ) -> Result<Vec<Mark>, BackendError> {
         let limits = self.member.limits();
         let mut marks = Vec::new();
         let mut next = 0;
         while next < plan.upto {
             let first = next;
+            let most = self.member.prompt_batch() as usize;
             let mut outputs = 0;
             self.batch.clear();
             while next < plan.upto
-                && self.batch.len() < limits.batch as usize
+                && self.batch.len() < most
                 && outputs < limits.outputs as usize
                 && !(next > first && plan.tokens[next - 1].ends.is_some())
             {
@@ -124,7 +129,7 @@ impl MemberRuntime {
                 });
                 next += 1;
             }
-            self.member.decode(&self.batch)?;
+            self.member.decode(&self.batch).await?;
             self.prefix
                 .tokens
                 .extend(self.batch.iter().map(|e| e.token));
@@ -146,7 +151,10 @@ impl MemberRuntime {
                     self.state = Some(self.member.save());
                 }
             }
-            self.row = next - first - 1;
+            if next == plan.upto {
+                // It is asked for once all have read.
+                self.keep_row(next - first - 1)?;
+            }
             self.read.fetch_add(self.batch.len(), Ordering::Relaxed);
         }
         Ok(marks)
@@ -162,29 +170,30 @@ impl MemberRuntime {
     ) -> Result<(), BackendError> {
         let planned = &plan.tokens[i];
         if chain.alphabet() == Alphabet::Bytes && planned.in_stretch {
-            let after = if planned.goes_on {
-                Some(self.member.logits(row)?)
-            } else {
-                None
+            let after = match planned.goes_on {
+                true => Some(self.member.logits(row)?),
+                false => None,
             };
-            chain.step(planned.token, planned.scored.clone(), planned.place, after)?;
+            let (scored, after) = (planned.scored.clone(), after.as_deref());
+            chain.step(planned.token, scored, planned.place, after)?;
         }
         let Some(following) = plan.tokens.get(i + 1).filter(|_| plan.wants_row(i)) else {
             return Ok(());
         };
         if chain.alphabet().is_tokens() {
             if !following.scored.is_empty() {
-                chain.token(following.shared, following.place, self.member.logits(row)?)?;
+                let logits = self.member.logits(row)?;
+                chain.token(following.shared, following.place, &logits)?;
             }
         } else if following.in_stretch && !planned.goes_on {
             let before = self.last_byte(planned.token);
-            chain.begin(self.member.logits(row)?, before)?;
+            chain.begin(&self.member.logits(row)?, before)?;
         }
         Ok(())
     }
 
     /// Begins the answer: in bytes a cover after the prefix, which then reads the tail of raw text.
-    fn open(
+    async fn open(
         &mut self,
         plan: &EvaluationPlan,
         scores: &mut Scores,
@@ -200,7 +209,7 @@ impl MemberRuntime {
             .ok_or_else(|| BackendError::Refused("an empty prompt".into()))?;
         let before = self.last_byte(last);
         self.branches
-            .begin(&mut self.cover, &mut self.member, last, self.row, before)?;
+            .begin(&mut self.cover, &mut self.member, last, &self.row, before)?;
         for planned in &plan.tokens[plan.upto..] {
             let vocab = Arc::clone(self.member.vocab());
             for (i, &byte) in vocab.piece(planned.token).iter().enumerate() {
@@ -213,8 +222,13 @@ impl MemberRuntime {
                         request.rows,
                     );
                 }
-                self.branches
-                    .advance(&mut self.cover, &mut self.member, byte)?;
+                let Self {
+                    branches,
+                    cover,
+                    member,
+                    ..
+                } = self;
+                branches.advance(cover, member, byte).await?;
             }
             if !planned.scored.is_empty() {
                 scores.tokens.push(planned.place.plus(planned.scored.start));

@@ -1,7 +1,8 @@
 //! Prompt prefetch, on the member's own thread.
 
 use super::MemberRuntime;
-use crate::backend::{BackendError, Member};
+use crate::backend::BackendError;
+use crate::engine::fusion::sequences;
 use crate::engine::prompt_prefetch::{ExpectedPrompt, PrefetchedPrompt};
 use crate::vocab::Alphabet;
 use crate::vocab::cover::Budget;
@@ -16,26 +17,27 @@ impl MemberRuntime {
     /// forgets it first.
     ///
     /// Errors are dropped: they will occur again, and be returned, when the prompt is asked for.
-    pub fn prefetch_prompt(&mut self, expected: ExpectedPrompt) {
-        match self.try_prefetch(expected) {
+    pub async fn prefetch_prompt(&mut self, expected: ExpectedPrompt) {
+        match self.try_prefetch(expected).await {
             Ok(Some(prefetched)) => self.prefetched = Some(prefetched),
             // A runtime that cannot be emptied says so with the next call as well.
             Ok(None) | Err(_) => drop(self.begin_again()),
         }
     }
 
-    fn try_prefetch(
+    async fn try_prefetch(
         &mut self,
         expected: ExpectedPrompt,
     ) -> Result<Option<PrefetchedPrompt>, BackendError> {
-        self.configure(expected.alphabet, expected.budget)?;
+        let sequences = sequences(expected.alphabet, expected.budget);
+        self.configure(expected.alphabet, expected.budget, sequences)?;
         // What leaves no room for an answer is refused later.
         let room = self.member.limits().context as usize / 2;
         let prepared = self.prepare(&expected.prompt)?;
         if !(1..=room.min(MAX_TOKENS)).contains(&prepared.tokens) {
             return Ok(None);
         }
-        let scores = self.evaluate_prepared(expected.request)?;
+        let scores = self.evaluate_prepared(expected.request).await?;
         Ok(Some(PrefetchedPrompt::new(expected, prepared, scores)))
     }
 
@@ -60,6 +62,7 @@ impl MemberRuntime {
     /// Goes back to the beginning: nothing read, the alphabet of bytes, the default budget.
     fn begin_again(&mut self) -> Result<(), BackendError> {
         self.clear()?;
-        self.configure(Alphabet::Bytes, Budget::default())
+        let (alphabet, budget) = (Alphabet::Bytes, Budget::default());
+        self.configure(alphabet, budget, sequences(alphabet, budget))
     }
 }

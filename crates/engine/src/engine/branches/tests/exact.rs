@@ -142,7 +142,7 @@ fn compare(pieces: &[&[u8]], seed: u64, spread: f32, choices: &[u8]) {
     let mut rig = rig(pieces, seed, spread, EXACT);
     let mut text = Vec::new();
     for &choice in choices {
-        let want = Enumeration(&rig.member).predicted(&text);
+        let want = Enumeration(&rig.bare).predicted(&text);
         assert_close(rig.cover.predicted(), &want, 1e-9, &text);
         let possible: Vec<u8> = (0..=255).filter(|&b| want[b as usize] > 0.0).collect();
         let byte = possible[choice as usize % possible.len()];
@@ -295,7 +295,7 @@ fn one_model_by_tokens_summed_over_segmentations_equals_bytes() {
             rig.advance(b);
         }
         log += rig.cover.predicted()[END].ln();
-        let by_tokens = Enumeration(&rig.member).whole(&mut vec![0], text).ln();
+        let by_tokens = Enumeration(&rig.bare).whole(&mut vec![0], text).ln();
         assert!((log - by_tokens).abs() < 1e-9, "{log} {by_tokens}");
     }
 }

@@ -1,0 +1,282 @@
+//! One conversation with all members, in lockstep over a shared alphabet.
+
+use super::Engine;
+use super::chain::Scores;
+use super::draft::Drafter;
+use super::error::EngineError;
+use super::fusion::Fusion;
+use super::meter::Spent;
+use super::reference::Reference;
+use super::runtime::MemberRuntime;
+use super::schedule::Presence;
+use super::score_request::ScoreRequest;
+use super::worker::Seat;
+use crate::backend::{MemberInfo, Vocab};
+use crate::mix::Mix;
+use crate::vocab::{Alphabet, identical};
+use crate::weight::{self, Evidence, Method};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A conversation: what it has read and said is in the members' KV caches, and evidence, weights,
+/// settings and the drafter are its own. When it is dropped, everything is given back.
+pub struct Lockstep {
+    pub(super) engine: Arc<Engine>,
+    /// Its place at every member.
+    pub(super) seats: Vec<Seat>,
+    pub(super) presence: Arc<Presence>,
+    pub(super) fusion: Fusion,
+    pub(super) alphabet: Alphabet,
+    /// The vocabulary that is shared in a mapped alphabet.
+    pub(super) reference: Option<Reference>,
+    /// Which members can end a turn.
+    pub(super) can_end: Vec<bool>,
+    /// Which members are silent.
+    pub(super) silent: Vec<bool>,
+    /// Which members decide when an answer ends.
+    pub(super) ending_members: Vec<bool>,
+    pub(super) lambda: Vec<f64>,
+    /// Everything scored since the last [`Lockstep::clear`], member by member.
+    pub(super) scores: Vec<Scores>,
+    /// Tokens of the last prompt, member by member.
+    pub(super) prompt_tokens: Vec<usize>,
+    /// What the last prompt says, for drafts.
+    pub(super) prompt_text: Vec<u8>,
+    pub(super) drafter: Option<Box<dyn Drafter>>,
+    pub(super) prefetched: bool,
+    pub(super) cancel: Arc<AtomicBool>,
+}
+
+impl Lockstep {
+    pub(super) fn open(engine: &Arc<Engine>, cancel: Arc<AtomicBool>) -> Result<Self, EngineError> {
+        let n = engine.members.len();
+        let (id, presence) = (engine.next_name(), Arc::new(Presence::new(&engine.pulse)));
+        let seats = engine.workers.iter();
+        let seats = seats.map(|worker| Seat::open(worker, id, &presence, &cancel));
+        let seats = seats.collect();
+        engine.open.fetch_add(1, Ordering::SeqCst);
+        let mut lockstep = Self {
+            engine: Arc::clone(engine),
+            seats,
+            presence,
+            fusion: Fusion::default(),
+            alphabet: Alphabet::Bytes,
+            reference: None,
+            can_end: vec![true; n],
+            silent: vec![false; n],
+            ending_members: vec![true; n],
+            lambda: vec![1.0 / n as f64; n],
+            scores: vec![Scores::default(); n],
+            prompt_tokens: vec![0; n],
+            prompt_text: Vec::new(),
+            drafter: None,
+            prefetched: false,
+            cancel,
+        };
+        lockstep.fuse(Fusion::default(), vec![true; n])?;
+        // Runtimes begin with bytes, and may have prefetched a prompt.
+        if lockstep.alphabet != Alphabet::Bytes {
+            lockstep.configure_runtimes()?;
+        }
+        Ok(lockstep)
+    }
+
+    /// The members that it is with.
+    #[must_use]
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// Names and facts of the members, in order.
+    #[must_use]
+    pub fn members(&self) -> &[MemberInfo] {
+        &self.engine.members
+    }
+
+    /// The members' names, in order.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.engine.names()
+    }
+
+    /// The shared alphabet in use.
+    #[must_use]
+    pub fn alphabet(&self) -> Alphabet {
+        self.alphabet
+    }
+
+    /// How members are fused.
+    #[must_use]
+    pub fn fusion(&self) -> &Fusion {
+        &self.fusion
+    }
+
+    /// The weights in use: one a member, sum 1, 0 for the dropped.
+    #[must_use]
+    pub fn lambda(&self) -> &[f64] {
+        &self.lambda
+    }
+
+    /// Tokens of the last prepared prompt, one number a member.
+    #[must_use]
+    pub fn prompt_tokens(&self) -> &[usize] {
+        &self.prompt_tokens
+    }
+
+    /// Tokens of context that every member has.
+    #[must_use]
+    pub fn smallest_context(&self) -> u32 {
+        self.engine.smallest_context()
+    }
+
+    /// Sets how members are fused and which of them can end a turn.
+    ///
+    /// # Errors
+    /// [`EngineError::NotIdentical`] for the alphabet of tokens with different vocabularies.
+    pub fn configure(&mut self, fusion: Fusion, can_end: Vec<bool>) -> Result<(), EngineError> {
+        self.fuse(fusion, can_end)?;
+        // A reference is chosen anew for every text.
+        if self.reference.take().is_some() {
+            self.all(|_| async |runtime: &mut MemberRuntime| runtime.look(None))?;
+        }
+        self.configure_runtimes()
+    }
+
+    pub(super) fn configure_runtimes(&self) -> Result<(), EngineError> {
+        let (alphabet, budget) = (self.alphabet, self.fusion.budget);
+        let sequences = self.fusion.leased_sequences();
+        let configure =
+            async move |runtime: &mut MemberRuntime| runtime.configure(alphabet, budget, sequences);
+        self.all(|_| configure.clone())?;
+        Ok(())
+    }
+
+    /// As [`Lockstep::configure`], without telling the members.
+    pub(super) fn fuse(&mut self, fusion: Fusion, can_end: Vec<bool>) -> Result<(), EngineError> {
+        let first = &self.engine.members[0];
+        let mut others = self.engine.members.iter();
+        let other = others.find(|m| !identical(&first.vocab, &m.vocab));
+        self.alphabet = match (fusion.alphabet, other) {
+            (None, None) | (Some(Alphabet::Tokens), None) => Alphabet::Tokens,
+            (None, Some(_)) | (Some(Alphabet::Bytes), _) => Alphabet::Bytes,
+            (Some(Alphabet::Mapped), _) => Alphabet::Mapped,
+            (Some(Alphabet::Tokens), Some(m)) => {
+                let names = (first.name.clone(), m.name.clone());
+                return Err(EngineError::NotIdentical(names.0, names.1));
+            }
+        };
+        self.can_end = can_end;
+        self.find_ending_members();
+        self.fusion = fusion;
+        Ok(())
+    }
+
+    /// The vocabulary whose tokens are the symbols, in an alphabet of tokens.
+    pub(super) fn shared_vocab(&self) -> &Arc<Vocab> {
+        match &self.reference {
+            Some(Reference::Outside(outside)) => outside.vocab(),
+            Some(Reference::Member(k)) => &self.engine.members[*k].vocab,
+            None => &self.engine.members[0].vocab,
+        }
+    }
+
+    /// Drafts answers from now on, or no longer. The text stays the same; see [`Drafter`].
+    pub fn draft_with(&mut self, drafter: Option<Box<dyn Drafter>>) {
+        self.drafter = drafter;
+    }
+
+    /// Forgets everything read, said and scored.
+    ///
+    /// # Errors
+    /// From a member.
+    pub fn clear(&mut self) -> Result<(), EngineError> {
+        self.forget_evidence();
+        self.all(|_| async |runtime: &mut MemberRuntime| runtime.clear())?;
+        Ok(())
+    }
+
+    /// The request that a weighting method needs.
+    #[must_use]
+    pub fn score_request_for(&self, method: &Method) -> ScoreRequest {
+        ScoreRequest::of(method, self.engine.members.len())
+    }
+
+    /// Derives the weights from the evidence and uses them from now on.
+    ///
+    /// # Errors
+    /// [`EngineError::Weight`].
+    pub fn weigh(&mut self) -> Result<weight::Weights, EngineError> {
+        let evidence = if self.engine.members.len() == 1 {
+            None
+        } else {
+            Some(self.evidence()?)
+        };
+        let weights = match &evidence {
+            Some(evidence) => self.weights(&self.fusion.method, self.fusion.mix, evidence)?,
+            None => weight::Weights {
+                lambda: vec![1.0],
+                no_evidence: false,
+                certificate: None,
+            },
+        };
+        self.lambda.clone_from(&weights.lambda);
+        Ok(weights)
+    }
+
+    /// The weights that generation would use after `evidence`, by any method and for any mix.
+    /// Members under the drop threshold get 0, except that one that can end a turn always stays.
+    ///
+    /// # Errors
+    /// [`EngineError::Weight`].
+    pub fn weights(
+        &self,
+        method: &Method,
+        mix: Mix,
+        evidence: &Evidence,
+    ) -> Result<weight::Weights, EngineError> {
+        let mut weights = self.weights_of_speakers(method, mix, evidence)?;
+        let ending_member = (0..self.engine.members.len())
+            .filter(|&k| self.ending_members[k])
+            .max_by(|&a, &b| weights.lambda[a].total_cmp(&weights.lambda[b]));
+        let keep: Vec<bool> = (0..self.engine.members.len())
+            .map(|k| Some(k) == ending_member)
+            .collect();
+        weights.lambda = weight::apply_drop(&weights.lambda, self.fusion.drop, &keep);
+        Ok(weights)
+    }
+
+    /// Whether a member takes part in generation.
+    pub(super) fn is_active(&self, k: usize) -> bool {
+        let last_resort = self.ending_members[k]
+            && !(0..self.engine.members.len())
+                .any(|j| self.ending_members[j] && self.lambda[j] > 0.0)
+            && (0..self.engine.members.len()).find(|&j| self.ending_members[j]) == Some(k);
+        self.lambda[k] > 0.0 || last_resort
+    }
+
+    /// The flag that stops this conversation when raised.
+    #[must_use]
+    pub fn cancel_flag(&self) -> &Arc<AtomicBool> {
+        &self.cancel
+    }
+
+    pub(super) fn cancelled(&self) -> bool {
+        self.cancel.load(Ordering::Relaxed)
+    }
+
+    /// What the members have spent for it so far, in order.
+    ///
+    /// # Errors
+    /// From a member.
+    pub fn spent(&self) -> Result<Vec<Spent>, EngineError> {
+        self.all(|_| async |runtime: &mut MemberRuntime| Ok(runtime.member.spent()))
+    }
+}
+
+impl Drop for Lockstep {
+    fn drop(&mut self) {
+        let seats = self.seats.iter().zip(&self.engine.workers);
+        seats.for_each(|(seat, worker)| seat.close(worker));
+        self.engine.open.fetch_sub(1, Ordering::SeqCst);
+    }
+}
