@@ -8,6 +8,8 @@
 //!   alphabet. Prompts in; evidence, weights and answers out.
 //! * [`Fusion`](engine::Fusion): how they are fused. The alphabet, the mixture, where weights come
 //!   from, how much is evaluated.
+//! * [`Constraint`](constraint::Constraint): what may come next in an answer, whatever members say;
+//!   valid UTF-8 is the first.
 //! * [`Speakers`](chat::Speakers): every member's chat template, from conversations to prompts.
 //! * [`Pack`](pack::Pack): an engine and its templates, loaded once.
 //! * [`Conversation`](pack::Conversation): one of many with a pack. It reads messages or a text,
@@ -78,8 +80,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+// Tests in `src` share files with those in `tests`, which name the crate.
+#[cfg(test)]
+extern crate self as packllm_engine;
+
 pub mod backend;
 pub mod chat;
+pub mod constraint;
 pub mod digest;
 pub mod engine;
 pub mod gguf;

@@ -23,6 +23,9 @@ impl Default for Utf8State {
 impl Utf8State {
     const BOUNDARY: Utf8State = Utf8State::inside(0, 0x80, 0xBF);
 
+    /// One more than the highest [`Self::index`].
+    pub(crate) const INDICES: usize = 12;
+
     /// Between characters.
     pub fn new() -> Self {
         Utf8State::BOUNDARY
@@ -70,6 +73,19 @@ impl Utf8State {
         let next = self.next(byte);
         *self = next.unwrap_or(*self);
         next.is_some()
+    }
+
+    /// A number of its own for each of the eight states: three for every count of missing bytes,
+    /// since the next byte's range is whole, without its lower or without its upper part.
+    pub(crate) fn index(self) -> usize {
+        let part = if self.low > 0x80 {
+            1
+        } else if self.high < 0xBF {
+            2
+        } else {
+            0
+        };
+        3 * usize::from(self.missing) + part
     }
 
     /// Whether no character is begun and unfinished.
@@ -152,6 +168,26 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn eight_states_each_with_an_index_of_its_own() {
+        let mut states = vec![Utf8State::new()];
+        let mut seen = 0;
+        while let Some(&state) = states.get(seen) {
+            seen += 1;
+            for next in (0..=255).filter_map(|byte| state.next(byte)) {
+                if !states.contains(&next) {
+                    states.push(next);
+                }
+            }
+        }
+        assert_eq!(states.len(), 8);
+        let mut indices: Vec<usize> = states.iter().map(|state| state.index()).collect();
+        assert!(indices.iter().all(|&index| index < Utf8State::INDICES));
+        indices.sort_unstable();
+        indices.dedup();
+        assert_eq!(indices.len(), states.len());
     }
 
     #[test]
