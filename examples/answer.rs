@@ -19,22 +19,24 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files: Vec<String> = arguments.collect();
 
     let engine = Engine::load(members(&files)?, Arc::default(), &mut |_| {})?;
-    let mut pack = Pack::new(engine, PackOptions::default(), &mut ())?;
+    let pack = Pack::new(engine, PackOptions::default(), &mut ())?;
+
+    let mut talk = pack.conversation(Arc::default())?;
 
     let messages = [Message::user(question)];
-    let read = pack.read_chat(&messages, 0, "", pack.score_request(), &mut ())?;
-    for (name, weight) in pack.engine.names().iter().zip(pack.engine.lambda()) {
+    let read = talk.read_chat(&messages, 0, "", talk.score_request(), &mut ())?;
+    for (name, weight) in talk.lockstep.names().iter().zip(talk.lockstep.lambda()) {
         println!("{weight:.3}  {name}");
     }
 
     let generation = AnswerOptions {
         limit: Some(100),
         sampling: Params::default(),
-        stops: pack.stops(),
+        stops: talk.stops(),
         attribution: false,
     };
     let mut out = std::io::stdout();
-    pack.stream(&generation, &read.opening, &mut |more| {
+    talk.stream(&generation, &read.opening, &mut |more| {
         print!("{}", more.text);
         // Shown at once. A closed pipe is no error here.
         drop(out.flush());

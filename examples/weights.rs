@@ -20,20 +20,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         raw: true,
         ..PackOptions::default()
     };
-    let mut pack = Pack::new(engine, options, &mut ())?;
+    let pack = Pack::new(engine, options, &mut ())?;
+    let mut talk = pack.conversation(Arc::default())?;
     // Every method can be derived from whole distributions.
     let request = ScoreRequest {
         scores: true,
         rows: true,
         full: false,
     };
-    pack.read_text(&text, Ending::Closed, request, &mut ())?;
+    talk.read_text(&text, Ending::Closed, request, &mut ())?;
 
-    let evidence = pack.engine.evidence()?;
-    for (k, name) in pack.engine.names().iter().enumerate() {
+    let evidence = talk.lockstep.evidence()?;
+    for (k, name) in talk.lockstep.names().iter().enumerate() {
         println!("{:.3} bits per byte  {name}", evidence.bits_per_byte(k));
     }
-    let fusion = pack.engine.fusion();
+    let fusion = talk.lockstep.fusion();
     let mixture = Mixture::new(&evidence, fusion.mix, fusion.floor)?;
     for (name, method) in Method::named() {
         let weights = weights(&method, &evidence, &fusion.weighing())?.lambda;

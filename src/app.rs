@@ -122,7 +122,7 @@ impl App {
         &self,
         plan: &PackPlan,
         prefetch: &dyn Fn(usize) -> Option<PromptPrefetch>,
-    ) -> Result<Engine> {
+    ) -> Result<Arc<Engine>> {
         let specs = plan
             .members
             .iter()

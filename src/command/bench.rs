@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::cli::BenchArgs;
 use crate::settings;
 use anyhow::{Context, Result};
-use packllm_engine::engine::{AnswerOptions, Engine, ScoreRequest};
+use packllm_engine::engine::{AnswerOptions, Lockstep, ScoreRequest};
 use packllm_engine::sample::Params;
 use packllm_engine::vocab::Alphabet;
 use std::io::Write;
@@ -71,7 +71,7 @@ fn generation(tokens: usize) -> AnswerOptions {
 }
 
 /// Reads the prompt and derives the weights.
-fn read(engine: &mut Engine, prompt: &str, request: ScoreRequest) -> Result<Duration> {
+fn read(engine: &mut Lockstep, prompt: &str, request: ScoreRequest) -> Result<Duration> {
     use packllm_engine::chat::speaker::plain_text;
     use packllm_engine::engine::Ending;
     let start = Instant::now();
@@ -87,7 +87,7 @@ const QUESTION: &str = "Explain in two sentences why the sky is blue.";
 
 /// Time to the first piece of an answer to [`QUESTION`], counted from the start of loading, which
 /// took `opening`.
-fn first_byte(engine: &mut Engine, opening: Duration, request: ScoreRequest) -> Result<Duration> {
+fn first_byte(engine: &mut Lockstep, opening: Duration, request: ScoreRequest) -> Result<Duration> {
     let start = Instant::now();
     read(engine, QUESTION, request)?;
     let mut first = None;

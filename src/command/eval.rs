@@ -17,7 +17,7 @@ use crate::settings;
 use anyhow::{Result, bail};
 use indicatif::ProgressBar;
 use output::Output;
-use packllm_engine::engine::{Engine, EngineError, Maps, MemberInfo};
+use packllm_engine::engine::{EngineError, Lockstep, Maps, MemberInfo};
 use packllm_engine::pack::{maps_to, refer_to};
 use packllm_engine::vocab::Alphabet;
 use packllm_eval::{Answered, JournalEntry, Judge, Outcome, Section, Sheet};
@@ -40,7 +40,10 @@ pub fn run(app: &App, args: &EvalArgs) -> Result<ExitCode> {
     let mut judge = plan::judge(args, &pack)?;
     let settings = plan::record(args, &pack, &judge, &exams)?;
     let (mut output, decided) = Output::open(args, &settings)?;
-    let mut engine = app.load(&pack, &|_| None)?;
+    let mut engine = app
+        .load(&pack, &|_| None)?
+        .lockstep(Arc::clone(&app.cancel))?;
+    engine.lease_at_least(1 + OPTIONS_AT_ONCE);
     let can_end = engine.members().iter().map(MemberInfo::has_end).collect();
     engine.configure(pack.fusion.clone(), can_end)?;
     if let Some(reference) = &pack.reference {
@@ -85,7 +88,7 @@ pub struct Report {
 }
 
 impl Report {
-    fn new(judge: &Judge, engine: &Engine, answered: Vec<Answered>) -> Result<Report> {
+    fn new(judge: &Judge, engine: &Lockstep, answered: Vec<Answered>) -> Result<Report> {
         let contestants = &judge.contestants;
         let pooled = Section::pooled(&answered, contestants);
         if pooled.questions == 0 {
@@ -131,7 +134,7 @@ fn check_lengths(
     app: &App,
     args: &EvalArgs,
     judge: &Judge,
-    engine: &mut Engine,
+    engine: &mut Lockstep,
     exams: &mut [Exam],
 ) -> Result<()> {
     let questions: usize = exams.iter().map(|exam| exam.questions.len()).sum();
@@ -185,7 +188,7 @@ fn answer(
     app: &App,
     args: &EvalArgs,
     judge: &Judge,
-    engine: &mut Engine,
+    engine: &mut Lockstep,
     exams: &[Exam],
     output: &mut Output,
     decided: Vec<JournalEntry>,
@@ -245,7 +248,7 @@ fn decide(
     app: &App,
     args: &EvalArgs,
     judge: &Judge,
-    engine: &mut Engine,
+    engine: &mut Lockstep,
     sheet: &Sheet,
 ) -> Result<Outcome, EngineError> {
     if app.cancel.load(Ordering::Relaxed) {

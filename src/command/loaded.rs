@@ -6,7 +6,9 @@ use anyhow::Result;
 use packllm_engine::chat::Message;
 use packllm_engine::engine::prompt_cache::Loaded;
 use packllm_engine::engine::{Ending, Fusion, Prompt, PromptPrefetch, ScoreRequest};
-use packllm_engine::pack::{FirstPrompt, Pack, PackError, PackOptions, PromptCache, Read};
+use packllm_engine::pack::{
+    Conversation, FirstPrompt, Pack, PackError, PackOptions, PromptCache, Read,
+};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,6 +23,8 @@ pub use terminal::{Terminal, now, read_showing};
 /// A pack, and the terminal that shows its notes and progress.
 pub struct LoadedPack<'a> {
     pub pack: Pack,
+    /// The one that the command is about.
+    pub conversation: Conversation,
     /// Time to load.
     pub load_time: Duration,
     terminal: Terminal<'a>,
@@ -50,8 +54,10 @@ impl<'a> LoadedPack<'a> {
         };
         let mut terminal = Terminal::new(app);
         let pack = Pack::new(engine, options, &mut terminal).map_err(told)?;
+        let conversation = pack.conversation(Arc::clone(&app.cancel))?;
         Ok(Self {
             pack,
+            conversation,
             load_time: start.elapsed(),
             terminal,
         })
@@ -59,18 +65,23 @@ impl<'a> LoadedPack<'a> {
 
     /// Reads the first prompt from the prompt cache as far as it is there, or writes it there.
     pub fn use_prompt_cache(&mut self, path: PathBuf, plan: &PackPlan) {
-        let members = self.pack.engine.members().iter().zip(&plan.members);
+        let members = self
+            .conversation
+            .lockstep
+            .members()
+            .iter()
+            .zip(&plan.members);
         let loaded = members.map(|(member, plan)| Loaded {
             path: plan.load.path.clone(),
             settings: plan.load.signature(&member.description.placement),
         });
         let cache = PromptCache::new(path, packllm_llama::VERSION, loaded.collect());
-        self.pack.use_prompt_cache(cache);
+        self.conversation.use_prompt_cache(cache);
     }
 
-    /// See [`Pack::write_prompt_cache`].
+    /// See [`Conversation::write_prompt_cache`].
     pub fn write_prompt_cache(&mut self) {
-        self.pack.write_prompt_cache(&mut self.terminal);
+        self.conversation.write_prompt_cache(&mut self.terminal);
     }
 
     /// Reads a conversation of which the messages from number `new` on are new evidence.
@@ -92,46 +103,52 @@ impl<'a> LoadedPack<'a> {
         begun: &str,
     ) -> Result<Read> {
         let host = &mut self.terminal;
-        let read = self.pack.read_chat(messages, new, begun, request, host);
+        let read = self
+            .conversation
+            .read_chat(messages, new, begun, request, host);
         read.map_err(told)
     }
 
     /// Reads plain text.
     pub fn read_text(&mut self, text: &str, ending: Ending, request: ScoreRequest) -> Result<Read> {
         let host = &mut self.terminal;
-        let read = self.pack.read_text(text, ending, request, host);
+        let read = self.conversation.read_text(text, ending, request, host);
         read.map_err(told)
     }
 
-    /// See [`Pack::size`].
+    /// See [`Conversation::size`].
     pub fn size(&mut self, messages: &[Message], begun: &str) -> Result<Vec<usize>> {
-        self.pack.size(messages, begun, now()).map_err(told)
+        self.conversation.size(messages, begun, now()).map_err(told)
     }
 
-    /// See [`Pack::measure`].
+    /// See [`Conversation::measure`].
     pub fn measure(&mut self, messages: &[Message], begun: &str) -> Result<Vec<usize>> {
-        let measured = self.pack.measure(messages, begun, &mut self.terminal);
+        let measured = self
+            .conversation
+            .measure(messages, begun, &mut self.terminal);
         measured.map_err(told)
     }
 
-    /// See [`Pack::rendered`].
+    /// See [`Conversation::rendered`].
     pub fn rendered(&self, k: usize, messages: &[Message]) -> Result<String> {
-        self.pack.rendered(k, messages, now()).map_err(told)
+        self.conversation.rendered(k, messages, now()).map_err(told)
     }
 
-    /// See [`Pack::refer`].
+    /// See [`Conversation::refer`].
     pub fn refer(&mut self, prompts: &[Prompt]) -> Result<()> {
-        self.pack.refer(prompts, &mut self.terminal).map_err(told)
+        self.conversation
+            .refer(prompts, &mut self.terminal)
+            .map_err(told)
     }
 
     /// Changes how members are fused.
     pub fn fuse_by(&mut self, fusion: Fusion) -> Result<()> {
-        Ok(self.pack.fuse_by(fusion)?)
+        Ok(self.conversation.fuse_by(fusion)?)
     }
 
     /// Members and weights in a line: `smollm2 0.41 · gemma3 0.59`.
     pub fn weights_line(&self) -> String {
-        let engine = &self.pack.engine;
+        let engine = &self.conversation.lockstep;
         let parts = engine.members().iter().zip(engine.lambda());
         let parts = parts.zip(engine.silent()).map(|((m, &w), &silent)| {
             if silent {

@@ -40,18 +40,21 @@ pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
         loaded.use_prompt_cache(path, &plan);
     }
     loaded
-        .pack
-        .engine
+        .conversation
+        .lockstep
         .draft_with(settings::drafter(args.given.draft()));
-    loaded.pack.ask_to_think(look.lets_think());
-    generation.stops.extend(loaded.pack.stops());
-    let request = loaded.pack.engine.score_request_for(&plan.fusion.method);
+    loaded.conversation.ask_to_think(look.lets_think());
+    generation.stops.extend(loaded.conversation.stops());
+    let request = loaded
+        .conversation
+        .lockstep
+        .score_request_for(&plan.fusion.method);
     let read = app.disposable(|| match &first.first {
         First::Text(text) => loaded.read_text(text, Ending::Continue, request),
         First::Chat { messages, .. } => loaded.read_chat(messages, 0, request),
     })?;
     generation.attribution = look.attribution;
-    let names = loaded.pack.engine.names();
+    let names = loaded.conversation.lockstep.names();
     let streamed = if args.json {
         loaded.gather(&generation)?
     } else {
@@ -104,7 +107,7 @@ fn first(args: &RunArgs, prompt: &str, may_think: bool) -> First {
 
 /// The dim line after an answer.
 pub fn statistics(loaded: &LoadedPack<'_>, read: &Read, answer: &Answer, seed: u64) -> String {
-    let time = match loaded.pack.engine.prefetched() {
+    let time = match loaded.conversation.lockstep.prefetched() {
         true => "while loading".to_owned(),
         false => format!("{:.1} s", read.time.as_secs_f64()),
     };
@@ -127,7 +130,7 @@ fn document(
     answer: &Answer,
     seed: u64,
 ) -> Value {
-    let engine = &loaded.pack.engine;
+    let engine = &loaded.conversation.lockstep;
     let members: Vec<Value> = engine
         .members()
         .iter()

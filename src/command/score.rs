@@ -16,7 +16,7 @@ use crate::settings::{self, Scoring};
 use anyhow::Result;
 use packllm_engine::chat::speaker::plain_text;
 use packllm_engine::engine::{
-    Ending, Engine, EngineError, Fusion, MemberInfo, Place, ScoreRequest,
+    Ending, EngineError, Fusion, Lockstep, MemberInfo, Place, ScoreRequest,
 };
 use packllm_engine::mix::Mix;
 use packllm_engine::vocab::Alphabet;
@@ -83,7 +83,7 @@ pub fn run(app: &App, args: &ScoreArgs) -> Result<ExitCode> {
         full: !args.chain,
     };
     for text in &texts {
-        prepare(&mut loaded.pack.engine, text, request)?;
+        prepare(&mut loaded.conversation.lockstep, text, request)?;
     }
     let measured: Vec<Measured> = texts
         .iter()
@@ -116,7 +116,7 @@ fn measure(
         mixtures: Vec::new(),
     };
     let mut done: Vec<Alphabet> = Vec::new();
-    let members = loaded.pack.engine.members();
+    let members = loaded.conversation.lockstep.members();
     let can_end: Vec<bool> = members.iter().map(MemberInfo::has_end).collect();
     for &alphabet in &scoring.alphabets {
         let fusion = Fusion {
@@ -125,11 +125,14 @@ fn measure(
         };
         // This also clears what the fallback models have learnt, so that the order of the texts
         // does not matter.
-        loaded.pack.engine.configure(fusion, can_end.clone())?;
+        loaded
+            .conversation
+            .lockstep
+            .configure(fusion, can_end.clone())?;
         // As published, the first part decides which vocabulary is the reference.
         let first_part = &text.content[..text.cut];
         loaded.refer(&plain_text(first_part, can_end.len(), Ending::Closed))?;
-        let engine = &mut loaded.pack.engine;
+        let engine = &mut loaded.conversation.lockstep;
         if done.contains(&engine.alphabet()) {
             continue;
         }
@@ -172,7 +175,7 @@ fn measure(
 
 /// Bits per byte with weights that begin at `lambda` and follow the text: each symbol is predicted
 /// with the weights before it. A dropped member stays out.
-fn following(engine: &Engine, mix: Mix, lambda: &[f64], text: &Evidence) -> Result<f64> {
+fn following(engine: &Lockstep, mix: Mix, lambda: &[f64], text: &Evidence) -> Result<f64> {
     let present: Vec<usize> = (0..lambda.len()).filter(|&k| lambda[k] > 0.0).collect();
     let text = text.of(&present);
     let lambda = present.iter().map(|&k| lambda[k]).collect();
@@ -186,7 +189,7 @@ fn following(engine: &Engine, mix: Mix, lambda: &[f64], text: &Evidence) -> Resu
 }
 
 /// Tokenises a text for every member; returns how many tokens that is.
-fn prepare(engine: &mut Engine, text: &Text, request: ScoreRequest) -> Result<Vec<usize>> {
+fn prepare(engine: &mut Lockstep, text: &Text, request: ScoreRequest) -> Result<Vec<usize>> {
     engine.clear()?;
     let prompts = plain_text(&text.content, engine.members().len(), request.ending());
     let prepared = engine.prepare(prompts).map_err(|error| match error {
@@ -209,7 +212,12 @@ fn prepare(engine: &mut Engine, text: &Text, request: ScoreRequest) -> Result<Ve
 }
 
 /// Evaluates all members over a text.
-fn read(app: &App, engine: &mut Engine, text: &Text, request: ScoreRequest) -> Result<Predictions> {
+fn read(
+    app: &App,
+    engine: &mut Lockstep,
+    text: &Text,
+    request: ScoreRequest,
+) -> Result<Predictions> {
     let tokens = prepare(engine, text, request)?;
     let before = engine.spent()?;
     read_showing(app, engine, &text.name, &tokens, request)?;
@@ -235,7 +243,7 @@ impl Predictions {
     }
 }
 
-fn member_rows(engine: &Engine, reading: &Predictions, scored: &Evidence) -> Vec<MemberRow> {
+fn member_rows(engine: &Lockstep, reading: &Predictions, scored: &Evidence) -> Vec<MemberRow> {
     let row = |(k, member): (usize, &MemberInfo)| MemberRow {
         name: member.name.clone(),
         bits_per_byte: scored.bits_per_byte(k),

@@ -39,7 +39,7 @@ pub fn run(app: &App, args: &WeighArgs) -> Result<ExitCode> {
         let messages: Vec<Message> = system.chain([Message::user(text.as_str())]).collect();
         loaded.read_chat(&messages, 0, request)?;
     }
-    let evidence = loaded.pack.engine.evidence()?;
+    let evidence = loaded.conversation.lockstep.evidence()?;
     if evidence.is_empty() {
         return usage("the text is empty: there is nothing to measure");
     }
@@ -84,7 +84,7 @@ fn write_table(
     evidence: &Evidence,
     rows: &[WeightsByMethod],
 ) -> Result<()> {
-    let members = loaded.pack.engine.members();
+    let members = loaded.conversation.lockstep.members();
     let width = members
         .iter()
         .map(|m| m.name.chars().count())
@@ -148,8 +148,8 @@ fn solved(certificate: &Certificate) -> String {
 
 fn document(loaded: &LoadedPack<'_>, evidence: &Evidence, rows: &[WeightsByMethod]) -> Value {
     let members: Vec<Value> = loaded
-        .pack
-        .engine
+        .conversation
+        .lockstep
         .members()
         .iter()
         .enumerate()

@@ -30,13 +30,15 @@ pub fn load_options(
     threads: Threads,
     fusion: &Fusion,
 ) -> LoadOptions {
+    let outputs = OUTPUTS.min(held.batch_size());
     LoadOptions {
         path: path.to_owned(),
         context: held.ctx_size,
         batch: held.batch_size(),
         ubatch: held.ubatch_size(),
-        outputs: OUTPUTS.min(held.batch_size()),
-        sequences: fusion.sequences(),
+        outputs,
+        // What several conversations need; up to the outputs they cost nothing.
+        sequences: fusion.sequences().max(outputs),
         threads: threads.small,
         threads_batch: threads.wide,
         flash_attention: held.flash_attn().wanted(),
@@ -45,10 +47,7 @@ pub fn load_options(
             cache_type(held.cache_type_v()),
         ),
         offload: offload(held),
-        watch: Arc::new(Watch {
-            cancel: Arc::clone(sources.cancel),
-            ..Watch::default()
-        }),
+        watch: Arc::new(Watch::new(Arc::clone(sources.cancel))),
     }
 }
 

@@ -10,7 +10,7 @@
 //! then read twice: by each member in its own tokens, to choose, and in the reference's.
 
 use super::layout::Sheet;
-use packllm_engine::engine::{Ending, Engine, EngineError, Fusion, Maps, Prompt, ScoreRequest};
+use packllm_engine::engine::{Ending, EngineError, Fusion, Lockstep, Maps, Prompt, ScoreRequest};
 use packllm_engine::weight::{self, Evidence, Method, Mixture, WeightError};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -119,12 +119,12 @@ impl Judge {
     ///
     /// # Errors
     /// [`EngineError::TooLong`], which says by how much.
-    pub fn check(&self, engine: &mut Engine, sheet: &Sheet) -> Result<(), EngineError> {
+    pub fn check(&self, engine: &mut Lockstep, sheet: &Sheet) -> Result<(), EngineError> {
         // A token spells at least a byte; only the start token spells none.
         if sheet.bytes() < engine.smallest_context() as usize {
             return Ok(());
         }
-        let long = |engine: &mut Engine| -> Result<(), EngineError> {
+        let long = |engine: &mut Lockstep| -> Result<(), EngineError> {
             for option in 0..sheet.options.len() {
                 engine.prepare(everyone(engine, &sheet.prompt_with(option)))?;
             }
@@ -144,11 +144,11 @@ impl Judge {
     /// Evaluates a question once and lets every contestant pick.
     ///
     /// # Errors
-    /// From the engine, as [`Engine::prepare`], [`Engine::read`] and
-    /// [`Engine::read_continuations`]; [`EngineError::Unreadable`].
-    pub fn decide(&self, engine: &mut Engine, sheet: &Sheet) -> Result<Verdict, EngineError> {
+    /// From the engine, as [`Lockstep::prepare`], [`Lockstep::read`] and
+    /// [`Lockstep::read_continuations`]; [`EngineError::Unreadable`].
+    pub fn decide(&self, engine: &mut Lockstep, sheet: &Sheet) -> Result<Verdict, EngineError> {
         if self.replay {
-            engine.continue_recording()?;
+            engine.engine().start_recording()?;
         }
         let start = Instant::now();
         let before = engine.spent()?;
@@ -197,13 +197,13 @@ impl Judge {
         verdict.total_seconds = seconds(start.elapsed());
         if self.replay {
             // A question begins by cutting the caches, and so does its replay: they end alike.
-            let recording = engine.stop_recording()?;
-            verdict.replay_seconds = Some(seconds(engine.replay(&recording)?));
+            let recording = engine.engine().stop_recording()?;
+            verdict.replay_seconds = Some(seconds(engine.engine().replay(&recording)?));
         }
         Ok(verdict)
     }
 
-    fn read(&self, engine: &mut Engine, sheet: &Sheet) -> Result<Predictions, EngineError> {
+    fn read(&self, engine: &mut Lockstep, sheet: &Sheet) -> Result<Predictions, EngineError> {
         let request = ScoreRequest {
             scores: true,
             rows: true,
@@ -282,7 +282,7 @@ impl Judge {
 }
 
 /// The same prompt for every member.
-fn everyone(engine: &Engine, prompt: &Prompt) -> Vec<Prompt> {
+fn everyone(engine: &Lockstep, prompt: &Prompt) -> Vec<Prompt> {
     debug_assert_eq!(prompt.ending, Ending::Closed);
     vec![prompt.clone(); engine.members().len()]
 }

@@ -83,7 +83,7 @@ impl LoadOptions {
             batch: 512,
             ubatch: 512,
             outputs: OUTPUTS,
-            sequences: Fusion::default().sequences(),
+            sequences: Fusion::default().sequences().max(OUTPUTS),
             threads: cores,
             threads_batch: cores,
             flash_attention: None,

@@ -15,13 +15,13 @@ use packllm_engine::backend::Watch;
 use packllm_engine::backend::fake::{FakeMember, FakeOptions};
 use packllm_engine::backend::{BackendError, BatchToken, Limits, Member, PREFIX, SeqId, Token};
 use packllm_engine::chat::speaker::plain_text;
-use packllm_engine::engine::{Ending, Engine, EngineError, Lockstep, MemberSpec, ScoreRequest};
+use packllm_engine::engine::{Ending, Engine, EngineError, MemberSpec, ScoreRequest};
 use packllm_engine::vocab::Alphabet;
 use packllm_llama::offload::Offload;
 use packllm_llama::{CacheType, LlamaMember, LoadOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use tempfile::TempDir;
 use tiny::TinyModel;
@@ -48,6 +48,13 @@ fn options(path: &Path) -> LoadOptions {
         offload: Offload::default(),
         watch: Arc::default(),
     }
+}
+
+/// The flag of the only one who waits for what a member does.
+fn waiting(options: &LoadOptions) -> Arc<AtomicBool> {
+    let cancel = Arc::default();
+    options.watch.is_for(std::iter::once(&cancel));
+    cancel
 }
 
 fn write(folder: &TempDir, model: &TinyModel) -> PathBuf {
@@ -290,14 +297,15 @@ fn the_progress_of_a_load_is_told_and_can_stop_it() {
     // The callback stores into an atomic and reads another: there is nothing in it that panics.
     let folder = tempfile::tempdir().unwrap();
     let options = options(&write(&folder, &TinyModel::spm(1)));
+    let cancel = waiting(&options);
     LlamaMember::load(&options).unwrap();
     assert_eq!(options.watch.progress.load(Ordering::Relaxed), 1000);
-    options.watch.cancel.store(true, Ordering::Relaxed);
+    cancel.store(true, Ordering::Relaxed);
     assert!(matches!(
         LlamaMember::load(&options).err(),
         Some(BackendError::Cancelled)
     ));
-    options.watch.cancel.store(false, Ordering::Relaxed);
+    cancel.store(false, Ordering::Relaxed);
     probe(&mut LlamaMember::load(&options).unwrap());
 }
 
@@ -328,7 +336,10 @@ fn weights_that_are_not_numbers_are_found_at_the_first_prediction() {
             loader,
             prefetch: None,
         };
-        let mut engine = Engine::load(vec![spec], Arc::default(), &mut |_| {}).unwrap();
+        let mut engine = Engine::load(vec![spec], Arc::default(), &mut |_| {})
+            .unwrap()
+            .lockstep(Arc::default())
+            .unwrap();
         let fusion = packllm_engine::engine::Fusion {
             alphabet: Some(alphabet),
             ..Default::default()
@@ -418,6 +429,7 @@ fn a_cancelled_evaluation_leaves_the_cache_as_it_was() {
         ..options(&path)
     };
     let mut member = LlamaMember::load(&options).unwrap();
+    let cancel = waiting(&options);
     fill(&mut member, PREFIX, 10);
     member.decode(&run(&member, PREFIX, 5)).unwrap();
     let want = member.logits(4).unwrap().to_vec();
@@ -425,7 +437,7 @@ fn a_cancelled_evaluation_leaves_the_cache_as_it_was() {
     // If the flag comes too late for one evaluation, it will not for all.
     let cancelled = (0..100).any(|_| {
         let (begin, begun) = channel();
-        let flag = Arc::clone(&options.watch.cancel);
+        let flag = Arc::clone(&cancel);
         let raiser = std::thread::spawn(move || {
             begun.recv().unwrap();
             flag.store(true, Ordering::Relaxed);
@@ -434,7 +446,7 @@ fn a_cancelled_evaluation_leaves_the_cache_as_it_was() {
         begin.send(()).unwrap();
         let result = member.decode(&batch);
         raiser.join().unwrap();
-        options.watch.cancel.store(false, Ordering::Relaxed);
+        cancel.store(false, Ordering::Relaxed);
         match result {
             Ok(()) => member.seq_truncate(PREFIX, 10).unwrap(),
             Err(BackendError::Cancelled) => {}
@@ -457,12 +469,13 @@ fn a_raised_flag_stops_an_evaluation_before_it_begins() {
     let folder = tempfile::tempdir().unwrap();
     let options = options(&write(&folder, &TinyModel::spm(1)));
     let mut member = LlamaMember::load(&options).unwrap();
+    let cancel = waiting(&options);
     let want = probe(&mut member);
-    options.watch.cancel.store(true, Ordering::Relaxed);
+    cancel.store(true, Ordering::Relaxed);
     let result = member.decode(&run(&member, PREFIX, 3));
     assert!(matches!(result, Err(BackendError::Cancelled)));
     assert_eq!(member.seq_len(PREFIX), 0);
-    options.watch.cancel.store(false, Ordering::Relaxed);
+    cancel.store(false, Ordering::Relaxed);
     assert_same(&probe(&mut member), &want, "after a cancel");
 }
 

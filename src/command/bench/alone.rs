@@ -6,7 +6,7 @@ use crate::cli::BenchArgs;
 use crate::command::loaded::LoadedPack;
 use crate::settings::PackPlan;
 use anyhow::Result;
-use packllm_engine::engine::{Engine, ScoreRequest};
+use packllm_engine::engine::{Lockstep, ScoreRequest};
 use packllm_engine::weight::Method;
 use std::time::{Duration, Instant};
 
@@ -35,7 +35,7 @@ pub fn measure(app: &App, args: &BenchArgs, plan: &PackPlan, prompt: &str) -> Re
         let start = Instant::now();
         let mut loaded = LoadedPack::open(app, &one, true)?;
         let opening = start.elapsed();
-        let engine = &mut loaded.pack.engine;
+        let engine = &mut loaded.conversation.lockstep;
         let first_byte = first_byte(engine, opening, ScoreRequest::NOTHING)?;
         let (prompt_per_second, decode_per_second) = rates(engine, prompt, args.predict)?;
         Ok(Alone {
@@ -52,7 +52,7 @@ pub fn measure(app: &App, args: &BenchArgs, plan: &PackPlan, prompt: &str) -> Re
     members.collect()
 }
 
-fn rates(engine: &mut Engine, prompt: &str, tokens: usize) -> Result<(f64, f64)> {
+fn rates(engine: &mut Lockstep, prompt: &str, tokens: usize) -> Result<(f64, f64)> {
     let reading = read(engine, prompt, ScoreRequest::NOTHING)?;
     let read = engine.prompt_tokens()[0] as f64 / reading.as_secs_f64().max(1e-9);
     let answer = engine.answer(&generation(tokens), &mut |_| {})?;

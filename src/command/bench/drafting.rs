@@ -6,7 +6,7 @@ use crate::cli::BenchArgs;
 use crate::settings;
 use anyhow::Result;
 use packllm_engine::chat::speaker::plain_text;
-use packllm_engine::engine::{Answer, Drafted, Ending, Engine, ScoreRequest};
+use packllm_engine::engine::{Answer, Drafted, Ending, Lockstep, ScoreRequest};
 use serde_json::{Value, json};
 use std::fmt;
 
@@ -45,7 +45,7 @@ struct Gain {
 pub fn measure(
     app: &App,
     args: &BenchArgs,
-    engine: &mut Engine,
+    engine: &mut Lockstep,
     request: ScoreRequest,
 ) -> Result<Option<Drafting>> {
     if settings::drafter(args.draft.draft()).is_none() {
@@ -61,7 +61,7 @@ pub fn measure(
 fn gain(
     app: &App,
     args: &BenchArgs,
-    engine: &mut Engine,
+    engine: &mut Lockstep,
     request: ScoreRequest,
     texts: &[&str],
 ) -> Result<Gain> {

@@ -6,7 +6,7 @@ use crate::cli::BenchArgs;
 use crate::command::loaded::{LoadedPack, now, prefetch};
 use crate::settings::PackPlan;
 use anyhow::{Context, Result, bail};
-use packllm_engine::engine::{Answer, Engine, Recording, ScoreRequest};
+use packllm_engine::engine::{Answer, Lockstep, Recording, ScoreRequest};
 use packllm_engine::pack::{First, FirstPrompt};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -56,7 +56,7 @@ pub fn measure(app: &App, args: &BenchArgs, plan: &PackPlan, prompt: &str) -> Re
     let prefetch = |k| prefetch(plan, &first, k);
     let mut loaded = LoadedPack::open_with(app, plan, true, &prefetch)?;
     let opening = start.elapsed();
-    let engine = &mut loaded.pack.engine;
+    let engine = &mut loaded.conversation.lockstep;
     let request = engine.score_request_for(&plan.fusion.method);
     let first_byte = first_byte(engine, opening, request)?;
     let tapes = record(engine, args, prompt, request)?;
@@ -112,17 +112,19 @@ pub fn measure(app: &App, args: &BenchArgs, plan: &PackPlan, prompt: &str) -> Re
 
 /// The prompt and the answer are recorded apart, and replayed in the same two parts.
 fn record(
-    engine: &mut Engine,
+    engine: &mut Lockstep,
     args: &BenchArgs,
     prompt: &str,
     request: ScoreRequest,
 ) -> Result<Tapes> {
-    engine.start_recording()?;
+    engine.clear()?;
+    engine.engine().start_recording()?;
     read(engine, prompt, ScoreRequest::NOTHING)?;
-    let given = engine.stop_recording()?;
-    engine.start_recording()?;
+    let given = engine.engine().stop_recording()?;
+    engine.clear()?;
+    engine.engine().start_recording()?;
     read(engine, prompt, request)?;
-    let scored = engine.stop_recording()?;
+    let scored = engine.engine().stop_recording()?;
     let mut weights = engine.members().iter().zip(engine.lambda());
     if let Some((silent, _)) = weights.find(|(_, weight)| **weight == 0.0) {
         bail!(
@@ -132,17 +134,17 @@ fn record(
             silent.name
         );
     }
-    engine.continue_recording()?;
+    engine.engine().start_recording()?;
     engine.answer(&generation(args.predict), &mut |_| {})?;
     Ok(Tapes {
         prompt: scored,
-        answer: engine.stop_recording()?,
+        answer: engine.engine().stop_recording()?,
         given,
     })
 }
 
 fn fuse(
-    engine: &mut Engine,
+    engine: &mut Lockstep,
     args: &BenchArgs,
     prompt: &str,
     request: ScoreRequest,
@@ -161,15 +163,15 @@ fn fuse(
     Ok((times, answer))
 }
 
-fn replay(engine: &mut Engine, tapes: &Tapes) -> Result<Times> {
+fn replay(engine: &mut Lockstep, tapes: &Tapes) -> Result<Times> {
     engine.clear()?;
-    let given = engine.replay(&tapes.given)?;
-    engine.end_replay()?;
+    let given = engine.engine().replay(&tapes.given)?;
+    engine.engine().end_replay()?;
     let times = Times {
-        prompt: engine.replay(&tapes.prompt)?,
-        answer: engine.replay(&tapes.answer)?,
+        prompt: engine.engine().replay(&tapes.prompt)?,
+        answer: engine.engine().replay(&tapes.answer)?,
         given,
     };
-    engine.end_replay()?;
+    engine.engine().end_replay()?;
     Ok(times)
 }

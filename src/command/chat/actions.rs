@@ -56,7 +56,7 @@ impl Talk<'_> {
     }
 
     fn clear(&mut self) -> Result<()> {
-        self.loaded.pack.engine.clear()?;
+        self.loaded.conversation.lockstep.clear()?;
         self.conversation.clear();
         let before = self.sessions.saved_name().map(str::to_owned);
         self.sessions.begin();
@@ -117,7 +117,7 @@ impl Talk<'_> {
         match parameters::set(&mut self.settings, typed) {
             Ok(said) => {
                 self.loaded
-                    .pack
+                    .conversation
                     .ask_to_think(self.settings.look.lets_think());
                 self.app.dim(&said);
             }
@@ -127,7 +127,7 @@ impl Talk<'_> {
 
     fn vocab(&mut self, name: &str) -> Result<()> {
         if name.is_empty() {
-            say!("{}", self.loaded.pack.engine.alphabet().name())?;
+            say!("{}", self.loaded.conversation.lockstep.alphabet().name())?;
             return Ok(());
         }
         let Ok(vocab) = Vocab::read(&Value::Text(name.to_owned())) else {
@@ -152,7 +152,7 @@ impl Talk<'_> {
             return Ok(());
         }
         self.fusion = wanted;
-        self.loaded.pack.engine.clear()?;
+        self.loaded.conversation.lockstep.clear()?;
         self.refit(true)
     }
 
@@ -173,7 +173,7 @@ impl Talk<'_> {
 
     fn take_back(&mut self) -> Result<()> {
         if self.undo()? {
-            self.loaded.pack.engine.weigh()?;
+            self.loaded.conversation.lockstep.weigh()?;
             let standing = counted(self.conversation.messages().len(), "message");
             self.app.dim(&format!("taken back; {standing} left"));
         } else {

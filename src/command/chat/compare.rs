@@ -22,7 +22,7 @@ impl Talk<'_> {
             say!("── fused: {}\n{shown}", self.loaded.weights_line())?;
         }
         let _guarded = self.guard.hold();
-        let silent = self.loaded.pack.engine.silent().to_vec();
+        let silent = self.loaded.conversation.lockstep.silent().to_vec();
         let answered = self.answer_in_turn(&asked.context());
         // Whatever happened, the members that spoke before speak again.
         let restored = self.speak_again(silent);
@@ -30,7 +30,7 @@ impl Talk<'_> {
     }
 
     fn answer_in_turn(&mut self, context: &[Message]) -> Result<()> {
-        let names = self.loaded.pack.engine.names();
+        let names = self.loaded.conversation.lockstep.names();
         for (k, name) in names.iter().enumerate() {
             if self.guard.told_to_end().is_some() {
                 break;
@@ -47,13 +47,13 @@ impl Talk<'_> {
     }
 
     fn speak_again(&mut self, silent: Vec<bool>) -> Result<()> {
-        self.loaded.pack.engine.silence(silent)?;
-        self.loaded.pack.engine.weigh()?;
+        self.loaded.conversation.lockstep.silence(silent)?;
+        self.loaded.conversation.lockstep.weigh()?;
         Ok(())
     }
 
     fn answer_alone(&mut self, silent: Vec<bool>, context: &[Message]) -> Result<Finish> {
-        self.loaded.pack.engine.silence(silent)?;
+        self.loaded.conversation.lockstep.silence(silent)?;
         let read = self
             .loaded
             .read_chat(context, context.len(), ScoreRequest::NOTHING)?;
@@ -76,8 +76,8 @@ impl Talk<'_> {
 
     /// `/members`: who speaks. `on NAME`, `off NAME`, `only NAME`; `on` alone means all.
     pub fn members(&mut self, typed: &str) -> Result<()> {
-        let names = self.loaded.pack.engine.names();
-        let mut silent = self.loaded.pack.engine.silent().to_vec();
+        let names = self.loaded.conversation.lockstep.names();
+        let mut silent = self.loaded.conversation.lockstep.silent().to_vec();
         let (verb, name) = typed.split_once(char::is_whitespace).unwrap_or((typed, ""));
         let name = name.trim();
         let k = names.iter().position(|n| n == name);
@@ -99,19 +99,19 @@ impl Talk<'_> {
                 return Ok(());
             }
         }
-        match self.loaded.pack.engine.silence(silent) {
+        match self.loaded.conversation.lockstep.silence(silent) {
             Err(error @ EngineError::AllSilent) => {
                 tell!("error: /members: {error}");
                 return Ok(());
             }
             done => done?,
         }
-        self.loaded.pack.engine.weigh()?;
+        self.loaded.conversation.lockstep.weigh()?;
         self.show_members()
     }
 
     fn show_members(&self) -> Result<()> {
-        let engine = &self.loaded.pack.engine;
+        let engine = &self.loaded.conversation.lockstep;
         for (k, member) in engine.members().iter().enumerate() {
             let state = match (engine.silent()[k], engine.lambda()[k]) {
                 (true, _) => "off: reads along".to_owned(),
@@ -126,7 +126,7 @@ impl Talk<'_> {
 
     /// `/weights METHOD`: another method from now on.
     pub fn weigh_by(&mut self, typed: &str) -> Result<()> {
-        let names = self.loaded.pack.engine.names();
+        let names = self.loaded.conversation.lockstep.names();
         let method = match Method::parse(typed, &names) {
             Ok(method) => method,
             Err(error) => {
@@ -134,7 +134,7 @@ impl Talk<'_> {
                 return Ok(());
             }
         };
-        let engine = &self.loaded.pack.engine;
+        let engine = &self.loaded.conversation.lockstep;
         let (had, needs) = (
             engine.score_request_for(&self.fusion.method),
             engine.score_request_for(&method),
@@ -151,7 +151,7 @@ impl Talk<'_> {
     pub fn refit(&mut self, anew: bool) -> Result<()> {
         self.loaded.fuse_by(self.fusion.clone())?;
         if anew {
-            self.loaded.pack.engine.forget_evidence();
+            self.loaded.conversation.lockstep.forget_evidence();
             self.conversation.mark_unread();
         }
         if !self.conversation.context().is_empty() && anew {
@@ -159,14 +159,14 @@ impl Talk<'_> {
                 return self.tell(error, "interrupted");
             }
         } else {
-            self.loaded.pack.engine.weigh()?;
+            self.loaded.conversation.lockstep.weigh()?;
         }
         self.show_weights()
     }
 
     /// `/weights`: the weight of each member, and where it comes from.
     pub fn show_weights(&self) -> Result<()> {
-        let engine = &self.loaded.pack.engine;
+        let engine = &self.loaded.conversation.lockstep;
         let evidence = engine.evidence()?;
         say!(
             "weights by {} on {} bytes of what you wrote:",
@@ -195,7 +195,7 @@ impl Talk<'_> {
         }
         say!("their course, turn by turn:")?;
         for (turn, lambda) in course {
-            let names = self.loaded.pack.engine.names();
+            let names = self.loaded.conversation.lockstep.names();
             let weights = names.iter().zip(lambda);
             let weights: Vec<String> = weights.map(|(n, w)| format!("{n} {w:.3}")).collect();
             say!("  {turn:4}  {}", weights.join("  "))?;

@@ -41,10 +41,10 @@ pub fn run(app: &App, args: &ChatArgs) -> Result<ExitCode> {
         loaded.use_prompt_cache(path, &plan);
     }
     loaded
-        .pack
-        .engine
+        .conversation
+        .lockstep
         .draft_with(settings::drafter(given.draft()));
-    let names = loaded.pack.engine.names();
+    let names = loaded.conversation.lockstep.names();
     let words = editor::completion::Words {
         members: names.clone(),
         methods: Method::named().map(|(name, _)| name.to_owned()).collect(),
@@ -54,7 +54,7 @@ pub fn run(app: &App, args: &ChatArgs) -> Result<ExitCode> {
     let keep = !args.keeping.no_history() || args.last || args.session.is_some();
     let session_store = sessions::SessionStore::new(folder, &plan.manifest.name, names, keep);
     let conversation = Conversation::new(args.opening.system_prompt.clone());
-    loaded.pack.ask_to_think(chosen.look.lets_think());
+    loaded.conversation.ask_to_think(chosen.look.lets_think());
     let mut talk = Talk::new(
         app,
         loaded,
@@ -67,7 +67,7 @@ pub fn run(app: &App, args: &ChatArgs) -> Result<ExitCode> {
     talk.overflow = args.keeping.overflow();
     let mut input = Input::new(app, keep, words);
     if input.is_watched() {
-        let names = talk.loaded.pack.engine.names().join(" + ");
+        let names = talk.loaded.conversation.lockstep.names().join(" + ");
         app.dim(&format!("{names} · /help for commands, Ctrl-D to leave"));
     }
     talk.begin(args, name.as_deref())?;

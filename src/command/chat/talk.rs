@@ -97,7 +97,7 @@ impl<'a> Talk<'a> {
         let mut notes = Vec::new();
         let kept = self.sessions.resume(name, &mut notes)?;
         self.conversation = kept.conversation;
-        self.loaded.pack.engine.clear()?;
+        self.loaded.conversation.lockstep.clear()?;
         self.last = None;
         self.course.clear();
         notes
@@ -130,7 +130,7 @@ impl<'a> Talk<'a> {
 
     /// Waits until the interrupted work has stopped, and lowers the cancel flag.
     pub fn calm_down(&self) {
-        self.loaded.pack.engine.settle();
+        self.loaded.conversation.lockstep.settle();
         self.app.cancel.store(false, Ordering::Relaxed);
     }
 
@@ -145,7 +145,7 @@ impl<'a> Talk<'a> {
 
     /// Messages left the context: what was scored of them no longer counts.
     pub fn forget(&mut self, gone: &RemovedMessages) {
-        self.loaded.pack.engine.forget_messages(gone);
+        self.loaded.conversation.lockstep.forget_messages(gone);
     }
 
     fn keep_standing(&mut self) {
@@ -199,7 +199,7 @@ impl<'a> Talk<'a> {
         }
         let left = self.conversation.left();
         if left < before {
-            self.loaded.pack.engine.forget_evidence();
+            self.loaded.conversation.lockstep.forget_evidence();
             self.note_down(&LogEntry::Left(left));
         }
     }
@@ -266,18 +266,19 @@ impl<'a> Talk<'a> {
         self.make_room(begun)?;
         let request = self
             .loaded
-            .pack
-            .engine
+            .conversation
+            .lockstep
             .score_request_for(&self.fusion.method);
         let context = self.conversation.context();
         let new = self.conversation.read();
         let read = self.loaded.read_going_on(&context, new, request, begun);
         // Some member may have been scored before the failure; it will be scored again.
-        let read = read.inspect_err(|_| self.loaded.pack.engine.forget_messages_from(new))?;
+        let read =
+            read.inspect_err(|_| self.loaded.conversation.lockstep.forget_messages_from(new))?;
         self.conversation.mark_read();
         let turn = self.turns();
         self.course.retain(|&(earlier, _)| earlier < turn);
-        let lambda = self.loaded.pack.engine.lambda().to_vec();
+        let lambda = self.loaded.conversation.lockstep.lambda().to_vec();
         self.course.push((turn, lambda));
         Ok(read)
     }
@@ -318,7 +319,13 @@ impl<'a> Talk<'a> {
 
     /// Whether some member has less than 1/`of` of its context left.
     fn is_short(&self, tokens: &[usize], of: usize) -> bool {
-        let members = self.loaded.pack.engine.members().iter().zip(tokens);
+        let members = self
+            .loaded
+            .conversation
+            .lockstep
+            .members()
+            .iter()
+            .zip(tokens);
         members.into_iter().any(|(m, &used)| {
             let context = m.limits.context as usize;
             used + context / of > context

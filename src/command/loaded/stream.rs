@@ -62,7 +62,7 @@ impl LoadedPack<'_> {
     ) -> Result<Shown> {
         let mut writer = Writer::new(View::new(self.terminal.app, look, begun));
         let mut first_byte = None;
-        let streamed = self.pack.stream(generation, opening, &mut |more| {
+        let streamed = self.conversation.stream(generation, opening, &mut |more| {
             if !more.text.is_empty() {
                 first_byte.get_or_insert_with(|| start.elapsed());
             }
@@ -74,7 +74,7 @@ impl LoadedPack<'_> {
 
     /// Generates an answer without showing it.
     pub fn gather(&mut self, generation: &AnswerOptions) -> Result<Shown> {
-        let streamed = self.pack.stream(generation, "", &mut |_| {})?;
+        let streamed = self.conversation.stream(generation, "", &mut |_| {})?;
         Ok(Shown::new(streamed, None, Ok(())))
     }
 }

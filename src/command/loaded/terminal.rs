@@ -5,7 +5,7 @@ use crate::app::App;
 use chrono::NaiveDateTime;
 use indicatif::ProgressBar;
 use packllm_engine::backend::Vocab;
-use packllm_engine::engine::{Engine, EngineError, ScoreRequest};
+use packllm_engine::engine::{EngineError, Lockstep, ScoreRequest};
 use packllm_engine::pack::{Host, Note, Progress};
 use packllm_engine::vocab::mapped::Map;
 use std::error::Error;
@@ -75,7 +75,7 @@ pub fn now() -> NaiveDateTime {
 /// Evaluates what was prepared, with a progress bar that shows `name`.
 pub fn read_showing(
     app: &App,
-    engine: &mut Engine,
+    engine: &mut Lockstep,
     name: &str,
     new_tokens: &[usize],
     request: ScoreRequest,

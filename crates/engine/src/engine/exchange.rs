@@ -137,9 +137,19 @@ impl Lockstep {
 
 impl Engine {
     /// Has something done on every member's thread, between two batches.
-    pub(super) fn ask_all<T, F>(
+    pub(super) fn ask_all<T, F>(&self, call: impl FnMut(usize) -> F) -> Result<Vec<T>, EngineError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Scheduler) -> Result<T, BackendError> + Send + 'static,
+    {
+        self.ask_all_watched(call, &mut || {})
+    }
+
+    /// As [`Engine::ask_all`]; `tick` is called now and then until all have answered.
+    pub(super) fn ask_all_watched<T, F>(
         &self,
         mut call: impl FnMut(usize) -> F,
+        tick: &mut dyn FnMut(),
     ) -> Result<Vec<T>, EngineError>
     where
         T: Send + 'static,
@@ -150,7 +160,7 @@ impl Engine {
         let mut failure = None;
         let mut answers = Vec::with_capacity(asked.len());
         for ((worker, member), answer) in self.workers.iter().zip(&self.members).zip(asked) {
-            match answer.and_then(|answer| worker.answer(answer)) {
+            match answer.and_then(|answer| worker.answer(&answer, tick)) {
                 Ok(answer) => answers.push(answer),
                 Err(gone) => failure = graver(failure, EngineError::of(&member.name, gone)),
             }

@@ -1,9 +1,8 @@
 //! Loading a pack: all members at the same time.
 
-use super::runtime::MemberRuntime;
 use super::spec::MemberSpec;
 use super::worker::Worker;
-use super::{Engine, EngineError, Lockstep, Pulse, Spinners};
+use super::{Engine, EngineError, Pulse, Scheduler, Spinners};
 use crate::backend::MemberInfo;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -76,18 +75,19 @@ impl Engine {
             open: AtomicUsize::new(0),
         }))
     }
-}
 
-impl Lockstep {
     /// Waits for the prompts that members [prefetch](MemberSpec::prefetch) for the first
-    /// conversation. `progress` is called
-    /// now and then with the number of tokens that each has read.
+    /// conversation. `progress` is called now and then with the number of tokens that each has
+    /// read.
     ///
     /// # Errors
-    /// [`EngineError::Cancelled`], [`EngineError::Panicked`]. Other errors are returned when the
-    /// prompt is asked for.
+    /// [`EngineError::Panicked`]. Other errors are returned when the prompt is asked for.
     pub fn catch_up(&self, progress: &mut dyn FnMut(&[usize])) -> Result<(), EngineError> {
-        self.all_watched(|_| async |_: &mut MemberRuntime| Ok(()), progress)?;
+        let idle = |_| |_: &mut Scheduler| Ok(());
+        self.ask_all_watched(idle, &mut || {
+            let read: Vec<usize> = self.workers.iter().map(Worker::tokens_prefetched).collect();
+            progress(&read);
+        })?;
         Ok(())
     }
 }

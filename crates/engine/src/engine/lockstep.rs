@@ -44,6 +44,8 @@ pub struct Lockstep {
     pub(super) prompt_text: Vec<u8>,
     pub(super) drafter: Option<Box<dyn Drafter>>,
     pub(super) prefetched: bool,
+    /// KV sequences to have at least.
+    least_sequences: u32,
     pub(super) cancel: Arc<AtomicBool>,
 }
 
@@ -71,6 +73,7 @@ impl Lockstep {
             prompt_text: Vec::new(),
             drafter: None,
             prefetched: false,
+            least_sequences: 1,
             cancel,
         };
         lockstep.fuse(Fusion::default(), vec![true; n])?;
@@ -129,6 +132,12 @@ impl Lockstep {
         self.engine.smallest_context()
     }
 
+    /// Has at least so many KV sequences in every member from the next [`Lockstep::configure`] on,
+    /// as far as there are so many: texts that may come next are evaluated together.
+    pub fn lease_at_least(&mut self, sequences: u32) {
+        self.least_sequences = sequences;
+    }
+
     /// Sets how members are fused and which of them can end a turn.
     ///
     /// # Errors
@@ -144,7 +153,7 @@ impl Lockstep {
 
     pub(super) fn configure_runtimes(&self) -> Result<(), EngineError> {
         let (alphabet, budget) = (self.alphabet, self.fusion.budget);
-        let sequences = self.fusion.leased_sequences();
+        let sequences = self.fusion.leased_sequences().max(self.least_sequences);
         let configure =
             async move |runtime: &mut MemberRuntime| runtime.configure(alphabet, budget, sequences);
         self.all(|_| configure.clone())?;

@@ -110,8 +110,15 @@ impl MemberRuntime {
     }
 
     /// The first conversation takes over what was read before there was any.
-    pub fn move_in(&mut self, id: TenantId, presence: Arc<Presence>, cancel: Arc<AtomicBool>) {
+    pub fn move_in(
+        &mut self,
+        id: TenantId,
+        presence: Arc<Presence>,
+        cancel: Arc<AtomicBool>,
+        read: Arc<AtomicUsize>,
+    ) {
         self.member.move_in(id, presence, cancel);
+        self.read = read;
     }
 
     /// Sets the alphabet, how much of a cover is evaluated, and in how many sequences.

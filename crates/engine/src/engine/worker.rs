@@ -24,7 +24,7 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -68,6 +68,10 @@ struct Tenancy {
     outbox: Sender<Result<Step, BackendError>>,
 }
 
+/// How often a caller that waits for an answer looks at the progress, and at whether it still wants
+/// the answer.
+const TICK: Duration = Duration::from_millis(20);
+
 /// Messages that wait for a thread while it evaluates; a conversation sends one and waits.
 const MESSAGES: usize = 256;
 
@@ -77,8 +81,8 @@ pub(super) struct Worker {
     loaded: Receiver<Result<MemberInfo, BackendError>>,
     pub watch: Arc<Watch>,
     spinners: Arc<Spinners>,
-    /// Tokens of a prefetched prompt read so far, for whoever comes first.
-    read_first: Mutex<Option<Arc<AtomicUsize>>>,
+    /// Tokens of a prefetched prompt read so far.
+    prefetched: Arc<AtomicUsize>,
     thread: Mutex<Option<JoinHandle<()>>>,
     /// Once the thread has ended: what its panic said.
     panic: OnceLock<Option<String>>,
@@ -94,13 +98,13 @@ impl Worker {
     ) -> std::io::Result<Self> {
         let (inbox, messages) = bounded(MESSAGES);
         let watch = Arc::new(Watch::new(Arc::clone(cancel)));
-        let read_first = Arc::new(AtomicUsize::new(0));
+        let prefetched = Arc::new(AtomicUsize::new(0));
         let (announce, loaded) = bounded(1);
         let name = format!("member {}", spec.name);
         let inside = service::Inside {
             watch: Arc::clone(&watch),
             cancel: Arc::clone(cancel),
-            read_first: Arc::clone(&read_first),
+            prefetched: Arc::clone(&prefetched),
             pulse: Arc::clone(pulse),
             spinners: Arc::clone(spinners),
             announce,
@@ -114,7 +118,7 @@ impl Worker {
             loaded,
             watch,
             spinners: Arc::clone(spinners),
-            read_first: Mutex::new(Some(read_first)),
+            prefetched,
             thread: Mutex::new(Some(thread)),
             panic: OnceLock::new(),
         })
@@ -144,15 +148,23 @@ impl Worker {
         Ok(answer)
     }
 
-    /// Waits for the answer.
+    /// Waits for the answer; `tick` is called now and then.
     ///
     /// # Errors
     /// The call's own, and [`Gone::Ended`].
-    pub fn answer<T>(&self, answer: Pending<T>) -> Result<T, Gone> {
-        match answer.recv() {
-            Ok(reply) => reply.map_err(Gone::Failed),
-            Err(_) => Err(self.ended()),
+    pub fn answer<T>(&self, answer: &Pending<T>, tick: &mut dyn FnMut()) -> Result<T, Gone> {
+        loop {
+            match answer.recv_timeout(TICK) {
+                Ok(reply) => return reply.map_err(Gone::Failed),
+                Err(RecvTimeoutError::Timeout) => tick(),
+                Err(RecvTimeoutError::Disconnected) => return Err(self.ended()),
+            }
         }
+    }
+
+    /// Tokens read so far of the prompt that is prefetched.
+    pub fn tokens_prefetched(&self) -> usize {
+        self.prefetched.load(Ordering::Relaxed)
     }
 
     fn send(&self, message: Message) -> Result<(), Gone> {
@@ -169,11 +181,6 @@ impl Worker {
             said(&*panic)
         });
         Gone::Ended(panic.clone())
-    }
-
-    fn take_first_counter(&self) -> Option<Arc<AtomicUsize>> {
-        let counter = self.read_first.lock();
-        counter.unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn take_thread(&self) -> Option<JoinHandle<()>> {

@@ -188,7 +188,7 @@ fn while_something_is_read_ahead() {
             let mut specs = specs(vec![fine, mad]);
             specs[1].prefetch = Some(prefetch);
             let engine = try_load(specs, &Arc::default()).unwrap();
-            check(engine.catch_up(&mut |_| {}));
+            check(engine.engine().catch_up(&mut |_| {}));
             check_rest(engine, &drops);
         });
     }

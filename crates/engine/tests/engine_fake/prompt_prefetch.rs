@@ -53,7 +53,7 @@ fn pair(read: &[Option<ExpectedPrompt>; 2]) -> (Vec<MemberSpec>, Arc<AtomicUsize
 fn begin(read: &[Option<ExpectedPrompt>; 2], fusion: &Fusion) -> (Lockstep, Arc<AtomicUsize>) {
     let (specs, evaluated) = pair(read);
     let mut engine = try_load(specs, &Arc::default()).unwrap();
-    engine.catch_up(&mut |_| {}).unwrap();
+    engine.engine().catch_up(&mut |_| {}).unwrap();
     set(&mut engine, fusion.clone());
     (engine, evaluated)
 }

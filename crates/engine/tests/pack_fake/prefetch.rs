@@ -55,9 +55,8 @@ fn pack_with(other_tokens: u64) -> Conversation {
     }
     let engine = Engine::load(specs, Arc::default(), &mut |_| {}).unwrap();
     let pack = Pack::new(engine, PackOptions::default(), &mut ()).unwrap();
-    let conversation = pack.conversation(Arc::default()).unwrap();
-    conversation.lockstep.catch_up(&mut |_| {}).unwrap();
-    conversation
+    pack.engine().catch_up(&mut |_| {}).unwrap();
+    pack.conversation(Arc::default()).unwrap()
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Questions decided from one evaluation, against every option read from scratch.
 
 use crate::rig::*;
-use packllm_engine::engine::{Ending, Engine, Fusion, Place, Prompt, ScoreRequest, Segment, Start};
+use packllm_engine::engine::{
+    Ending, Fusion, Lockstep, Place, Prompt, ScoreRequest, Segment, Start,
+};
 use packllm_engine::mix::Mix;
 use packllm_engine::vocab::Alphabet;
 use packllm_engine::weight::{self, Evidence, Method, apply_drop, mixture_bits_per_byte, weights};
@@ -94,7 +96,7 @@ struct Plain {
     lambdas: Vec<Vec<f64>>,
 }
 
-fn agrees(judge: &Judge, engine: &mut Engine, fakes: &dyn Fn() -> Vec<Fake>, sheet: &Sheet) {
+fn agrees(judge: &Judge, engine: &mut Lockstep, fakes: &dyn Fn() -> Vec<Fake>, sheet: &Sheet) {
     let Verdict {
         picked,
         scores,

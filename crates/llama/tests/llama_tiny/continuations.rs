@@ -3,7 +3,7 @@
 use crate::rig::*;
 use crate::tiny::TinyModel;
 use packllm_engine::engine::{
-    Ending, Engine, Fusion, Lockstep, Place, Prompt, ScoreRequest, Segment, Start,
+    Ending, Fusion, Lockstep, Place, Prompt, ScoreRequest, Segment, Start,
 };
 use packllm_engine::vocab::Alphabet;
 use packllm_engine::weight::{Evidence, Rows};

@@ -5,7 +5,7 @@ use crate::tiny::TinyModel;
 use packllm_engine::backend::{BatchToken, Member, PREFIX};
 use packllm_engine::chat::{Message, Speakers};
 use packllm_engine::engine::prompt_cache::CachedPrompt;
-use packllm_engine::engine::{Engine, Fusion, Lockstep, ScoreRequest};
+use packllm_engine::engine::{Fusion, Lockstep, ScoreRequest};
 use packllm_engine::weight::{Evidence, Method};
 use packllm_llama::{CacheType, LlamaMember};
 

@@ -5,7 +5,7 @@ use packllm_engine::backend::Watch;
 use packllm_engine::backend::{Member, Token, TokenKind, Vocab};
 use packllm_engine::chat::speaker::plain_text;
 use packllm_engine::engine::{
-    Answer, AnswerOptions, Ending, Engine, Fusion, MemberSpec, ScoreRequest,
+    Answer, AnswerOptions, Ending, Engine, Fusion, Lockstep, MemberSpec, ScoreRequest,
 };
 use packllm_engine::sample::Params;
 use packllm_engine::weight::Method;
@@ -71,7 +71,10 @@ pub fn pack(members: Vec<LoadOptions>) -> Lockstep {
         }),
     };
     let specs = ('a'..).zip(members).map(spec).collect();
-    let mut engine = Engine::load(specs, Arc::default(), &mut |_| {}).unwrap();
+    let mut engine = Engine::load(specs, Arc::default(), &mut |_| {})
+        .unwrap()
+        .lockstep(Arc::default())
+        .unwrap();
     set(
         &mut engine,
         Fusion {

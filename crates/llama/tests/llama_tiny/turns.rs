@@ -5,14 +5,14 @@ use crate::tiny::TinyModel;
 use packllm_engine::backend::{BatchToken, Member, PREFIX, Token, TokenKind};
 use packllm_engine::chat::speaker::plain_text;
 use packllm_engine::chat::{Message, Speakers};
-use packllm_engine::engine::{Ending, Engine, Lockstep, Prepared};
+use packllm_engine::engine::{Ending, Lockstep, Prepared};
 use packllm_engine::vocab::Alphabet;
 use packllm_engine::vocab::sorted::SortedVocab;
 use packllm_engine::vocab::speller;
 use std::sync::Arc;
 
 struct Chat {
-    engine: Engine,
+    engine: Lockstep,
     speakers: Speakers,
     messages: Vec<Message>,
 }

@@ -26,7 +26,7 @@ impl Talk<'_> {
     }
 
     fn show_pack(&self) -> Result<()> {
-        let engine = &self.loaded.pack.engine;
+        let engine = &self.loaded.conversation.lockstep;
         let fusion = engine.fusion();
         say!(
             "pack {} · vocab {} · mix {} · weights {}",
@@ -50,7 +50,7 @@ impl Talk<'_> {
     /// The conversation as the members read it before they answer: of all members, or of the one
     /// named.
     fn show_prompt(&self, only: Option<&str>) -> Result<()> {
-        let names = self.loaded.pack.engine.names();
+        let names = self.loaded.conversation.lockstep.names();
         if let Some(name) = only.filter(|name| !names.iter().any(|n| n == name)) {
             tell!("error: /show prompt: {}", no_member(name, &names));
             return Ok(());
@@ -82,7 +82,7 @@ impl Talk<'_> {
             tell!("error: /stats: there is no answer yet");
             return Ok(());
         };
-        let members = self.loaded.pack.engine.members().iter();
+        let members = self.loaded.conversation.lockstep.members().iter();
         for (k, member) in members.enumerate() {
             let spent = &turn.said.answer.spent[k];
             say!(
@@ -112,7 +112,7 @@ impl Talk<'_> {
             .map(|(text, _)| text)
             .unwrap_or_default();
         let context = asked.context();
-        let mined = self.loaded.pack.engine.alphabet() == Alphabet::Mapped;
+        let mined = self.loaded.conversation.lockstep.alphabet() == Alphabet::Mapped;
         let gauges = match context.is_empty() || mined {
             true => self.gauges(),
             false => match self.loaded.size(&context, &said) {
@@ -120,7 +120,14 @@ impl Talk<'_> {
                 Err(error) => return self.tell(error, "interrupted"),
             },
         };
-        for (member, (used, of)) in self.loaded.pack.engine.members().iter().zip(gauges) {
+        for (member, (used, of)) in self
+            .loaded
+            .conversation
+            .lockstep
+            .members()
+            .iter()
+            .zip(gauges)
+        {
             let filled = (used * WIDTH / of.max(1)).min(WIDTH);
             let bar = format!("{}{}", "#".repeat(filled), "-".repeat(WIDTH - filled));
             say!("  {:30} [{bar}] {used}/{of}", member.name)?;

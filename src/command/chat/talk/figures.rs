@@ -6,7 +6,7 @@ use crate::command::loaded::tokens_line;
 impl Talk<'_> {
     /// `weights smollm2 0.60 · gemma3 0.40 (sim; your message cost them 1.01 · 1.15 bits per byte)`
     pub(super) fn show_weights_before(&self) {
-        let engine = &self.loaded.pack.engine;
+        let engine = &self.loaded.conversation.lockstep;
         if !self.verbose || engine.members().len() < 2 {
             return;
         }
@@ -48,9 +48,9 @@ impl Talk<'_> {
     /// Tokens in each member's context after the last answer, and the size of that context.
     pub fn gauges(&self) -> Vec<(usize, usize)> {
         if self.conversation.context().is_empty() {
-            return self.of_contexts(vec![0; self.loaded.pack.engine.members().len()]);
+            return self.of_contexts(vec![0; self.loaded.conversation.lockstep.members().len()]);
         }
-        let engine = &self.loaded.pack.engine;
+        let engine = &self.loaded.conversation.lockstep;
         let said = self.last.as_ref().map(|t| &t.said.tail);
         let used = engine.prompt_tokens().iter().enumerate();
         let used = used.map(|(k, &prompt)| prompt + said.map_or(0, |s| s[k]));
@@ -59,7 +59,7 @@ impl Talk<'_> {
 
     /// Tokens of each member, and the size of its context.
     pub fn of_contexts(&self, used: Vec<usize>) -> Vec<(usize, usize)> {
-        let members = self.loaded.pack.engine.members().iter();
+        let members = self.loaded.conversation.lockstep.members().iter();
         let contexts = members.map(|m| m.limits.context as usize);
         used.into_iter().zip(contexts).collect()
     }

@@ -125,7 +125,7 @@ impl Talk<'_> {
         std::mem::replace(&mut said.written, Ok(()))?;
         let ended = say!("");
         if let Some(attribution) = &said.attribution {
-            let names = self.loaded.pack.engine.names();
+            let names = self.loaded.conversation.lockstep.names();
             let weights = &said.answer.mean_weights;
             let look = self.settings.look;
             self.app
@@ -148,7 +148,7 @@ impl Talk<'_> {
     /// The current sampling settings.
     pub fn generation(&self) -> AnswerOptions {
         let mut generation = self.settings.generation.clone();
-        generation.stops.extend(self.loaded.pack.stops());
+        generation.stops.extend(self.loaded.conversation.stops());
         generation.attribution = self.settings.look.attribution;
         generation
     }

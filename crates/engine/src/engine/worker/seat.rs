@@ -1,16 +1,11 @@
 //! A conversation's place at a member: it sends calls and steps there and waits for the answers.
 
-use super::{Call, Gone, MemberRuntime, Message, Pending, Step, Tenancy, Worker};
+use super::{Call, Gone, MemberRuntime, Message, Pending, Step, TICK, Tenancy, Worker};
 use crate::engine::schedule::{Presence, TenantId};
 use crossbeam::channel::{RecvTimeoutError, bounded};
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
-
-/// How often a caller that waits for an answer looks at the progress, and at whether it still wants
-/// the answer.
-const TICK: Duration = Duration::from_millis(20);
 
 /// See the module.
 pub(in crate::engine) struct Seat {
@@ -30,7 +25,7 @@ impl Seat {
         cancel: &Arc<AtomicBool>,
     ) -> Self {
         let (outbox, steps) = bounded(1);
-        let read = worker.take_first_counter().unwrap_or_default();
+        let read = Arc::new(AtomicUsize::new(0));
         let tenancy = Tenancy {
             presence: Arc::clone(presence),
             cancel: Arc::clone(cancel),

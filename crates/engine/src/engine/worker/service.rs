@@ -36,7 +36,7 @@ pub(super) struct Inside {
     /// Stops the load, and what is read meanwhile.
     pub cancel: Arc<AtomicBool>,
     /// Tokens read meanwhile.
-    pub read_first: Arc<AtomicUsize>,
+    pub prefetched: Arc<AtomicUsize>,
     pub pulse: Arc<Pulse>,
     pub spinners: Arc<Spinners>,
     pub announce: Sender<Result<MemberInfo, BackendError>>,
@@ -194,7 +194,7 @@ impl Service {
         } = tenancy;
         let runtime = match self.first.take() {
             Some(mut first) => {
-                first.move_in(id, presence, cancel);
+                first.move_in(id, presence, cancel, read);
                 first
             }
             None => self.runtime(id, presence, cancel, read),
@@ -218,7 +218,7 @@ impl Service {
     /// Of nobody yet.
     fn first_runtime(&self) -> MemberRuntime {
         let presence = Arc::new(Presence::new(&self.inside.pulse));
-        let (cancel, read) = (&self.inside.cancel, &self.inside.read_first);
+        let (cancel, read) = (&self.inside.cancel, &self.inside.prefetched);
         self.runtime(
             TenantId::MAX,
             presence,
