@@ -73,12 +73,14 @@ impl Scheduler {
         }
     }
 
-    /// Who waits, in the order in which they are served.
+    /// Who waits, in the order in which they are served. Who found no room last time is first, so
+    /// that nobody is passed over for ever.
     fn queue(&self) -> Vec<TenantId> {
         let waiting = self.tenants.iter().filter(|(_, t)| t.is_waiting());
         let order = |tenant: &Tenant| {
             let rank = tenant.presence.rank().unwrap_or(u64::MAX);
-            (tenant.request.len() > FEW, rank)
+            let many = tenant.request.len() > FEW;
+            (!tenant.left_out, many && !tenant.left_out, rank)
         };
         let mut queue: Vec<_> = waiting.map(|(&id, t)| (order(t), id)).collect();
         queue.sort_unstable();
@@ -101,6 +103,10 @@ impl Scheduler {
         self.keep_idle_within(IDLE_CELLS)?;
         for &id in queue {
             self.add(id)?;
+            let is_in = self.parts.last().is_some_and(|part| part.tenant == id);
+            if let Some(tenant) = self.tenants.get_mut(&id) {
+                tenant.left_out = !is_in;
+            }
         }
         if self.parts.is_empty()
             && let Some(id) = self.oldest(queue)
@@ -335,6 +341,7 @@ impl Scheduler {
         tenant.request.extend_from_slice(batch);
         tenant.call = tenant.presence.call();
         tenant.state = State::Waiting;
+        tenant.left_out = false;
         tenant.presence.wait();
         Ok(())
     }

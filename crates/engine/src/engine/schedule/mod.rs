@@ -6,8 +6,8 @@
 //! member's KV cache ([`places`]), puts what is asked for into batches ([`batches`]), and gives
 //! every conversation its rows.
 //!
-//! * **Who goes first.** Few tokens (answers under way) before many (prompts), and who began to
-//!   work first before later ones.
+//! * **Who goes first.** Who found no room in the last batch; then few tokens (answers under way)
+//!   before many (prompts), and who began to work first before later ones.
 //! * **When a batch begins.** Once no conversation could join it soon: all are idle, or wait for an
 //!   evaluation somewhere ([`presence`]).
 //! * **What does not fit** makes room: idle conversations leave the KV cache, those that were seen
