@@ -36,16 +36,18 @@ impl Scheduler {
     /// among the [finished](Scheduler::take_finished).
     pub fn evaluate(&mut self) {
         self.drop_cancelled();
-        let queue = self.queue();
+        let queue = self
+            .next_apart()
+            .map_or_else(|| self.queue(), |id| vec![id]);
         let Some(&first) = queue.first() else {
             return;
         };
         match self.fill(&queue).and_then(|()| self.decode()) {
             Ok(()) => {}
-            // Whoever fails alone knows its error; together, the first one tries alone.
+            // Whoever fails alone knows its error; of several, each tries alone.
             Err(_) if self.parts.len() > 1 => {
-                let oldest = self.oldest(&queue).unwrap_or(first);
-                self.evaluate_alone(oldest);
+                let together = self.parts.iter().map(|part| part.tenant);
+                self.apart.extend(together);
             }
             Err(error) => {
                 let failed = self.parts.first().map_or(first, |part| part.tenant);
@@ -53,14 +55,6 @@ impl Scheduler {
             }
         }
         self.parts.clear();
-    }
-
-    /// Gives one request a batch of its own.
-    fn evaluate_alone(&mut self, id: TenantId) {
-        let result = self.fill(&[id]).and_then(|()| self.decode());
-        if let Err(error) = result {
-            self.fail(id, error);
-        }
     }
 
     /// Requests of conversations that are cancelled are not evaluated.
@@ -71,6 +65,12 @@ impl Scheduler {
                 self.finished.push(id);
             }
         }
+    }
+
+    /// Who has to try alone next, and still waits.
+    fn next_apart(&mut self) -> Option<TenantId> {
+        let waits = |id: &TenantId| self.tenants.get(id).is_some_and(Tenant::is_waiting);
+        std::iter::from_fn(|| self.apart.pop_front()).find(waits)
     }
 
     /// Who waits, in the order in which they are served. Who found no room last time is first, so

@@ -33,7 +33,7 @@ pub(super) use tenant::TenantId;
 use super::meter::Operation;
 use crate::backend::{BatchToken, Limits, Member, SeqId, Watch};
 use cells::Cells;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use tenant::Tenant;
 
@@ -51,6 +51,8 @@ pub(super) struct Scheduler {
     /// The batch under way.
     batch: Vec<BatchToken>,
     parts: Vec<batches::Part>,
+    /// Conversations whose common batch failed: each tries alone.
+    apart: VecDeque<TenantId>,
     /// Conversations whose request is done, in the order of their rows.
     finished: Vec<TenantId>,
     /// How often a conversation had to leave the KV cache.
@@ -73,6 +75,7 @@ impl Scheduler {
             batches: 0,
             batch: Vec::new(),
             parts: Vec::new(),
+            apart: VecDeque::new(),
             finished: Vec::new(),
             evictions: 0,
             record: None,
