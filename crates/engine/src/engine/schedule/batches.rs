@@ -24,11 +24,11 @@ pub(super) struct Part {
     pub tenant: TenantId,
     /// Tokens of the batch.
     start: usize,
-    len: usize,
+    pub len: usize,
     /// Its request, or part of a sequence that had left the KV cache.
-    is_request: bool,
+    pub is_request: bool,
     /// The sequence that comes back.
-    seq: SeqId,
+    pub seq: SeqId,
 }
 
 impl Scheduler {
@@ -146,9 +146,7 @@ impl Scheduler {
     fn add_whatever_room(&mut self, id: TenantId) -> Result<(), BackendError> {
         match self.tenants.get(&id).and_then(Tenant::missing) {
             None => self.add_request(id),
-            Some(seq) if !self.is_placed(id, seq) && !self.place(id, seq)? => {
-                return Err(BackendError::NoSequence);
-            }
+            Some(seq) if !self.place(id, seq)? => return Err(BackendError::NoSequence),
             Some(seq) => self.add_tokens(id, seq, self.limits.batch as usize),
         }
         Ok(())
@@ -192,14 +190,10 @@ impl Scheduler {
         });
     }
 
-    fn is_placed(&self, id: TenantId, seq: SeqId) -> bool {
-        let sequence = self.tenants.get(&id).map(|t| &t.sequences[seq as usize]);
-        sequence.is_some_and(|s| s.place.is_some())
-    }
-
     /// A part of a sequence that has left the cache, or all of it.
     fn add_missing(&mut self, id: TenantId, seq: SeqId, room: usize) -> Result<(), BackendError> {
-        if !self.is_placed(id, seq) && !self.place(id, seq)? {
+        // What another conversation reads again now is copied once it is there.
+        if !self.place(id, seq)? || self.is_coming(id, seq)? {
             return Ok(());
         }
         let others = self
