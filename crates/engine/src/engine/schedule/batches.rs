@@ -59,11 +59,11 @@ impl Scheduler {
 
     /// Requests of conversations that are cancelled are not evaluated.
     fn drop_cancelled(&mut self) {
-        for (&id, tenant) in &mut self.tenants {
-            if tenant.is_waiting() && tenant.is_cancelled() {
-                tenant.finish(Err(BackendError::Cancelled));
-                self.finished.push(id);
-            }
+        let unwanted = |tenant: &Tenant| tenant.is_waiting() && tenant.is_cancelled();
+        let cancelled = self.tenants.iter().filter(|(_, t)| unwanted(t));
+        let cancelled: Vec<_> = cancelled.map(|(&id, _)| id).collect();
+        for id in cancelled {
+            self.fail(id, BackendError::Cancelled);
         }
     }
 
@@ -309,12 +309,19 @@ impl Scheduler {
         Ok(())
     }
 
+    /// A request failed. Places that it was to fill are given back.
     fn fail(&mut self, id: TenantId, error: BackendError) {
-        if let Some(tenant) = self.tenants.get_mut(&id)
-            && tenant.is_waiting()
-        {
-            tenant.finish(Err(error));
-            self.finished.push(id);
+        let Some(tenant) = self.tenants.get_mut(&id).filter(|t| t.is_waiting()) else {
+            return;
+        };
+        tenant.finish(Err(error));
+        self.finished.push(id);
+        let sequences = (0..).zip(&tenant.sequences);
+        let empty = sequences.filter(|(_, s)| s.cells.is_empty());
+        let empty: Vec<SeqId> = empty.map(|(seq, _)| seq).collect();
+        for seq in empty {
+            // A place that cannot be freed is lost, and nothing else.
+            drop(self.cut(id, seq, 0));
         }
     }
 }
