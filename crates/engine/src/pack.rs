@@ -128,6 +128,19 @@ impl Pack {
 }
 
 impl Conversation {
+    /// A conversation that goes on from here by itself: see [`Lockstep::fork`].
+    ///
+    /// # Errors
+    /// From a member.
+    pub fn fork(&self, cancel: Arc<AtomicBool>) -> Result<Self, EngineError> {
+        Ok(Self {
+            lockstep: self.lockstep.fork(cancel)?,
+            templates: self.templates.clone(),
+            reference: self.reference.clone(),
+            prompt_cache: None,
+        })
+    }
+
     /// Whether models may think before they answer, where their templates leave that open.
     pub fn ask_to_think(&mut self, asked: bool) {
         self.templates.speakers.ask_to_think(asked);

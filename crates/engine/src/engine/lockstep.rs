@@ -84,6 +84,44 @@ impl Lockstep {
         Ok(lockstep)
     }
 
+    /// A conversation that goes on from here by itself: what was read and said is held once for
+    /// both. It has the same settings, evidence and weights, no drafter, and is stopped by `cancel`.
+    /// Before it answers it has to read.
+    ///
+    /// # Errors
+    /// From a member.
+    pub fn fork(&self, cancel: Arc<AtomicBool>) -> Result<Self, EngineError> {
+        let snapshots = self.all(|_| async |runtime: &mut MemberRuntime| Ok(runtime.snapshot()))?;
+        let mut fork = Self::open(&self.engine, cancel)?;
+        let mut snapshots = snapshots.into_iter();
+        fork.all(|_| {
+            let snapshot = snapshots.next();
+            async move |runtime: &mut MemberRuntime| match snapshot {
+                Some(snapshot) => runtime.begin_as(snapshot),
+                None => Ok(()),
+            }
+        })?;
+        fork.fusion.clone_from(&self.fusion);
+        fork.alphabet = self.alphabet;
+        fork.reference.clone_from(&self.reference);
+        fork.can_end.clone_from(&self.can_end);
+        fork.silent.clone_from(&self.silent);
+        fork.ending_members.clone_from(&self.ending_members);
+        fork.lambda.clone_from(&self.lambda);
+        fork.scores.clone_from(&self.scores);
+        fork.prompt_tokens.clone_from(&self.prompt_tokens);
+        fork.prompt_text.clone_from(&self.prompt_text);
+        fork.least_sequences = self.least_sequences;
+        Ok(fork)
+    }
+
+    /// Keeps what this conversation has read and said in the KV caches, also where others need the
+    /// room: those have to wait, or do not fit. Without it, a conversation that says nothing leaves
+    /// for one that does, and reads again when it speaks.
+    pub fn stay(&self, stays: bool) {
+        self.presence.stay(stays);
+    }
+
     /// The members that it is with.
     #[must_use]
     pub fn engine(&self) -> &Arc<Engine> {

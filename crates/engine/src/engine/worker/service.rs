@@ -7,7 +7,7 @@
 
 use super::{Job, Message, Tenancy};
 use crate::backend::{BackendError, MemberInfo, Watch};
-use crate::engine::runtime::{MemberRuntime, Step};
+use crate::engine::runtime::{Beginnings, MemberRuntime, Step};
 use crate::engine::schedule::{Lease, Presence, Pulse, Scheduler, TenantId, drive};
 use crate::engine::spec::MemberSpec;
 use crate::engine::spin::Spinners;
@@ -86,6 +86,7 @@ impl Inside {
             scheduler,
             sorted,
             tasks: BTreeMap::new(),
+            beginnings: Beginnings::default(),
             first: None,
             ready: Vec::new(),
         };
@@ -105,6 +106,7 @@ struct Service {
     sorted: Arc<SortedVocab>,
     // Dropped before the scheduler is: tasks give back what they have.
     tasks: BTreeMap<TenantId, Task>,
+    beginnings: Beginnings,
     /// What prefetched a prompt, for the first conversation.
     first: Option<MemberRuntime>,
     /// Conversations that can go on.
@@ -212,7 +214,8 @@ impl Service {
         read: Arc<AtomicUsize>,
     ) -> MemberRuntime {
         let lease = Lease::new(&self.scheduler, id, presence, cancel);
-        MemberRuntime::new(lease, Arc::clone(&self.sorted), read)
+        let beginnings = Rc::clone(&self.beginnings);
+        MemberRuntime::new(lease, Arc::clone(&self.sorted), beginnings, read)
     }
 
     /// Of nobody yet.
