@@ -88,13 +88,14 @@ impl Pack {
     /// A pack of these members. What the user should know of their templates is told to the host.
     ///
     /// # Errors
-    /// A template that does not parse.
+    /// A template that does not parse; as [`Engine::alphabet_of`].
     pub fn new(
         engine: Arc<Engine>,
         options: PackOptions,
         host: &mut dyn Host,
     ) -> Result<Self, PackError> {
         let templates = Templates::new(engine.members(), &options)?;
+        engine.alphabet_of(&options.fusion)?;
         templates.introduce(host);
         Ok(Self {
             engine,

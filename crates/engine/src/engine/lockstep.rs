@@ -1,6 +1,7 @@
 //! One conversation with all members, in lockstep over a shared alphabet.
 
 use super::Engine;
+use super::answer::{Allowed, Symbols};
 use super::chain::Scores;
 use super::draft::Drafter;
 use super::error::EngineError;
@@ -12,8 +13,9 @@ use super::schedule::Presence;
 use super::score_request::ScoreRequest;
 use super::worker::Seat;
 use crate::backend::{MemberInfo, Vocab};
+use crate::constraint::{Constraint, Utf8};
 use crate::mix::Mix;
-use crate::vocab::{Alphabet, identical};
+use crate::vocab::Alphabet;
 use crate::weight::{self, Evidence, Method};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,6 +45,7 @@ pub struct Lockstep {
     /// What the last prompt says, for drafts.
     pub(super) prompt_text: Vec<u8>,
     pub(super) drafter: Option<Box<dyn Drafter>>,
+    constraint: Option<Box<dyn Constraint>>,
     pub(super) prefetched: bool,
     /// KV sequences to have at least.
     least_sequences: u32,
@@ -72,6 +75,7 @@ impl Lockstep {
             prompt_tokens: vec![0; n],
             prompt_text: Vec::new(),
             drafter: None,
+            constraint: None,
             prefetched: false,
             least_sequences: 1,
             cancel,
@@ -85,8 +89,8 @@ impl Lockstep {
     }
 
     /// A conversation that goes on from here by itself: what was read and said is held once for
-    /// both. It has the same settings, evidence and weights, no drafter, and is stopped by `cancel`.
-    /// Before it answers it has to read.
+    /// both. It has the same settings, evidence and weights, no drafter and no constraint, and is
+    /// stopped by `cancel`. Before it answers it has to read.
     ///
     /// # Errors
     /// From a member.
@@ -200,18 +204,7 @@ impl Lockstep {
 
     /// As [`Lockstep::configure`], without telling the members.
     pub(super) fn fuse(&mut self, fusion: Fusion, can_end: Vec<bool>) -> Result<(), EngineError> {
-        let first = &self.engine.members[0];
-        let mut others = self.engine.members.iter();
-        let other = others.find(|m| !identical(&first.vocab, &m.vocab));
-        self.alphabet = match (fusion.alphabet, other) {
-            (None, None) | (Some(Alphabet::Tokens), None) => Alphabet::Tokens,
-            (None, Some(_)) | (Some(Alphabet::Bytes), _) => Alphabet::Bytes,
-            (Some(Alphabet::Mapped), _) => Alphabet::Mapped,
-            (Some(Alphabet::Tokens), Some(m)) => {
-                let names = (first.name.clone(), m.name.clone());
-                return Err(EngineError::NotIdentical(names.0, names.1));
-            }
-        };
+        self.alphabet = self.engine.alphabet_of(&fusion)?;
         self.can_end = can_end;
         self.find_ending_members();
         self.fusion = fusion;
@@ -225,6 +218,30 @@ impl Lockstep {
             Some(Reference::Member(k)) => &self.engine.members[*k].vocab,
             None => &self.engine.members[0].vocab,
         }
+    }
+
+    /// Answers from now on say only what this allows, each from the beginning, or whatever is valid
+    /// UTF-8. It is over the symbols of the [alphabet](Lockstep::alphabet) in use.
+    pub fn constrain(&mut self, constraint: Option<Box<dyn Constraint>>) {
+        self.constraint = constraint;
+    }
+
+    /// What an answer may say.
+    pub(super) fn allowed(&self) -> Result<Allowed, EngineError> {
+        let utf8 = match self.alphabet {
+            Alphabet::Bytes => Utf8::bytes(),
+            Alphabet::Tokens | Alphabet::Mapped => self.engine.utf8(self.shared_vocab()),
+        };
+        let constraint = self.constraint.as_ref().map(|c| c.fork());
+        Ok(Allowed::new(utf8, constraint)?)
+    }
+
+    /// The symbols of the alphabet.
+    pub(super) fn symbols(&self) -> Symbols {
+        let vocab = self.shared_vocab();
+        let mut members = self.engine.members.iter().zip(&self.engine.sorted);
+        let member = members.find(|(member, _)| Arc::ptr_eq(&member.vocab, vocab));
+        Symbols::new(self.alphabet, vocab, member.map(|(_, sorted)| sorted))
     }
 
     /// Drafts answers from now on, or no longer. The text stays the same; see [`Drafter`].

@@ -5,7 +5,7 @@
 //! waits in two places only, for a message and for an evaluation, and this loop knows when either
 //! has come; so tasks need no wakers.
 
-use super::{Job, Message, Tenancy};
+use super::{Job, Loaded, Message, Tenancy};
 use crate::backend::{BackendError, MemberInfo, Watch};
 use crate::engine::runtime::{Beginnings, MemberRuntime, Step};
 use crate::engine::schedule::{Lease, Presence, Pulse, Scheduler, TenantId, drive};
@@ -39,7 +39,7 @@ pub(super) struct Inside {
     pub prefetched: Arc<AtomicUsize>,
     pub pulse: Arc<Pulse>,
     pub spinners: Arc<Spinners>,
-    pub announce: Sender<Result<MemberInfo, BackendError>>,
+    pub announce: Sender<Result<Loaded, BackendError>>,
     pub messages: Receiver<Message>,
 }
 
@@ -76,7 +76,8 @@ impl Inside {
             vocab,
             load_time: start.elapsed(),
         };
-        if self.announce.send(Ok(info.clone())).is_err() {
+        let loaded = (info.clone(), Arc::clone(&sorted));
+        if self.announce.send(Ok(loaded)).is_err() {
             return;
         }
         let watch = Arc::clone(&self.watch);
