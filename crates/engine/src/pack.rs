@@ -215,7 +215,7 @@ impl Conversation {
         };
         let prepared = self.lockstep.prepare(reading.prompts)?;
         if let Some(cache) = &mut self.prompt_cache {
-            cache.keep(&mut self.lockstep, &prepared)?;
+            cache.keep(&mut self.lockstep, &prepared, host)?;
         }
         let mut read = self.read_prepared(prepared, request, start, host)?;
         if recalled {
