@@ -42,6 +42,7 @@ mod spec;
 mod spin;
 mod tokenized;
 mod view;
+mod weighing;
 mod worker;
 
 pub use crate::backend::MemberInfo;
