@@ -141,6 +141,21 @@ impl<'a> LoadedPack<'a> {
             .map_err(told)
     }
 
+    /// Goes on in a fork of the conversation. What was read and said so far stays in the members'
+    /// caches meanwhile, and is returned to be [gone back](LoadedPack::turn_back) to.
+    pub fn turn_aside(&mut self) -> Result<Conversation> {
+        let cancel = Arc::clone(&self.terminal.app.cancel);
+        let fork = self.conversation.fork(cancel)?;
+        self.conversation.lockstep.stay(true);
+        Ok(std::mem::replace(&mut self.conversation, fork))
+    }
+
+    /// Goes back to the conversation, and gives up its fork.
+    pub fn turn_back(&mut self, conversation: Conversation) {
+        self.conversation = conversation;
+        self.conversation.lockstep.stay(false);
+    }
+
     /// Changes how members are fused.
     pub fn fuse_by(&mut self, fusion: Fusion) -> Result<()> {
         Ok(self.conversation.fuse_by(fusion)?)

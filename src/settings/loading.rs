@@ -30,15 +30,13 @@ pub fn load_options(
     threads: Threads,
     fusion: &Fusion,
 ) -> LoadOptions {
-    let outputs = OUTPUTS.min(held.batch_size());
     LoadOptions {
         path: path.to_owned(),
         context: held.ctx_size,
         batch: held.batch_size(),
         ubatch: held.ubatch_size(),
-        outputs,
-        // What several conversations need; up to the outputs they cost nothing.
-        sequences: fusion.sequences().max(outputs),
+        outputs: OUTPUTS.min(held.batch_size()),
+        sequences: fusion.sequences(),
         threads: threads.small,
         threads_batch: threads.wide,
         flash_attention: held.flash_attn().wanted(),

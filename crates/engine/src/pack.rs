@@ -88,13 +88,14 @@ impl Pack {
     /// A pack of these members. What the user should know of their templates is told to the host.
     ///
     /// # Errors
-    /// A template that does not parse.
+    /// A template that does not parse; as [`Engine::alphabet_of`].
     pub fn new(
         engine: Arc<Engine>,
         options: PackOptions,
         host: &mut dyn Host,
     ) -> Result<Self, PackError> {
         let templates = Templates::new(engine.members(), &options)?;
+        engine.alphabet_of(&options.fusion)?;
         templates.introduce(host);
         Ok(Self {
             engine,
@@ -128,6 +129,19 @@ impl Pack {
 }
 
 impl Conversation {
+    /// A conversation that goes on from here by itself: see [`Lockstep::fork`].
+    ///
+    /// # Errors
+    /// From a member.
+    pub fn fork(&self, cancel: Arc<AtomicBool>) -> Result<Self, EngineError> {
+        Ok(Self {
+            lockstep: self.lockstep.fork(cancel)?,
+            templates: self.templates.clone(),
+            reference: self.reference.clone(),
+            prompt_cache: None,
+        })
+    }
+
     /// Whether models may think before they answer, where their templates leave that open.
     pub fn ask_to_think(&mut self, asked: bool) {
         self.templates.speakers.ask_to_think(asked);
@@ -201,7 +215,7 @@ impl Conversation {
         };
         let prepared = self.lockstep.prepare(reading.prompts)?;
         if let Some(cache) = &mut self.prompt_cache {
-            cache.keep(&mut self.lockstep, &prepared)?;
+            cache.keep(&mut self.lockstep, &prepared, host)?;
         }
         let mut read = self.read_prepared(prepared, request, start, host)?;
         if recalled {

@@ -22,11 +22,10 @@ impl Talk<'_> {
             say!("── fused: {}\n{shown}", self.loaded.weights_line())?;
         }
         let _guarded = self.guard.hold();
-        let silent = self.loaded.conversation.lockstep.silent().to_vec();
+        let aside = self.loaded.turn_aside()?;
         let answered = self.answer_in_turn(&asked.context());
-        // Whatever happened, the members that spoke before speak again.
-        let restored = self.speak_again(silent);
-        answered.and(restored)
+        self.loaded.turn_back(aside);
+        answered
     }
 
     fn answer_in_turn(&mut self, context: &[Message]) -> Result<()> {
@@ -43,12 +42,6 @@ impl Talk<'_> {
                 Err(error) => return self.tell(error, "interrupted"),
             }
         }
-        Ok(())
-    }
-
-    fn speak_again(&mut self, silent: Vec<bool>) -> Result<()> {
-        self.loaded.conversation.lockstep.silence(silent)?;
-        self.loaded.conversation.lockstep.weigh()?;
         Ok(())
     }
 

@@ -33,7 +33,10 @@ pub fn run(app: &App, args: &ChatArgs) -> Result<ExitCode> {
     let folder = app.state.join("sessions");
     let name = session(args, &folder);
     let given = with_pack(app, args, &folder, name.as_deref())?;
-    let plan = settings::plan(&app.sources(), &given)?;
+    let mut plan = settings::plan(&app.sources(), &given)?;
+    // The conversation stays where it is while members answer by themselves.
+    let members = plan.members.iter_mut();
+    members.for_each(|member| member.load.sequences += 1);
     let prompt_cache = settings::prompt_cache(&given, &plan.fusion, false)?;
     let guard = Guard::new(&app.cancel, input::edits())?;
     let mut loaded = LoadedPack::open(app, &plan, false)?;

@@ -5,12 +5,15 @@ use super::meter::Spent;
 use crate::sample::Params;
 use std::time::Duration;
 
+mod allowed;
 mod generate;
 mod generation;
 mod run;
 mod symbols;
 
+pub(super) use allowed::Allowed;
 pub use generation::Generation;
+pub(super) use symbols::Symbols;
 
 /// What to generate.
 #[derive(Debug, Clone, PartialEq)]

@@ -15,6 +15,7 @@ mod lookup;
 
 pub use lookup::Lookup;
 
+use crate::constraint::ConstraintError;
 use std::sync::Arc;
 
 /// Guesses how a text goes on.
@@ -61,6 +62,8 @@ pub(super) struct Drafting {
     worth: usize,
     /// Bytes of `ahead` that were said.
     said: usize,
+    /// Whether it may turn out otherwise.
+    is_guess: bool,
     pub drafted: Drafted,
 }
 
@@ -75,6 +78,7 @@ impl Drafting {
             ahead: Vec::new(),
             worth: 0,
             said: 0,
+            is_guess: false,
             drafted: Drafted::default(),
         }
     }
@@ -85,29 +89,61 @@ impl Drafting {
     }
 
     /// The answer grows by `symbol`, which spells `bytes`. A draft if it leaves the last one, or
-    /// uses it up, and there is another.
-    pub fn grow(&mut self, symbol: u32, bytes: &[u8]) -> Option<Draft> {
-        let drafter = self.drafter.as_mut()?;
+    /// uses it up, and there is another. `permitted` says how many of the bytes may be said at all.
+    ///
+    /// # Errors
+    /// Those of `permitted`.
+    pub fn grow(
+        &mut self,
+        symbol: u32,
+        bytes: &[u8],
+        permitted: &mut dyn FnMut(&[u8]) -> Result<usize, ConstraintError>,
+    ) -> Result<Option<Draft>, ConstraintError> {
+        self.follow(bytes);
+        let Some(drafter) = self.drafter.as_mut().filter(|_| self.said == self.worth) else {
+            return Ok(None);
+        };
+        self.ahead.clear();
+        self.said = 0;
+        self.worth = drafter.propose(&mut self.ahead).min(self.ahead.len());
+        if self.worth > 0 {
+            self.worth = permitted(&self.ahead[..self.worth])?;
+        }
+        self.drafted.proposed += self.worth;
+        self.is_guess = true;
+        Ok(self.draft(symbol))
+    }
+
+    /// As [`Drafting::grow`], where `ahead` has to come next. A draft of it, unless it is part of
+    /// the last one.
+    pub fn force(&mut self, symbol: u32, bytes: &[u8], ahead: &[u8]) -> Option<Draft> {
+        self.follow(bytes);
+        if self.ahead[self.said..self.worth].starts_with(ahead) {
+            return None;
+        }
+        self.ahead.clear();
+        self.ahead.extend_from_slice(ahead);
+        (self.said, self.worth, self.is_guess) = (0, ahead.len(), false);
+        self.draft(symbol)
+    }
+
+    /// The answer has grown.
+    fn follow(&mut self, bytes: &[u8]) {
         for &byte in bytes {
-            drafter.push(byte);
+            if let Some(drafter) = &mut self.drafter {
+                drafter.push(byte);
+            }
             if self.said < self.worth && self.ahead[self.said] == byte {
                 self.said += 1;
-                self.drafted.accepted += 1;
+                self.drafted.accepted += usize::from(self.is_guess);
             } else {
                 (self.worth, self.said) = (0, 0);
             }
         }
-        if self.said < self.worth {
-            return None;
-        }
-        self.ahead.clear();
-        self.said = 0;
-        self.worth = drafter.propose(&mut self.ahead).min(self.ahead.len());
-        if self.worth == 0 {
-            return None;
-        }
-        self.drafted.proposed += self.worth;
-        Some(Draft {
+    }
+
+    fn draft(&self, symbol: u32) -> Option<Draft> {
+        (self.worth > 0).then(|| Draft {
             symbol,
             ahead: self.ahead.as_slice().into(),
             worth: self.worth,

@@ -2,6 +2,7 @@
 
 use super::worker::Gone;
 use crate::backend::BackendError;
+use crate::constraint::ConstraintError;
 use crate::mix::MixError;
 use crate::sample::{ParamError, StopError};
 use crate::weight::WeightError;
@@ -100,6 +101,9 @@ pub enum EngineError {
     /// A sampling parameter is out of range.
     #[error(transparent)]
     Parameter(#[from] ParamError),
+    /// What the answer may say could not be found out, or nothing may be said.
+    #[error("the constraint on the answer: {0}")]
+    Constraint(#[from] ConstraintError),
     /// A stop string is unusable.
     #[error(transparent)]
     Stop(#[from] StopError),

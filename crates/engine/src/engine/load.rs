@@ -4,8 +4,9 @@ use super::spec::MemberSpec;
 use super::worker::Worker;
 use super::{Engine, EngineError, Pulse, Scheduler, Spinners};
 use crate::backend::MemberInfo;
-use std::sync::Arc;
+use crate::vocab::sorted::SortedVocab;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// How often progress is reported.
@@ -37,7 +38,8 @@ impl Engine {
                 }
             }
         }
-        let mut loaded: Vec<Option<MemberInfo>> = workers.iter().map(|_| None).collect();
+        let mut loaded: Vec<Option<(MemberInfo, Arc<SortedVocab>)>> =
+            workers.iter().map(|_| None).collect();
         while loaded.iter().any(Option::is_none) {
             // The caller waits for the first member alone and looks at the others in between, so
             // that a failure of one is noticed even if the first takes long.
@@ -55,7 +57,7 @@ impl Engine {
                     None => {}
                 }
             }
-            let done = |(w, l): (&Worker, &Option<MemberInfo>)| {
+            let done = |(w, l): (&Worker, &Option<_>)| {
                 if l.is_some() {
                     1000
                 } else {
@@ -67,9 +69,12 @@ impl Engine {
         for worker in &workers {
             worker.watch.complete.store(true, Ordering::Relaxed);
         }
+        let (members, sorted) = loaded.into_iter().flatten().unzip();
         Ok(Arc::new(Self {
             workers,
-            members: loaded.into_iter().flatten().collect(),
+            members,
+            sorted,
+            utf8: Mutex::new(None),
             pulse,
             names: AtomicU64::new(0),
             open: AtomicUsize::new(0),

@@ -1,6 +1,7 @@
 //! One conversation with all members, in lockstep over a shared alphabet.
 
 use super::Engine;
+use super::answer::{Allowed, Symbols};
 use super::chain::Scores;
 use super::draft::Drafter;
 use super::error::EngineError;
@@ -9,12 +10,10 @@ use super::meter::Spent;
 use super::reference::Reference;
 use super::runtime::MemberRuntime;
 use super::schedule::Presence;
-use super::score_request::ScoreRequest;
 use super::worker::Seat;
 use crate::backend::{MemberInfo, Vocab};
-use crate::mix::Mix;
-use crate::vocab::{Alphabet, identical};
-use crate::weight::{self, Evidence, Method};
+use crate::constraint::{Constraint, Utf8};
+use crate::vocab::Alphabet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -43,6 +42,7 @@ pub struct Lockstep {
     /// What the last prompt says, for drafts.
     pub(super) prompt_text: Vec<u8>,
     pub(super) drafter: Option<Box<dyn Drafter>>,
+    constraint: Option<Box<dyn Constraint>>,
     pub(super) prefetched: bool,
     /// KV sequences to have at least.
     least_sequences: u32,
@@ -72,6 +72,7 @@ impl Lockstep {
             prompt_tokens: vec![0; n],
             prompt_text: Vec::new(),
             drafter: None,
+            constraint: None,
             prefetched: false,
             least_sequences: 1,
             cancel,
@@ -82,6 +83,44 @@ impl Lockstep {
             lockstep.configure_runtimes()?;
         }
         Ok(lockstep)
+    }
+
+    /// A conversation that goes on from here by itself: what was read and said is held once for
+    /// both. It has the same settings, evidence and weights, no drafter and no constraint, and is
+    /// stopped by `cancel`. Before it answers it has to read.
+    ///
+    /// # Errors
+    /// From a member.
+    pub fn fork(&self, cancel: Arc<AtomicBool>) -> Result<Self, EngineError> {
+        let snapshots = self.all(|_| async |runtime: &mut MemberRuntime| Ok(runtime.snapshot()))?;
+        let mut fork = Self::open(&self.engine, cancel)?;
+        let mut snapshots = snapshots.into_iter();
+        fork.all(|_| {
+            let snapshot = snapshots.next();
+            async move |runtime: &mut MemberRuntime| match snapshot {
+                Some(snapshot) => runtime.begin_as(snapshot),
+                None => Ok(()),
+            }
+        })?;
+        fork.fusion.clone_from(&self.fusion);
+        fork.alphabet = self.alphabet;
+        fork.reference.clone_from(&self.reference);
+        fork.can_end.clone_from(&self.can_end);
+        fork.silent.clone_from(&self.silent);
+        fork.ending_members.clone_from(&self.ending_members);
+        fork.lambda.clone_from(&self.lambda);
+        fork.scores.clone_from(&self.scores);
+        fork.prompt_tokens.clone_from(&self.prompt_tokens);
+        fork.prompt_text.clone_from(&self.prompt_text);
+        fork.least_sequences = self.least_sequences;
+        Ok(fork)
+    }
+
+    /// Keeps what this conversation has read and said in the KV caches, also where others need the
+    /// room: those have to wait, or do not fit. Without it, a conversation that says nothing leaves
+    /// for one that does, and reads again when it speaks.
+    pub fn stay(&self, stays: bool) {
+        self.presence.stay(stays);
     }
 
     /// The members that it is with.
@@ -162,18 +201,7 @@ impl Lockstep {
 
     /// As [`Lockstep::configure`], without telling the members.
     pub(super) fn fuse(&mut self, fusion: Fusion, can_end: Vec<bool>) -> Result<(), EngineError> {
-        let first = &self.engine.members[0];
-        let mut others = self.engine.members.iter();
-        let other = others.find(|m| !identical(&first.vocab, &m.vocab));
-        self.alphabet = match (fusion.alphabet, other) {
-            (None, None) | (Some(Alphabet::Tokens), None) => Alphabet::Tokens,
-            (None, Some(_)) | (Some(Alphabet::Bytes), _) => Alphabet::Bytes,
-            (Some(Alphabet::Mapped), _) => Alphabet::Mapped,
-            (Some(Alphabet::Tokens), Some(m)) => {
-                let names = (first.name.clone(), m.name.clone());
-                return Err(EngineError::NotIdentical(names.0, names.1));
-            }
-        };
+        self.alphabet = self.engine.alphabet_of(&fusion)?;
         self.can_end = can_end;
         self.find_ending_members();
         self.fusion = fusion;
@@ -189,6 +217,30 @@ impl Lockstep {
         }
     }
 
+    /// Answers from now on say only what this allows, each from the beginning, or whatever is valid
+    /// UTF-8. It is over the symbols of the [alphabet](Lockstep::alphabet) in use.
+    pub fn constrain(&mut self, constraint: Option<Box<dyn Constraint>>) {
+        self.constraint = constraint;
+    }
+
+    /// What an answer may say.
+    pub(super) fn allowed(&self) -> Result<Allowed, EngineError> {
+        let utf8 = match self.alphabet {
+            Alphabet::Bytes => Utf8::bytes(),
+            Alphabet::Tokens | Alphabet::Mapped => self.engine.utf8(self.shared_vocab()),
+        };
+        let constraint = self.constraint.as_ref().map(|c| c.fork());
+        Ok(Allowed::new(utf8, constraint)?)
+    }
+
+    /// The symbols of the alphabet.
+    pub(super) fn symbols(&self) -> Symbols {
+        let vocab = self.shared_vocab();
+        let mut members = self.engine.members.iter().zip(&self.engine.sorted);
+        let member = members.find(|(member, _)| Arc::ptr_eq(&member.vocab, vocab));
+        Symbols::new(self.alphabet, vocab, member.map(|(_, sorted)| sorted))
+    }
+
     /// Drafts answers from now on, or no longer. The text stays the same; see [`Drafter`].
     pub fn draft_with(&mut self, drafter: Option<Box<dyn Drafter>>) {
         self.drafter = drafter;
@@ -202,65 +254,6 @@ impl Lockstep {
         self.forget_evidence();
         self.all(|_| async |runtime: &mut MemberRuntime| runtime.clear())?;
         Ok(())
-    }
-
-    /// The request that a weighting method needs.
-    #[must_use]
-    pub fn score_request_for(&self, method: &Method) -> ScoreRequest {
-        ScoreRequest::of(method, self.engine.members.len())
-    }
-
-    /// Derives the weights from the evidence and uses them from now on.
-    ///
-    /// # Errors
-    /// [`EngineError::Weight`].
-    pub fn weigh(&mut self) -> Result<weight::Weights, EngineError> {
-        let evidence = if self.engine.members.len() == 1 {
-            None
-        } else {
-            Some(self.evidence()?)
-        };
-        let weights = match &evidence {
-            Some(evidence) => self.weights(&self.fusion.method, self.fusion.mix, evidence)?,
-            None => weight::Weights {
-                lambda: vec![1.0],
-                no_evidence: false,
-                certificate: None,
-            },
-        };
-        self.lambda.clone_from(&weights.lambda);
-        Ok(weights)
-    }
-
-    /// The weights that generation would use after `evidence`, by any method and for any mix.
-    /// Members under the drop threshold get 0, except that one that can end a turn always stays.
-    ///
-    /// # Errors
-    /// [`EngineError::Weight`].
-    pub fn weights(
-        &self,
-        method: &Method,
-        mix: Mix,
-        evidence: &Evidence,
-    ) -> Result<weight::Weights, EngineError> {
-        let mut weights = self.weights_of_speakers(method, mix, evidence)?;
-        let ending_member = (0..self.engine.members.len())
-            .filter(|&k| self.ending_members[k])
-            .max_by(|&a, &b| weights.lambda[a].total_cmp(&weights.lambda[b]));
-        let keep: Vec<bool> = (0..self.engine.members.len())
-            .map(|k| Some(k) == ending_member)
-            .collect();
-        weights.lambda = weight::apply_drop(&weights.lambda, self.fusion.drop, &keep);
-        Ok(weights)
-    }
-
-    /// Whether a member takes part in generation.
-    pub(super) fn is_active(&self, k: usize) -> bool {
-        let last_resort = self.ending_members[k]
-            && !(0..self.engine.members.len())
-                .any(|j| self.ending_members[j] && self.lambda[j] > 0.0)
-            && (0..self.engine.members.len()).find(|&j| self.ending_members[j]) == Some(k);
-        self.lambda[k] > 0.0 || last_resort
     }
 
     /// The flag that stops this conversation when raised.

@@ -42,6 +42,7 @@ mod spec;
 mod spin;
 mod tokenized;
 mod view;
+mod weighing;
 mod worker;
 
 pub use crate::backend::MemberInfo;
@@ -61,10 +62,14 @@ pub use schedule::Occupancy;
 pub use score_request::ScoreRequest;
 pub use spec::{Loader, MemberSpec};
 
+use crate::backend::Vocab;
+use crate::constraint::Utf8;
+use crate::vocab::sorted::SortedVocab;
+use crate::vocab::{Alphabet, identical};
 use schedule::{Pulse, Scheduler, TenantId};
 use spin::Spinners;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use worker::Worker;
 
 /// A loaded pack of members, shared by conversations.
@@ -76,6 +81,10 @@ use worker::Worker;
 pub struct Engine {
     workers: Vec<Worker>,
     members: Vec<MemberInfo>,
+    /// Their vocabularies, for splitting text.
+    sorted: Vec<Arc<SortedVocab>>,
+    /// What keeps a text valid UTF-8 in the vocabulary that was asked for last.
+    utf8: Mutex<Option<(Arc<Vocab>, Utf8)>>,
     pulse: Arc<Pulse>,
     /// Conversations so far, and those that are open.
     names: AtomicU64,
@@ -102,6 +111,25 @@ impl Engine {
         contexts.min().unwrap_or(0)
     }
 
+    /// The alphabet that a fusion of the members has.
+    ///
+    /// # Errors
+    /// [`EngineError::NotIdentical`] for the alphabet of tokens with different vocabularies.
+    pub fn alphabet_of(&self, fusion: &Fusion) -> Result<Alphabet, EngineError> {
+        let first = &self.members[0];
+        let mut others = self.members.iter();
+        let other = others.find(|m| !identical(&first.vocab, &m.vocab));
+        Ok(match (fusion.alphabet, other) {
+            (None, None) | (Some(Alphabet::Tokens), None) => Alphabet::Tokens,
+            (None, Some(_)) | (Some(Alphabet::Bytes), _) => Alphabet::Bytes,
+            (Some(Alphabet::Mapped), _) => Alphabet::Mapped,
+            (Some(Alphabet::Tokens), Some(m)) => {
+                let names = (first.name.clone(), m.name.clone());
+                return Err(EngineError::NotIdentical(names.0, names.1));
+            }
+        })
+    }
+
     /// Conversations that are open.
     #[must_use]
     pub fn conversations(&self) -> usize {
@@ -123,6 +151,19 @@ impl Engine {
     /// [`EngineError::Panicked`], [`EngineError::Died`].
     pub fn occupancy(&self) -> Result<Vec<Occupancy>, EngineError> {
         self.ask_all(|_| |scheduler: &mut Scheduler| Ok(scheduler.occupancy()))
+    }
+
+    /// Valid UTF-8 in the tokens of a vocabulary. To make it takes milliseconds; a copy none.
+    fn utf8(&self, vocab: &Arc<Vocab>) -> Utf8 {
+        let mut last = self.utf8.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some((of, utf8)) if Arc::ptr_eq(of, vocab) => utf8.clone(),
+            _ => {
+                let utf8 = Utf8::tokens(vocab);
+                *last = Some((Arc::clone(vocab), utf8.clone()));
+                utf8
+            }
+        }
     }
 
     fn next_name(&self) -> TenantId {

@@ -10,6 +10,7 @@ use crate::vocab::speller;
 use std::sync::Arc;
 
 /// The vocabulary that is the alphabet.
+#[derive(Clone)]
 pub(super) enum Reference {
     Member(usize),
     Outside(Outside),
@@ -17,15 +18,16 @@ pub(super) enum Reference {
 
 /// A vocabulary without a model. It has no template: in a chat all read what the first member's
 /// template writes.
+#[derive(Clone)]
 pub(super) struct Outside {
     tokenizer: Arc<TokenizerJson>,
-    sorted: SortedVocab,
+    sorted: Arc<SortedVocab>,
 }
 
 impl Outside {
     /// With a tokenizer of its own.
     pub fn new(tokenizer: Arc<TokenizerJson>) -> Self {
-        let sorted = SortedVocab::new(tokenizer.vocab());
+        let sorted = Arc::new(SortedVocab::new(tokenizer.vocab()));
         Self { tokenizer, sorted }
     }
 

@@ -19,11 +19,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 mod ahead;
+mod common;
 mod continuations;
 mod evaluation;
 mod plan;
 mod prompt_prefetch;
 
+pub(super) use common::Beginnings;
 pub(super) use continuations::Continuations;
 pub(super) use evaluation::Evaluation;
 
@@ -67,6 +69,10 @@ pub(super) struct MemberRuntime {
     state: Option<Result<Vec<u8>, BackendError>>,
     cached: Option<Result<CachedPrompt, BackendError>>,
     reading: Option<TokenizedPrompt>,
+    /// What others have read, and the prepared prompt whose beginning is shared with one of them,
+    /// with what was scored of it.
+    beginnings: Beginnings,
+    shared: Option<(Prompt, ScoreRequest)>,
     /// The prompt that was prefetched.
     prefetched: Option<PrefetchedPrompt>,
     /// Tokens of the prompt read so far, for the thread that waits.
@@ -83,7 +89,12 @@ pub(super) struct MemberRuntime {
 }
 
 impl MemberRuntime {
-    pub fn new(mut member: Lease, sorted: Arc<SortedVocab>, read: Arc<AtomicUsize>) -> Self {
+    pub fn new(
+        mut member: Lease,
+        sorted: Arc<SortedVocab>,
+        beginnings: Beginnings,
+        read: Arc<AtomicUsize>,
+    ) -> Self {
         let budget = Budget::default();
         member.resize(sequences(Alphabet::Bytes, budget));
         Self {
@@ -100,6 +111,8 @@ impl MemberRuntime {
             state: None,
             cached: None,
             reading: None,
+            beginnings,
+            shared: None,
             prefetched: None,
             read,
             row: Vec::new(),
@@ -173,7 +186,11 @@ impl MemberRuntime {
             return Ok(prepared);
         }
         self.forget_prefetched()?;
-        let reading = read(&mut self.member, &self.sorted, prompt, &self.prefix)?;
+        self.shared = None;
+        let mut reading = read(&mut self.member, &self.sorted, prompt, &self.prefix)?;
+        if let Some(shared) = self.share_beginning(prompt, reading.keep)? {
+            reading = shared;
+        }
         Ok(self.reading.insert(reading).summary())
     }
 
@@ -187,6 +204,7 @@ impl MemberRuntime {
 
     fn cut_prefix(&mut self, len: usize) -> Result<(), BackendError> {
         self.ahead.clear();
+        self.retract(len);
         self.member.seq_truncate(PREFIX, len as u32)?;
         self.prefix.tokens.truncate(len);
         self.forget_marks();

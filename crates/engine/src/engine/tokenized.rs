@@ -16,7 +16,7 @@ pub(super) struct Prefix {
 
 impl Prefix {
     /// The part before the end of its first `marks` scored segments.
-    fn begun(&self, marks: usize) -> Prefix {
+    pub fn begun(&self, marks: usize) -> Prefix {
         let marks = self.marks[..marks].to_vec();
         let len = marks.last().map_or(0, |mark| mark.len);
         Prefix {
@@ -168,6 +168,27 @@ fn read_on(
     (reading.keep, reading.marks) = (matcher.kept, matcher.marks);
     leave_one(&mut reading, prefix);
     Ok(reading)
+}
+
+/// How many tokens of the prefix a prompt begins with. Nothing is tokenised, and one token more may
+/// have to be evaluated.
+pub(super) fn kept(vocab: &Vocab, prompt: &Prompt, prefix: &Prefix) -> usize {
+    let mut matcher = Matcher::new(prefix);
+    if let Some(start) = prompt.start.token(vocab) {
+        matcher.take_token(start);
+    }
+    for segment in &prompt.segments {
+        if !segment.scored.is_empty() && !matcher.knows(vocab, segment) {
+            matcher.stop();
+        }
+        matcher.take_text(vocab, &segment.text, segment.markup);
+    }
+    matcher
+        .prefix
+        .begun(matcher.marks)
+        .tokens
+        .len()
+        .min(matcher.kept)
 }
 
 /// The logits after the last token are wanted, and those before the first scored one: if the prefix

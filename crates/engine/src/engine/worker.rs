@@ -20,6 +20,7 @@ use super::schedule::{Presence, Pulse, Scheduler, TenantId};
 use super::spec::MemberSpec;
 use super::spin::Spinners;
 use crate::backend::{BackendError, MemberInfo, Watch};
+use crate::vocab::sorted::SortedVocab;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::any::Any;
 use std::future::Future;
@@ -45,6 +46,9 @@ type Job = Box<dyn for<'a> FnOnce(&'a mut MemberRuntime) -> Work<'a> + Send>;
 
 /// A job under way.
 type Work<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
+
+/// What a thread says once its member is loaded.
+pub(super) type Loaded = (MemberInfo, Arc<SortedVocab>);
 
 /// Where the answer to a call arrives.
 pub(super) type Pending<T> = Receiver<Result<T, BackendError>>;
@@ -78,7 +82,7 @@ const MESSAGES: usize = 256;
 /// The other end of a member's thread.
 pub(super) struct Worker {
     inbox: Option<Sender<Message>>,
-    loaded: Receiver<Result<MemberInfo, BackendError>>,
+    loaded: Pending<Loaded>,
     pub watch: Arc<Watch>,
     spinners: Arc<Spinners>,
     /// Tokens of a prefetched prompt read so far.
@@ -125,7 +129,7 @@ impl Worker {
     }
 
     /// Waits a while for the load. None: not yet.
-    pub fn wait_loaded(&self, timeout: Duration) -> Option<Result<MemberInfo, Gone>> {
+    pub fn wait_loaded(&self, timeout: Duration) -> Option<Result<Loaded, Gone>> {
         match self.loaded.recv_timeout(timeout) {
             Ok(result) => Some(result.map_err(Gone::Failed)),
             Err(RecvTimeoutError::Timeout) => None,

@@ -99,13 +99,19 @@ impl PromptCache {
         &mut self,
         engine: &mut Lockstep,
         prepared: &Prepared,
+        host: &mut dyn Host,
     ) -> Result<(), EngineError> {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Reading(identity) => {
                 let mut members = prepared.tokens.iter().zip(&prepared.new_tokens);
                 if members.any(|(&all, &new)| 2 * new > all) {
-                    engine.cache_next_prompt()?;
-                    self.stage = Stage::Keeping(identity);
+                    match engine.cache_next_prompt() {
+                        Ok(()) => self.stage = Stage::Keeping(identity),
+                        Err(error @ EngineError::NotAlone(_)) => {
+                            self.tell(CacheNote::NotSaved(error), host);
+                        }
+                        Err(error) => return Err(error),
+                    }
                 }
             }
             other => self.stage = other,

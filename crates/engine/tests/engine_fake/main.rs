@@ -9,6 +9,7 @@
 mod answers;
 mod attribution;
 mod cancels;
+mod constraints;
 mod continuations;
 mod conversation;
 mod drafts;
@@ -21,3 +22,4 @@ mod prompt_prefetch;
 mod prompts;
 mod replays;
 mod rig;
+mod toy_grammar;

@@ -1,5 +1,6 @@
 //! One answer, symbol by symbol.
 
+use super::allowed::Allowed;
 use super::symbols::Symbols;
 use super::{AnswerOptions, Event, Finish};
 use crate::engine::attribution::Attributor;
@@ -49,6 +50,9 @@ pub(super) struct Run {
     pub standings: Vec<Standing>,
     mixed: Vec<f64>,
     symbols: Symbols,
+    allowed: Allowed,
+    /// What has to be said next, the first of it last.
+    forced: Vec<usize>,
     stream: Utf8Stream,
     pub text: String,
     piece: String,
@@ -72,7 +76,7 @@ impl Run {
             .rev()
             .max_by(|&a, &b| engine.lambda[a].total_cmp(&engine.lambda[b]))
             .unwrap_or(0);
-        let symbols = Symbols::new(engine.alphabet, engine.shared_vocab());
+        let symbols = engine.symbols();
         let alphabet = symbols.alphabet()?;
         let sampling = generation.sampling.clone();
         let sampler = match engine.alphabet {
@@ -99,6 +103,8 @@ impl Run {
             stops: StopStrings::new(stops)?,
             rows: vec![Vec::new(); n],
             standings: vec![Standing::default(); n],
+            allowed: engine.allowed()?,
+            forced: Vec::new(),
             symbols,
             stream: Utf8Stream::new(),
             text: String::new(),
@@ -127,7 +133,7 @@ impl Run {
                     self.draft(engine, drafting, symbol)?;
                     self.step(engine, Some(symbol as u32))?;
                     let long = self.over_limit() || self.out_of_context(engine);
-                    if self.symbols.utf8.is_boundary() && long {
+                    if self.allowed.is_boundary()? && long {
                         return Ok(Some(Finish::Length));
                     }
                 }
@@ -135,10 +141,10 @@ impl Run {
             if engine.cancelled() {
                 return Ok(Some(Finish::Cancelled));
             }
-            let Some(symbol) = self.pick(engine)? else {
+            let Some(symbol) = self.next_symbol(engine)? else {
                 return Ok(Some(Finish::Stop));
             };
-            if self.say(symbol) {
+            if self.say(symbol)? {
                 return Ok(Some(Finish::Stop));
             }
             self.unsent = Unsent::Symbol(symbol);
@@ -148,14 +154,31 @@ impl Run {
 
     /// Lets every active member evaluate what is expected after `symbol`, if anything is.
     fn draft(
-        &self,
+        &mut self,
         engine: &Lockstep,
         drafting: &mut Drafting,
         symbol: usize,
     ) -> Result<(), EngineError> {
-        let mut one = [0];
-        let bytes = self.symbols.bytes(&self.symbols.vocab, symbol, &mut one);
-        if let Some(draft) = drafting.grow(symbol as u32, bytes) {
+        let (mut one, vocab) = ([0], Arc::clone(&self.symbols.vocab));
+        let said = self.symbols.bytes(&vocab, symbol, &mut one);
+        let Self {
+            symbols, allowed, ..
+        } = self;
+        let draft = match self.forced.is_empty() {
+            true => drafting.grow(symbol as u32, said, &mut |ahead| {
+                if !allowed.is_constrained() {
+                    return Ok(ahead.len());
+                }
+                let drafted = symbols.split(ahead);
+                let permitted = allowed.permitted(&drafted)?;
+                Ok(symbols.spell(&drafted[..permitted]).len())
+            })?,
+            false => {
+                let forced: Vec<usize> = self.forced.iter().rev().copied().collect();
+                drafting.force(symbol as u32, said, &symbols.spell(&forced))
+            }
+        };
+        if let Some(draft) = draft {
             engine.some(&self.active, |_| {
                 let draft = draft.clone();
                 async move |runtime: &mut MemberRuntime| runtime.prefetch(&draft).await
@@ -169,7 +192,33 @@ impl Run {
         engine.step(&self.active, symbol, &mut self.rows, &mut self.standings)
     }
 
-    /// The next symbol; None for END, or if nothing is possible.
+    /// The next symbol: what has to come, else what is drawn. None for the end.
+    fn next_symbol(&mut self, engine: &Lockstep) -> Result<Option<usize>, EngineError> {
+        if self.forced.is_empty() && self.allowed.is_constrained() {
+            self.allowed.forced(&mut self.forced)?;
+            self.forced.reverse();
+        }
+        let Some(forced) = self.forced.pop() else {
+            return self.pick(engine);
+        };
+        if let Some(attributor) = &mut self.attributor {
+            // Nobody argued for it.
+            let none = attributor.symbol();
+            none.clear();
+            none.resize(self.weights.len(), 0.0);
+        }
+        self.count_step();
+        Ok(Some(forced))
+    }
+
+    fn count_step(&mut self) {
+        for (sum, weight) in self.weights.iter_mut().zip(&self.lambda) {
+            *sum += weight;
+        }
+        self.steps += 1;
+    }
+
+    /// The symbol that is drawn; None for END, or if nothing is possible.
     fn pick(&mut self, engine: &Lockstep) -> Result<Option<usize>, EngineError> {
         let start = Instant::now();
         self.mixer.mix(
@@ -178,14 +227,15 @@ impl Run {
             &engine.ending_members,
             &mut self.mixed,
         )?;
-        for (sum, weight) in self.weights.iter_mut().zip(&self.lambda) {
-            *sum += weight;
-        }
+        self.count_step();
         // The sampler overwrites it.
         let mixed = self.attributor.as_ref().map(|_| self.mixed.clone());
-        let symbols = &self.symbols;
-        let picked = self.sampler.pick(&mut self.mixed, |s| symbols.allows(s));
-        let said = picked.filter(|&s| !symbols.is_end(s));
+        let allowed = self.allowed.next()?;
+        let picked = self.sampler.pick(&mut self.mixed, |s| allowed.contains(s));
+        if picked.is_none() {
+            self.allowed.end()?;
+        }
+        let said = picked.filter(|&s| !self.symbols.is_end(s));
         if let (Some(mixed), Some(symbol)) = (mixed, said) {
             self.attribute(engine, &mixed, symbol)?;
         }
@@ -197,7 +247,6 @@ impl Run {
             self.lambda.copy_from_slice(follower.weights.lambda());
         }
         self.mix_time += start.elapsed();
-        self.steps += 1;
         Ok(said)
     }
 
@@ -218,7 +267,8 @@ impl Run {
     }
 
     /// Adds the symbol to the text. True if a stop string ends it.
-    fn say(&mut self, symbol: usize) -> bool {
+    fn say(&mut self, symbol: usize) -> Result<bool, EngineError> {
+        self.allowed.advance(symbol)?;
         self.sampler.accept(symbol);
         let mut bytes = [0];
         let vocab = Arc::clone(&self.symbols.vocab);
@@ -227,15 +277,14 @@ impl Run {
             attributor.say(bytes.len());
         }
         for &byte in bytes {
-            self.symbols.utf8.push(byte);
             let fed = self.stops.push(byte);
             let matched = fed.matched.is_some();
             self.stream.push(fed.released, &mut self.piece);
             if matched {
-                return true;
+                return Ok(true);
             }
         }
-        false
+        Ok(false)
     }
 
     /// Whether there is text that was not taken.

@@ -1,34 +1,26 @@
-//! What the symbols of the alphabet mean, and which of them may come next.
+//! What the symbols of the alphabet mean.
 
 use crate::backend::{TokenKind, Vocab};
 use crate::engine::EngineError;
 use crate::mix;
-use crate::sample::Utf8State;
-use crate::vocab::{Alphabet, END};
+use crate::vocab::sorted::SortedVocab;
+use crate::vocab::{Alphabet, END, speller};
 use std::sync::Arc;
 
-/// The alphabet's symbols, and how much of a character has been said.
-pub(super) struct Symbols {
+/// The alphabet's symbols.
+pub(in crate::engine) struct Symbols {
     alphabet: Alphabet,
     pub vocab: Arc<Vocab>,
-    pub utf8: Utf8State,
-    /// Tokens that may follow a text that ends between two characters: it stays valid UTF-8.
-    starts_well: Vec<bool>,
+    /// To split bytes into symbols, where a member has this vocabulary.
+    sorted: Option<Arc<SortedVocab>>,
 }
 
 impl Symbols {
-    pub fn new(alphabet: Alphabet, vocab: &Arc<Vocab>) -> Self {
-        let starts_well = match alphabet {
-            Alphabet::Bytes => Vec::new(),
-            Alphabet::Tokens | Alphabet::Mapped => (0..vocab.len() as u32)
-                .map(|t| keeps_utf8(Utf8State::new(), vocab.piece(t)))
-                .collect(),
-        };
+    pub fn new(alphabet: Alphabet, vocab: &Arc<Vocab>, sorted: Option<&Arc<SortedVocab>>) -> Self {
         Self {
             alphabet,
             vocab: Arc::clone(vocab),
-            utf8: Utf8State::new(),
-            starts_well,
+            sorted: sorted.cloned(),
         }
     }
 
@@ -49,17 +41,6 @@ impl Symbols {
         }
     }
 
-    /// Whether the symbol keeps the text valid UTF-8; END only between characters.
-    pub fn allows(&self, symbol: usize) -> bool {
-        if self.alphabet == Alphabet::Bytes {
-            return self.utf8.allows_symbol(symbol);
-        }
-        if self.is_end(symbol) || self.utf8.is_boundary() {
-            return self.utf8.is_boundary() && (self.is_end(symbol) || self.starts_well[symbol]);
-        }
-        keeps_utf8(self.utf8, self.vocab.piece(symbol as u32))
-    }
-
     pub fn bytes<'a>(&self, vocab: &'a Vocab, symbol: usize, one: &'a mut [u8; 1]) -> &'a [u8] {
         match self.alphabet {
             Alphabet::Bytes => {
@@ -69,8 +50,26 @@ impl Symbols {
             Alphabet::Tokens | Alphabet::Mapped => vocab.piece(symbol as u32),
         }
     }
-}
 
-fn keeps_utf8(mut state: Utf8State, bytes: &[u8]) -> bool {
-    bytes.iter().all(|&b| state.push(b))
+    /// The bytes of several symbols.
+    pub fn spell(&self, symbols: &[usize]) -> Vec<u8> {
+        let mut one = [0];
+        let pieces = symbols.iter();
+        pieces.fold(Vec::new(), |mut text, &symbol| {
+            text.extend_from_slice(self.bytes(&self.vocab, symbol, &mut one));
+            text
+        })
+    }
+
+    /// Symbols that spell these bytes, as a draft may be said.
+    pub fn split(&self, bytes: &[u8]) -> Vec<usize> {
+        match (self.alphabet, &self.sorted) {
+            (Alphabet::Bytes, _) => bytes.iter().map(|&byte| usize::from(byte)).collect(),
+            (_, Some(sorted)) => {
+                let tokens = speller::greedy(sorted, bytes).tokens;
+                tokens.into_iter().map(|token| token as usize).collect()
+            }
+            (_, None) => Vec::new(),
+        }
+    }
 }

@@ -41,6 +41,7 @@ impl MemberRuntime {
         &mut self,
         request: ScoreRequest,
     ) -> Result<Scores, BackendError> {
+        self.check_shared(request)?;
         let reading = self
             .reading
             .take()
@@ -72,6 +73,10 @@ impl MemberRuntime {
         } else {
             chain.scores
         };
+        // Otherwise the marks are not all that there are in the prefix.
+        if known.0 > 0 || reading.keep == 0 {
+            self.publish(&marks, &scores, request);
+        }
         if std::mem::take(&mut self.caches_next) {
             self.keep(marks, &scores, plan.marks() > 0);
         }

@@ -76,6 +76,11 @@ impl Lease {
         self.id = id;
     }
 
+    /// The conversation.
+    pub fn id(&self) -> TenantId {
+        self.id
+    }
+
     fn tenant<T>(&self, look: impl FnOnce(&Tenant) -> T) -> Option<T> {
         self.scheduler.borrow().tenants.get(&self.id).map(look)
     }

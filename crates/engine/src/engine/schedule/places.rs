@@ -140,7 +140,9 @@ impl Scheduler {
         let own = own.and_then(Result::ok).unwrap_or(u64::MAX);
         let leaves = |(_, tenant): &(&TenantId, &Tenant)| {
             let placed = tenant.sequences.iter().any(|s| s.place.is_some());
-            placed && tenant.presence.rank().map_or(true, |rank| rank > own)
+            placed
+                && tenant.presence.may_leave()
+                && tenant.presence.rank().map_or(true, |rank| rank > own)
         };
         let others = self.tenants.iter().filter(|(other, _)| {
             **other != id && self.parts.iter().all(|part| part.tenant != **other)
@@ -174,7 +176,9 @@ impl Scheduler {
             let held = tenant.sequences.iter().map(|s| s.present).max();
             let held = held.unwrap_or(0);
             match tenant.presence.rank() {
-                Err(seen) if held > 0 && !tenant.is_waiting() => idle.push((seen, id)),
+                Err(seen) if held > 0 && !tenant.is_waiting() && tenant.presence.may_leave() => {
+                    idle.push((seen, id))
+                }
                 _ => at_work += held,
             }
         }

@@ -32,6 +32,8 @@ pub(in crate::engine) struct Presence {
     seen: AtomicU64,
     /// Whether an answer is under way.
     answering: AtomicBool,
+    /// Whether it stays in the KV caches though others need room.
+    stays: AtomicBool,
 }
 
 /// A call, until it is dropped.
@@ -69,6 +71,7 @@ impl Presence {
             ticket: AtomicU64::new(0),
             seen: AtomicU64::new(0),
             answering: AtomicBool::new(false),
+            stays: AtomicBool::new(false),
         }
     }
 
@@ -82,6 +85,16 @@ impl Presence {
             self.pulse.running.fetch_add(1, Ordering::SeqCst);
         }
         Inside(Arc::clone(self))
+    }
+
+    /// From now on it stays in the KV caches, or leaves where others need room.
+    pub fn stay(&self, stays: bool) {
+        self.stays.store(stays, Ordering::Relaxed);
+    }
+
+    /// Whether it may have to leave them.
+    pub fn may_leave(&self) -> bool {
+        !self.stays.load(Ordering::Relaxed)
     }
 
     /// An answer begins.

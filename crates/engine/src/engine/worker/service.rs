@@ -5,9 +5,9 @@
 //! waits in two places only, for a message and for an evaluation, and this loop knows when either
 //! has come; so tasks need no wakers.
 
-use super::{Job, Message, Tenancy};
+use super::{Job, Loaded, Message, Tenancy};
 use crate::backend::{BackendError, MemberInfo, Watch};
-use crate::engine::runtime::{MemberRuntime, Step};
+use crate::engine::runtime::{Beginnings, MemberRuntime, Step};
 use crate::engine::schedule::{Lease, Presence, Pulse, Scheduler, TenantId, drive};
 use crate::engine::spec::MemberSpec;
 use crate::engine::spin::Spinners;
@@ -39,7 +39,7 @@ pub(super) struct Inside {
     pub prefetched: Arc<AtomicUsize>,
     pub pulse: Arc<Pulse>,
     pub spinners: Arc<Spinners>,
-    pub announce: Sender<Result<MemberInfo, BackendError>>,
+    pub announce: Sender<Result<Loaded, BackendError>>,
     pub messages: Receiver<Message>,
 }
 
@@ -76,7 +76,8 @@ impl Inside {
             vocab,
             load_time: start.elapsed(),
         };
-        if self.announce.send(Ok(info.clone())).is_err() {
+        let loaded = (info.clone(), Arc::clone(&sorted));
+        if self.announce.send(Ok(loaded)).is_err() {
             return;
         }
         let watch = Arc::clone(&self.watch);
@@ -86,6 +87,7 @@ impl Inside {
             scheduler,
             sorted,
             tasks: BTreeMap::new(),
+            beginnings: Beginnings::default(),
             first: None,
             ready: Vec::new(),
         };
@@ -105,6 +107,7 @@ struct Service {
     sorted: Arc<SortedVocab>,
     // Dropped before the scheduler is: tasks give back what they have.
     tasks: BTreeMap<TenantId, Task>,
+    beginnings: Beginnings,
     /// What prefetched a prompt, for the first conversation.
     first: Option<MemberRuntime>,
     /// Conversations that can go on.
@@ -212,7 +215,8 @@ impl Service {
         read: Arc<AtomicUsize>,
     ) -> MemberRuntime {
         let lease = Lease::new(&self.scheduler, id, presence, cancel);
-        MemberRuntime::new(lease, Arc::clone(&self.sorted), read)
+        let beginnings = Rc::clone(&self.beginnings);
+        MemberRuntime::new(lease, Arc::clone(&self.sorted), beginnings, read)
     }
 
     /// Of nobody yet.

@@ -1,0 +1,67 @@
+//! From evidence to the weights that an answer is made with.
+
+use super::score_request::ScoreRequest;
+use super::{EngineError, Lockstep};
+use crate::mix::Mix;
+use crate::weight::{self, Evidence, Method};
+
+impl Lockstep {
+    /// The request that a weighting method needs.
+    #[must_use]
+    pub fn score_request_for(&self, method: &Method) -> ScoreRequest {
+        ScoreRequest::of(method, self.engine.members.len())
+    }
+
+    /// Derives the weights from the evidence and uses them from now on.
+    ///
+    /// # Errors
+    /// [`EngineError::Weight`].
+    pub fn weigh(&mut self) -> Result<weight::Weights, EngineError> {
+        let evidence = if self.engine.members.len() == 1 {
+            None
+        } else {
+            Some(self.evidence()?)
+        };
+        let weights = match &evidence {
+            Some(evidence) => self.weights(&self.fusion.method, self.fusion.mix, evidence)?,
+            None => weight::Weights {
+                lambda: vec![1.0],
+                no_evidence: false,
+                certificate: None,
+            },
+        };
+        self.lambda.clone_from(&weights.lambda);
+        Ok(weights)
+    }
+
+    /// The weights that generation would use after `evidence`, by any method and for any mix.
+    /// Members under the drop threshold get 0, except that one that can end a turn always stays.
+    ///
+    /// # Errors
+    /// [`EngineError::Weight`].
+    pub fn weights(
+        &self,
+        method: &Method,
+        mix: Mix,
+        evidence: &Evidence,
+    ) -> Result<weight::Weights, EngineError> {
+        let mut weights = self.weights_of_speakers(method, mix, evidence)?;
+        let ending_member = (0..self.engine.members.len())
+            .filter(|&k| self.ending_members[k])
+            .max_by(|&a, &b| weights.lambda[a].total_cmp(&weights.lambda[b]));
+        let keep: Vec<bool> = (0..self.engine.members.len())
+            .map(|k| Some(k) == ending_member)
+            .collect();
+        weights.lambda = weight::apply_drop(&weights.lambda, self.fusion.drop, &keep);
+        Ok(weights)
+    }
+
+    /// Whether a member takes part in generation.
+    pub(super) fn is_active(&self, k: usize) -> bool {
+        let last_resort = self.ending_members[k]
+            && !(0..self.engine.members.len())
+                .any(|j| self.ending_members[j] && self.lambda[j] > 0.0)
+            && (0..self.engine.members.len()).find(|&j| self.ending_members[j]) == Some(k);
+        self.lambda[k] > 0.0 || last_resort
+    }
+}
