@@ -33,16 +33,20 @@ pub(super) struct Part {
 
 impl Scheduler {
     /// Evaluates one batch of what is asked for. Every request that is done then, or failed, is
-    /// among the [finished](Scheduler::take_finished).
-    pub fn evaluate(&mut self) {
+    /// among the [finished](Scheduler::take_finished). False if there is no batch, because all wait
+    /// for room that others, who began to work before them, still need.
+    pub fn evaluate(&mut self) -> bool {
         self.drop_cancelled();
-        let queue = self
-            .next_apart()
-            .map_or_else(|| self.queue(), |id| vec![id]);
-        let Some(&first) = queue.first() else {
-            return;
+        let queue = match self.next_apart() {
+            Some(id) => vec![id],
+            None => self.queue(),
         };
-        match self.fill(&queue).and_then(|()| self.decode()) {
+        let Some(&first) = queue.first() else {
+            return true;
+        };
+        let result = self.fill(&queue).and_then(|()| self.decode());
+        let nobody = result.is_ok() && self.batch.is_empty();
+        match result {
             Ok(()) => {}
             // Whoever fails alone knows its error; of several, each tries alone.
             Err(_) if self.parts.len() > 1 => {
@@ -55,6 +59,7 @@ impl Scheduler {
             }
         }
         self.parts.clear();
+        !nobody
     }
 
     /// Requests of conversations that are cancelled are not evaluated.
@@ -96,7 +101,8 @@ impl Scheduler {
         })
     }
 
-    /// Puts a batch together. Whoever finds no room waits, unless nobody is left to wait for.
+    /// Puts a batch together. Whoever finds no room waits, unless nobody is left to wait for. The
+    /// batch may be empty.
     fn fill(&mut self, queue: &[TenantId]) -> Result<(), BackendError> {
         self.batch.clear();
         self.parts.clear();
@@ -110,8 +116,9 @@ impl Scheduler {
         }
         if self.parts.is_empty()
             && let Some(id) = self.oldest(queue)
+            && !self.is_behind(id)
         {
-            // It has the cache to itself by now: the member says whether that is enough.
+            // All that may leave has left by now: the member says whether that is enough.
             self.add_whatever_room(id)?;
         }
         Ok(())
@@ -213,7 +220,9 @@ impl Scheduler {
             return self.add(id);
         }
         let tokens = missing.min(most);
-        if self.make_cells(id, tokens)? {
+        // Who came back in part would have to leave again where others grow.
+        let request = self.tenants.get(&id).map_or(0, |t| t.request.len());
+        if self.make_cells(id, missing + request)? {
             self.add_tokens(id, seq, tokens);
         }
         Ok(())

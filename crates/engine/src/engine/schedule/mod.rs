@@ -12,8 +12,9 @@
 //!   evaluation somewhere ([`presence`]).
 //! * **What does not fit** makes room: idle conversations leave the KV cache, those that were seen
 //!   longest ago first, then those that began to work later. Who has left is read again when it
-//!   asks for something. The first of those at work always goes on, so all do in the end; only
-//!   what would not fit alone is an error.
+//!   asks for something. Where only those are left that began to work earlier, it waits for them.
+//!   The first of those at work always goes on, so all do in the end; only what would not fit alone,
+//!   or beside conversations that [stay](Presence::stay), is an error.
 //!
 //! All of it lives on the member's thread. Nothing here knows what sequences are for.
 

@@ -159,6 +159,16 @@ impl Scheduler {
         Ok(true)
     }
 
+    /// Whether others that began to work before conversation `id` hold something in the KV cache.
+    /// They will not for ever, because nothing keeps the first of all from going on.
+    pub(super) fn is_behind(&self, id: TenantId) -> bool {
+        let rank = |id: TenantId| self.tenants.get(&id)?.presence.rank().ok();
+        let own = rank(id).unwrap_or(u64::MAX);
+        let holds = |tenant: &Tenant| tenant.sequences.iter().any(|s| s.place.is_some());
+        let mut others = self.tenants.iter();
+        others.any(|(&other, t)| holds(t) && rank(other).is_some_and(|rank| rank < own))
+    }
+
     /// All of a conversation leaves the KV cache. Its sequences stay what they are.
     pub(super) fn evict(&mut self, id: TenantId) -> Result<(), BackendError> {
         let sequences = self.tenants.get(&id).map_or(0, |t| t.sequences.len());
