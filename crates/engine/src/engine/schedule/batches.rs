@@ -24,28 +24,34 @@ pub(super) struct Part {
     pub tenant: TenantId,
     /// Tokens of the batch.
     start: usize,
-    len: usize,
+    pub len: usize,
     /// Its request, or part of a sequence that had left the KV cache.
-    is_request: bool,
+    pub is_request: bool,
     /// The sequence that comes back.
-    seq: SeqId,
+    pub seq: SeqId,
 }
 
 impl Scheduler {
     /// Evaluates one batch of what is asked for. Every request that is done then, or failed, is
-    /// among the [finished](Scheduler::take_finished).
-    pub fn evaluate(&mut self) {
+    /// among the [finished](Scheduler::take_finished). False if there is no batch, because all wait
+    /// for room that others, who began to work before them, still need.
+    pub fn evaluate(&mut self) -> bool {
         self.drop_cancelled();
-        let queue = self.queue();
-        let Some(&first) = queue.first() else {
-            return;
+        let queue = match self.next_apart() {
+            Some(id) => vec![id],
+            None => self.queue(),
         };
-        match self.fill(&queue).and_then(|()| self.decode()) {
+        let Some(&first) = queue.first() else {
+            return true;
+        };
+        let result = self.fill(&queue).and_then(|()| self.decode());
+        let nobody = result.is_ok() && self.batch.is_empty();
+        match result {
             Ok(()) => {}
-            // Whoever fails alone knows its error; together, the first one tries alone.
+            // Whoever fails alone knows its error; of several, each tries alone.
             Err(_) if self.parts.len() > 1 => {
-                let oldest = self.oldest(&queue).unwrap_or(first);
-                self.evaluate_alone(oldest);
+                let together = self.parts.iter().map(|part| part.tenant);
+                self.apart.extend(together);
             }
             Err(error) => {
                 let failed = self.parts.first().map_or(first, |part| part.tenant);
@@ -53,32 +59,33 @@ impl Scheduler {
             }
         }
         self.parts.clear();
-    }
-
-    /// Gives one request a batch of its own.
-    fn evaluate_alone(&mut self, id: TenantId) {
-        let result = self.fill(&[id]).and_then(|()| self.decode());
-        if let Err(error) = result {
-            self.fail(id, error);
-        }
+        !nobody
     }
 
     /// Requests of conversations that are cancelled are not evaluated.
     fn drop_cancelled(&mut self) {
-        for (&id, tenant) in &mut self.tenants {
-            if tenant.is_waiting() && tenant.is_cancelled() {
-                tenant.finish(Err(BackendError::Cancelled));
-                self.finished.push(id);
-            }
+        let unwanted = |tenant: &Tenant| tenant.is_waiting() && tenant.is_cancelled();
+        let cancelled = self.tenants.iter().filter(|(_, t)| unwanted(t));
+        let cancelled: Vec<_> = cancelled.map(|(&id, _)| id).collect();
+        for id in cancelled {
+            self.fail(id, BackendError::Cancelled);
         }
     }
 
-    /// Who waits, in the order in which they are served.
+    /// Who has to try alone next, and still waits.
+    fn next_apart(&mut self) -> Option<TenantId> {
+        let waits = |id: &TenantId| self.tenants.get(id).is_some_and(Tenant::is_waiting);
+        std::iter::from_fn(|| self.apart.pop_front()).find(waits)
+    }
+
+    /// Who waits, in the order in which they are served. Who found no room last time is first, so
+    /// that nobody is passed over for ever.
     fn queue(&self) -> Vec<TenantId> {
         let waiting = self.tenants.iter().filter(|(_, t)| t.is_waiting());
         let order = |tenant: &Tenant| {
             let rank = tenant.presence.rank().unwrap_or(u64::MAX);
-            (tenant.request.len() > FEW, rank)
+            let many = tenant.request.len() > FEW;
+            (!tenant.left_out, many && !tenant.left_out, rank)
         };
         let mut queue: Vec<_> = waiting.map(|(&id, t)| (order(t), id)).collect();
         queue.sort_unstable();
@@ -94,18 +101,24 @@ impl Scheduler {
         })
     }
 
-    /// Puts a batch together. Whoever finds no room waits, unless nobody is left to wait for.
+    /// Puts a batch together. Whoever finds no room waits, unless nobody is left to wait for. The
+    /// batch may be empty.
     fn fill(&mut self, queue: &[TenantId]) -> Result<(), BackendError> {
         self.batch.clear();
         self.parts.clear();
         self.keep_idle_within(IDLE_CELLS)?;
         for &id in queue {
             self.add(id)?;
+            let is_in = self.parts.last().is_some_and(|part| part.tenant == id);
+            if let Some(tenant) = self.tenants.get_mut(&id) {
+                tenant.left_out = !is_in;
+            }
         }
         if self.parts.is_empty()
             && let Some(id) = self.oldest(queue)
+            && !self.is_behind(id)
         {
-            // It has the cache to itself by now: the member says whether that is enough.
+            // All that may leave has left by now: the member says whether that is enough.
             self.add_whatever_room(id)?;
         }
         Ok(())
@@ -140,9 +153,7 @@ impl Scheduler {
     fn add_whatever_room(&mut self, id: TenantId) -> Result<(), BackendError> {
         match self.tenants.get(&id).and_then(Tenant::missing) {
             None => self.add_request(id),
-            Some(seq) if !self.is_placed(id, seq) && !self.place(id, seq)? => {
-                return Err(BackendError::NoSequence);
-            }
+            Some(seq) if !self.place(id, seq)? => return Err(BackendError::NoSequence),
             Some(seq) => self.add_tokens(id, seq, self.limits.batch as usize),
         }
         Ok(())
@@ -186,14 +197,10 @@ impl Scheduler {
         });
     }
 
-    fn is_placed(&self, id: TenantId, seq: SeqId) -> bool {
-        let sequence = self.tenants.get(&id).map(|t| &t.sequences[seq as usize]);
-        sequence.is_some_and(|s| s.place.is_some())
-    }
-
     /// A part of a sequence that has left the cache, or all of it.
     fn add_missing(&mut self, id: TenantId, seq: SeqId, room: usize) -> Result<(), BackendError> {
-        if !self.is_placed(id, seq) && !self.place(id, seq)? {
+        // What another conversation reads again now is copied once it is there.
+        if !self.place(id, seq)? || self.is_coming(id, seq)? {
             return Ok(());
         }
         let others = self
@@ -213,7 +220,9 @@ impl Scheduler {
             return self.add(id);
         }
         let tokens = missing.min(most);
-        if self.make_cells(id, tokens)? {
+        // Who came back in part would have to leave again where others grow.
+        let request = self.tenants.get(&id).map_or(0, |t| t.request.len());
+        if self.make_cells(id, missing + request)? {
             self.add_tokens(id, seq, tokens);
         }
         Ok(())
@@ -309,12 +318,19 @@ impl Scheduler {
         Ok(())
     }
 
+    /// A request failed. Places that it was to fill are given back.
     fn fail(&mut self, id: TenantId, error: BackendError) {
-        if let Some(tenant) = self.tenants.get_mut(&id)
-            && tenant.is_waiting()
-        {
-            tenant.finish(Err(error));
-            self.finished.push(id);
+        let Some(tenant) = self.tenants.get_mut(&id).filter(|t| t.is_waiting()) else {
+            return;
+        };
+        tenant.finish(Err(error));
+        self.finished.push(id);
+        let sequences = (0..).zip(&tenant.sequences);
+        let empty = sequences.filter(|(_, s)| s.cells.is_empty());
+        let empty: Vec<SeqId> = empty.map(|(seq, _)| seq).collect();
+        for seq in empty {
+            // A place that cannot be freed is lost, and nothing else.
+            drop(self.cut(id, seq, 0));
         }
     }
 }
@@ -335,6 +351,7 @@ impl Scheduler {
         tenant.request.extend_from_slice(batch);
         tenant.call = tenant.presence.call();
         tenant.state = State::Waiting;
+        tenant.left_out = false;
         tenant.presence.wait();
         Ok(())
     }

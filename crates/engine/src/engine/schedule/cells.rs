@@ -90,6 +90,7 @@ impl Cells {
     }
 
     /// Cells that some sequence has, in the KV cache or not.
+    #[cfg(test)]
     pub fn owned(&self) -> usize {
         self.cells.len() - self.free.len()
     }

@@ -317,7 +317,9 @@ pub(in crate::engine) fn drive<T>(
     loop {
         match work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(done) => return done,
-            Poll::Pending => scheduler.borrow_mut().evaluate(),
+            Poll::Pending => {
+                scheduler.borrow_mut().evaluate();
+            }
         }
     }
 }

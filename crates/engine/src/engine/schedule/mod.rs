@@ -6,14 +6,15 @@
 //! member's KV cache ([`places`]), puts what is asked for into batches ([`batches`]), and gives
 //! every conversation its rows.
 //!
-//! * **Who goes first.** Few tokens (answers under way) before many (prompts), and who began to
-//!   work first before later ones.
+//! * **Who goes first.** Who found no room in the last batch; then few tokens (answers under way)
+//!   before many (prompts), and who began to work first before later ones.
 //! * **When a batch begins.** Once no conversation could join it soon: all are idle, or wait for an
 //!   evaluation somewhere ([`presence`]).
 //! * **What does not fit** makes room: idle conversations leave the KV cache, those that were seen
 //!   longest ago first, then those that began to work later. Who has left is read again when it
-//!   asks for something. The first of those at work always goes on, so all do in the end; only
-//!   what would not fit alone is an error.
+//!   asks for something. Where only those are left that began to work earlier, it waits for them.
+//!   The first of those at work always goes on, so all do in the end; only what would not fit alone,
+//!   or beside conversations that [stay](Presence::stay), is an error.
 //!
 //! All of it lives on the member's thread. Nothing here knows what sequences are for.
 
@@ -33,7 +34,7 @@ pub(super) use tenant::TenantId;
 use super::meter::Operation;
 use crate::backend::{BatchToken, Limits, Member, SeqId, Watch};
 use cells::Cells;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use tenant::Tenant;
 
@@ -51,6 +52,8 @@ pub(super) struct Scheduler {
     /// The batch under way.
     batch: Vec<BatchToken>,
     parts: Vec<batches::Part>,
+    /// Conversations whose common batch failed: each tries alone.
+    apart: VecDeque<TenantId>,
     /// Conversations whose request is done, in the order of their rows.
     finished: Vec<TenantId>,
     /// How often a conversation had to leave the KV cache.
@@ -73,6 +76,7 @@ impl Scheduler {
             batches: 0,
             batch: Vec::new(),
             parts: Vec::new(),
+            apart: VecDeque::new(),
             finished: Vec::new(),
             evictions: 0,
             record: None,

@@ -1,6 +1,7 @@
 //! Places in the KV cache: which sequence of the member holds a conversation's sequence, and who
 //! leaves where there is no room.
 
+use super::batches::Part;
 use super::tenant::{Sequence, Tenant, TenantId};
 use super::{Operation, Scheduler};
 use crate::backend::{BackendError, PREFIX, SeqId};
@@ -78,28 +79,46 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Gives a sequence that is not in the KV cache a place there, with what others hold of it.
-    /// False if there is no place.
+    /// Gives a sequence a place in the KV cache, and copies what others hold of it if that is more
+    /// than it has there itself. False if there is no place.
     pub(super) fn place(&mut self, id: TenantId, seq: SeqId) -> Result<bool, BackendError> {
-        if !self.has_place(id)? {
+        if self.find(id, seq)?.place.is_none() && !self.has_place(id)? {
             return Ok(false);
         }
-        let place = self.free.pop();
-        sequence(&mut self.tenants, id, seq)?.place = place;
-        if let Some(source) = self.best_source(id, seq)? {
+        let source = self.best_source(id, seq)?;
+        if source.is_some() {
+            self.cut(id, seq, 0)?;
+        }
+        let sequence = sequence(&mut self.tenants, id, seq)?;
+        sequence.place = sequence.place.or_else(|| self.free.pop());
+        if let Some(source) = source {
             self.copy_present(id, seq, source)?;
         }
         Ok(true)
     }
 
-    /// The sequence in the KV cache that has most of this one.
+    /// Whether a part of the batch under way brings the next cell that a sequence misses.
+    pub(super) fn is_coming(&self, id: TenantId, seq: SeqId) -> Result<bool, BackendError> {
+        let wanted = self.find(id, seq)?;
+        let next = wanted.cells.get(wanted.present);
+        let brings = |part: &Part| {
+            let coming = self.find(part.tenant, part.seq).ok()?;
+            let cells = coming
+                .cells
+                .get(coming.present..coming.present + part.len)?;
+            next.filter(|next| !part.is_request && cells.contains(next))
+        };
+        Ok(self.parts.iter().any(|part| brings(part).is_some()))
+    }
+
+    /// The sequence in the KV cache that has most of this one, and more than it has itself.
     fn best_source(
         &self,
         id: TenantId,
         seq: SeqId,
     ) -> Result<Option<(TenantId, SeqId)>, BackendError> {
         let wanted = self.find(id, seq)?;
-        let mut best = (0, None);
+        let mut best = (wanted.present, None);
         for (&owner, tenant) in &self.tenants {
             for (other, sequence) in (0..).zip(&tenant.sequences) {
                 let shared = match (owner, other) == (id, seq) {
@@ -138,6 +157,16 @@ impl Scheduler {
         };
         self.evict(victim)?;
         Ok(true)
+    }
+
+    /// Whether others that began to work before conversation `id` hold something in the KV cache.
+    /// They will not for ever, because nothing keeps the first of all from going on.
+    pub(super) fn is_behind(&self, id: TenantId) -> bool {
+        let rank = |id: TenantId| self.tenants.get(&id)?.presence.rank().ok();
+        let own = rank(id).unwrap_or(u64::MAX);
+        let holds = |tenant: &Tenant| tenant.sequences.iter().any(|s| s.place.is_some());
+        let mut others = self.tenants.iter();
+        others.any(|(&other, t)| holds(t) && rank(other).is_some_and(|rank| rank < own))
     }
 
     /// All of a conversation leaves the KV cache. Its sequences stay what they are.

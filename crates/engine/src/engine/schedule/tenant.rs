@@ -21,6 +21,8 @@ pub(super) struct Tenant {
     /// What is to be evaluated.
     pub request: Vec<BatchToken>,
     pub state: State,
+    /// Whether it waits because the last batch, or the cache, had no room for it.
+    pub left_out: bool,
     /// Where its rows begin in the member's last batch, and which batch that was.
     pub rows: (usize, u64),
     pub spent: Spent,
@@ -84,6 +86,7 @@ impl Tenant {
             ledger: Ledger::new(limits, vocab_len),
             request: Vec::new(),
             state: State::Idle,
+            left_out: false,
             rows: (0, 0),
             spent: Spent::default(),
             call: 0,

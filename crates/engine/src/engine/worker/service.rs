@@ -137,8 +137,12 @@ impl Service {
                 continue;
             }
             gathering = None;
-            self.scheduler.borrow_mut().evaluate();
+            let went_on = self.scheduler.borrow_mut().evaluate();
             self.scheduler.borrow_mut().take_finished(&mut self.ready);
+            // Room may come without a message: who holds it is at work no longer.
+            if !went_on && let Ok(message) = self.inside.messages.recv_timeout(GATHERING) {
+                self.take(message);
+            }
         }
     }
 
