@@ -33,7 +33,7 @@ pub(super) struct Part {
 
 impl Scheduler {
     /// Evaluates one batch of what is asked for. Every request that is done then, or failed, is
-    /// among the [finished](Scheduler::take_finished). False if there is no batch, because all wait
+    /// among the [finished](Scheduler::take_finished). False if nothing was done, because all wait
     /// for room that others, who began to work before them, still need.
     pub fn evaluate(&mut self) -> bool {
         self.drop_cancelled();
@@ -45,7 +45,7 @@ impl Scheduler {
             return true;
         };
         let result = self.fill(&queue).and_then(|()| self.decode());
-        let nobody = result.is_ok() && self.batch.is_empty();
+        let nobody = result.is_ok() && self.batch.is_empty() && self.finished.is_empty();
         match result {
             Ok(()) => {}
             // Whoever fails alone knows its error; of several, each tries alone.
@@ -92,45 +92,41 @@ impl Scheduler {
         queue.into_iter().map(|(_, id)| id).collect()
     }
 
-    /// Who began to work first of those who wait: it always goes on.
-    fn oldest(&self, queue: &[TenantId]) -> Option<TenantId> {
-        let rank = |id: &TenantId| self.tenants.get(id).map(|t| t.presence.rank());
-        queue.iter().copied().min_by_key(|id| match rank(id) {
-            Some(Ok(rank)) => (rank, *id),
-            _ => (u64::MAX, *id),
-        })
-    }
-
-    /// Puts a batch together. Whoever finds no room waits, unless nobody is left to wait for. The
-    /// batch may be empty.
+    /// Puts a batch together. Whoever finds no room waits, unless there is nobody to wait for: it
+    /// would not fit alone. The batch may be empty.
     fn fill(&mut self, queue: &[TenantId]) -> Result<(), BackendError> {
         self.batch.clear();
         self.parts.clear();
         self.keep_idle_within(IDLE_CELLS)?;
         for &id in queue {
-            self.add(id)?;
+            let added = self.add(id);
             let is_in = self.parts.last().is_some_and(|part| part.tenant == id);
             if let Some(tenant) = self.tenants.get_mut(&id) {
                 tenant.left_out = !is_in;
             }
-        }
-        if self.parts.is_empty()
-            && let Some(id) = self.oldest(queue)
-            && !self.is_behind(id)
-        {
-            // All that may leave has left by now: the member says whether that is enough.
-            self.add_whatever_room(id)?;
+            match added {
+                Err(error @ (BackendError::ContextFull { .. } | BackendError::NoSequence)) => {
+                    if self.parts.is_empty() && !self.is_behind(id) {
+                        self.fail(id, error);
+                    }
+                }
+                added => added?,
+            }
         }
         Ok(())
     }
 
-    /// Adds what a conversation needs next, if there is room in the batch and in the cache.
+    /// Adds what a conversation needs next, if the batch has room for it.
+    ///
+    /// # Errors
+    /// [`BackendError::ContextFull`], [`BackendError::NoSequence`] if the cache has none.
     fn add(&mut self, id: TenantId) -> Result<(), BackendError> {
         let (batch, outputs) = self.room_in_batch();
         let Some(tenant) = self.tenants.get(&id) else {
             return Ok(());
         };
-        let needed = match tenant.missing() {
+        let missing = tenant.missing();
+        let needed = match missing {
             Some(_) => 1,
             None => tenant.request.len(),
         };
@@ -138,25 +134,14 @@ impl Scheduler {
         if needed > batch || rows > outputs {
             return Ok(());
         }
-        match tenant.missing() {
+        match missing {
             None => {
-                if self.make_cells(id, needed)? {
-                    self.add_request(id);
-                }
+                self.make_cells(id, needed)?;
+                self.add_request(id);
                 Ok(())
             }
             Some(seq) => self.add_missing(id, seq, batch),
         }
-    }
-
-    /// As [`Scheduler::add`], with no regard to the cells that are in use.
-    fn add_whatever_room(&mut self, id: TenantId) -> Result<(), BackendError> {
-        match self.tenants.get(&id).and_then(Tenant::missing) {
-            None => self.add_request(id),
-            Some(seq) if !self.place(id, seq)? => return Err(BackendError::NoSequence),
-            Some(seq) => self.add_tokens(id, seq, self.limits.batch as usize),
-        }
-        Ok(())
     }
 
     /// Tokens and rows that the batch has room for.
@@ -164,17 +149,6 @@ impl Scheduler {
         let rows = self.batch.iter().filter(|entry| entry.output).count();
         let (tokens, outputs) = (self.limits.batch as usize, self.limits.outputs as usize);
         (tokens - self.batch.len(), outputs - rows)
-    }
-
-    /// Makes sure that the cache has room for so many more tokens. False if it has not.
-    fn make_cells(&mut self, id: TenantId, tokens: usize) -> Result<bool, BackendError> {
-        let context = self.limits.context as usize;
-        while self.cells.resident() + self.batch.len() + tokens > context {
-            if !self.make_room(id)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 
     /// The request of a conversation whose sequences are all in the cache.
@@ -200,7 +174,8 @@ impl Scheduler {
     /// A part of a sequence that has left the cache, or all of it.
     fn add_missing(&mut self, id: TenantId, seq: SeqId, room: usize) -> Result<(), BackendError> {
         // What another conversation reads again now is copied once it is there.
-        if !self.place(id, seq)? || self.is_coming(id, seq)? {
+        self.place(id, seq)?;
+        if self.is_coming(id, seq)? {
             return Ok(());
         }
         let others = self
@@ -219,12 +194,10 @@ impl Scheduler {
             // Another conversation had all of it: what is missing next, or the request.
             return self.add(id);
         }
-        let tokens = missing.min(most);
         // Who came back in part would have to leave again where others grow.
         let request = self.tenants.get(&id).map_or(0, |t| t.request.len());
-        if self.make_cells(id, missing + request)? {
-            self.add_tokens(id, seq, tokens);
-        }
+        self.make_cells(id, missing + request)?;
+        self.add_tokens(id, seq, missing.min(most));
         Ok(())
     }
 

@@ -84,6 +84,18 @@ impl Cells {
         }
     }
 
+    /// How many cells of the KV cache are in these sequences of it alone, whose cells are given one
+    /// sequence after the other.
+    pub fn only_in(&self, sequences: impl Iterator<Item = CellId>) -> usize {
+        let mut seen = vec![0; self.cells.len()];
+        let all = sequences.filter(|&id| {
+            let id = id as usize;
+            seen[id] += 1;
+            seen[id] == self.cells[id].resident
+        });
+        all.count()
+    }
+
     /// Cells of the KV cache in use.
     pub fn resident(&self) -> usize {
         self.resident

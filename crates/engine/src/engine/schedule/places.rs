@@ -43,6 +43,23 @@ impl Scheduler {
         Ok(true)
     }
 
+    /// Makes sure that the cache has room for so many more tokens of conversation `id` beside those
+    /// of the batch. Nobody leaves in vain.
+    pub(super) fn make_cells(&mut self, id: TenantId, tokens: usize) -> Result<(), BackendError> {
+        let (context, more) = (self.limits.context, self.batch.len() + tokens);
+        let is_full = |held: usize| held + more > context as usize;
+        if !is_full(self.cells.resident()) {
+            return Ok(());
+        }
+        let sequences = self.may_leave_for(id).flat_map(|(_, t)| &t.sequences);
+        let leaving = sequences.flat_map(|s| &s.cells[..s.present]).copied();
+        if is_full(self.cells.resident() - self.cells.only_in(leaving)) {
+            return Err(BackendError::ContextFull { context });
+        }
+        while is_full(self.cells.resident()) && self.make_room(id)? {}
+        Ok(())
+    }
+
     /// Moves the prefix of the only conversation to the member's first sequence.
     pub(super) fn move_prefix(&mut self, id: TenantId) -> Result<(), BackendError> {
         let prefix = sequence(&mut self.tenants, id, PREFIX)?;
@@ -80,10 +97,10 @@ impl Scheduler {
     }
 
     /// Gives a sequence a place in the KV cache, and copies what others hold of it if that is more
-    /// than it has there itself. False if there is no place.
-    pub(super) fn place(&mut self, id: TenantId, seq: SeqId) -> Result<bool, BackendError> {
+    /// than it has there itself.
+    pub(super) fn place(&mut self, id: TenantId, seq: SeqId) -> Result<(), BackendError> {
         if self.find(id, seq)?.place.is_none() && !self.has_place(id)? {
-            return Ok(false);
+            return Err(BackendError::NoSequence);
         }
         let source = self.best_source(id, seq)?;
         if source.is_some() {
@@ -94,7 +111,7 @@ impl Scheduler {
         if let Some(source) = source {
             self.copy_present(id, seq, source)?;
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Whether a part of the batch under way brings the next cell that a sequence misses.
@@ -133,26 +150,30 @@ impl Scheduler {
         Ok(best.1)
     }
 
-    /// Lets a conversation leave the KV cache for conversation `id`. False if there is none: all
-    /// others have nothing there, began to work before it, or are part of the batch under way.
-    pub(super) fn make_room(&mut self, id: TenantId) -> Result<bool, BackendError> {
+    /// Conversations that leave the KV cache where conversation `id` needs room: not those that
+    /// began to work before it, stay there, or are part of the batch under way.
+    fn may_leave_for(&self, id: TenantId) -> impl Iterator<Item = (TenantId, &Tenant)> {
         let own = self.tenants.get(&id).map(|t| t.presence.rank());
         let own = own.and_then(Result::ok).unwrap_or(u64::MAX);
-        let leaves = |(_, tenant): &(&TenantId, &Tenant)| {
-            let placed = tenant.sequences.iter().any(|s| s.place.is_some());
-            placed
+        let leaves = move |&(other, tenant): &(TenantId, &Tenant)| {
+            other != id
+                && tenant.holds_places()
                 && tenant.presence.may_leave()
                 && tenant.presence.rank().map_or(true, |rank| rank > own)
+                && self.parts.iter().all(|part| part.tenant != other)
         };
-        let others = self.tenants.iter().filter(|(other, _)| {
-            **other != id && self.parts.iter().all(|part| part.tenant != **other)
-        });
+        let all = self.tenants.iter().map(|(&other, tenant)| (other, tenant));
+        all.filter(leaves)
+    }
+
+    /// Lets a conversation leave the KV cache for conversation `id`. False if there is none.
+    pub(super) fn make_room(&mut self, id: TenantId) -> Result<bool, BackendError> {
         // Idle ones first, the one seen longest ago; then who began to work last.
-        let order = |(_, tenant): &(&TenantId, &Tenant)| match tenant.presence.rank() {
+        let order = |(_, tenant): &(TenantId, &Tenant)| match tenant.presence.rank() {
             Err(seen) => (0, seen),
             Ok(rank) => (1, u64::MAX - rank),
         };
-        let Some((&victim, _)) = others.filter(leaves).min_by_key(order) else {
+        let Some((victim, _)) = self.may_leave_for(id).min_by_key(order) else {
             return Ok(false);
         };
         self.evict(victim)?;
@@ -164,9 +185,8 @@ impl Scheduler {
     pub(super) fn is_behind(&self, id: TenantId) -> bool {
         let rank = |id: TenantId| self.tenants.get(&id)?.presence.rank().ok();
         let own = rank(id).unwrap_or(u64::MAX);
-        let holds = |tenant: &Tenant| tenant.sequences.iter().any(|s| s.place.is_some());
         let mut others = self.tenants.iter();
-        others.any(|(&other, t)| holds(t) && rank(other).is_some_and(|rank| rank < own))
+        others.any(|(&other, t)| t.holds_places() && rank(other).is_some_and(|rank| rank < own))
     }
 
     /// All of a conversation leaves the KV cache. Its sequences stay what they are.

@@ -106,6 +106,11 @@ impl Tenant {
         matches!(self.state, State::Waiting)
     }
 
+    /// Whether any of it is in the KV cache.
+    pub fn holds_places(&self) -> bool {
+        self.sequences.iter().any(|s| s.place.is_some())
+    }
+
     /// Its request was evaluated, or failed.
     pub fn finish(&mut self, result: Result<(), BackendError>) {
         match result {
