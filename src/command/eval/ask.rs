@@ -6,6 +6,7 @@ use crate::app::App;
 use crate::cli::EvalArgs;
 use crate::hints::words;
 use anyhow::Result;
+use indicatif::ProgressBar;
 use packllm_engine::engine::{EngineError, Lockstep};
 use packllm_eval::{Answered, JournalEntry, Judge, Outcome, Sheet, Verdict, decide_all};
 use std::collections::HashMap;
@@ -89,52 +90,48 @@ impl<'a> Asked<'a> {
     ) -> Result<Vec<Answered>> {
         let decided = decided.into_iter();
         let mut outcomes: Outcomes = decided.map(|e| ((e.task, e.line), e.outcome)).collect();
-        let open =
-            |(task, question): &(usize, &Laid)| !outcomes.contains_key(&(*task, question.line));
-        let open: Vec<(usize, &Laid)> = self.questions().filter(open).collect();
-        if let Err(error) = self.decide(&open, conversations, output, &mut outcomes) {
+        let all: usize = self.exams.iter().map(|exam| exam.questions.len()).sum();
+        let bar = self.app.bar(
+            all as u64,
+            "{msg} {bar:30} {pos}/{len} questions, {eta} left",
+        );
+        bar.set_position(outcomes.len() as u64);
+        bar.reset_eta();
+        let mut tasks = 0..self.exams.len();
+        let done = tasks.try_for_each(|task| {
+            bar.set_message(self.exams[task].name.clone());
+            self.decide(task, conversations, &bar, output, &mut outcomes)
+        });
+        bar.finish_and_clear();
+        if let Err(error) = done {
             output.say_kept(self.app);
             return Err(error);
         }
         Ok(self.sorted(outcomes))
     }
 
-    /// All questions with the numbers of their tasks, in order.
-    fn questions(&self) -> impl Iterator<Item = (usize, &'a Laid)> {
-        let exams = self.exams.iter().enumerate();
-        exams.flat_map(|(task, exam)| exam.questions.iter().map(move |q| (task, q)))
-    }
-
-    /// Decides questions, and writes each to the journal as soon as it is decided.
+    /// Decides the questions of a task, and writes each to the journal as soon as it is decided.
     fn decide(
         &self,
-        open: &[(usize, &Laid)],
+        task: usize,
         conversations: &mut [Lockstep],
+        bar: &ProgressBar,
         output: &mut Output,
         outcomes: &mut Outcomes,
     ) -> Result<()> {
-        let bar = self.app.bar(
-            (outcomes.len() + open.len()) as u64,
-            "{msg} {bar:30} {pos}/{len} questions, {eta} left",
-        );
-        bar.set_position(outcomes.len() as u64);
-        bar.reset_eta();
-        let name = |task: usize| self.exams[task].name.clone();
-        bar.set_message(
-            open.first()
-                .map(|(task, _)| name(*task))
-                .unwrap_or_default(),
-        );
-        let sheets: Vec<&Sheet> = open.iter().map(|(_, question)| &question.sheet).collect();
-        let most = conversations.len().min(sheets.len());
+        let exam = &self.exams[task];
+        let is_open = |question: &&Laid| !outcomes.contains_key(&(task, question.line));
+        let open: Vec<&Laid> = exam.questions.iter().filter(is_open).collect();
+        let sheets: Vec<&Sheet> = open.iter().map(|question| &question.sheet).collect();
+        let at_once = conversations.len().min(sheets.len());
         let mut take = |i: usize, verdict: Result<Verdict, EngineError>| {
-            let (task, line) = (open[i].0, open[i].1.line);
+            let line = open[i].line;
             let outcome = match verdict {
                 Ok(verdict) => Outcome::Decided(verdict),
                 Err(error) if is_bad_question(&error) && self.args.skip_bad => {
                     Outcome::Skipped(words(&error))
                 }
-                Err(error) => return Err(named(&self.exams[task], line, error)),
+                Err(error) => return Err(named(exam, line, error)),
             };
             output.append(&JournalEntry {
                 task,
@@ -142,13 +139,15 @@ impl<'a> Asked<'a> {
                 outcome: outcome.clone(),
             })?;
             outcomes.insert((task, line), outcome);
-            bar.set_message(name(task));
             bar.inc(1);
             Ok(())
         };
-        let done = decide_all(self.judge, &mut conversations[..most], &sheets, &mut take);
-        bar.finish_and_clear();
-        done
+        decide_all(
+            self.judge,
+            &mut conversations[..at_once],
+            &sheets,
+            &mut take,
+        )
     }
 
     /// Task by task, its questions in order.
@@ -159,13 +158,15 @@ impl<'a> Asked<'a> {
             skipped: exam.skipped,
         });
         let mut answered: Vec<Answered> = exams.collect();
-        for (task, question) in self.questions() {
-            match outcomes.remove(&(task, question.line)) {
-                Some(Outcome::Decided(verdict)) => {
-                    answered[task].verdicts.push((question.gold, verdict));
+        for (task, exam) in self.exams.iter().enumerate() {
+            for question in &exam.questions {
+                match outcomes.remove(&(task, question.line)) {
+                    Some(Outcome::Decided(verdict)) => {
+                        answered[task].verdicts.push((question.gold, verdict));
+                    }
+                    Some(Outcome::Skipped(_)) => answered[task].skipped += 1,
+                    None => {}
                 }
-                Some(Outcome::Skipped(_)) => answered[task].skipped += 1,
-                None => {}
             }
         }
         answered

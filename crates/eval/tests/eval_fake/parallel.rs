@@ -92,10 +92,12 @@ fn run(
     (decided, result.err())
 }
 
-/// Everything but times, in the order of the questions.
+/// Everything but times and tokens, in the order of the questions.
 fn timeless(decided: Decided) -> Vec<(usize, Verdict)> {
     let timeless = |(i, verdict): (usize, Result<Verdict, EngineError>)| {
+        // Tokens: examples may be there from the question before.
         let verdict = Verdict {
+            tokens: Vec::new(),
             seconds: Vec::new(),
             total_seconds: 0.0,
             ..verdict.unwrap()
@@ -117,18 +119,15 @@ fn several_conversations_decide_what_one_decides() {
             for per_option in [false, true] {
                 judge.per_option = per_option;
                 let mut alone = conversations(&engine, 1, alphabet);
-                let mut serial = timeless(run(&judge, &mut alone, &sheets).0);
+                let serial = timeless(run(&judge, &mut alone, &sheets).0);
                 drop(alone);
                 for count in [2, 3, 8, 30] {
                     let mut several = conversations(&engine, count, alphabet);
-                    let mut parallel = timeless(run(&judge, &mut several, &sheets).0);
-                    assert_eq!(parallel.len(), sheets.len());
-                    if shots > 0 {
-                        // Every conversation reads the examples once.
-                        let all = parallel.iter_mut().chain(&mut serial);
-                        all.for_each(|(_, verdict)| verdict.tokens.clear());
+                    let parallel = timeless(run(&judge, &mut several, &sheets).0);
+                    assert_eq!(parallel.len(), serial.len());
+                    for (one, other) in parallel.into_iter().zip(&serial) {
+                        assert_eq!(&one, other, "{alphabet:?}, {count} conversations");
                     }
-                    assert_eq!(parallel, serial, "{alphabet:?}, {count} conversations");
                 }
             }
             // Nothing is left of them.
@@ -139,6 +138,31 @@ fn several_conversations_decide_what_one_decides() {
                     .all(|o| o.conversations == 0 && o.cells == 0)
             );
         }
+    }
+}
+
+#[test]
+fn examples_are_read_once_for_all_conversations() {
+    for (alphabet, shots) in [
+        (Alphabet::Bytes, 0),
+        (Alphabet::Bytes, 3),
+        (Alphabet::Tokens, 3),
+    ] {
+        let engine = load_engine(members(alphabet));
+        let judge = judge(&engine, alphabet);
+        let mut sheets = sheets(12, shots);
+        let examples = sheets[0].shots.clone();
+        sheets
+            .iter_mut()
+            .for_each(|sheet| sheet.shots.clone_from(&examples));
+        let mut evaluated = [1, 5].map(|count| {
+            let mut several = conversations(&engine, count, alphabet);
+            let (decided, _) = run(&judge, &mut several, &sheets);
+            let tokens = |(i, verdict): (usize, Result<Verdict, _>)| (i, verdict.unwrap().tokens);
+            decided.into_iter().map(tokens).collect::<Vec<_>>()
+        });
+        evaluated[1].sort_unstable();
+        assert_eq!(evaluated[0], evaluated[1], "{alphabet:?}");
     }
 }
 
