@@ -27,7 +27,12 @@ impl Engine {
     /// # Errors
     /// From a member.
     pub fn start_recording(&self) -> Result<(), EngineError> {
-        self.ask_all(|_| |scheduler: &mut Scheduler| Ok(scheduler.start_record()))?;
+        self.ask_all(|_| {
+            |scheduler: &mut Scheduler| {
+                scheduler.start_record();
+                Ok(())
+            }
+        })?;
         Ok(())
     }
 
