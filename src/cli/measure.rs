@@ -173,6 +173,9 @@ pub struct BenchArgs {
     /// Pairs of a fused answer and its replay, and of answers with drafts and without
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub pairs: usize,
+    /// Measure so many conversations at once as well
+    #[arg(long, value_name = "N")]
+    pub conversations: Option<usize>,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,

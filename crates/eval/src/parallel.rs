@@ -37,7 +37,10 @@ pub fn decide_all<E: Send>(
         sheets,
         next: AtomicUsize::new(0),
         over: AtomicBool::new(false),
-        taking: Mutex::new((take, None)),
+        taking: Mutex::new(Taking {
+            take,
+            failure: None,
+        }),
     };
     let has_examples = sheets.first().is_some_and(|sheet| !sheet.shots.is_empty());
     if let [first, others @ ..] = conversations
@@ -56,11 +59,13 @@ pub fn decide_all<E: Send>(
         for other in conversations {
             scope.spawn(|| while run.decide_next(at_once, other) {});
         }
-        own.map(|own| while run.decide_next(at_once, own) {});
+        if let Some(own) = own {
+            while run.decide_next(at_once, own) {}
+        }
     });
     let taking = run.taking.into_inner();
-    let (_, failure) = taking.unwrap_or_else(PoisonError::into_inner);
-    failure.map_or(Ok(()), |(_, error)| Err(error))
+    let taking = taking.unwrap_or_else(PoisonError::into_inner);
+    taking.failure.map_or(Ok(()), |(_, error)| Err(error))
 }
 
 /// Goes on from what another conversation has read. If that fails it reads by itself, and says then
@@ -79,8 +84,13 @@ struct Run<'a, 'b, E> {
     next: AtomicUsize,
     /// Whether no further one is begun.
     over: AtomicBool,
-    /// Who is told, and the first failure in order.
-    taking: Mutex<(&'a mut Take<'b, E>, Option<(usize, E)>)>,
+    taking: Mutex<Taking<'a, 'b, E>>,
+}
+
+/// Who is told what came of a question, and the first failure in order.
+struct Taking<'a, 'b, E> {
+    take: &'a mut Take<'b, E>,
+    failure: Option<(usize, E)>,
 }
 
 impl<E> Run<'_, '_, E> {
@@ -98,7 +108,7 @@ impl<E> Run<'_, '_, E> {
             false => self.judge.decide_among(at_once, conversation, sheet),
         };
         let mut taking = self.taking.lock().unwrap_or_else(PoisonError::into_inner);
-        let (take, failure) = &mut *taking;
+        let Taking { take, failure } = &mut *taking;
         if let Err(error) = take(i, verdict) {
             self.over.store(true, Ordering::Relaxed);
             // All before it were begun before it, so the first to fail is always found.

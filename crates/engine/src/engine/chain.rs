@@ -266,6 +266,11 @@ impl Chain {
         self.alphabet
     }
 
+    /// How many symbols and tokens are scored.
+    pub fn scored(&self) -> (usize, usize) {
+        (self.scores.nats.len(), self.scores.tokens.len())
+    }
+
     /// Bytes of a token.
     pub fn piece_len(&self, token: Token) -> usize {
         self.view.piece_len(token)

@@ -15,6 +15,7 @@ mod conversation;
 mod drafts;
 mod evidence;
 mod failures;
+mod many;
 mod mined;
 mod panics;
 mod prompt_cache;

@@ -138,7 +138,9 @@ impl MemberRuntime {
             self.prefix
                 .tokens
                 .extend(self.batch.iter().map(|e| e.token));
+            let mut scored = (0, 0);
             for i in first..next {
+                scored = chain.scored();
                 // A row of a large vocabulary takes a millisecond, a batch of them half a second.
                 if self.member.cancelled() {
                     return Err(BackendError::Cancelled);
@@ -146,11 +148,15 @@ impl MemberRuntime {
                 self.feed(plan, i, i - first, chain)?;
             }
             if let Some(place) = plan.tokens[next - 1].ends {
+                // Over tokens, the last row has scored the first token of what follows already.
+                if !chain.alphabet().is_tokens() {
+                    scored = chain.scored();
+                }
                 marks.push(Mark {
                     len: self.prefix.tokens.len(),
                     place,
-                    symbols: chain.scores.nats.len(),
-                    tokens: chain.scores.tokens.len(),
+                    symbols: scored.0,
+                    tokens: scored.1,
                 });
                 if self.caches_next && marks.len() == plan.marks() {
                     self.state = Some(self.member.save());
