@@ -166,6 +166,14 @@ fn tables_page_and_picture_name_everybody() {
     }
     says(&tables, &["a: 6 questions", "b & c: 3 questions", "tok in"]);
     says(&page, &["## a: 6 questions", "| --- |"]);
+    for text in [&tables, &page] {
+        says(
+            text,
+            &["4 questions at a time", "are within 5%", "of 9 questions"],
+        );
+    }
+    let alone = user.ok(&with(&line, &[&a, "--parallel", "1"]));
+    assert!(!alone.contains("at a time"), "{alone}");
     says(&picture, &["<svg", "b &amp; c", "</svg>"]);
     // Every element is closed.
     let count = |what: &str| picture.matches(what).count();
