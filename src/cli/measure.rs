@@ -2,7 +2,7 @@
 
 use super::parameters::{Drafting, Numbers, Reference, Seed, word};
 use super::{Given, Loading, Packs, PromptArgs};
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, value_parser};
 use packllm_parameter::Vocab;
 use std::path::PathBuf;
 
@@ -69,6 +69,11 @@ pub struct EvalArgs {
     /// to the newcomer
     #[arg(long)]
     pub as_published: bool,
+    /// Questions at a time, each in a conversation of its own. Picks can differ from those of
+    /// --parallel 1 only where the two best options are nearly equal: "near_ties" counts these
+    /// [default: 4; with --replay 1]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=25))]
+    pub parallel: Option<u32>,
     /// Evaluate every batch a second time, and show what that alone takes
     #[arg(long)]
     pub replay: bool,
@@ -168,6 +173,9 @@ pub struct BenchArgs {
     /// Pairs of a fused answer and its replay, and of answers with drafts and without
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub pairs: usize,
+    /// Measure so many conversations at once as well
+    #[arg(long, value_name = "N")]
+    pub conversations: Option<usize>,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,

@@ -6,6 +6,7 @@
 //! weights follow from it, and with given weights, which need its last row of logits only.
 
 mod alone;
+mod conversations;
 mod drafting;
 mod report;
 mod together;
@@ -31,6 +32,9 @@ oil, then with gas, and in the end with electricity. Today nobody lives there an
 pub fn run(app: &App, args: &BenchArgs) -> Result<ExitCode> {
     if args.predict == 0 || args.pairs == 0 {
         return settings::usage("--predict and --pairs must be at least 1");
+    }
+    if args.conversations == Some(0) {
+        return settings::usage("--conversations must be at least 1");
     }
     let prompt = match &args.file {
         None => PROMPT.to_owned(),

@@ -4,6 +4,7 @@
 //! evaluated. So a run that has begun stops for bad input only if a member has no token for a byte.
 //! With `--skip-bad` bad lines and questions are left out and counted.
 
+mod ask;
 mod output;
 mod picture;
 mod plan;
@@ -12,48 +13,49 @@ mod show;
 use super::loaded::{Terminal, told};
 use crate::app::App;
 use crate::cli::EvalArgs;
-use crate::hints::words;
-use crate::settings;
+use crate::settings::{self, PackPlan};
 use anyhow::{Result, bail};
-use indicatif::ProgressBar;
 use output::Output;
-use packllm_engine::engine::{EngineError, Lockstep, Maps, MemberInfo};
+use packllm_engine::engine::{Lockstep, Maps, MemberInfo};
 use packllm_engine::pack::{maps_to, refer_to};
 use packllm_engine::vocab::Alphabet;
-use packllm_eval::{Answered, JournalEntry, Judge, Outcome, Section, Sheet};
-use plan::Exam;
-use std::collections::HashMap;
+use packllm_eval::{Answered, Judge, Section};
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-/// KV sequences beside the prefix: options of a question that are evaluated together.
-const OPTIONS_AT_ONCE: u32 = 9;
+/// KV sequences of a conversation: its prompt, and options that are evaluated together.
+const SEQUENCES: u32 = 1 + 9;
+
+/// Most KV sequences of a member: llama.cpp serves 256.
+const MOST_SEQUENCES: u32 = 250;
 
 pub fn run(app: &App, args: &EvalArgs) -> Result<ExitCode> {
+    let parallel = plan::parallel(args)?;
     let mut exams = plan::exams(app, args)?;
     let mut pack = settings::plan(&app.sources(), &args.given)?;
     for member in &mut pack.members {
-        member.load.sequences = member.load.sequences.max(1 + OPTIONS_AT_ONCE);
+        let sequences = (parallel * SEQUENCES).min(MOST_SEQUENCES);
+        member.load.sequences = member.load.sequences.max(sequences);
     }
     let mut judge = plan::judge(args, &pack)?;
     let settings = plan::record(args, &pack, &judge, &exams)?;
     let (mut output, decided) = Output::open(args, &settings)?;
-    let mut engine = app
-        .load(&pack, &|_| None)?
-        .lockstep(Arc::clone(&app.cancel))?;
-    engine.lease_at_least(1 + OPTIONS_AT_ONCE);
-    let can_end = engine.members().iter().map(MemberInfo::has_end).collect();
-    engine.configure(pack.fusion.clone(), can_end)?;
-    if let Some(reference) = &pack.reference {
-        refer_to(&mut engine, reference, &mut Terminal::new(app)).map_err(told)?;
-    } else if pack.fusion.alphabet == Some(Alphabet::Mapped) {
-        judge.maps = Some(Arc::new(all_maps(app, engine.members())?));
+    let mut conversations = converse(app, &pack, parallel)?;
+    let first = &mut conversations[0];
+    if pack.fusion.alphabet == Some(Alphabet::Mapped) && pack.reference.is_none() {
+        judge.maps = Some(Arc::new(all_maps(app, first.members())?));
     }
-    check_lengths(app, args, &judge, &mut engine, &mut exams)?;
-    let answered = answer(app, args, &judge, &mut engine, &exams, &mut output, decided)?;
-    let report = Report::new(&judge, &engine, answered)?;
+    ask::check_lengths(app, args, &judge, first, &mut exams)?;
+    let names = first.names();
+    let asked = ask::Asked {
+        app,
+        args,
+        judge: &judge,
+        exams: &exams,
+    };
+    let answered = asked.answer(&mut conversations, &mut output, decided)?;
+    let report = Report::new(&judge, names, parallel, answered)?;
     output.write(&report, &settings)?;
     let mut out = std::io::stdout().lock();
     if args.json {
@@ -63,6 +65,23 @@ pub fn run(app: &App, args: &EvalArgs) -> Result<ExitCode> {
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Loads the pack and opens so many conversations, all configured alike.
+fn converse(app: &App, pack: &PackPlan, count: u32) -> Result<Vec<Lockstep>> {
+    let engine = app.load(pack, &|_| None)?;
+    let can_end: Vec<bool> = engine.members().iter().map(MemberInfo::has_end).collect();
+    let open = |_| -> Result<Lockstep> {
+        let mut conversation = engine.lockstep(Arc::clone(&app.cancel))?;
+        conversation.lease_at_least(SEQUENCES);
+        conversation.configure(pack.fusion.clone(), can_end.clone())?;
+        Ok(conversation)
+    };
+    let mut conversations = (0..count).map(open).collect::<Result<Vec<_>>>()?;
+    if let Some(reference) = &pack.reference {
+        refer_to(&mut conversations, reference, &mut Terminal::new(app)).map_err(told)?;
+    }
+    Ok(conversations)
 }
 
 /// For each member as the reference, the maps of the others to it.
@@ -77,6 +96,8 @@ fn all_maps(app: &App, members: &[MemberInfo]) -> Result<Maps> {
 pub struct Report {
     /// Names of the members.
     pub members: Vec<String>,
+    /// Questions at a time.
+    pub parallel: u32,
     /// Names of the contestants; members come first.
     pub contestants: Vec<String>,
     /// The questions that were decided.
@@ -88,14 +109,20 @@ pub struct Report {
 }
 
 impl Report {
-    fn new(judge: &Judge, engine: &Lockstep, answered: Vec<Answered>) -> Result<Report> {
+    fn new(
+        judge: &Judge,
+        members: Vec<String>,
+        parallel: u32,
+        answered: Vec<Answered>,
+    ) -> Result<Report> {
         let contestants = &judge.contestants;
         let pooled = Section::pooled(&answered, contestants);
         if pooled.questions == 0 {
             bail!("no question is left: all {} were left out", pooled.skipped);
         }
         Ok(Report {
-            members: engine.names(),
+            members,
+            parallel,
             contestants: contestants.iter().map(|c| c.name.clone()).collect(),
             sections: answered
                 .iter()
@@ -126,139 +153,5 @@ impl Report {
     pub fn seconds(&self) -> f64 {
         let verdicts = self.answered.iter().flat_map(|task| &task.verdicts);
         verdicts.map(|(_, v)| v.total_seconds).sum()
-    }
-}
-
-/// Leaves out the questions that do not fit a member's context, or fails at the first.
-fn check_lengths(
-    app: &App,
-    args: &EvalArgs,
-    judge: &Judge,
-    engine: &mut Lockstep,
-    exams: &mut [Exam],
-) -> Result<()> {
-    let questions: usize = exams.iter().map(|exam| exam.questions.len()).sum();
-    let bar = app.bar(questions as u64, "checking {bar:30} {pos}/{len} questions");
-    for exam in exams {
-        let mut kept = Vec::with_capacity(exam.questions.len());
-        for question in std::mem::take(&mut exam.questions) {
-            bar.inc(1);
-            if app.cancel.load(Ordering::Relaxed) {
-                return Err(EngineError::Cancelled.into());
-            }
-            match judge.check(engine, &question.sheet) {
-                Ok(()) => kept.push(question),
-                Err(error) if is_bad_question(&error) && args.skip_bad => exam.skipped += 1,
-                Err(error) => return fail(&bar, exam, question.line, error),
-            }
-        }
-        exam.questions = kept;
-    }
-    bar.finish_and_clear();
-    Ok(())
-}
-
-/// Whether the question is the cause.
-fn is_bad_question(error: &EngineError) -> bool {
-    matches!(
-        error,
-        EngineError::TooLong { .. }
-            | EngineError::Unreadable { .. }
-            | EngineError::UnreadableByReference { .. }
-    )
-}
-
-fn fail<T>(bar: &ProgressBar, exam: &Exam, line: usize, error: EngineError) -> Result<T> {
-    bar.finish_and_clear();
-    if matches!(error, EngineError::Cancelled) {
-        return Err(error.into());
-    }
-    let bad = is_bad_question(&error);
-    let place = format!("{}:{line}", exam.file.display());
-    let error = anyhow::Error::new(error);
-    Err(if bad {
-        error.context(format!("{place} (--skip-bad leaves such questions out)"))
-    } else {
-        error.context(place)
-    })
-}
-
-/// Decides every question that is not in the journal.
-fn answer(
-    app: &App,
-    args: &EvalArgs,
-    judge: &Judge,
-    engine: &mut Lockstep,
-    exams: &[Exam],
-    output: &mut Output,
-    decided: Vec<JournalEntry>,
-) -> Result<Vec<Answered>> {
-    let mut known: HashMap<(usize, usize), Outcome> = decided
-        .into_iter()
-        .map(|e| ((e.task, e.line), e.outcome))
-        .collect();
-    let total: usize = exams.iter().map(|exam| exam.questions.len()).sum();
-    let bar = app.bar(
-        total as u64,
-        "{msg} {bar:30} {pos}/{len} questions, {eta} left",
-    );
-    bar.set_position(known.len() as u64);
-    bar.reset_eta();
-    let mut answered = Vec::with_capacity(exams.len());
-    for (task, exam) in exams.iter().enumerate() {
-        bar.set_message(exam.name.clone());
-        let mut of_task = Answered {
-            name: exam.name.clone(),
-            verdicts: Vec::with_capacity(exam.questions.len()),
-            skipped: exam.skipped,
-        };
-        for question in &exam.questions {
-            let line = question.line;
-            let outcome = match known.remove(&(task, line)) {
-                Some(outcome) => outcome,
-                None => {
-                    let outcome = match decide(app, args, judge, engine, &question.sheet) {
-                        Ok(outcome) => outcome,
-                        Err(error) => {
-                            output.say_kept(app);
-                            return fail(&bar, exam, line, error);
-                        }
-                    };
-                    output.append(&JournalEntry {
-                        task,
-                        line,
-                        outcome: outcome.clone(),
-                    })?;
-                    bar.inc(1);
-                    outcome
-                }
-            };
-            match outcome {
-                Outcome::Decided(verdict) => of_task.verdicts.push((question.gold, verdict)),
-                Outcome::Skipped(_) => of_task.skipped += 1,
-            }
-        }
-        answered.push(of_task);
-    }
-    bar.finish_and_clear();
-    Ok(answered)
-}
-
-fn decide(
-    app: &App,
-    args: &EvalArgs,
-    judge: &Judge,
-    engine: &mut Lockstep,
-    sheet: &Sheet,
-) -> Result<Outcome, EngineError> {
-    if app.cancel.load(Ordering::Relaxed) {
-        return Err(EngineError::Cancelled);
-    }
-    match judge.decide(engine, sheet) {
-        Ok(verdict) => Ok(Outcome::Decided(verdict)),
-        Err(error) if is_bad_question(&error) && args.skip_bad => {
-            Ok(Outcome::Skipped(words(&error)))
-        }
-        Err(error) => Err(error),
     }
 }

@@ -57,6 +57,47 @@ fn the_document_has_every_field() {
 }
 
 #[test]
+fn several_conversations_are_measured_at_once() {
+    let user = User::new();
+    let pack = pack(&user);
+    for count in ["1", "3"] {
+        let rest = [&SHORT[..], &["--conversations", count, "--json"]].concat();
+        let document = user.json(&line("bench", &pack, &rest));
+        let several = &document["conversations"];
+        assert_eq!(several["count"].to_string(), count);
+        numbers(
+            several,
+            &[
+                "tokens_per_second",
+                "one",
+                "replay",
+                "overhead",
+                "prompt_overhead",
+                "first_byte_ms",
+            ],
+        );
+        for k in 0..2 {
+            let of = |key: &str| several[key][k].as_f64().unwrap();
+            assert!(of("batches") >= 1.0 && of("batch_cost") > 0.0, "{several}");
+            let shared = of("shared_batches");
+            assert!(shared <= of("batches"), "{several}");
+            assert!(count != "1" || shared == 0.0, "{several}");
+            assert_eq!(of("evictions"), 0.0);
+        }
+    }
+    let document = user.json(&line("bench", &pack, &[&SHORT[..], &["--json"]].concat()));
+    assert!(document["conversations"].is_null());
+    let none = [&SHORT[..], &["--conversations", "0"]].concat();
+    says(
+        &user.misused(&line("bench", &pack, &none)),
+        &["--conversations"],
+    );
+    let three = [&SHORT[..], &["--conversations", "3"]].concat();
+    let table = user.ok(&line("bench", &pack, &three));
+    says(&table, &["3 conversations: ", "batches shared"]);
+}
+
+#[test]
 fn what_cannot_be_compared_is_refused() {
     let user = User::new();
     let pack = pack(&user);

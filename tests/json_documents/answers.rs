@@ -44,11 +44,13 @@ fn score() {
 #[test]
 fn bench() {
     let (user, pack) = setting();
-    let bench = |draft: &str| {
+    let bench = |draft: &str, more: &[&str]| {
         let short = ["-n", "4", "--pairs", "1", "--json", "--draft", draft];
-        user.json(&line(&["bench"], &pack, &short))
+        user.json(&line(&["bench"], &pack, &[&short[..], more].concat()))
     };
-    held("bench --json", &["Gain"], &[bench("auto"), bench("off")]);
+    let several = ["--conversations", "2"];
+    let both = [bench("auto", &several), bench("off", &[])];
+    held("bench --json", &["Gain"], &both);
 }
 
 #[test]

@@ -56,15 +56,21 @@ pub struct Verdict {
     /// The weights that led to the pick; empty for a member.
     pub lambda: Vec<Vec<f64>>,
     /// Time: for a member inside its model, for a mixture the evaluation of all members and its
-    /// own.
+    /// own. Where questions are decided at the same time, its share: of the time inside a model by
+    /// the tokens of each batch, else in equal parts.
     pub seconds: Vec<f64>,
     /// Tokens evaluated, member by member.
     pub tokens: Vec<usize>,
-    /// Time of everything, the replay not counted.
+    /// Time of everything, the replay not counted; its share likewise, so that the times of all
+    /// questions add up to that of the run.
     pub total_seconds: f64,
     /// Time of the same evaluations once more and nothing else, if that was asked for.
     pub replay_seconds: Option<f64>,
 }
+
+/// Of an option's score: how much less the second best may have for the best to be in doubt. It is
+/// well above what kernels make of batches of another shape.
+pub const NEAR_TIE: f64 = 0.01;
 
 /// Decides questions.
 #[derive(Debug, Clone)]
@@ -82,7 +88,8 @@ pub struct Judge {
     /// Mapped alphabet: choose the reference for every question anew, by the lowest loss on its
     /// text. None: it is chosen already, or it is another alphabet.
     pub maps: Option<Arc<Maps>>,
-    /// Evaluate everything once more afterwards, to tell what that alone takes.
+    /// Evaluate everything once more afterwards, to tell what that alone takes. Only where nobody
+    /// else uses the members.
     pub replay: bool,
 }
 
@@ -147,6 +154,16 @@ impl Judge {
     /// From the engine, as [`Lockstep::prepare`], [`Lockstep::read`] and
     /// [`Lockstep::read_continuations`]; [`EngineError::Unreadable`].
     pub fn decide(&self, engine: &mut Lockstep, sheet: &Sheet) -> Result<Verdict, EngineError> {
+        self.decide_among(1, engine, sheet)
+    }
+
+    /// As [`Judge::decide`], where so many questions are decided at the same time.
+    pub(super) fn decide_among(
+        &self,
+        at_once: u32,
+        engine: &mut Lockstep,
+        sheet: &Sheet,
+    ) -> Result<Verdict, EngineError> {
         if self.replay {
             engine.engine().start_recording()?;
         }
@@ -183,7 +200,7 @@ impl Judge {
                 }
                 ContestantKind::Mixture(method) => {
                     let (scores, lambda) = self.mixed(method, &reading, &mixtures)?;
-                    (scores, lambda, shared + began.elapsed())
+                    (scores, lambda, (shared + began.elapsed()) / at_once)
                 }
             };
             let picked = first_best(&scores);
@@ -194,7 +211,7 @@ impl Judge {
             verdict.lambda.push(lambda.unwrap_or_default());
             verdict.seconds.push(seconds(time));
         }
-        verdict.total_seconds = seconds(start.elapsed());
+        verdict.total_seconds = seconds(start.elapsed() / at_once);
         if self.replay {
             // A question begins by cutting the caches, and so does its replay: they end alike.
             let recording = engine.engine().stop_recording()?;
@@ -293,6 +310,17 @@ fn first_best(values: &[f64]) -> usize {
         .rev()
         .max_by(|&a, &b| values[a].total_cmp(&values[b]));
     best.unwrap_or(0)
+}
+
+/// Whether the best two scores differ by less than [`NEAR_TIE`] of the best.
+#[must_use]
+pub fn is_near_tie(scores: &[f64]) -> bool {
+    let best = first_best(scores);
+    let second = (0..scores.len()).filter(|&i| i != best);
+    let second = second.map(|i| scores[i]).fold(f64::NEG_INFINITY, f64::max);
+    scores
+        .get(best)
+        .is_some_and(|best| best - second < NEAR_TIE * best.abs())
 }
 
 fn seconds(time: Duration) -> f64 {

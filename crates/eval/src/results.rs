@@ -1,6 +1,6 @@
 //! Verdicts → a row for every contestant, task by task and over all of them.
 
-use super::judge::{Contestant, ContestantKind, Verdict};
+use super::judge::{Contestant, ContestantKind, Verdict, is_near_tie};
 use super::statistics::{Accuracy, Difference, paired};
 use packllm_engine::weight::Method;
 
@@ -24,6 +24,8 @@ pub struct Row {
     pub member: bool,
     /// Its right answers.
     pub accuracy: Accuracy,
+    /// Its questions whose two best options are [nearly equal](is_near_tie).
+    pub near_ties: usize,
     /// Time over all questions, as in [`Verdict::seconds`].
     pub seconds: f64,
     /// Paired difference to the best member, of which it is no part itself.
@@ -84,6 +86,10 @@ impl Section {
             name: contestants[c].name.clone(),
             member: is_member(c),
             accuracy: Accuracy::of(&right[c]),
+            near_ties: questions
+                .iter()
+                .filter(|(_, v)| is_near_tie(&v.scores[c]))
+                .count(),
             seconds: questions.iter().map(|(_, v)| v.seconds[c]).sum(),
             vs_best: versus(c, best),
             vs_uniform: versus(c, uniform),

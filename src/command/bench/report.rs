@@ -1,10 +1,12 @@
 //! The results, as a table and as JSON.
 
 use super::alone::Alone;
+use super::conversations::Conversations;
 use super::drafting::Drafting;
 use super::together::Together;
 use crate::command::run::milliseconds;
 use crate::command::table::Table;
+use crate::plural::counted;
 use packllm_engine::engine::Answer;
 use serde_json::{Value, json};
 use std::io::{Result, Write};
@@ -53,6 +55,40 @@ pub fn write_table(out: &mut impl Write, members: &[Alone], pack: &Together) -> 
     if let Some(drafting) = &pack.drafting {
         writeln!(out, "{drafting}")?;
     }
+    if let Some(conversations) = &pack.conversations {
+        write_conversations(out, members, conversations)?;
+    }
+    Ok(())
+}
+
+fn write_conversations(
+    out: &mut impl Write,
+    members: &[Alone],
+    conversations: &Conversations,
+) -> Result<()> {
+    let Conversations { count, .. } = conversations;
+    writeln!(
+        out,
+        "{}: {:.1} tok/s together, one alone {:.1}, first byte {:.0} ms, overhead over a replay of the same \
+         batches {:+.3} (prompts {:+.3})",
+        counted(*count, "conversation"),
+        conversations.tokens_per_second,
+        conversations.one,
+        milliseconds(conversations.first_byte),
+        conversations.overhead,
+        conversations.prompt_overhead,
+    )?;
+    for (k, member) in members.iter().enumerate() {
+        writeln!(
+            out,
+            "{}: {:.0} of {:.0} batches shared, a batch of {count} costs {:.2} x one of 1, {} out of the KV cache",
+            member.name,
+            conversations.shared_batches[k],
+            conversations.batches[k],
+            conversations.batch_cost[k],
+            counted(conversations.evictions[k] as usize, "time"),
+        )?;
+    }
     Ok(())
 }
 
@@ -92,5 +128,6 @@ pub fn document(members: &[Alone], pack: &Together) -> Value {
             "replayed_tokens": pack.batch_tokens,
             "drafting": pack.drafting.as_ref().map(Drafting::document),
         },
+        "conversations": pack.conversations.as_ref().map(Conversations::document),
     })
 }

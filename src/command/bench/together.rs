@@ -1,6 +1,6 @@
 //! The whole pack, against replays of its own batches.
 
-use super::{QUESTION, drafting, first_byte, generation, median, read, resident};
+use super::{QUESTION, conversations, drafting, first_byte, generation, median, read, resident};
 use crate::app::App;
 use crate::cli::BenchArgs;
 use crate::command::loaded::{LoadedPack, now, prefetch};
@@ -31,6 +31,7 @@ pub struct Together {
     pub batch_tokens: Vec<usize>,
     pub rss: Option<u64>,
     pub drafting: Option<drafting::Drafting>,
+    pub conversations: Option<conversations::Conversations>,
 }
 
 /// The batches that the members evaluated.
@@ -90,6 +91,10 @@ pub fn measure(app: &App, args: &BenchArgs, plan: &PackPlan, prompt: &str) -> Re
     let [overhead, prompt_overhead, given_overhead, decode_overhead] =
         ratios.map(|r| median(r) - 1.0);
     let tokens = tapes.prompt.tokens().into_iter();
+    let rss = resident().zip(before);
+    let drafting = drafting::measure(app, args, engine, request)?;
+    engine.clear()?;
+    let conversations = conversations::measure(app, args, &loaded.pack, prompt, request)?;
     Ok(Together {
         answer: last.context("--pairs is at least 1")?,
         tokens_per_second: median(rates),
@@ -103,10 +108,9 @@ pub fn measure(app: &App, args: &BenchArgs, plan: &PackPlan, prompt: &str) -> Re
             .zip(tapes.answer.tokens())
             .map(|(prompt, answer)| prompt + answer)
             .collect(),
-        rss: resident()
-            .zip(before)
-            .map(|(after, before)| after.saturating_sub(before)),
-        drafting: drafting::measure(app, args, engine, request)?,
+        rss: rss.map(|(after, before)| after.saturating_sub(before)),
+        drafting,
+        conversations,
     })
 }
 

@@ -32,6 +32,22 @@ pub struct Laid {
     pub sheet: Sheet,
 }
 
+/// Questions at a time where nobody says how many.
+const PARALLEL: u32 = 4;
+
+/// How many questions are decided at a time.
+pub fn parallel(args: &EvalArgs) -> Result<u32> {
+    match args.parallel {
+        Some(several) if several > 1 && args.replay => usage(format!(
+            "--replay and --parallel {several} do not go together: questions share batches, which \
+             cannot be repeated for one of them; use --parallel 1"
+        )),
+        Some(given) => Ok(given),
+        None if args.replay => Ok(1),
+        None => Ok(PARALLEL),
+    }
+}
+
 /// Reads all task files and lays their questions out. Nothing is loaded yet.
 pub fn exams(app: &App, args: &EvalArgs) -> Result<Vec<Exam>> {
     if args.limit == Some(0) {

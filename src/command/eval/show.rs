@@ -23,6 +23,7 @@ pub fn document(report: &Report, settings: &Map<String, Value>) -> Value {
         "members": members,
         "seconds": report.seconds(),
         "replay_seconds": report.replay_seconds(),
+        "parallel": report.parallel,
         "settings": settings,
     })
 }
@@ -46,6 +47,7 @@ fn row(row: &Row) -> Value {
         "member": row.member,
         "accuracy": row.accuracy.value(),
         "stderr": row.accuracy.standard_error(),
+        "near_ties": row.near_ties,
         "seconds": row.seconds,
         "vs_best_member": difference(row.vs_best),
         "vs_uniform": difference(row.vs_uniform),

@@ -145,6 +145,17 @@ impl Engine {
         self.ask_all_watched(call, &mut || {})
     }
 
+    /// As [`Engine::ask_all`], of one member.
+    pub(super) fn ask_one<T, F>(&self, k: usize, call: F) -> Result<T, EngineError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Scheduler) -> Result<T, BackendError> + Send + 'static,
+    {
+        let answer = self.workers[k].ask(call);
+        let answer = answer.and_then(|answer| self.workers[k].answer(&answer, &mut || {}));
+        answer.map_err(|gone| EngineError::of(&self.members[k].name, gone))
+    }
+
     /// As [`Engine::ask_all`]; `tick` is called now and then until all have answered.
     pub(super) fn ask_all_watched<T, F>(
         &self,

@@ -195,7 +195,7 @@ impl Lockstep {
         let sequences = self.fusion.leased_sequences().max(self.least_sequences);
         let configure =
             async move |runtime: &mut MemberRuntime| runtime.configure(alphabet, budget, sequences);
-        self.all(|_| configure.clone())?;
+        self.all(|_| configure)?;
         Ok(())
     }
 

@@ -56,4 +56,6 @@ pub struct Part {
     pub conversation: u64,
     /// The call that asked for them: all members get the same calls, one after the other.
     pub call: u32,
+    /// How many tokens: those of the first part come first in the batch.
+    pub tokens: usize,
 }

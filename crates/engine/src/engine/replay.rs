@@ -12,6 +12,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+mod batch_cost;
+
 /// Everything that was asked of every member while it was recorded.
 pub struct Recording {
     operations: Vec<Arc<Vec<Operation>>>,
@@ -25,7 +27,12 @@ impl Engine {
     /// # Errors
     /// From a member.
     pub fn start_recording(&self) -> Result<(), EngineError> {
-        self.ask_all(|_| |scheduler: &mut Scheduler| Ok(scheduler.start_record()))?;
+        self.ask_all(|_| {
+            |scheduler: &mut Scheduler| {
+                scheduler.start_record();
+                Ok(())
+            }
+        })?;
         Ok(())
     }
 
@@ -64,7 +71,7 @@ impl Engine {
         Ok(start.elapsed())
     }
 
-    /// Empties the caches after a replay. No conversation may be open.
+    /// Empties the caches after a replay. All conversations have to be clear.
     ///
     /// # Errors
     /// From a member.
@@ -220,5 +227,55 @@ impl Scheduler {
     fn empty(&mut self) -> Result<(), BackendError> {
         let sequences = self.member().limits().sequences;
         (0..sequences).try_for_each(|seq| self.member().seq_truncate(seq, 0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::{BatchToken, SeqId};
+
+    fn entry(seq: SeqId, pos: u32) -> BatchToken {
+        BatchToken {
+            token: 10 * seq + pos,
+            pos,
+            seq,
+            output: true,
+        }
+    }
+
+    /// A batch of one token for each of these conversations and calls.
+    fn batch(parts: &[(u64, u32)]) -> Operation {
+        let entries = parts.iter().map(|&(seq, pos)| entry(seq as SeqId, pos));
+        let parts = parts.iter().map(|&(conversation, call)| Part {
+            conversation,
+            call,
+            tokens: 1,
+        });
+        Operation::Decode(entries.collect(), parts.collect())
+    }
+
+    #[test]
+    fn a_batch_needs_what_its_conversations_had_waited_for_and_nothing_else() {
+        let first = vec![
+            batch(&[(1, 1), (2, 1)]),
+            // Conversation 2 needed this member twice for one symbol.
+            batch(&[(2, 1)]),
+            Operation::Truncate(1, 0),
+            batch(&[(1, 3)]),
+            batch(&[(2, 2), (1, 5)]),
+        ];
+        let second = vec![batch(&[(1, 2)]), batch(&[(1, 3), (2, 1)]), batch(&[(3, 9)])];
+        let recording = Recording::new(vec![first, second]);
+        let needs = |k: usize| recording.needs[k].to_vec();
+        // Of the first member, of the second; the calls of conversation 1: member 1, 2, both, 1.
+        assert_eq!(
+            needs(0),
+            [vec![0, 0], vec![0, 0], vec![1, 1], vec![3, 2]].to_vec()
+        );
+        assert_eq!(needs(1), [vec![1, 0], vec![1, 1], vec![0, 0]].to_vec());
+        assert_eq!(recording.batches(), [4, 3]);
+        assert_eq!(recording.shared_batches(), [2, 1]);
+        assert_eq!(recording.tokens(), [6, 4]);
     }
 }

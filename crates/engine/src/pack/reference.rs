@@ -18,26 +18,35 @@ pub enum Reference {
     File(PathBuf, Arc<TokenizerJson>),
 }
 
-/// Makes what was chosen the reference, and tells the host.
+/// Makes what was chosen the reference of these conversations with one pack, and tells the host.
 ///
 /// # Errors
 /// From the host's maps, or a member.
 pub fn refer_to(
-    engine: &mut Lockstep,
+    conversations: &mut [Lockstep],
     reference: &Reference,
     host: &mut dyn Host,
 ) -> Result<(), PackError> {
-    let members = engine.members().to_vec();
+    let Some(first) = conversations.first() else {
+        return Ok(());
+    };
+    let members = first.members().to_vec();
     match reference {
         Reference::Member(k) => {
-            engine.refer_to(*k, &maps_to(&members, *k, host)?)?;
+            let maps = maps_to(&members, *k, host)?;
+            for conversation in conversations {
+                conversation.refer_to(*k, &maps)?;
+            }
             let member = members[*k].name.clone();
             host.note(Note::ReferenceChosen { member });
         }
         Reference::File(path, tokenizer) => {
             let maps = members.iter();
             let maps = maps.map(|member| map_to(tokenizer.vocab(), member, host));
-            engine.refer_to_file(Arc::clone(tokenizer), &maps.collect::<Result<Vec<_>, _>>()?)?;
+            let maps: Vec<_> = maps.collect::<Result<_, _>>()?;
+            for conversation in conversations {
+                conversation.refer_to_file(Arc::clone(tokenizer), &maps)?;
+            }
             host.note(Note::ReferenceFile { path: path.clone() });
             if tokenizer.vocab().ends().next().is_none() {
                 host.note(Note::ReferenceEndless { path: path.clone() });
@@ -100,7 +109,7 @@ impl Conversation {
             return Ok(());
         }
         if let Some(reference) = &self.reference {
-            return refer_to(&mut self.lockstep, reference, host);
+            return refer_to(std::slice::from_mut(&mut self.lockstep), reference, host);
         }
         host.progress(Progress::Measuring);
         let losses = self.lockstep.losses_per_token(prompts.to_vec());

@@ -2,6 +2,7 @@
 
 use crate::rig::*;
 use packllm_engine::backend::BatchToken;
+use packllm_engine::engine::{Fusion, Lockstep};
 use packllm_engine::vocab::Alphabet;
 use std::sync::{Arc, Mutex};
 
@@ -68,5 +69,78 @@ fn a_replay_evaluates_the_very_same_batches() {
         // And leaves nothing behind.
         let again = ask(&mut engine, "ab c", &greedy(16));
         assert_eq!((again.text, again.tokens), (said.text, said.tokens));
+    }
+}
+
+fn fakes() -> [Fake; 2] {
+    [Fake::new(NESTED, 1), Fake::new(LETTERS, 2)]
+}
+
+fn in_bytes() -> Fusion {
+    Fusion {
+        alphabet: Some(Alphabet::Bytes),
+        ..uniform()
+    }
+}
+
+/// Does something with all conversations at once.
+fn at_once(conversations: &mut [Lockstep], work: impl Fn(usize, &mut Lockstep) + Sync) {
+    let work = &work;
+    std::thread::scope(|scope| {
+        for (i, conversation) in conversations.iter_mut().enumerate() {
+            scope.spawn(move || work(i, conversation));
+        }
+    });
+}
+
+#[test]
+fn several_conversations_are_replayed_batch_by_batch() {
+    let (fakes_seen, batches): (Vec<_>, Vec<_>) = fakes().map(watched).into_iter().unzip();
+    let engine = load_engine(fakes_seen);
+    let open = (0..3).map(|_| {
+        let mut lockstep = engine.lockstep(Arc::default()).unwrap();
+        set(&mut lockstep, in_bytes());
+        lockstep
+    });
+    let mut conversations: Vec<_> = open.collect();
+    let texts = ["ab c", "a b c a", "cab"];
+    engine.start_recording().unwrap();
+    at_once(&mut conversations, |i, lockstep| read(lockstep, texts[i]));
+    let prompts = engine.stop_recording().unwrap();
+    engine.start_recording().unwrap();
+    at_once(&mut conversations, |_, lockstep| {
+        answer(lockstep, &greedy(12));
+    });
+    let answers = engine.stop_recording().unwrap();
+    let evaluated = take(&batches);
+    for (k, seen) in evaluated.iter().enumerate() {
+        assert_eq!(prompts.batches()[k] + answers.batches()[k], seen.len());
+        assert!(answers.shared_batches()[k] <= answers.batches()[k]);
+    }
+    assert!(answers.shared_batches().iter().sum::<usize>() > 0);
+    for lockstep in &mut conversations {
+        lockstep.clear().unwrap();
+    }
+    for _ in 0..2 {
+        engine.replay(&prompts).unwrap();
+        engine.replay(&answers).unwrap();
+        engine.end_replay().unwrap();
+        assert_eq!(take(&batches), evaluated);
+    }
+    engine.replay(&prompts).unwrap();
+    let costs = engine.batch_cost(&prompts).unwrap();
+    assert!(costs.len() == 2 && costs.iter().all(|&cost| cost > 0.0));
+    for batches in take(&batches) {
+        let sizes: Vec<usize> = batches.iter().rev().map(Vec::len).take(2).collect();
+        assert_eq!(sizes, [3, 1]);
+    }
+    engine.end_replay().unwrap();
+    // And leaves nothing behind.
+    let mut other = pack(fakes().into(), Alphabet::Bytes);
+    for (lockstep, text) in conversations.iter_mut().zip(texts) {
+        let again = ask(lockstep, text, &greedy(12));
+        other.clear().unwrap();
+        assert_eq!(again.text, ask(&mut other, text, &greedy(12)).text);
+        lockstep.clear().unwrap();
     }
 }

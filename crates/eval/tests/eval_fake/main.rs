@@ -8,6 +8,7 @@
 
 mod judging;
 mod mined;
+mod parallel;
 #[path = "../../../engine/tests/engine_fake/rig.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod rig;

@@ -261,6 +261,7 @@ impl Scheduler {
         let parts = self.parts.iter().map(|part| RecordedPart {
             conversation: part.tenant,
             call: self.tenants.get(&part.tenant).map_or(0, |t| t.call),
+            tokens: part.len,
         });
         let parts = parts.collect();
         self.note(Operation::Decode(self.batch.clone(), parts));
