@@ -7,6 +7,7 @@
 )]
 
 mod bad_input;
+mod parallel;
 mod results;
 mod resume;
 #[path = "../tiny/mod.rs"]

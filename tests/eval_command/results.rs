@@ -65,7 +65,7 @@ fn what_is_asked_for_changes_what_comes_out() {
         let folder = folder.to_str().unwrap();
         let document = user.json(&with(
             &line,
-            &[rest, &[&a, "--json", "--output", folder]].concat(),
+            &[rest, &[&a, "--json", "--output", folder, "--parallel", "1"]].concat(),
         ));
         let journal = std::fs::read_to_string(format!("{folder}/journal.jsonl")).unwrap();
         let entry: Value = serde_json::from_str(journal.lines().nth(1).unwrap()).unwrap();

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 const MANY: usize = 600;
 
 /// Starts a run and waits until its journal has `lines` lines.
-fn started(user: &User, args: &[&str], journal: &str, lines: usize) -> Child {
+pub fn started(user: &User, args: &[&str], journal: &str, lines: usize) -> Child {
     let child = user.piped(args);
     let begin = Instant::now();
     let count = || fs::read_to_string(journal).map_or(0, |text| text.lines().count());
