@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::cli::BenchArgs;
 use crate::settings;
 use anyhow::{Context, Result};
-use packllm_engine::engine::{AnswerOptions, Lockstep, ScoreRequest};
+use packllm_engine::engine::{AnswerOptions, Lockstep, MAX_SEQUENCES, ScoreRequest};
 use packllm_engine::sample::Params;
 use packllm_engine::vocab::Alphabet;
 use std::io::Write;
@@ -46,6 +46,11 @@ pub fn run(app: &App, args: &BenchArgs) -> Result<ExitCode> {
     let mut plan = settings::plan(&app.sources(), &args.given)?;
     if plan.fusion.alphabet == Some(Alphabet::Mapped) {
         return settings::usage("--vocab mined is not measured: use auto, tokens or bytes");
+    }
+    let at_once = args.conversations.unwrap_or(1).min(MAX_SEQUENCES) as u32;
+    for member in &mut plan.members {
+        let sequences = member.load.sequences.saturating_mul(at_once);
+        member.load.sequences = sequences.min(MAX_SEQUENCES as u32);
     }
     let members = alone::measure(app, args, &plan, &prompt)?;
     // A dropped member would be missing in the replay.

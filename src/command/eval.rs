@@ -16,7 +16,7 @@ use crate::cli::EvalArgs;
 use crate::settings::{self, PackPlan};
 use anyhow::{Result, bail};
 use output::Output;
-use packllm_engine::engine::{Lockstep, Maps, MemberInfo};
+use packllm_engine::engine::{Lockstep, MAX_SEQUENCES, Maps, MemberInfo};
 use packllm_engine::pack::{maps_to, refer_to};
 use packllm_engine::vocab::Alphabet;
 use packllm_eval::{Answered, Judge, Section};
@@ -27,15 +27,12 @@ use std::sync::Arc;
 /// KV sequences of a conversation: its prompt, and options that are evaluated together.
 const SEQUENCES: u32 = 1 + 9;
 
-/// Most KV sequences of a member: llama.cpp serves 256.
-const MOST_SEQUENCES: u32 = 250;
-
 pub fn run(app: &App, args: &EvalArgs) -> Result<ExitCode> {
     let parallel = plan::parallel(args)?;
     let mut exams = plan::exams(app, args)?;
     let mut pack = settings::plan(&app.sources(), &args.given)?;
     for member in &mut pack.members {
-        let sequences = (parallel * SEQUENCES).min(MOST_SEQUENCES);
+        let sequences = (parallel * SEQUENCES).min(MAX_SEQUENCES as u32);
         member.load.sequences = member.load.sequences.max(sequences);
     }
     let mut judge = plan::judge(args, &pack)?;

@@ -229,7 +229,7 @@ impl Conversation {
     /// Reads plain text and derives the weights.
     ///
     /// # Errors
-    /// As [`Pack::read_chat`], but for templates.
+    /// As [`Conversation::read_chat`], but for templates.
     pub fn read_text(
         &mut self,
         text: &str,
@@ -247,7 +247,7 @@ impl Conversation {
     /// Tokens that what was said takes up, member by member. Nothing is evaluated.
     ///
     /// # Errors
-    /// As [`Pack::read_chat`].
+    /// As [`Conversation::read_chat`].
     pub fn size(
         &mut self,
         messages: &[Message],
@@ -264,7 +264,7 @@ impl Conversation {
     /// Tokens of the conversation, member by member, if it fits. Nothing is evaluated.
     ///
     /// # Errors
-    /// As [`Pack::read_chat`].
+    /// As [`Conversation::read_chat`].
     pub fn measure(
         &mut self,
         messages: &[Message],

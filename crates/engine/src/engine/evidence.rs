@@ -59,7 +59,7 @@ impl Lockstep {
     }
 
     /// Scores texts that may come next: each of them, all its bytes, as if it came right after the
-    /// prompts that were [read](Engine::read) last, [closed](super::Ending::Closed). Returns one
+    /// prompts that were [read](Lockstep::read) last, [closed](super::Ending::Closed). Returns one
     /// evidence a text; [`Lockstep::evidence`] is not added to. Before another call the prompts have
     /// to be read again; the members' caches still hold them, all but the last token.
     ///

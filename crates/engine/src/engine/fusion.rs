@@ -6,7 +6,7 @@ use crate::vocab::cover::Budget;
 use crate::weight::{self, Method};
 
 /// Most KV sequences that a member is given: llama.cpp serves 256.
-const MAX_SEQUENCES: usize = 250;
+pub const MAX_SEQUENCES: usize = 250;
 
 /// Most hypotheses that a [`Budget`] may ask for: with as many forks on trial they fit into the
 /// sequences.

@@ -50,7 +50,7 @@ pub use crate::prompt::{Ending, Place, Prompt, Segment, Start};
 pub use answer::{Answer, AnswerOptions, Event, Finish, Generation};
 pub use draft::{Drafted, Drafter, Lookup};
 pub use error::EngineError;
-pub use fusion::{Fusion, MAX_HYPOTHESES};
+pub use fusion::{Fusion, MAX_HYPOTHESES, MAX_SEQUENCES};
 pub use lockstep::Lockstep;
 pub use mapped::{Maps, lowest};
 pub use meter::{Operation, Part, Spent};

@@ -6,7 +6,7 @@
 //! has come; so tasks need no wakers.
 
 use super::{Job, Loaded, Message, Tenancy};
-use crate::backend::{BackendError, MemberInfo, Watch};
+use crate::backend::{BackendError, Member, MemberInfo, Watch};
 use crate::engine::runtime::{Beginnings, MemberRuntime, Step};
 use crate::engine::schedule::{Lease, Presence, Pulse, Scheduler, TenantId, drive};
 use crate::engine::spec::MemberSpec;
@@ -22,6 +22,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
+
+#[cfg(test)]
+mod tests;
 
 /// Longest wait for conversations that may join a batch. They mix and sample, which takes much
 /// less; who takes longer is not waited for.
@@ -80,17 +83,7 @@ impl Inside {
         if self.announce.send(Ok(loaded)).is_err() {
             return;
         }
-        let watch = Arc::clone(&self.watch);
-        let scheduler = Rc::new(RefCell::new(Scheduler::new(member, watch)));
-        let mut service = Service {
-            inside: self,
-            scheduler,
-            sorted,
-            tasks: BTreeMap::new(),
-            beginnings: Beginnings::default(),
-            first: None,
-            ready: Vec::new(),
-        };
+        let mut service = Service::new(self, member, sorted);
         if let Some(expected) = spec.prefetch.and_then(|expect| expect(&info)) {
             let mut runtime = service.first_runtime();
             let scheduler = Rc::clone(&service.scheduler);
@@ -112,37 +105,78 @@ struct Service {
     first: Option<MemberRuntime>,
     /// Conversations that can go on.
     ready: Vec<TenantId>,
+    /// Since when a batch waits for others to join.
+    gathering: Option<Instant>,
+}
+
+/// What the thread waits for between two turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    /// Nothing: there is more to do.
+    Nothing,
+    /// A message.
+    Message,
+    /// Others who may join the next batch, for a moment.
+    Others(Instant),
+    /// Room in the cache. It may come without a message: who holds it is at work no longer.
+    Room,
 }
 
 impl Service {
+    fn new(inside: Inside, member: Box<dyn Member>, sorted: Arc<SortedVocab>) -> Self {
+        let scheduler = Scheduler::new(member, Arc::clone(&inside.watch));
+        Self {
+            inside,
+            scheduler: Rc::new(RefCell::new(scheduler)),
+            sorted,
+            tasks: BTreeMap::new(),
+            beginnings: Beginnings::default(),
+            first: None,
+            ready: Vec::new(),
+            gathering: None,
+        }
+    }
+
+    /// Takes turns until all are gone.
     fn serve(&mut self) {
-        // Since when a batch waits for others to join.
-        let mut gathering: Option<Instant> = None;
         loop {
-            while let Ok(message) = self.inside.messages.try_recv() {
+            let message = match self.turn() {
+                Wait::Nothing => None,
+                Wait::Message => match self.next_message() {
+                    None => return,
+                    message => message,
+                },
+                Wait::Others(since) => self.message_of_others(since),
+                Wait::Room => self.inside.messages.recv_timeout(GATHERING).ok(),
+            };
+            if let Some(message) = message {
                 self.take(message);
             }
-            self.go_on();
-            if !self.scheduler.borrow().has_requests() {
-                gathering = None;
-                let Some(message) = self.next_message() else {
-                    return;
-                };
-                self.take(message);
-                continue;
-            }
-            let since = *gathering.get_or_insert_with(Instant::now);
-            if self.inside.pulse.is_running() && since.elapsed() < GATHERING {
-                self.wait_for_others(since);
-                continue;
-            }
-            gathering = None;
-            let went_on = self.scheduler.borrow_mut().evaluate();
-            self.scheduler.borrow_mut().take_finished(&mut self.ready);
-            // Room may come without a message: who holds it is at work no longer.
-            if !went_on && let Ok(message) = self.inside.messages.recv_timeout(GATHERING) {
-                self.take(message);
-            }
+        }
+    }
+
+    /// Hands over all messages, lets conversations work, and evaluates a batch if nobody is about
+    /// to join it.
+    fn turn(&mut self) -> Wait {
+        while let Ok(message) = self.inside.messages.try_recv() {
+            self.take(message);
+        }
+        self.go_on();
+        if !self.scheduler.borrow().has_requests() {
+            self.gathering = None;
+            return Wait::Message;
+        }
+        let since = *self.gathering.get_or_insert_with(Instant::now);
+        if self.inside.pulse.is_running() && since.elapsed() < GATHERING {
+            return Wait::Others(since);
+        }
+        self.gathering = None;
+        let mut scheduler = self.scheduler.borrow_mut();
+        let went_on = scheduler.evaluate();
+        scheduler.take_finished(&mut self.ready);
+        match went_on {
+            true => Wait::Nothing,
+            false => Wait::Room,
         }
     }
 
@@ -155,7 +189,7 @@ impl Service {
     }
 
     /// Waits a moment for a message of a conversation that may join the next batch.
-    fn wait_for_others(&mut self, since: Instant) {
+    fn message_of_others(&self, since: Instant) -> Option<Message> {
         let Inside {
             spinners,
             messages,
@@ -165,13 +199,10 @@ impl Service {
         let left = GATHERING.saturating_sub(since.elapsed());
         let found = spinners.soon_while(messages, left, &|| pulse.is_running());
         // Where no core is free to look, it sleeps.
-        let found = found.or_else(|| match pulse.is_running() {
+        found.or_else(|| match pulse.is_running() {
             true => messages.recv_timeout(LOOK).ok(),
             false => None,
-        });
-        if let Some(message) = found {
-            self.take(message);
-        }
+        })
     }
 
     /// Hands a message over.
