@@ -184,3 +184,34 @@ fn examples_are_evaluated_once_for_all_questions() {
     let second = judge.decide(&mut engine, &sheet("bb")).unwrap();
     assert_eq!(second.tokens, [1 + 2 + 1 + 2; 2]);
 }
+
+#[test]
+fn a_replay_leaves_the_caches_as_they_were() {
+    let question = |i: usize| Question {
+        line: i,
+        query: ["cab", "a", "abc bc", "a"][i % 4].into(),
+        choices: vec!["a".into(), "bc".into(), "c ab".into()],
+        gold: 0,
+    };
+    for shots in [0, 1] {
+        let decided = [false, true].map(|replay| {
+            let mut engine = pack(members(Alphabet::Tokens, 5), Alphabet::Tokens);
+            let names = ["a".to_owned(), "b".into()];
+            let methods = Method::named().map(|(name, method)| (name.to_owned(), method));
+            let fusion = engine.fusion().clone();
+            let judge = Judge {
+                replay,
+                ..Judge::new(&names, methods.collect(), fusion)
+            };
+            let shots = Shots::draw(vec![question(2)], shots, 0);
+            let mut decide = |i: usize| {
+                let sheet = Layout::default().sheet(&question(i), &shots);
+                let verdict = judge.decide(&mut engine, &sheet).unwrap();
+                assert_eq!(verdict.replay_seconds.is_some(), replay);
+                (verdict.scores, verdict.tokens)
+            };
+            [0, 1, 3, 4].map(&mut decide)
+        });
+        assert_eq!(decided[0], decided[1]);
+    }
+}

@@ -184,7 +184,7 @@ impl Lease {
         tenant.sequences[to as usize].cells = cells;
         // Otherwise it gets a place when it is first needed.
         if is_present && len > 0 && scheduler.has_place(self.id)? {
-            let place = scheduler.free.pop();
+            let place = scheduler.take_place();
             sequence(&mut scheduler.tenants, self.id, to)?.place = place;
             scheduler.copy_present(self.id, to, (owner, from))?;
         }

@@ -60,6 +60,13 @@ impl Scheduler {
         Ok(())
     }
 
+    /// A free place. In a replay it may hold what came there later, so it is emptied then.
+    pub(super) fn take_place(&mut self) -> Option<SeqId> {
+        let place = self.free.pop()?;
+        self.note(Operation::Truncate(place, 0));
+        Some(place)
+    }
+
     /// Moves the prefix of the only conversation to the member's first sequence.
     pub(super) fn move_prefix(&mut self, id: TenantId) -> Result<(), BackendError> {
         let prefix = sequence(&mut self.tenants, id, PREFIX)?;
@@ -106,8 +113,10 @@ impl Scheduler {
         if source.is_some() {
             self.cut(id, seq, 0)?;
         }
-        let sequence = sequence(&mut self.tenants, id, seq)?;
-        sequence.place = sequence.place.or_else(|| self.free.pop());
+        if self.find(id, seq)?.place.is_none() {
+            let place = self.take_place();
+            sequence(&mut self.tenants, id, seq)?.place = place;
+        }
         if let Some(source) = source {
             self.copy_present(id, seq, source)?;
         }
