@@ -30,7 +30,7 @@ fn a_killed_run_goes_on_and_counts_nothing_twice() {
     let out = user.path("out");
     let (out, journal) = (out.to_str().unwrap(), out.join("journal.jsonl"));
     let journal = journal.to_str().unwrap();
-    // More at a time may pick otherwise where two options are nearly equal.
+    // With one conversation: picks of several may differ where two scores are nearly equal.
     let usual = with(&line, &[&a, &b, "--json", "--parallel", "1"]);
     let kept = [&usual[..], &["--output", out]].concat();
     let resumed = [&kept[..], &["--resume"]].concat();
