@@ -69,9 +69,9 @@ pub struct EvalArgs {
     /// to the newcomer
     #[arg(long)]
     pub as_published: bool,
-    /// Questions at a time, each in a conversation of its own. Picks can differ from those of
-    /// --parallel 1 only where the two best options are nearly equal: "near_ties" counts these
-    /// [default: 4; with --replay 1]
+    /// Questions at a time, each in a conversation of its own; 1 repeats to the last digit, with
+    /// more a pick can differ where the two best scores are within 5% of each other (these are
+    /// counted as near ties) [default: 4; with --replay 1]
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=25))]
     pub parallel: Option<u32>,
     /// Evaluate every batch a second time, and show what that alone takes

@@ -113,7 +113,8 @@ fn what_is_asked_for_changes_what_comes_out() {
 fn the_same_run_gives_the_same_answers_whatever_the_batches() {
     let (user, line) = setting();
     let a = task(&user, "a.jsonl", &questions(12));
-    let run = |rest: &[&str]| timeless(user.json(&with(&line, &[&[&*a, "--json"], rest].concat())));
+    let alone = ["--json", "--parallel", "1"];
+    let run = |rest: &[&str]| timeless(user.json(&with(&line, &[&[&*a], &alone, rest].concat())));
     let usual = run(&[]);
     assert_eq!(run(&[]), usual);
     assert_eq!(run(&["-b", "7"])["tasks"], usual["tasks"]);
@@ -123,7 +124,8 @@ fn the_same_run_gives_the_same_answers_whatever_the_batches() {
 fn a_replay_changes_no_answer_and_is_shown() {
     let (user, line) = setting();
     let a = task(&user, "a.jsonl", &questions(9));
-    let usual = user.json(&with(&line, &[&a, "--json", "--few-shot", "2"]));
+    let alone = ["--parallel", "1", "--few-shot", "2", "--json"];
+    let usual = user.json(&with(&line, &[&[&*a], &alone[..]].concat()));
     assert!(usual["replay_seconds"].is_null());
     let replayed = user.json(&with(&line, &[&a, "--json", "--few-shot", "2", "--replay"]));
     assert!(replayed["replay_seconds"].as_f64().unwrap() > 0.0);
@@ -138,12 +140,12 @@ fn one_vocabulary_is_scored_by_tokens() {
     let other = crate::tiny::TinyModel::bpe(5).write(user.path("files/other.gguf"));
     let a = task(&user, "a.jsonl", &questions(8));
     let line = ["eval", "-m", &line[2], "-m", other.to_str().unwrap()].map(str::to_owned);
-    let tokens = user.json(&with(&line, &[&a, "--json", "--vocab", "tokens"]));
+    let alone = ["--json", "--parallel", "1"];
+    let usual = user.json(&with(&line, &[&[&*a], &alone[..]].concat()));
+    let tokens = [&[&*a, "--vocab", "tokens"], &alone[..]].concat();
+    let tokens = user.json(&with(&line, &tokens));
     assert_eq!(tokens["tasks"][0]["questions"], 8);
-    assert_eq!(
-        timeless(user.json(&with(&line, &[&a, "--json"])))["tasks"],
-        timeless(tokens)["tasks"]
-    );
+    assert_eq!(timeless(usual)["tasks"], timeless(tokens)["tasks"]);
 }
 
 #[test]
@@ -166,6 +168,14 @@ fn tables_page_and_picture_name_everybody() {
     }
     says(&tables, &["a: 6 questions", "b & c: 3 questions", "tok in"]);
     says(&page, &["## a: 6 questions", "| --- |"]);
+    for text in [&tables, &page] {
+        says(
+            text,
+            &["4 questions at a time", "are within 5%", "of 9 questions"],
+        );
+    }
+    let alone = user.ok(&with(&line, &[&a, "--parallel", "1"]));
+    assert!(!alone.contains("at a time"), "{alone}");
     says(&picture, &["<svg", "b &amp; c", "</svg>"]);
     // Every element is closed.
     let count = |what: &str| picture.matches(what).count();

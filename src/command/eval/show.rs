@@ -3,7 +3,7 @@
 use super::Report;
 use crate::command::table::Table;
 use anyhow::Result;
-use packllm_eval::{Difference, Row, Section};
+use packllm_eval::{Difference, NEAR_TIE, Row, Section};
 use serde_json::{Map, Value, json};
 use std::io::Write;
 
@@ -113,6 +113,18 @@ fn cost(report: &Report) -> String {
     )
 }
 
+/// Where picks may depend on what shared a batch; None where nothing did.
+fn doubt(report: &Report) -> Option<String> {
+    let most = report.pooled.rows.iter().map(|row| row.near_ties).max()?;
+    let within = 100.0 * NEAR_TIE;
+    let line = format!(
+        "{} questions at a time: a pick can differ from --parallel 1 where the two best scores are \
+         within {within:.0}%, in at most {most} of {} questions of a method",
+        report.parallel, report.pooled.questions
+    );
+    (report.parallel > 1).then_some(line)
+}
+
 /// The tables for a terminal.
 pub fn tables(out: &mut impl Write, report: &Report) -> Result<()> {
     for section in sections(report) {
@@ -127,6 +139,9 @@ pub fn tables(out: &mut impl Write, report: &Report) -> Result<()> {
         writeln!(out)?;
     }
     writeln!(out, "{}", cost(report))?;
+    if let Some(line) = doubt(report) {
+        writeln!(out, "{line}")?;
+    }
     Ok(())
 }
 
@@ -144,6 +159,9 @@ pub fn markdown(out: &mut impl Write, report: &Report) -> Result<()> {
         writeln!(out)?;
     }
     writeln!(out, "{}.\n", escape(&cost(report)))?;
+    if let Some(line) = doubt(report) {
+        writeln!(out, "{line}.\n")?;
+    }
     writeln!(
         out,
         "Accuracy with its standard error. Differences are paired, in points, with 95% confidence \
