@@ -195,7 +195,8 @@ fn a_replay_leaves_the_caches_as_they_were() {
     };
     for shots in [0, 1] {
         let decided = [false, true].map(|replay| {
-            let mut engine = pack(members(Alphabet::Tokens, 5), Alphabet::Tokens);
+            let fakes = vec![Fake::new(LETTERS, 5), Fake::new(LETTERS, 6)];
+            let mut engine = pack(fakes, Alphabet::Tokens);
             let names = ["a".to_owned(), "b".into()];
             let methods = Method::named().map(|(name, method)| (name.to_owned(), method));
             let fusion = engine.fusion().clone();
