@@ -114,7 +114,8 @@ fn the_same_run_gives_the_same_answers_whatever_the_batches() {
     let (user, line) = setting();
     let a = task(&user, "a.jsonl", &questions(12));
     let alone = ["--json", "--parallel", "1"];
-    let run = |rest: &[&str]| timeless(user.json(&with(&line, &[&[&*a], &alone, rest].concat())));
+    let run =
+        |rest: &[&str]| timeless(user.json(&with(&line, &[&[&*a][..], &alone[..], rest].concat())));
     let usual = run(&[]);
     assert_eq!(run(&[]), usual);
     assert_eq!(run(&["-b", "7"])["tasks"], usual["tasks"]);
