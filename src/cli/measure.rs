@@ -71,7 +71,7 @@ pub struct EvalArgs {
     pub as_published: bool,
     /// Questions at a time, each in a conversation of its own; 1 repeats to the last digit, with
     /// more a pick can differ where the two best scores are within 5% of each other (these are
-    /// counted as near ties) [default: 4; with --replay 1]
+    /// counted as near ties) [default: 8; with --replay 1]
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=25))]
     pub parallel: Option<u32>,
     /// Evaluate every batch a second time, and show what that alone takes

@@ -27,13 +27,18 @@ use std::sync::Arc;
 /// KV sequences of a conversation: its prompt, and options that are evaluated together.
 const SEQUENCES: u32 = 1 + 9;
 
+/// Rows of logits of a conversation where several share a batch.
+const ROWS: u32 = 32;
+
 pub fn run(app: &App, args: &EvalArgs) -> Result<ExitCode> {
     let parallel = plan::parallel(args)?;
     let mut exams = plan::exams(app, args)?;
     let mut pack = settings::plan(&app.sources(), &args.given)?;
     for member in &mut pack.members {
-        let sequences = (parallel * SEQUENCES).min(MAX_SEQUENCES as u32);
-        member.load.sequences = member.load.sequences.max(sequences);
+        let (load, sequences) = (&mut member.load, parallel * SEQUENCES);
+        load.sequences = load.sequences.max(sequences.min(MAX_SEQUENCES as u32));
+        // A batch of the prompts and options of several questions asks for many rows.
+        load.outputs = load.outputs.max(ROWS * parallel).min(load.batch);
     }
     let mut judge = plan::judge(args, &pack)?;
     let settings = plan::record(args, &pack, &judge, &exams)?;

@@ -33,7 +33,7 @@ pub struct Laid {
 }
 
 /// Questions at a time where nobody says how many.
-const PARALLEL: u32 = 4;
+const PARALLEL: u32 = 8;
 
 /// How many questions are decided at a time.
 pub fn parallel(args: &EvalArgs) -> Result<u32> {

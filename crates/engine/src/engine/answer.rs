@@ -85,6 +85,9 @@ pub struct Answer {
     pub mix_time: Duration,
     /// Symbols picked.
     pub steps: usize,
+    /// Symbols picked that the leading member did not find likeliest. Counted where attribution is
+    /// asked for.
+    pub overruled: usize,
     /// The members' weights while it was made: the mean over its symbols.
     pub mean_weights: Vec<f64>,
     /// How good the drafts were.
@@ -125,6 +128,7 @@ impl Answer {
         self.time += more.time;
         self.mix_time += more.mix_time;
         self.steps += more.steps;
+        self.overruled += more.overruled;
         self.drafted.proposed += more.drafted.proposed;
         self.drafted.accepted += more.drafted.accepted;
     }

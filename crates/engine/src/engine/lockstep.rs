@@ -28,6 +28,8 @@ pub struct Lockstep {
     pub(super) alphabet: Alphabet,
     /// The vocabulary that is shared in a mapped alphabet.
     pub(super) reference: Option<Reference>,
+    /// The member that answers alone, in its own tokens.
+    pub(super) soloist: Option<usize>,
     /// Which members can end a turn.
     pub(super) can_end: Vec<bool>,
     /// Which members are silent.
@@ -64,6 +66,7 @@ impl Lockstep {
             fusion: Fusion::default(),
             alphabet: Alphabet::Bytes,
             reference: None,
+            soloist: None,
             can_end: vec![true; n],
             silent: vec![false; n],
             ending_members: vec![true; n],
@@ -105,6 +108,7 @@ impl Lockstep {
         fork.fusion.clone_from(&self.fusion);
         fork.alphabet = self.alphabet;
         fork.reference.clone_from(&self.reference);
+        fork.soloist = self.soloist;
         fork.can_end.clone_from(&self.can_end);
         fork.silent.clone_from(&self.silent);
         fork.ending_members.clone_from(&self.ending_members);
@@ -183,11 +187,16 @@ impl Lockstep {
     /// [`EngineError::NotIdentical`] for the alphabet of tokens with different vocabularies.
     pub fn configure(&mut self, fusion: Fusion, can_end: Vec<bool>) -> Result<(), EngineError> {
         self.fuse(fusion, can_end)?;
-        // A reference is chosen anew for every text.
+        self.see_own_tokens()?;
+        self.configure_runtimes()
+    }
+
+    /// No vocabulary is the reference: it is chosen anew for every text.
+    pub(super) fn see_own_tokens(&mut self) -> Result<(), EngineError> {
         if self.reference.take().is_some() {
             self.all(|_| async |runtime: &mut MemberRuntime| runtime.look(None))?;
         }
-        self.configure_runtimes()
+        Ok(())
     }
 
     pub(super) fn configure_runtimes(&self) -> Result<(), EngineError> {
@@ -202,6 +211,7 @@ impl Lockstep {
     /// As [`Lockstep::configure`], without telling the members.
     pub(super) fn fuse(&mut self, fusion: Fusion, can_end: Vec<bool>) -> Result<(), EngineError> {
         self.alphabet = self.engine.alphabet_of(&fusion)?;
+        self.soloist = None;
         self.can_end = can_end;
         self.find_ending_members();
         self.fusion = fusion;
@@ -210,6 +220,9 @@ impl Lockstep {
 
     /// The vocabulary whose tokens are the symbols, in an alphabet of tokens.
     pub(super) fn shared_vocab(&self) -> &Arc<Vocab> {
+        if let Some(k) = self.soloist {
+            return &self.engine.members[k].vocab;
+        }
         match &self.reference {
             Some(Reference::Outside(outside)) => outside.vocab(),
             Some(Reference::Member(k)) => &self.engine.members[*k].vocab,

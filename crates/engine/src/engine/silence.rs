@@ -5,6 +5,7 @@
 
 use super::{EngineError, Lockstep};
 use crate::mix::Mix;
+use crate::vocab::Alphabet;
 use crate::weight::{self, Evidence, Method};
 
 impl Lockstep {
@@ -22,6 +23,20 @@ impl Lockstep {
         self.silent = silent;
         self.find_ending_members();
         Ok(())
+    }
+
+    /// Member `k` answers the prompts that are read from now on as if it were loaded alone: in its
+    /// own tokens, the others silent, its weight 1. [`Lockstep::configure`] ends that; who is silent
+    /// is then for the caller to say.
+    ///
+    /// # Errors
+    /// [`EngineError::AllSilent`] if there is no such member.
+    pub fn solo(&mut self, k: usize) -> Result<(), EngineError> {
+        let n = self.engine.members.len();
+        self.silence((0..n).map(|j| j != k).collect())?;
+        self.see_own_tokens()?;
+        (self.soloist, self.alphabet) = (Some(k), Alphabet::Tokens);
+        self.configure_runtimes()
     }
 
     /// Which members are silent, in order.

@@ -17,15 +17,12 @@ impl Lockstep {
     /// # Errors
     /// [`EngineError::Weight`].
     pub fn weigh(&mut self) -> Result<weight::Weights, EngineError> {
-        let evidence = if self.engine.members.len() == 1 {
-            None
-        } else {
-            Some(self.evidence()?)
-        };
-        let weights = match &evidence {
-            Some(evidence) => self.weights(&self.fusion.method, self.fusion.mix, evidence)?,
-            None => weight::Weights {
-                lambda: vec![1.0],
+        let n = self.engine.members.len();
+        let alone = self.soloist.or((n == 1).then_some(0));
+        let weights = match alone {
+            None => self.weights(&self.fusion.method, self.fusion.mix, &self.evidence()?)?,
+            Some(k) => weight::Weights {
+                lambda: (0..n).map(|j| f64::from(u8::from(j == k))).collect(),
                 no_evidence: false,
                 certificate: None,
             },

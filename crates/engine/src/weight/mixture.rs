@@ -122,6 +122,12 @@ impl<'a> Mixture<'a> {
     /// # Errors
     /// Weights of another count than the members, negative, NaN, or all 0.
     pub fn bits_per_byte(&self, lambda: &[f64]) -> Result<f64, WeightError> {
+        let lambda = self.normalised(lambda)?;
+        Ok(self.nats_per_byte_of(&lambda) / std::f64::consts::LN_2)
+    }
+
+    /// Weights that sum to 1.
+    fn normalised(&self, lambda: &[f64]) -> Result<Vec<f64>, WeightError> {
         let expected = self.evidence.members.len();
         if lambda.len() != expected {
             let actual = lambda.len();
@@ -135,8 +141,34 @@ impl<'a> Mixture<'a> {
         if !(total > 0.0 && total.is_finite()) {
             return Err(MixError::NoMember.into());
         }
-        let lambda: Vec<f64> = lambda.iter().map(|w| w / total).collect();
-        Ok(self.nats_per_byte_of(&lambda) / std::f64::consts::LN_2)
+        Ok(lambda.iter().map(|w| w / total).collect())
+    }
+
+    /// Whether each symbol of the evidence, in turn, is the likeliest to the mixture where it stands,
+    /// so that greedy decoding says exactly this text. END counts among what could come instead,
+    /// and a tie counts for the text.
+    ///
+    /// # Errors
+    /// As [`Mixture::bits_per_byte`].
+    pub fn likeliest(&self, lambda: &[f64]) -> Result<Vec<bool>, WeightError> {
+        let lambda = self.normalised(lambda)?;
+        let mut blender = Blender::of(self, &lambda);
+        let votes = self.votes(&lambda);
+        Ok((0..self.len())
+            .map(|i| self.is_likeliest(i, &votes, &mut blender))
+            .collect())
+    }
+
+    fn is_likeliest(&self, i: usize, votes: &[f64], blender: &mut Blender) -> bool {
+        let end = pool_end(self.mix, self.ln_floor, votes, |k| self.splits[k][i]);
+        let z = self.blend(i, blender);
+        let target = blender.sum[self.target(i)];
+        let best = blender
+            .sum
+            .iter()
+            .copied()
+            .fold(f64::NEG_INFINITY, f64::max);
+        target >= best && end.go_on + target - z.ln() >= end.end
     }
 
     /// L(λ) for weights that sum to 1.
@@ -175,36 +207,44 @@ impl<'a> Mixture<'a> {
     }
 
     fn go_on_nats(&self, i: usize, blender: &mut Blender) -> f64 {
+        if let Mix::Linear = self.mix {
+            let part = |&(k, w): &(usize, f64)| w * self.conditional_target(k, i).exp();
+            return -blender.members.iter().map(part).sum::<f64>().ln();
+        }
+        let z = self.blend(i, blender);
+        if z > 0.0 {
+            z.ln() - blender.sum[self.target(i)]
+        } else {
+            f64::INFINITY
+        }
+    }
+
+    /// ln of what every column has in the mixture, into `blender.sum`. Returns what its exponentials
+    /// sum to.
+    fn blend(&self, i: usize, blender: &mut Blender) -> f64 {
         let Blender {
             members,
             bottom,
             row,
             sum,
         } = blender;
-        match self.mix {
-            Mix::Linear => {
-                let part = |&(k, w): &(usize, f64)| w * self.conditional_target(k, i).exp();
-                -members.iter().map(part).sum::<f64>().ln()
-            }
-            Mix::Log => {
-                row.resize(self.width(i), 0.0);
-                sum.clear();
-                sum.resize(self.width(i), 0.0);
-                for &(k, w) in members.iter() {
-                    self.conditional(k, i, row);
-                    for (s, x) in sum.iter_mut().zip(row.iter()) {
-                        *s += w * lift(*x, *bottom);
-                    }
-                }
-                let p = |(c, s): (usize, &f64)| self.copies(i, c) * s.exp();
-                let z: f64 = sum.iter().enumerate().map(p).sum();
-                if z > 0.0 {
-                    z.ln() - sum[self.target(i)]
-                } else {
-                    f64::INFINITY
-                }
+        row.resize(self.width(i), 0.0);
+        sum.clear();
+        sum.resize(self.width(i), 0.0);
+        for &(k, w) in members.iter() {
+            self.conditional(k, i, row);
+            for (s, x) in sum.iter_mut().zip(row.iter()) {
+                *s += match self.mix {
+                    Mix::Log => w * lift(*x, *bottom),
+                    Mix::Linear => w * x.exp(),
+                };
             }
         }
+        if let Mix::Linear = self.mix {
+            sum.iter_mut().for_each(|s| *s = s.ln());
+        }
+        let p = |(c, s): (usize, &f64)| self.copies(i, c) * s.exp();
+        sum.iter().enumerate().map(p).sum()
     }
 
     fn may_end(&self, k: usize) -> bool {

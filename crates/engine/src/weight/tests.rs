@@ -77,6 +77,53 @@ fn plain_loss(evidence: &Evidence, lambda: &[f64], mix: Mix) -> f64 {
     loss / evidence.bytes as f64 / std::f64::consts::LN_2
 }
 
+/// Whether each symbol is the likeliest by way of the mixer of generation, END taken as one symbol.
+fn plain_likeliest(evidence: &Evidence, lambda: &[f64], mix: Mix) -> Vec<bool> {
+    let mut mixer = Mixer::new(mix, FLOOR, evidence.alphabet.clone()).unwrap();
+    let can_end: Vec<bool> = evidence.members.iter().map(|m| m.can_end).collect();
+    let mut out = vec![0.0; SIZE];
+    let of = |(i, &x): (usize, &u32)| {
+        let row = |m| in_f64(&dense(m)[i * SIZE..(i + 1) * SIZE]);
+        let rows: Vec<Vec<f64>> = evidence.members.iter().map(row).collect();
+        mixer.mix(&rows, lambda, &can_end, &mut out).unwrap();
+        let end = (out[10].exp() + out[11].exp()).ln();
+        let text = out[..10].iter().copied().fold(end, f64::max);
+        out[x as usize] >= text - 1e-9
+    };
+    evidence.symbols.iter().enumerate().map(of).collect()
+}
+
+/// The same texts, each symbol the likeliest of its row in member 0 where `greedy` says so.
+fn say_greedily(mut evidence: Evidence, greedy: &[bool]) -> Evidence {
+    for (i, _) in greedy.iter().enumerate().filter(|(_, greedy)| **greedy) {
+        let row = &dense(&evidence.members[0])[i * SIZE..i * SIZE + 10];
+        let best = (0..10).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap();
+        evidence.symbols[i] = best as u32;
+        for member in &mut evidence.members {
+            member.nats[i] = -dense(member)[i * SIZE + best];
+        }
+    }
+    evidence
+}
+
+proptest! {
+    #[test]
+    fn the_likeliest_symbols_are_those_that_generation_would_pick(
+        evidence in evidence(3),
+        greedy in prop::collection::vec(any::<bool>(), N),
+        lambda in prop::collection::vec(0.05..1.0f64, 3),
+        alone in any::<bool>(),
+        mix in mixes(),
+    ) {
+        let evidence = say_greedily(evidence, &greedy);
+        let lambda = if alone { vec![1.0, 0.0, 0.0] } else { lambda };
+        let total: f64 = lambda.iter().sum();
+        let shares: Vec<f64> = lambda.iter().map(|w| w / total).collect();
+        let mixture = Mixture::new(&evidence, mix, FLOOR).unwrap();
+        prop_assert_eq!(mixture.likeliest(&lambda).unwrap(), plain_likeliest(&evidence, &shares, mix));
+    }
+}
+
 /// The greedy search, asking the plain loss at every grid point.
 fn plain_opt(evidence: &Evidence, mix: Mix) -> Vec<f64> {
     let members = evidence.members.len();

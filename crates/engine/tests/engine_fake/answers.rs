@@ -376,3 +376,32 @@ fn an_answer_in_two_parts_counts_as_one() {
     assert!((whole.skipped_mass * bytes(&whole) - sum).abs() < 1e-12);
     assert!((whole.mean_weights.iter().sum::<f64>() - 1.0).abs() < 1e-12);
 }
+
+#[test]
+fn what_the_leading_member_would_not_have_said_is_counted() {
+    let counted = |weights: [f64; 2], attribution| {
+        let mut engine = load(vec![
+            Fake::without_end(NESTED, 1),
+            Fake::without_end(LETTERS, 2),
+        ]);
+        let given = vec![("a".to_owned(), weights[0]), ("b".to_owned(), weights[1])];
+        set(
+            &mut engine,
+            Fusion {
+                method: packllm_engine::weight::Method::Given(given),
+                drop: 0.0,
+                ..Fusion::default()
+            },
+        );
+        let options = AnswerOptions {
+            attribution,
+            ..greedy(40)
+        };
+        let answer = ask(&mut engine, "ab", &options);
+        (answer.overruled, answer.steps)
+    };
+    let (overruled, steps) = counted([0.51, 0.49], true);
+    assert!(0 < overruled && overruled < steps, "{overruled} of {steps}");
+    assert_eq!(counted([1.0, 0.0], true).0, 0);
+    assert_eq!(counted([0.51, 0.49], false).0, 0);
+}

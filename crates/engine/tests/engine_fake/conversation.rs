@@ -3,8 +3,9 @@
 use crate::rig::*;
 use packllm_engine::backend::{BatchToken, Vocab};
 use packllm_engine::chat::{Message, Speakers};
-use packllm_engine::engine::{Answer, AnswerOptions, Finish, Lockstep, Prepared};
+use packllm_engine::engine::{Answer, AnswerOptions, Finish, Fusion, Lockstep, Prepared};
 use packllm_engine::vocab::Alphabet;
+use packllm_engine::weight::Method;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
 
@@ -259,4 +260,42 @@ fn clear_forgets_the_conversation() {
     let again = chat.turn("ab c", &greedy(10));
     assert_eq!(again.prepared, first.prepared);
     assert_eq!(again.answer.text, first.answer.text);
+}
+
+#[test]
+fn a_soloist_answers_as_if_it_were_loaded_alone() {
+    for (k, pieces) in [NESTED, MULTIBYTE].into_iter().enumerate() {
+        let mut both = load(vec![Fake::new(NESTED, 3), Fake::new(MULTIBYTE, 3)]);
+        set(&mut both, Fusion::default());
+        let together = ask(&mut both, "a", &greedy(12));
+        let before = spent(&both);
+        both.solo(k).unwrap();
+        let alone = ask(&mut load(vec![Fake::new(pieces, 3)]), "a", &greedy(12));
+        let solo = ask(&mut both, "a", &greedy(12));
+        assert_eq!(
+            (&solo.text, solo.finish, solo.tokens),
+            (&alone.text, alone.finish, alone.tokens)
+        );
+        assert_eq!(both.lambda()[k], 1.0);
+        // The other reads along, and takes no part in the answer.
+        assert_eq!(solo.spent[1 - k].tokens, 0);
+        assert!(spent(&both)[k] > before[k]);
+        // Afterwards they answer together as before.
+        both.silence(vec![false; 2]).unwrap();
+        set(&mut both, Fusion::default());
+        both.forget_evidence();
+        let again = ask(&mut both, "a", &greedy(12));
+        assert_eq!(again.text, together.text);
+    }
+}
+
+#[test]
+fn a_soloist_sees_its_own_tokens_after_a_mapped_alphabet() {
+    let fakes = || vec![Fake::new(WHOLE, 5), Fake::new(NESTED, 5)];
+    let mut pack = mined(fakes(), 0, Method::Uniform);
+    ask(&mut pack, "a b", &greedy(6));
+    pack.solo(1).unwrap();
+    let alone = ask(&mut load(vec![Fake::new(NESTED, 5)]), "a b", &greedy(12));
+    assert_eq!(ask(&mut pack, "a b", &greedy(12)).text, alone.text);
+    assert!(pack.solo(2).is_err());
 }

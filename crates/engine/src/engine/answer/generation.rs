@@ -139,6 +139,7 @@ impl<'a> Generation<'a> {
             time: self.time,
             mix_time: run.mix_time,
             steps: run.steps,
+            overruled: run.overruled,
             mean_weights: mean(&run.weights, run.steps),
             drafted: self.drafting.drafted,
         })

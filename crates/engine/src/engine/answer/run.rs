@@ -62,6 +62,8 @@ pub(super) struct Run {
     unsent: Unsent,
     pub mix_time: Duration,
     pub steps: usize,
+    /// Steps at which the lead found another symbol likelier; only if attribution is asked for.
+    pub overruled: usize,
     /// Sums of the weights of all steps.
     pub weights: Vec<f64>,
     /// Only if attribution is asked for.
@@ -113,6 +115,7 @@ impl Run {
             unsent: Unsent::Start,
             mix_time: Duration::ZERO,
             steps: 0,
+            overruled: 0,
             weights: vec![0.0; n],
             attributor: generation.attribution.then(|| Attributor::new(n)),
         })
@@ -234,6 +237,10 @@ impl Run {
         let picked = self.sampler.pick(&mut self.mixed, |s| allowed.contains(s));
         if picked.is_none() {
             self.allowed.end()?;
+        }
+        if let (Some(_), Some(symbol)) = (&mixed, picked) {
+            let row = &self.rows[self.lead];
+            self.overruled += usize::from(row.iter().any(|&p| p > row[symbol]));
         }
         let said = picked.filter(|&s| !self.symbols.is_end(s));
         if let (Some(mixed), Some(symbol)) = (mixed, said) {
