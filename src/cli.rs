@@ -11,7 +11,7 @@ mod shared;
 pub use manage::{
     CompletionsArgs, ConfigArgs, ConfigCommand, DoctorArgs, ManArgs, ModelsCommand, PackCommand,
 };
-pub use measure::{AlignArgs, BenchArgs, EvalArgs, ScoreArgs, ScoreName, WeighArgs};
+pub use measure::{AlignArgs, BenchArgs, EvalArgs, ScoreArgs, ScoreName, SuiteName, WeighArgs};
 pub use parameters::{Answers, Given, Loading, Packs, takes_config};
 use parameters::{Keeping, Opening, spellings, takes_any_text};
 pub use shared::PromptArgs;

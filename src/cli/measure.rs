@@ -36,15 +36,49 @@ pub struct AlignArgs {
     pub json: bool,
 }
 
+/// What a task file holds.
+const EVAL_HELP: &str = "\
+A task file has one JSON object a line; its fields say what it asks for:
+  {\"query\": text, \"choices\": [text, …], \"gold\": index}     the likeliest of several options
+  {\"query\": text, \"answer\": text, \"aliases\": [text, …]}    a text that contains an answer
+  {\"question\": text, \"answer\": number}                     a text that ends with the number
+  {\"context\": text, \"continuation\": text}                  the words that come next
+  {\"query\": text, \"pattern\": regex, \"excludes\": regex}     a text of this form
+  {\"prompt\": text, \"test\": text, \"entry_point\": name}      Python that passes check(), with --run-code";
+
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A task file has one JSON object a line: {\"query\": text, \"choices\": [text, …], \"gold\": index}",
+    after_help = EVAL_HELP,
     mut_arg("seed", |arg| arg.help("Seed of the draw of examples").help_heading(None).default_value("0"))
 )]
 pub struct EvalArgs {
     /// Files of questions
-    #[arg(value_name = "TASK.jsonl", required = true)]
+    #[arg(value_name = "TASK.jsonl", required_unless_present = "suite")]
     pub tasks: Vec<PathBuf>,
+    /// Questions of our own in ten domains, 30 (quick) or 100 (full) of each
+    #[arg(long, value_enum)]
+    pub suite: Option<SuiteName>,
+    /// Put questions to a chat, by the members' templates [default]; options and words that come
+    /// next are always judged as text
+    #[arg(long, conflicts_with = "raw")]
+    pub chat: bool,
+    /// Put questions as plain text
+    #[arg(long)]
+    pub raw: bool,
+    /// Most tokens of an answer [default: 80; 160 for a form, 256 for a number, 384 for code]
+    #[arg(short = 'n', long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    pub predict: Option<u32>,
+    /// Run the Python that members write, confined: no network, no files, little time and memory
+    #[arg(long)]
+    pub run_code: bool,
+    /// Share of each task by which the best member is chosen; it is compared on the rest. 0 chooses
+    /// with hindsight
+    #[arg(long, value_name = "SHARE", default_value_t = 0.3)]
+    pub dev: f64,
+    /// Let the best member answer so many times, and take the answer most like the others: what
+    /// the pack's time could buy instead; 0 does not [default: by the sizes of the files]
+    #[arg(long, value_name = "K", value_parser = value_parser!(u32).range(0..=64))]
+    pub again: Option<u32>,
     /// Only the first questions of each file
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
@@ -99,6 +133,12 @@ pub enum ScoreName {
     Mean,
     Sum,
     Token,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SuiteName {
+    Quick,
+    Full,
 }
 
 impl EvalArgs {

@@ -19,8 +19,13 @@ impl Table {
 
     /// Adds a row.
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.rows
-            .push(cells.iter().map(|cell| printable(cell)).collect());
+        self.cells(&cells);
+    }
+
+    /// Adds a row of as many cells as there are.
+    pub fn cells(&mut self, cells: &[String]) {
+        let cells = cells.iter().map(|cell| printable(cell));
+        self.rows.push(cells.collect());
     }
 
     /// Writes the table, with two spaces between columns and none at the ends of lines.

@@ -5,7 +5,8 @@
 //! loses at most the question it was at. A last line without a line feed was torn and is cut off
 //! when the run goes on. The file is locked while a run writes it.
 
-use super::judge::Verdict;
+use super::answers::{Answers, Reply};
+use super::judge::{Followed, Verdict};
 use packllm_engine::lock::patiently;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -30,8 +31,14 @@ pub struct JournalEntry {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// It was decided.
+    /// An option was picked.
     Decided(Verdict),
+    /// It was looked whether its text is said.
+    Followed(Followed),
+    /// It was answered.
+    Answered(Answers),
+    /// One member answered it again and again.
+    Again(Reply),
     /// It was left out, and why.
     Skipped(String),
 }
@@ -127,7 +134,8 @@ impl Journal {
                 continue;
             }
             let entry: JournalEntry = journal.parse(line, text)?;
-            if seen.insert((entry.task, entry.line)) {
+            let again = matches!(entry.outcome, Outcome::Again(_));
+            if seen.insert((entry.task, entry.line, again)) {
                 entries.push(entry);
             }
         }

@@ -44,6 +44,8 @@ pub enum ContestantKind {
     Member(usize),
     /// As a mixture of all, with weights by this method.
     Mixture(Method),
+    /// As this member, which answers so many times; see [`Judge::answer_again`].
+    Again(usize, u32),
 }
 
 /// What the contestants made of a question, one entry a contestant where nothing else is said.
@@ -66,6 +68,22 @@ pub struct Verdict {
     pub total_seconds: f64,
     /// Time of the same evaluations once more and nothing else, if that was asked for.
     pub replay_seconds: Option<f64>,
+}
+
+/// Whether greedy decoding says a fixed text, for every contestant, from one evaluation of the text:
+/// it does if each symbol is the likeliest where it stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Followed {
+    /// For each contestant, whether each symbol is.
+    pub likeliest: Vec<Vec<bool>>,
+    /// The weights; empty for a member.
+    pub lambda: Vec<Vec<f64>>,
+    /// As [`Verdict::seconds`].
+    pub seconds: Vec<f64>,
+    /// As [`Verdict::tokens`].
+    pub tokens: Vec<usize>,
+    /// As [`Verdict::total_seconds`].
+    pub total_seconds: f64,
 }
 
 /// Two scores are nearly equal if they differ by less than this part of the better one. Batches of
@@ -159,7 +177,10 @@ impl Judge {
     }
 
     /// As [`Judge::decide`], where so many questions are decided at the same time.
-    pub(super) fn decide_among(
+    ///
+    /// # Errors
+    /// As [`Judge::decide`].
+    pub fn decide_among(
         &self,
         at_once: u32,
         engine: &mut Lockstep,
@@ -195,7 +216,7 @@ impl Judge {
         for contestant in &self.contestants {
             let began = Instant::now();
             let (scores, mut lambda, time) = match &contestant.kind {
-                ContestantKind::Member(k) => {
+                ContestantKind::Member(k) | ContestantKind::Again(k, _) => {
                     let scores = reading.options.iter().map(|o| self.alone(o, *k)).collect();
                     (scores, Vec::new(), spent[*k].time)
                 }
@@ -219,6 +240,52 @@ impl Judge {
             verdict.replay_seconds = Some(seconds(engine.engine().replay(&recording)?));
         }
         Ok(verdict)
+    }
+
+    /// Evaluates a text and what follows it once, and tells which contestants would say that. As
+    /// [`Judge::decide`].
+    ///
+    /// # Errors
+    /// As [`Judge::decide`].
+    pub fn follow(
+        &self,
+        at_once: u32,
+        engine: &mut Lockstep,
+        sheet: &Sheet,
+    ) -> Result<Followed, EngineError> {
+        let (start, before) = (Instant::now(), engine.spent()?);
+        let reading = self.read(engine, sheet)?;
+        let spent = engine.spent()?.into_iter().zip(before);
+        let spent: Vec<_> = spent.map(|(after, before)| after - before).collect();
+        let mut followed = Followed {
+            likeliest: Vec::new(),
+            lambda: Vec::new(),
+            seconds: Vec::new(),
+            tokens: spent.iter().map(|s| s.tokens).collect(),
+            total_seconds: 0.0,
+        };
+        let text = &reading.options[0];
+        let mixture = Mixture::new(text, self.fusion.mix, self.fusion.floor)?;
+        let shared = start.elapsed();
+        for contestant in &self.contestants {
+            let began = Instant::now();
+            let (lambda, time) = match &contestant.kind {
+                ContestantKind::Member(k) | ContestantKind::Again(k, _) => {
+                    let alone = (0..text.members.len()).map(|j| f64::from(u8::from(j == *k)));
+                    (alone.collect(), Some(spent[*k].time))
+                }
+                ContestantKind::Mixture(method) => (self.weights(method, &reading.question)?, None),
+            };
+            followed.likeliest.push(mixture.likeliest(&lambda)?);
+            let time = time.unwrap_or((shared + began.elapsed()) / at_once);
+            followed.seconds.push(seconds(time));
+            let is_mixture = matches!(contestant.kind, ContestantKind::Mixture(_));
+            followed
+                .lambda
+                .push(if is_mixture { lambda } else { Vec::new() });
+        }
+        followed.total_seconds = seconds(start.elapsed() / at_once);
+        Ok(followed)
     }
 
     fn read(&self, engine: &mut Lockstep, sheet: &Sheet) -> Result<Predictions, EngineError> {
@@ -324,6 +391,6 @@ pub fn is_near_tie(scores: &[f64]) -> bool {
         .is_some_and(|best| best - second < NEAR_TIE * best.abs())
 }
 
-fn seconds(time: Duration) -> f64 {
+pub(super) fn seconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e6
 }

@@ -6,13 +6,13 @@
 //! the choice: tokenizers join a space to the word after it, and a text that stops after a space is
 //! unlike any that a model has seen. So an option's score covers that white space and the choice.
 
-use super::task::Question;
+use super::task::{Ask, Question};
 use packllm_engine::engine::{Ending, Place, Prompt, Segment, Start};
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::{Rng, SeedableRng};
 
 /// What comes after each example.
-const AFTER_SHOT: &str = "\n\n";
+pub(super) const AFTER_SHOT: &str = "\n\n";
 
 /// How a question is written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,22 +48,26 @@ impl Layout {
             let space = self.space(query, choice);
             format!("{tail}{space}{choice}")
         };
+        let choices = match &question.ask {
+            Ask::Choice { choices, .. } => choices.as_slice(),
+            Ask::Last { continuation } => std::slice::from_ref(continuation),
+            _ => &[],
+        };
         Sheet {
             shots: shots.before(self, question),
             query: query[..end].to_owned(),
             bridge: head[end..].to_owned(),
-            options: question.choices.iter().map(option).collect(),
+            options: choices.iter().map(option).collect(),
         }
     }
 
     /// A question with its answer.
-    fn solved(&self, question: &Question) -> String {
-        let (query, choice) = (&question.query, &question.choices[question.gold]);
+    pub(super) fn solved(&self, query: &str, answer: &str) -> String {
         let separator = match &self.separator {
             Some(given) => given,
-            None => self.space(query, choice),
+            None => self.space(query, answer),
         };
-        format!("{query}{separator}{choice}")
+        format!("{query}{separator}{answer}")
     }
 
     /// The space that is put between a query and a choice.
@@ -116,7 +120,7 @@ impl Sheet {
 }
 
 /// Examples to choose from, in the order in which they are taken.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Shots {
     count: usize,
     pool: Vec<Question>,
@@ -141,11 +145,8 @@ impl Shots {
     /// members read them once; a question that is one of them gets the next in order instead.
     #[must_use]
     pub fn draw(mut pool: Vec<Question>, count: usize, seed: u64) -> Shots {
-        let mut rng = Pcg64::seed_from_u64(seed);
-        for i in (1..pool.len()).rev() {
-            let j = below(&mut rng, i as u64 + 1) as usize;
-            pool.swap(i, j);
-        }
+        pool.retain(|question| question.ask.solution().is_some());
+        shuffle(&mut pool, seed);
         Shots { count, pool }
     }
 
@@ -166,8 +167,18 @@ impl Shots {
     }
 
     fn before(&self, layout: &Layout, question: &Question) -> String {
+        let solved = |(shot, answer): (&Question, String)| layout.solved(&shot.query, &answer);
+        let shots = self.of(question).map(solved);
+        shots.map(|solved| solved + AFTER_SHOT).collect()
+    }
+
+    /// The examples of a question, with their answers.
+    pub(super) fn of<'a>(
+        &'a self,
+        question: &'a Question,
+    ) -> impl Iterator<Item = (&'a Question, String)> {
         let shots = self.others(question).take(self.count);
-        shots.map(|q| layout.solved(q) + AFTER_SHOT).collect()
+        shots.filter_map(|shot| Some((shot, shot.ask.solution()?)))
     }
 
     /// Examples that are not the question, whichever file or line it stands in.
@@ -177,8 +188,17 @@ impl Shots {
     }
 }
 
+/// Shuffles by `seed` (Durstenfeld 1964).
+pub(super) fn shuffle<T>(items: &mut [T], seed: u64) {
+    let mut rng = Pcg64::seed_from_u64(seed);
+    for i in (1..items.len()).rev() {
+        let j = below(&mut rng, i as u64 + 1) as usize;
+        items.swap(i, j);
+    }
+}
+
 /// A number in 0..n, all alike (Lemire 2019, "Fast random integer generation in an interval").
-fn below(rng: &mut Pcg64, n: u64) -> u64 {
+pub(super) fn below(rng: &mut Pcg64, n: u64) -> u64 {
     loop {
         let wide = u128::from(rng.next_u64()) * u128::from(n);
         if wide as u64 >= n.wrapping_neg() % n {
@@ -196,8 +216,10 @@ mod tests {
         Question {
             line: 1,
             query: query.into(),
-            choices: choices.iter().map(|c| (*c).to_owned()).collect(),
-            gold,
+            ask: Ask::Choice {
+                choices: choices.iter().map(|c| (*c).to_owned()).collect(),
+                gold,
+            },
         }
     }
 
@@ -233,12 +255,12 @@ mod tests {
             separator in prop::option::of("[ :\n]{0,3}"),
             choices in prop::collection::vec("[ ]{0,1}[c]{1,3}", 2..5),
         ) {
-            let question = question(&format!("{query}{tail}"), &[], 0);
-            let question = Question { choices, ..question };
+            let choices: Vec<&str> = choices.iter().map(String::as_str).collect();
+            let question = question(&format!("{query}{tail}"), &choices, 0);
             let layout = Layout { separator };
             let sheet = layout.sheet(&question, &Shots::default());
-            for (i, option) in sheet.options.iter().enumerate() {
-                let solved = layout.solved(&Question { gold: i, ..question.clone() });
+            for (choice, option) in choices.iter().zip(&sheet.options) {
+                let solved = layout.solved(&question.query, choice);
                 prop_assert_eq!(format!("{}{}{option}", sheet.query, sheet.bridge), solved);
             }
             prop_assert!(!sheet.query.is_empty());

@@ -5,20 +5,22 @@
 //! it, but kernels round a little differently for batches of another shape: a pick can differ from
 //! that of a run with one conversation where two scores are [nearly equal](super::is_near_tie).
 
-use super::judge::{Judge, Verdict};
-use super::layout::Sheet;
-use packllm_engine::engine::{EngineError, Lockstep};
+use packllm_engine::engine::EngineError;
+use packllm_engine::pack::{Conversation, PackError};
 use packllm_engine::vocab::Alphabet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+/// What comes of a question, where so many are decided at the same time.
+pub type Decide<'a, Q, V> = dyn Fn(u32, &mut Conversation, &Q) -> Result<V, PackError> + Sync + 'a;
+
 /// What is told of every question: its number, and what came of it.
-type Take<'a, E> = dyn FnMut(usize, Result<Verdict, EngineError>) -> Result<(), E> + Send + 'a;
+pub type Take<'a, V, E> = dyn FnMut(usize, Result<V, PackError>) -> Result<(), E> + Send + 'a;
 
 /// Decides all questions. Each conversation takes the next one as soon as it has decided one, on a
-/// thread of its own; they have to be configured alike. Questions after the same examples belong
-/// together: the conversations share what the first question has read of them.
+/// thread of its own; they have to be configured alike. Where questions come after the same
+/// examples, the conversations `share` what the first question has read of them.
 ///
 /// `take` is given the number of each question, from 0, and what came of it, one at a time, in the
 /// order in which they are decided. Once it fails no further question is begun; those under way are
@@ -26,15 +28,16 @@ type Take<'a, E> = dyn FnMut(usize, Result<Verdict, EngineError>) -> Result<(), 
 ///
 /// # Errors
 /// What `take` made of the first question, in order, at which it failed.
-pub fn decide_all<E: Send>(
-    judge: &Judge,
-    conversations: &mut [Lockstep],
-    sheets: &[&Sheet],
-    take: &mut Take<'_, E>,
+pub fn decide_all<Q: Sync, V: Send, E: Send>(
+    conversations: &mut [Conversation],
+    questions: &[Q],
+    share: bool,
+    decide: &Decide<'_, Q, V>,
+    take: &mut Take<'_, V, E>,
 ) -> Result<(), E> {
     let run = Run {
-        judge,
-        sheets,
+        decide,
+        questions,
         next: AtomicUsize::new(0),
         over: AtomicBool::new(false),
         taking: Mutex::new(Taking {
@@ -42,12 +45,11 @@ pub fn decide_all<E: Send>(
             failure: None,
         }),
     };
-    let has_examples = sheets.first().is_some_and(|sheet| !sheet.shots.is_empty());
     if let [first, others @ ..] = conversations
         && !others.is_empty()
-        && has_examples
+        && share
         // Otherwise nothing is kept from one question to the next.
-        && first.alphabet() != Alphabet::Mapped
+        && first.lockstep.alphabet() != Alphabet::Mapped
     {
         run.decide_next(1, first);
         others.iter_mut().for_each(|other| join(other, first));
@@ -70,42 +72,43 @@ pub fn decide_all<E: Send>(
 
 /// Goes on from what another conversation has read. If that fails it reads by itself, and says then
 /// what is wrong.
-fn join(conversation: &mut Lockstep, other: &Lockstep) {
-    if let Ok(fork) = other.fork(Arc::clone(conversation.cancel_flag())) {
+fn join(conversation: &mut Conversation, other: &Conversation) {
+    if let Ok(fork) = other.fork(Arc::clone(conversation.lockstep.cancel_flag())) {
         *conversation = fork;
     }
 }
 
 /// Questions on their way.
-struct Run<'a, 'b, E> {
-    judge: &'a Judge,
-    sheets: &'a [&'a Sheet],
+struct Run<'a, 'b, Q, V, E> {
+    decide: &'a Decide<'a, Q, V>,
+    questions: &'a [Q],
     /// The next question.
     next: AtomicUsize,
     /// Whether no further one is begun.
     over: AtomicBool,
-    taking: Mutex<Taking<'a, 'b, E>>,
+    taking: Mutex<Taking<'a, 'b, V, E>>,
 }
 
 /// Who is told what came of a question, and the first failure in order.
-struct Taking<'a, 'b, E> {
-    take: &'a mut Take<'b, E>,
+struct Taking<'a, 'b, V, E> {
+    take: &'a mut Take<'b, V, E>,
     failure: Option<(usize, E)>,
 }
 
-impl<E> Run<'_, '_, E> {
+impl<Q, V, E> Run<'_, '_, Q, V, E> {
     /// Decides the next question where so many are decided at the same time. False if there is none.
-    fn decide_next(&self, at_once: u32, conversation: &mut Lockstep) -> bool {
+    fn decide_next(&self, at_once: u32, conversation: &mut Conversation) -> bool {
         if self.over.load(Ordering::Relaxed) {
             return false;
         }
         let i = self.next.fetch_add(1, Ordering::Relaxed);
-        let Some(sheet) = self.sheets.get(i) else {
+        let Some(question) = self.questions.get(i) else {
             return false;
         };
-        let verdict = match conversation.cancel_flag().load(Ordering::Relaxed) {
-            true => Err(EngineError::Cancelled),
-            false => self.judge.decide_among(at_once, conversation, sheet),
+        let cancelled = conversation.lockstep.cancel_flag().load(Ordering::Relaxed);
+        let verdict = match cancelled {
+            true => Err(EngineError::Cancelled.into()),
+            false => (self.decide)(at_once, conversation, question),
         };
         let mut taking = self.taking.lock().unwrap_or_else(PoisonError::into_inner);
         let Taking { take, failure } = &mut *taking;

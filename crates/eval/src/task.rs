@@ -1,25 +1,86 @@
-//! Task files: JSON lines of `{"query": text, "choices": [text…], "gold": index}`.
+//! Task files: a question a line, as a JSON object. Its fields say what kind it is, see [`Ask`].
 //!
 //! Lines are checked one by one, so that a fault is named by file and line. Other keys of an object
 //! are ignored, and so are lines of nothing but white space.
 
+mod fields;
+
 use packllm_engine::digest::hex;
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// A question with its options.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A question.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Question {
     /// Its line in the file, from 1.
     pub line: usize,
-    /// What is asked; not blank.
+    /// What is asked, or the text that is to be continued; not blank.
     pub query: String,
-    /// At least two, none of them blank.
-    pub choices: Vec<String>,
-    /// Index of the right one.
-    pub gold: usize,
+    /// What it asks for.
+    pub ask: Ask,
+}
+
+/// What a question asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ask {
+    /// One of several options: `query`, `choices` and `gold`.
+    Choice {
+        /// At least two, none of them blank.
+        choices: Vec<String>,
+        /// Index of the right one.
+        gold: usize,
+    },
+    /// The words that come next: `context` and `continuation`, as in LAMBADA.
+    Last {
+        /// What comes next; not blank.
+        continuation: String,
+    },
+    /// A few words: `query`, `answer` and, if there are other right answers, `aliases`.
+    Short {
+        /// All right answers, the one of examples first.
+        answers: Vec<String>,
+    },
+    /// A number: `question` and `answer`, as in GSM8K.
+    Number {
+        /// The right one.
+        answer: f64,
+    },
+    /// A text of a certain form: `query`, `pattern` and, if need be, `excludes`.
+    Form {
+        /// A regular expression that the text has to match.
+        pattern: String,
+        /// One that it must not match.
+        excludes: Option<String>,
+    },
+    /// The rest of a Python function: `prompt`, `test` and `entry_point`, as in HumanEval.
+    Code {
+        /// What defines `check(candidate)`, which fails unless the function is right.
+        test: String,
+        /// The function's name.
+        entry_point: String,
+    },
+}
+
+impl Ask {
+    /// Whether it is answered with a text that has to be generated.
+    #[must_use]
+    pub fn is_generated(&self) -> bool {
+        !matches!(self, Ask::Choice { .. } | Ask::Last { .. })
+    }
+
+    /// The answer that stands after a question in an example; None for questions that are never
+    /// examples.
+    #[must_use]
+    pub fn solution(&self) -> Option<String> {
+        match self {
+            Ask::Choice { choices, gold } => choices.get(*gold).cloned(),
+            Ask::Last { continuation } => Some(continuation.clone()),
+            Ask::Short { answers } => answers.first().cloned(),
+            Ask::Number { answer } => Some(answer.to_string()),
+            Ask::Form { .. } | Ask::Code { .. } => None,
+        }
+    }
 }
 
 /// A line that is no question.
@@ -40,7 +101,7 @@ impl fmt::Display for Fault {
 }
 
 /// The questions of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Task {
     /// The file's name without its extension.
     pub name: String,
@@ -72,14 +133,6 @@ pub enum TaskError {
         /// The file.
         file: PathBuf,
     },
-}
-
-/// A line as it is written.
-#[derive(Deserialize)]
-struct Record {
-    query: String,
-    choices: Vec<String>,
-    gold: i64,
 }
 
 impl Task {
@@ -120,7 +173,7 @@ impl Task {
             if text.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
-            match question(line, text) {
+            match fields::question(line, text) {
                 Ok(question) => task.questions.push(question),
                 Err(what) => task.faults.push(Fault {
                     file: file.to_owned(),
@@ -131,53 +184,6 @@ impl Task {
         }
         task
     }
-}
-
-/// The question in a line, or what is wrong with it.
-fn question(line: usize, bytes: &[u8]) -> Result<Question, String> {
-    let text = std::str::from_utf8(bytes).map_err(|e| {
-        format!(
-            "not valid UTF-8 at byte {} of the line",
-            e.valid_up_to() + 1
-        )
-    })?;
-    let Record {
-        query,
-        choices,
-        gold,
-    } = serde_json::from_str(text).map_err(|e| explain(&e))?;
-    if query.trim().is_empty() {
-        return Err("the query is empty".into());
-    }
-    if choices.len() < 2 {
-        let n = choices.len();
-        return Err(format!("at least two choices are needed, and there is {n}"));
-    }
-    if let Some(i) = choices.iter().position(|c| c.trim().is_empty()) {
-        return Err(format!("choice {i} (counted from 0) is empty"));
-    }
-    match usize::try_from(gold) {
-        Ok(gold) if gold < choices.len() => Ok(Question {
-            line,
-            query,
-            choices,
-            gold,
-        }),
-        _ => Err(format!(
-            "gold is {gold}, and the choices are numbered 0 to {}",
-            choices.len() - 1
-        )),
-    }
-}
-
-/// serde_json counts lines within the text it was given, which is one line.
-fn explain(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let what = text.split(" at line ").next().unwrap_or(&text);
-    format!(
-        "{what} (column {}); a line is {{\"query\": text, \"choices\": [text, …], \"gold\": index}}",
-        error.column()
-    )
 }
 
 #[cfg(test)]
@@ -199,8 +205,35 @@ mod tests {
         let [first, second] = &task.questions[..] else {
             panic!("{task:?}")
         };
-        assert_eq!((first.line, first.gold, &*first.query), (1, 1, "q"));
-        assert_eq!((second.line, second.choices.len()), (4, 3));
+        assert_eq!((first.line, &*first.query), (1, "q"));
+        let choices = vec!["a".to_owned(), "b".to_owned()];
+        assert_eq!(first.ask, Ask::Choice { choices, gold: 1 });
+        assert_eq!(
+            (second.line, second.ask.solution().as_deref()),
+            (4, Some("x"))
+        );
+    }
+
+    #[test]
+    fn the_fields_tell_what_is_asked_for() {
+        let ask = |line: &str| {
+            let task = parse(line);
+            assert_eq!(task.faults, [], "{line}");
+            task.questions[0].clone()
+        };
+        let short = ask(r#"{"query": "q", "answer": "a", "aliases": ["b", "a"]}"#);
+        let answers = vec!["a".to_owned(), "b".to_owned()];
+        assert_eq!(short.ask, Ask::Short { answers });
+        let last = ask(r#"{"context": "It was", "continuation": "he"}"#);
+        assert_eq!((&*last.query, last.ask.is_generated()), ("It was", false));
+        let number = ask(r#"{"question": "1 + 1?", "answer": 2}"#);
+        assert_eq!(number.ask, Ask::Number { answer: 2.0 });
+        assert_eq!(number.ask.solution().unwrap(), "2");
+        let form = ask(r#"{"query": "q", "pattern": "^a", "excludes": "b"}"#);
+        let (pattern, excludes) = ("^a".to_owned(), Some("b".to_owned()));
+        assert_eq!(form.ask, Ask::Form { pattern, excludes });
+        let code = ask(r#"{"task_id": 1, "prompt": "def f():", "test": "t", "entry_point": "f"}"#);
+        assert!(code.ask.is_generated() && code.ask.solution().is_none());
     }
 
     #[test]
@@ -247,6 +280,22 @@ mod tests {
             (
                 r#"{"query": "\n", "choices": ["a", "b"], "gold": 0}"#,
                 "the query is empty",
+            ),
+            (r#"{"query": "q"}"#, "no field says what it asks for"),
+            (r#"{"query": "q", "answer": " "}"#, "the answer is empty"),
+            (r#"{"query": "q", "answer": "%"}"#, "nothing to compare"),
+            (
+                r#"{"question": "q", "answer": "4"}"#,
+                "invalid type: string",
+            ),
+            (
+                r#"{"context": "", "continuation": "x"}"#,
+                "the context is empty",
+            ),
+            (r#"{"query": "q", "pattern": "(" }"#, "pattern: "),
+            (
+                r#"{"prompt": "def f():", "test": "t", "entry_point": "f(); g"}"#,
+                "entry_point is no name",
             ),
             ("[1, 2]", "invalid type"),
             ("hello", "expected value"),

@@ -1,15 +1,18 @@
 //! Questions are put to the conversations: which of them fit, and what comes of them.
 
+use super::code::Runner;
 use super::output::Output;
-use super::plan::{Exam, Laid};
+use super::plan::{Exam, Laid, Paper};
 use crate::app::App;
 use crate::cli::EvalArgs;
+use crate::command::loaded::told;
 use crate::hints::words;
 use anyhow::Result;
 use indicatif::ProgressBar;
-use packllm_engine::engine::{EngineError, Lockstep};
-use packllm_eval::{Answered, JournalEntry, Judge, Outcome, Sheet, Verdict, decide_all};
-use std::collections::HashMap;
+use packllm_engine::engine::EngineError;
+use packllm_engine::pack::{Conversation, PackError};
+use packllm_eval::{Ask, JournalEntry, Judge, Outcome, decide_all};
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 /// Leaves out the questions that do not fit a member's context, or fails at the first.
@@ -17,7 +20,7 @@ pub fn check_lengths(
     app: &App,
     args: &EvalArgs,
     judge: &Judge,
-    engine: &mut Lockstep,
+    conversation: &mut Conversation,
     exams: &mut [Exam],
 ) -> Result<()> {
     let questions: usize = exams.iter().map(|exam| exam.questions.len()).sum();
@@ -29,7 +32,11 @@ pub fn check_lengths(
             if app.cancel.load(Ordering::Relaxed) {
                 return Err(EngineError::Cancelled.into());
             }
-            match judge.check(engine, &question.sheet) {
+            let checked = match &question.paper {
+                Paper::Sheet(sheet) => judge.check(&mut conversation.lockstep, sheet),
+                Paper::Script(script) => judge.check_script(conversation, script),
+            };
+            match checked {
                 Ok(()) => kept.push(question),
                 Err(error) if is_bad_question(&error) && args.skip_bad => exam.skipped += 1,
                 Err(error) => {
@@ -45,23 +52,25 @@ pub fn check_lengths(
 }
 
 /// Whether the question is the cause.
-fn is_bad_question(error: &EngineError) -> bool {
+fn is_bad_question(error: &PackError) -> bool {
     matches!(
         error,
-        EngineError::TooLong { .. }
-            | EngineError::Unreadable { .. }
-            | EngineError::UnreadableByReference { .. }
+        PackError::Engine(
+            EngineError::TooLong { .. }
+                | EngineError::Unreadable { .. }
+                | EngineError::UnreadableByReference { .. }
+        )
     )
 }
 
 /// The error of a question, with its place.
-fn named(exam: &Exam, line: usize, error: EngineError) -> anyhow::Error {
-    if matches!(error, EngineError::Cancelled) {
-        return error.into();
-    }
+fn named(exam: &Exam, line: usize, error: PackError) -> anyhow::Error {
     let bad = is_bad_question(&error);
+    let error = told(error);
+    if matches!(error.downcast_ref(), Some(EngineError::Cancelled)) {
+        return error;
+    }
     let place = format!("{}:{line}", exam.file.display());
-    let error = anyhow::Error::new(error);
     if bad {
         error.context(format!("{place} (--skip-bad leaves such questions out)"))
     } else {
@@ -70,7 +79,41 @@ fn named(exam: &Exam, line: usize, error: EngineError) -> anyhow::Error {
 }
 
 /// What came of questions, by task and line.
-type Outcomes = HashMap<(usize, usize), Outcome>;
+#[derive(Default)]
+pub struct Outcomes {
+    first: BTreeMap<(usize, usize), Outcome>,
+    again: BTreeMap<(usize, usize), Outcome>,
+}
+
+impl Outcomes {
+    fn of(entries: Vec<JournalEntry>) -> Self {
+        let mut outcomes = Self::default();
+        entries.into_iter().for_each(|entry| outcomes.add(entry));
+        outcomes
+    }
+
+    fn add(&mut self, entry: JournalEntry) {
+        let to = match entry.outcome {
+            Outcome::Again(_) => &mut self.again,
+            _ => &mut self.first,
+        };
+        to.insert((entry.task, entry.line), entry.outcome);
+    }
+
+    /// What the contestants made of a question.
+    pub fn first(&self, task: usize, line: usize) -> Option<&Outcome> {
+        self.first.get(&(task, line))
+    }
+
+    /// What one member made of it that answered again and again.
+    pub fn again(&self, task: usize, line: usize) -> Option<&Outcome> {
+        self.again.get(&(task, line))
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &Outcome> {
+        self.first.values().chain(self.again.values())
+    }
+}
 
 /// The questions of a run.
 pub struct Asked<'a> {
@@ -78,97 +121,131 @@ pub struct Asked<'a> {
     pub args: &'a EvalArgs,
     pub judge: &'a Judge,
     pub exams: &'a [Exam],
+    pub code: &'a Runner,
 }
 
-impl<'a> Asked<'a> {
+/// What comes of one question, where so many are decided at the same time.
+pub type Decision<'a> =
+    dyn Fn(u32, &mut Conversation, &Laid) -> Result<Result<Outcome>, PackError> + Sync + 'a;
+
+impl Asked<'_> {
     /// Decides every question that is not in the journal.
     pub fn answer(
         &self,
-        conversations: &mut [Lockstep],
+        conversations: &mut [Conversation],
         output: &mut Output,
         decided: Vec<JournalEntry>,
-    ) -> Result<Vec<Answered>> {
-        let decided = decided.into_iter();
-        let mut outcomes: Outcomes = decided.map(|e| ((e.task, e.line), e.outcome)).collect();
+    ) -> Result<Outcomes> {
+        let mut outcomes = Outcomes::of(decided);
         let all: usize = self.exams.iter().map(|exam| exam.questions.len()).sum();
-        let bar = self.app.bar(
-            all as u64,
-            "{msg} {bar:30} {pos}/{len} questions, {eta} left",
-        );
-        bar.set_position(outcomes.len() as u64);
-        bar.reset_eta();
+        let bar = self.bar(all, outcomes.first.len());
         let mut tasks = 0..self.exams.len();
         let done = tasks.try_for_each(|task| {
-            bar.set_message(self.exams[task].name.clone());
-            self.decide(task, conversations, &bar, output, &mut outcomes)
+            let questions = self.exams[task].questions.iter();
+            let open = questions.filter(|q| outcomes.first(task, q.line).is_none());
+            let open: Vec<&Laid> = open.collect();
+            let decide = |at_once: u32, conversation: &mut Conversation, question: &Laid| {
+                self.decide(at_once, conversation, question)
+            };
+            self.put(
+                task,
+                &open,
+                &decide,
+                conversations,
+                &bar,
+                output,
+                &mut outcomes,
+            )
         });
         bar.finish_and_clear();
         if let Err(error) = done {
             output.say_kept(self.app);
             return Err(error);
         }
-        Ok(self.sorted(outcomes))
+        Ok(outcomes)
     }
 
-    /// Decides the questions of a task, and writes each to the journal as soon as it is decided.
+    pub fn bar(&self, all: usize, done: usize) -> ProgressBar {
+        let style = "{msg} {bar:30} {pos}/{len} questions, {eta} left";
+        let bar = self.app.bar(all as u64, style);
+        bar.set_position(done as u64);
+        bar.reset_eta();
+        bar
+    }
+
+    /// What comes of a question.
     fn decide(
         &self,
+        at_once: u32,
+        conversation: &mut Conversation,
+        question: &Laid,
+    ) -> Result<Result<Outcome>, PackError> {
+        let judge = self.judge;
+        Ok(match (&question.paper, &question.ask) {
+            (Paper::Sheet(sheet), ask) => {
+                judge.gather(conversation)?;
+                let lockstep = &mut conversation.lockstep;
+                Ok(match ask {
+                    Ask::Last { .. } => Outcome::Followed(judge.follow(at_once, lockstep, sheet)?),
+                    _ => Outcome::Decided(judge.decide_among(at_once, lockstep, sheet)?),
+                })
+            }
+            (Paper::Script(script), ask) => {
+                let mut answers = judge.answer(at_once, conversation, script)?;
+                let mut replies = answers.replies.iter_mut();
+                let run = replies.try_for_each(|reply| self.code.run(question, ask, reply));
+                run.map(|()| Outcome::Answered(answers))
+            }
+        })
+    }
+
+    /// Decides questions of a task, and writes each to the journal as soon as it is decided.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "what a task is decided with, each used once"
+    )]
+    pub fn put(
+        &self,
         task: usize,
-        conversations: &mut [Lockstep],
+        open: &[&Laid],
+        decide: &Decision<'_>,
+        conversations: &mut [Conversation],
         bar: &ProgressBar,
         output: &mut Output,
         outcomes: &mut Outcomes,
     ) -> Result<()> {
         let exam = &self.exams[task];
-        let is_open = |question: &&Laid| !outcomes.contains_key(&(task, question.line));
-        let open: Vec<&Laid> = exam.questions.iter().filter(is_open).collect();
-        let sheets: Vec<&Sheet> = open.iter().map(|question| &question.sheet).collect();
-        let at_once = conversations.len().min(sheets.len());
-        let mut take = |i: usize, verdict: Result<Verdict, EngineError>| {
+        bar.set_message(exam.name.clone());
+        let at_once = conversations.len().min(open.len());
+        let mut take = |i: usize, outcome: Result<Result<Outcome>, PackError>| {
             let line = open[i].line;
-            let outcome = match verdict {
-                Ok(verdict) => Outcome::Decided(verdict),
+            let outcome = match outcome {
+                Ok(outcome) => outcome?,
                 Err(error) if is_bad_question(&error) && self.args.skip_bad => {
-                    Outcome::Skipped(words(&error))
+                    Outcome::Skipped(words(&told(error)))
                 }
                 Err(error) => return Err(named(exam, line, error)),
             };
-            output.append(&JournalEntry {
+            let entry = JournalEntry {
                 task,
                 line,
-                outcome: outcome.clone(),
-            })?;
-            outcomes.insert((task, line), outcome);
+                outcome,
+            };
+            output.append(&entry)?;
+            outcomes.add(entry);
             bar.inc(1);
             Ok(())
         };
+        let share = open.first().is_some_and(|question| question.has_examples());
+        let decide = |at_once: u32, conversation: &mut Conversation, question: &&Laid| {
+            decide(at_once, conversation, question)
+        };
         decide_all(
-            self.judge,
             &mut conversations[..at_once],
-            &sheets,
+            open,
+            share,
+            &decide,
             &mut take,
         )
-    }
-
-    /// Task by task, its questions in order.
-    fn sorted(&self, mut outcomes: Outcomes) -> Vec<Answered> {
-        let exams = self.exams.iter().map(|exam| Answered {
-            name: exam.name.clone(),
-            verdicts: Vec::with_capacity(exam.questions.len()),
-            skipped: exam.skipped,
-        });
-        let mut answered: Vec<Answered> = exams.collect();
-        for (task, exam) in self.exams.iter().enumerate() {
-            for question in &exam.questions {
-                match outcomes.remove(&(task, question.line)) {
-                    Some(Outcome::Decided(verdict)) => {
-                        answered[task].verdicts.push((question.gold, verdict));
-                    }
-                    Some(Outcome::Skipped(_)) => answered[task].skipped += 1,
-                    None => {}
-                }
-            }
-        }
-        answered
     }
 }

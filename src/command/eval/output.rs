@@ -1,6 +1,7 @@
 //! The folder of a run: journal, results, picture.
 
-use super::{Report, picture, show};
+use super::report::Report;
+use super::{picture, show};
 use crate::app::App;
 use crate::cli::EvalArgs;
 use anyhow::{Context, Result};

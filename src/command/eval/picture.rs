@@ -4,7 +4,7 @@
 //! strips below them every question is a column of one unit, divided by the weights; questions are
 //! sorted by the first member's weight, so that a strip shows a distribution.
 
-use super::Report;
+use super::report::Report;
 use packllm_eval::{Answered, Section};
 use std::fmt::Write;
 
@@ -36,11 +36,7 @@ pub fn draw(report: &Report) -> String {
         ..Canvas::default()
     };
     canvas.heading("Accuracy, per cent, ± 1 standard error (grey: members, blue: mixtures)");
-    let sections: Vec<&Section> = report
-        .sections
-        .iter()
-        .chain(Some(&report.pooled).filter(|_| report.sections.len() > 1))
-        .collect();
+    let sections: Vec<&Section> = report.all_sections().collect();
     let scale = Scale::of(&sections);
     for pair in sections.chunks(2) {
         let top = canvas.y;
@@ -73,8 +69,8 @@ struct Scale {
 impl Scale {
     fn of(sections: &[&Section]) -> Scale {
         let ends = sections.iter().flat_map(|s| &s.rows).map(|row| {
-            let error = row.accuracy.standard_error().unwrap_or(0.0);
-            let value = row.accuracy.value();
+            let error = row.error.unwrap_or(0.0);
+            let value = row.share;
             (100.0 * (value - error), 100.0 * (value + error))
         });
         let (low, high) = ends.fold((100.0f64, 0.0f64), |(low, high), (a, b)| {
@@ -112,8 +108,8 @@ fn accuracies(canvas: &mut Canvas, x: f64, section: &Section, scale: Scale) {
     for (i, row) in section.rows.iter().enumerate() {
         let y = top + LINE * (i as f64 + 0.5);
         let colour = if row.member { MEMBER } else { MIXTURE };
-        let value = 100.0 * row.accuracy.value();
-        let error = row.accuracy.standard_error().map(|e| 100.0 * e);
+        let value = 100.0 * row.share;
+        let error = row.error.map(|e| 100.0 * e);
         let at = |value: f64| left + scale.at(value, width);
         canvas.text(x, y + 4.0, INK, "normal", &shorten(&row.name));
         if let Some(error) = error {
@@ -159,10 +155,8 @@ fn weights(canvas: &mut Canvas, report: &Report) {
 
 /// Whether a contestant's weights differ between questions.
 fn varies(tasks: &[Answered], c: usize) -> bool {
-    let mut all = tasks
-        .iter()
-        .flat_map(|t| &t.verdicts)
-        .map(|(_, v)| &v.lambda[c]);
+    let marks = tasks.iter().flat_map(|t| &t.marks);
+    let mut all = marks.filter_map(|marks| marks.get(c)).map(|m| &m.lambda);
     let first = all.next();
     all.any(|lambda| Some(lambda) != first)
 }
@@ -184,11 +178,8 @@ fn colour(k: usize) -> &'static str {
 
 /// One task's weights by one method. Neighbours of equal weights are one rectangle.
 fn strip(canvas: &mut Canvas, (x, y): (f64, f64), width: f64, task: &Answered, c: usize) {
-    let mut lambdas: Vec<&[f64]> = task
-        .verdicts
-        .iter()
-        .map(|(_, v)| v.lambda[c].as_slice())
-        .collect();
+    let marks = task.marks.iter().filter_map(|marks| marks.get(c));
+    let mut lambdas: Vec<&[f64]> = marks.map(|m| m.lambda.as_slice()).collect();
     lambdas.sort_by(|a, b| b.partial_cmp(a).unwrap_or(std::cmp::Ordering::Equal));
     let unit = width / lambdas.len().max(1) as f64;
     let mut begin = 0;

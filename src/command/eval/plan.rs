@@ -1,14 +1,16 @@
 //! The plan of a run: questions laid out, contestants, and a record of all settings.
 
 use crate::app::App;
-use crate::cli::{EvalArgs, ScoreName};
+use crate::cli::{EvalArgs, ScoreName, SuiteName};
 use crate::hints::words;
 use crate::plural::{be, counted};
 use crate::settings::{PackPlan, Usage, usage};
 use anyhow::{Result, bail};
 use packllm_engine::pack::Reference;
 use packllm_engine::weight::Method;
-use packllm_eval::{Fault, Judge, Layout, Score, Sheet, Shots, Task};
+use packllm_eval::{
+    Ask, Fault, Framing, Judge, Layout, Question, Score, Script, Sheet, Shots, Suite, Task,
+};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
@@ -28,12 +30,65 @@ pub struct Exam {
 /// A question, laid out.
 pub struct Laid {
     pub line: usize,
-    pub gold: usize,
-    pub sheet: Sheet,
+    pub query: String,
+    pub ask: Ask,
+    pub paper: Paper,
+}
+
+/// How a question is put.
+pub enum Paper {
+    /// As text and what may follow it.
+    Sheet(Sheet),
+    /// To be answered.
+    Script(Script),
+}
+
+impl Laid {
+    /// The right option of a choice.
+    pub fn gold(&self) -> usize {
+        match self.ask {
+            Ask::Choice { gold, .. } => gold,
+            _ => 0,
+        }
+    }
+
+    /// Whether examples come before it.
+    pub fn has_examples(&self) -> bool {
+        match &self.paper {
+            Paper::Sheet(sheet) => !sheet.shots.is_empty(),
+            Paper::Script(script) => !script.shots.is_empty(),
+        }
+    }
 }
 
 /// Questions at a time where nobody says how many.
 const PARALLEL: u32 = 8;
+
+/// Refuses what cannot be meant, before anything is read.
+pub fn check(args: &EvalArgs) -> Result<()> {
+    if args.limit == Some(0) {
+        return usage("--limit 0: at least one question is needed");
+    }
+    if args.shots_from.is_some() && args.few_shot == 0 {
+        return usage("--shots-from without --few-shot: say how many examples");
+    }
+    if !(0.0..1.0).contains(&args.dev) {
+        let dev = args.dev;
+        return usage(format!(
+            "--dev {dev}: a share of the questions, from 0 to less than 1"
+        ));
+    }
+    Ok(())
+}
+
+/// Sizes of the members' files.
+pub fn sizes(pack: &PackPlan) -> Vec<u64> {
+    let size = |member: &crate::settings::MemberPlan| std::fs::metadata(&member.path);
+    let sizes = pack.members.iter().map(size);
+    sizes
+        .map(|found| found.map_or(0, |found| found.len()))
+        .collect()
+}
 
 /// How many questions are decided at a time.
 pub fn parallel(args: &EvalArgs) -> Result<u32> {
@@ -50,12 +105,6 @@ pub fn parallel(args: &EvalArgs) -> Result<u32> {
 
 /// Reads all task files and lays their questions out. Nothing is loaded yet.
 pub fn exams(app: &App, args: &EvalArgs) -> Result<Vec<Exam>> {
-    if args.limit == Some(0) {
-        return usage("--limit 0: at least one question is needed");
-    }
-    if args.shots_from.is_some() && args.few_shot == 0 {
-        return usage("--shots-from without --few-shot: say how many examples");
-    }
     let tasks = read(app, args)?;
     let given = match &args.shots_from {
         Some(file) => Some(pool(app, args, file)?),
@@ -67,6 +116,7 @@ pub fn exams(app: &App, args: &EvalArgs) -> Result<Vec<Exam>> {
             let pool = match &given {
                 _ if args.few_shot == 0 => Vec::new(),
                 Some(pool) => pool.clone(),
+                None if is_ours(args, &task) => task.questions.clone(),
                 None => pool(app, args, &task.file)?,
             };
             lay_out(args, task, Shots::draw(pool, args.few_shot, args.seed()))
@@ -75,7 +125,7 @@ pub fn exams(app: &App, args: &EvalArgs) -> Result<Vec<Exam>> {
 }
 
 /// All questions that may serve as examples.
-fn pool(app: &App, args: &EvalArgs, file: &std::path::Path) -> Result<Vec<packllm_eval::Question>> {
+fn pool(app: &App, args: &EvalArgs, file: &std::path::Path) -> Result<Vec<Question>> {
     let task = Task::read(file, None)?;
     refuse(app, args, &task.faults)?;
     Ok(task.questions)
@@ -85,12 +135,27 @@ fn lay_out(args: &EvalArgs, task: Task, shots: Shots) -> Result<Exam> {
     let layout = Layout {
         separator: args.separator.clone(),
     };
-    let laid = |question: &packllm_eval::Question| -> Result<Laid> {
-        shots.check(question).map_err(|e| Usage(words(&e)))?;
+    let framing = if args.raw {
+        Framing::Raw
+    } else {
+        Framing::Chat
+    };
+    let limit = args.predict.map(|n| n as usize);
+    let laid = |question: &Question| -> Result<Laid> {
+        shots.check(question).map_err(|e| {
+            let (file, line) = (task.file.display(), question.line);
+            Usage(format!("{file}:{line}: {}", words(&e)))
+        })?;
         Ok(Laid {
             line: question.line,
-            gold: question.gold,
-            sheet: layout.sheet(question, &shots),
+            query: question.query.clone(),
+            ask: question.ask.clone(),
+            paper: if question.ask.is_generated() {
+                let script = Script::new(question, &shots, &layout, framing, limit);
+                Paper::Script(script)
+            } else {
+                Paper::Sheet(layout.sheet(question, &shots))
+            },
         })
     };
     Ok(Exam {
@@ -102,8 +167,17 @@ fn lay_out(args: &EvalArgs, task: Task, shots: Shots) -> Result<Exam> {
     })
 }
 
+/// Whether a task is one of a suite, which has no file.
+fn is_ours(args: &EvalArgs, task: &Task) -> bool {
+    args.suite.is_some() && !args.tasks.contains(&task.file)
+}
+
 fn read(app: &App, args: &EvalArgs) -> Result<Vec<Task>> {
-    let mut tasks: Vec<Task> = Vec::new();
+    let suite = args.suite.map(|suite| match suite {
+        SuiteName::Quick => Suite::Quick,
+        SuiteName::Full => Suite::Full,
+    });
+    let mut tasks = suite.map_or(Vec::new(), |suite| suite.tasks(args.limit));
     for file in &args.tasks {
         let mut task = Task::read(file, args.limit)?;
         if tasks.iter().any(|other| other.file == task.file) {
@@ -224,6 +298,10 @@ pub fn record(
         "shots_from": shots,
         "seed": args.seed(),
         "separator": args.separator,
+        "framing": if args.raw { "raw" } else { "chat" },
+        "predict": args.predict,
+        "dev": args.dev,
+        "again": args.again,
         "score": match args.score {
             ScoreName::Mean => "mean",
             ScoreName::Sum => "sum",

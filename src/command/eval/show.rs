@@ -1,6 +1,6 @@
 //! Results as JSON, as tables for a terminal, and as Markdown.
 
-use super::Report;
+use super::report::Report;
 use crate::command::table::Table;
 use anyhow::Result;
 use packllm_eval::{Difference, NEAR_TIE, Row, Section};
@@ -9,10 +9,8 @@ use std::io::Write;
 
 /// The document of `--json`, see `docs/json.md`.
 pub fn document(report: &Report, settings: &Map<String, Value>) -> Value {
-    let members: Vec<Value> = report
-        .members
-        .iter()
-        .zip(report.spent())
+    let members = report.members.iter().zip(&report.cost.members);
+    let members: Vec<Value> = members
         .map(|(name, (tokens, seconds))| {
             json!({"name": name, "evaluated_tokens": tokens, "eval_seconds": seconds})
         })
@@ -20,9 +18,10 @@ pub fn document(report: &Report, settings: &Map<String, Value>) -> Value {
     json!({
         "tasks": report.sections.iter().map(section).collect::<Vec<Value>>(),
         "pooled": section(&report.pooled),
+        "mean": section(&report.mean),
         "members": members,
-        "seconds": report.seconds(),
-        "replay_seconds": report.replay_seconds(),
+        "seconds": report.cost.seconds,
+        "replay_seconds": report.cost.replay_seconds,
         "parallel": report.parallel,
         "settings": settings,
     })
@@ -34,52 +33,105 @@ fn section(section: &Section) -> Value {
         "questions": section.questions,
         "skipped": section.skipped,
         "best_member": section.best,
+        "development": section.development,
         "results": section.rows.iter().map(row).collect::<Vec<Value>>(),
     })
 }
 
 fn row(row: &Row) -> Value {
     let difference = |d: Option<Difference>| {
-        d.map(|d| json!({"difference": d.mean, "low": d.low, "high": d.high}))
+        d.map(|d| {
+            json!({
+                "difference": d.mean, "low": d.low, "high": d.high,
+                "won": d.won, "lost": d.lost, "p": d.p,
+            })
+        })
     };
+    let texts = row.texts.map(|texts| {
+        json!({
+            "ended": texts.ended.value(),
+            "exact": texts.exact.value(),
+            "bytes": texts.bytes,
+            "tokens": texts.tokens,
+            "tokens_per_second": texts.tokens_per_second,
+        })
+    });
     json!({
         "method": row.name,
         "member": row.member,
-        "accuracy": row.accuracy.value(),
-        "stderr": row.accuracy.standard_error(),
+        "right": row.accuracy.right,
+        "accuracy": row.share,
+        "stderr": row.error,
+        "texts": texts,
         "near_ties": row.near_ties,
+        "fused": row.fused,
+        "overruled": row.overruled,
         "seconds": row.seconds,
         "vs_best_member": difference(row.vs_best),
         "vs_uniform": difference(row.vs_uniform),
     })
 }
 
-/// The cells of a row; accuracies and differences in per cent.
-fn cells(row: &Row) -> [String; 5] {
-    let error = row.accuracy.standard_error();
-    let error = error.map_or(String::new(), |e| format!(" ± {:.1}", 100.0 * e));
+/// The cells of a row; shares and differences in per cent.
+fn cells(section: &Section, row: &Row) -> Vec<String> {
+    let error = row
+        .error
+        .map_or(String::new(), |e| format!(" ± {:.1}", 100.0 * e));
+    let none = || "–".to_owned();
     let difference = |d: Option<Difference>| {
-        d.map_or("–".to_owned(), |d| {
+        d.map_or_else(none, |d| {
             let [mean, low, high] = [d.mean, d.low, d.high].map(|x| 100.0 * x);
             format!("{mean:+.1} [{low:+.1}, {high:+.1}]")
         })
     };
-    [
+    let split = |d: Difference| format!("{}:{} p {:.2}", d.won, d.lost, d.p);
+    let percent = |share: f64| format!("{:.0}", 100.0 * share);
+    let mut cells = vec![
         row.name.clone(),
-        format!("{:.1}{error}", 100.0 * row.accuracy.value()),
+        format!("{:.1}{error}", 100.0 * row.share),
         difference(row.vs_best),
-        difference(row.vs_uniform),
-        format!("{:.1}", row.seconds),
-    ]
+        row.vs_best.map_or_else(none, split),
+    ];
+    match row.texts {
+        Some(texts) => cells.extend([
+            percent(texts.ended.value()),
+            percent(texts.exact.value()),
+            format!("{:.0}", texts.tokens),
+            format!("{:.1}", texts.tokens_per_second),
+        ]),
+        None if has_texts(section) => cells.extend([none(), none(), none(), none()]),
+        None => cells.push(difference(row.vs_uniform)),
+    }
+    if has_steps(section) {
+        let shown = row.overruled.filter(|_| !row.member);
+        cells.push(shown.map_or_else(none, |share| format!("{:.1}", 100.0 * share)));
+    }
+    cells.push(format!("{:.1}", row.seconds));
+    cells
+}
+
+fn has_texts(section: &Section) -> bool {
+    section.rows.iter().any(|row| row.texts.is_some())
+}
+
+fn has_steps(section: &Section) -> bool {
+    section.rows.iter().any(|row| row.overruled.is_some())
 }
 
 /// The titles of the columns of [`cells`].
-fn head(section: &Section) -> [String; 5] {
+fn head(section: &Section) -> Vec<String> {
     let best = format!("vs {} [95%]", section.best);
-    let fixed = ["method", "accuracy %", "", "vs uniform [95%]", "seconds"];
-    let mut head = fixed.map(str::to_owned);
-    head[2] = best;
-    head
+    let mut head = vec!["method", "right %", &best, "won:lost"];
+    if has_texts(section) {
+        head.extend(["ended %", "exact %", "tok", "tok/s"]);
+    } else {
+        head.push("vs uniform [95%]");
+    }
+    if has_steps(section) {
+        head.push("overruled %");
+    }
+    head.push("seconds");
+    head.into_iter().map(str::to_owned).collect()
 }
 
 fn title(section: &Section) -> String {
@@ -87,23 +139,27 @@ fn title(section: &Section) -> String {
         0 => String::new(),
         n => format!(", {n} left out"),
     };
-    format!("{}: {} questions{skipped}", section.name, section.questions)
-}
-
-/// The tasks, then all of them together if there are several.
-fn sections(report: &Report) -> impl Iterator<Item = &Section> {
-    let pooled = Some(&report.pooled).filter(|_| report.sections.len() > 1);
-    report.sections.iter().chain(pooled)
+    let chosen = match section.development {
+        0 => String::new(),
+        n => format!(
+            ", {} is the best member on {n} of them and compared on the others",
+            section.best
+        ),
+    };
+    format!(
+        "{}: {} questions{skipped}{chosen}",
+        section.name, section.questions
+    )
 }
 
 /// A line about what was evaluated.
 fn cost(report: &Report) -> String {
-    let parts = report.members.iter().zip(report.spent());
+    let parts = report.members.iter().zip(&report.cost.members);
     let parts =
         parts.map(|(name, (tokens, seconds))| format!("{name} {tokens} tok in {seconds:.1} s"));
     let parts: Vec<String> = parts.collect();
-    let all = report.seconds();
-    let replay = report.replay_seconds().map_or(String::new(), |replay| {
+    let all = report.cost.seconds;
+    let replay = report.cost.replay_seconds.map_or(String::new(), |replay| {
         let ratio = all / replay.max(1e-9);
         format!("; the same evaluations and nothing else: {replay:.1} s (ratio {ratio:.2})")
     });
@@ -115,7 +171,11 @@ fn cost(report: &Report) -> String {
 
 /// Where picks may depend on what shared a batch; None where nothing did.
 fn doubt(report: &Report) -> Option<String> {
-    let most = report.pooled.rows.iter().map(|row| row.near_ties).max()?;
+    let rows = report.pooled.rows.iter();
+    let most = rows
+        .map(|row| row.near_ties)
+        .max()
+        .filter(|&most| most > 0)?;
     let within = 100.0 * NEAR_TIE;
     let line = format!(
         "{} questions at a time: a pick can differ from --parallel 1 where the two best scores are \
@@ -125,15 +185,22 @@ fn doubt(report: &Report) -> Option<String> {
     (report.parallel > 1).then_some(line)
 }
 
+/// What the columns say.
+const EXPLANATION: &str = "Right answers with their standard error. Differences are paired, in \
+    points, with 95% confidence intervals (bootstrap); won and lost are questions that only one of \
+    the two has right, and p is McNemar's. Overruled: symbols that the leading member alone would \
+    not have picked. Seconds: for a member the time inside its model, for a mixture that of all \
+    members, its own weights and mixing.";
+
 /// The tables for a terminal.
 pub fn tables(out: &mut impl Write, report: &Report) -> Result<()> {
-    for section in sections(report) {
+    for section in report.all_sections() {
         writeln!(out, "{}", title(section))?;
         let head = head(section);
         let head: Vec<&str> = head.iter().map(String::as_str).collect();
-        let mut table = Table::new(&head, &[1, 2, 3, 4]);
+        let mut table = Table::new(&head, &[1, 2, 3, 4, 5, 6, 7, 8, 9]);
         for row in &section.rows {
-            table.row(cells(row));
+            table.cells(&cells(section, row));
         }
         table.write(out)?;
         writeln!(out)?;
@@ -147,14 +214,18 @@ pub fn tables(out: &mut impl Write, report: &Report) -> Result<()> {
 
 /// The same as a page of Markdown, with an explanation.
 pub fn markdown(out: &mut impl Write, report: &Report) -> Result<()> {
-    writeln!(out, "# Multiple choice\n")?;
-    for section in sections(report) {
+    writeln!(out, "# Results\n")?;
+    for section in report.all_sections() {
         writeln!(out, "## {}\n", escape(&title(section)))?;
-        let line = |cells: [String; 5]| format!("| {} |", cells.map(|c| escape(&c)).join(" | "));
-        writeln!(out, "{}", line(head(section)))?;
-        writeln!(out, "| --- | ---: | ---: | ---: | ---: |")?;
+        let line = |cells: Vec<String>| {
+            let cells: Vec<String> = cells.iter().map(|cell| escape(cell)).collect();
+            format!("| {} |", cells.join(" | "))
+        };
+        let head = head(section);
+        writeln!(out, "{}", line(head.clone()))?;
+        writeln!(out, "| --- |{}", " ---: |".repeat(head.len() - 1))?;
         for row in &section.rows {
-            writeln!(out, "{}", line(cells(row)))?;
+            writeln!(out, "{}", line(cells(section, row)))?;
         }
         writeln!(out)?;
     }
@@ -162,13 +233,7 @@ pub fn markdown(out: &mut impl Write, report: &Report) -> Result<()> {
     if let Some(line) = doubt(report) {
         writeln!(out, "{line}.\n")?;
     }
-    writeln!(
-        out,
-        "Accuracy with its standard error. Differences are paired, in points, with 95% confidence \
-         intervals (normal approximation); the member compared with is the best on the same questions. \
-         Seconds: for a member the time inside its model, for a mixture the evaluation of all members \
-         and its own weights and mixing. Settings are in results.json."
-    )?;
+    writeln!(out, "{EXPLANATION} Settings are in results.json.")?;
     Ok(())
 }
 

@@ -1,0 +1,83 @@
+//! Python that members write is run, confined, if the user said so.
+
+use super::plan::{Exam, Laid};
+use crate::app::App;
+use crate::cli::EvalArgs;
+use crate::plural::counted;
+use crate::settings::usage;
+use anyhow::{Context, Result};
+use packllm_eval::program::program;
+use packllm_eval::{Ask, Framing, Reply};
+use packllm_sandbox::{Launcher, Limits, Outcome, Python};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// The hidden command by which the program starts itself to confine a child.
+pub const CONFINED: &str = "confined";
+
+/// What runs code: nothing, unless `--run-code` was given and there is code to run.
+pub struct Runner {
+    python: Option<Python>,
+    framing: Framing,
+    cancel: Arc<AtomicBool>,
+}
+
+impl Runner {
+    /// Finds Python and tries the confinement.
+    ///
+    /// # Errors
+    /// A task with code without `--run-code`; what is missing to run code confined.
+    pub fn new(app: &App, args: &EvalArgs, exams: &[Exam]) -> Result<Self> {
+        let code = |exam: &&Exam| exam.questions.iter().any(|q| is_code(&q.ask));
+        let exam = exams.iter().find(code);
+        let python = match exam {
+            Some(exam) if !args.run_code => {
+                let n = exam.questions.iter().filter(|q| is_code(&q.ask)).count();
+                return usage(format!(
+                    "{}: {} run Python that members write; --run-code runs it, confined",
+                    exam.file.display(),
+                    counted(n, "question")
+                ));
+            }
+            Some(_) => {
+                let program = std::env::current_exe().context("this program's own file")?;
+                let launcher = Launcher::new(program, [CONFINED]);
+                Some(Python::find("python3", launcher)?)
+            }
+            None => None,
+        };
+        Ok(Self {
+            python,
+            framing: if args.raw {
+                Framing::Raw
+            } else {
+                Framing::Chat
+            },
+            cancel: Arc::clone(&app.cancel),
+        })
+    }
+
+    /// Runs a reply to a question for code, and notes whether it passed.
+    pub fn run(&self, question: &Laid, ask: &Ask, reply: &mut Reply) -> Result<()> {
+        let (Some(python), Ask::Code { test, entry_point }) = (&self.python, ask) else {
+            return Ok(());
+        };
+        if reply.passed.is_some() {
+            return Ok(());
+        }
+        let program = program(
+            &question.query,
+            &reply.text,
+            test,
+            entry_point,
+            self.framing,
+        );
+        let outcome = python.run(&program, &Limits::default(), &self.cancel)?;
+        reply.passed = Some(outcome == Outcome::Passed);
+        Ok(())
+    }
+}
+
+fn is_code(ask: &Ask) -> bool {
+    matches!(ask, Ask::Code { .. })
+}
