@@ -1,0 +1,223 @@
+//! A confined process, seen from outside: what it says, how long it takes, how it ends.
+
+use crate::{Limits, Outcome, SandboxError};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::fs;
+use std::io::{self, ErrorKind, Read};
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// How often a process is looked at that says nothing.
+const LOOK: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 10_000_000,
+};
+
+/// Files that a program may have in its folder.
+const FILES: usize = 256;
+
+/// Bytes of stdout that are kept, more than the harness writes.
+const REPORT: usize = 128;
+
+/// How a process came to its end.
+pub(super) enum Ending {
+    /// By itself.
+    Exited(ExitStatus),
+    /// It was ended, for what it took.
+    Stopped(Outcome),
+}
+
+/// A process that is no more.
+pub(super) struct Finished {
+    pub ending: Ending,
+    /// The end of what came on stdout, which is the harness's.
+    pub report: Vec<u8>,
+    /// The end of what came on stderr.
+    pub errors: Vec<u8>,
+}
+
+/// A process that runs. It does not outlive this value, and has no descendants.
+pub(super) struct Process {
+    child: Child,
+    started: Instant,
+    report: Pipe<ChildStdout>,
+    errors: Pipe<ChildStderr>,
+}
+
+impl Process {
+    /// Starts it in a process group of its own, out of reach of a terminal's Ctrl-C.
+    ///
+    /// The kernel ends it with the thread that started it, which therefore has to stay.
+    pub fn start(mut command: Command, limits: &Limits) -> Result<Process, SandboxError> {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .map_err(SandboxError::Process)?;
+        Ok(Process {
+            started: Instant::now(),
+            report: Pipe::new(child.stdout.take(), REPORT),
+            errors: Pipe::new(child.stderr.take(), limits.output),
+            child,
+        })
+    }
+
+    /// Waits for its end, or ends it when it takes more than it may.
+    pub fn watch(
+        mut self,
+        limits: &Limits,
+        folder: &Path,
+        cancel: &AtomicBool,
+    ) -> Result<Finished, SandboxError> {
+        let ending = loop {
+            self.listen().map_err(SandboxError::Process)?;
+            if let Some(status) = self.child.try_wait().map_err(SandboxError::Process)? {
+                break Ending::Exited(status);
+            }
+            if cancel.load(Ordering::Relaxed) {
+                return Err(SandboxError::Cancelled);
+            }
+            if let Some(excess) = self.excess(limits, folder)? {
+                self.end().map_err(SandboxError::Process)?;
+                break Ending::Stopped(excess);
+            }
+        };
+        Ok(Finished {
+            ending,
+            report: self.report.rest().map_err(SandboxError::Process)?,
+            errors: self.errors.rest().map_err(SandboxError::Process)?,
+        })
+    }
+
+    /// Reads what has been said, or waits a moment.
+    fn listen(&mut self) -> io::Result<()> {
+        let [report, errors] = {
+            let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(2);
+            fds.extend(self.report.open.as_ref().map(|pipe| readable(pipe)));
+            let first = fds.len();
+            fds.extend(self.errors.open.as_ref().map(|pipe| readable(pipe)));
+            match poll(&mut fds, Some(&LOOK)) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let speaks = |fd: &PollFd<'_>| !fd.revents().is_empty();
+            [
+                fds[..first].iter().any(speaks),
+                fds[first..].iter().any(speaks),
+            ]
+        };
+        if report {
+            self.report.read()?;
+        }
+        if errors {
+            self.errors.read()?;
+        }
+        Ok(())
+    }
+
+    /// What it has taken too much of.
+    fn excess(&self, limits: &Limits, folder: &Path) -> Result<Option<Outcome>, SandboxError> {
+        let threads = threads(self.child.id()).map_err(SandboxError::Process)?;
+        let (files, bytes) = contents(folder).map_err(SandboxError::Folder)?;
+        Ok(if self.started.elapsed() >= limits.time {
+            Some(Outcome::TimedOut)
+        } else if threads > limits.threads {
+            Some(Outcome::TooManyThreads)
+        } else if files > FILES || bytes > limits.disk {
+            Some(Outcome::TooMuchOnDisk)
+        } else {
+            None
+        })
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Where nothing can be done about an error; of a process that has ended there is none.
+        let _ = self.end();
+    }
+}
+
+fn readable(pipe: &impl AsFd) -> PollFd<'_> {
+    PollFd::new(pipe, PollFlags::IN)
+}
+
+/// How many threads the process has, which is ours and has not been waited for.
+fn threads(process: u32) -> io::Result<usize> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let threads = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Threads:"));
+    threads
+        .and_then(|count| count.trim().parse().ok())
+        .ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "no threads in /proc"))
+}
+
+/// How many files the folder has, which has no folders, and how many bytes they are. Counts no
+/// further than it takes to see that they are too many.
+fn contents(folder: &Path) -> io::Result<(usize, u64)> {
+    let (mut files, mut bytes) = (0, 0);
+    for entry in fs::read_dir(folder)?.take(FILES + 1) {
+        files += 1;
+        match entry?.metadata() {
+            Ok(metadata) => bytes += metadata.len(),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((files, bytes))
+}
+
+/// The reading end of a pipe, of which the last bytes are kept.
+struct Pipe<P> {
+    open: Option<P>,
+    kept: Vec<u8>,
+    most: usize,
+}
+
+impl<P: Read> Pipe<P> {
+    fn new(open: Option<P>, most: usize) -> Pipe<P> {
+        let kept = Vec::new();
+        Pipe { open, kept, most }
+    }
+
+    /// Reads once, which does not wait where there is something to read.
+    fn read(&mut self) -> io::Result<()> {
+        let Some(pipe) = &mut self.open else {
+            return Ok(());
+        };
+        let mut bytes = [0; 16 << 10];
+        match pipe.read(&mut bytes) {
+            Ok(0) => self.open = None,
+            Ok(count) => self.keep(&bytes[..count]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        self.kept.extend_from_slice(bytes);
+        let surplus = self.kept.len().saturating_sub(self.most);
+        self.kept.drain(..surplus);
+    }
+
+    /// All that is kept, when nobody writes any more.
+    fn rest(&mut self) -> io::Result<Vec<u8>> {
+        while self.open.is_some() {
+            self.read()?;
+        }
+        Ok(std::mem::take(&mut self.kept))
+    }
+}
