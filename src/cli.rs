@@ -44,7 +44,7 @@ pub enum Command {
     Weigh(WeighArgs),
     /// Show how far one vocabulary covers another, token by token
     Align(AlignArgs),
-    /// Answer multiple-choice questions by each member and by every mixture, side by side
+    /// Put questions to each member and to every mixture: choices, answers, last words, numbers, code
     Eval(EvalArgs),
     /// Bits per byte of members and mixtures on held-out text
     Score(ScoreArgs),

@@ -22,6 +22,13 @@ use settings::Config;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments
+        .next()
+        .is_some_and(|first| first == command::CONFINED)
+    {
+        return command::become_confined(arguments);
+    }
     if let Err(missing) = cpu::check() {
         tell!("error: {missing}");
         return ExitCode::from(1);

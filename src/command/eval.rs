@@ -6,7 +6,7 @@
 
 mod again;
 mod ask;
-mod code;
+pub mod code;
 mod output;
 mod picture;
 mod plan;

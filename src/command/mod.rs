@@ -21,6 +21,8 @@ mod transfer;
 mod weigh;
 mod welcome;
 
+pub use eval::code::{CONFINED, become_confined};
+
 use crate::app::App;
 use crate::cli::Command;
 use anyhow::Result;

@@ -169,7 +169,11 @@ impl<'a> Counting<'a> {
         let best = self.best(development > 0);
         let is_uniform = |c: &Contestant| c.kind == ContestantKind::Mixture(Method::Uniform);
         let complete = |c: &usize| self.entries().all(|(marks, _)| *c < marks.len());
-        let uniform = self.contestants.iter().position(is_uniform).filter(complete);
+        let uniform = self
+            .contestants
+            .iter()
+            .position(is_uniform)
+            .filter(complete);
         let rows = (0..self.contestants.len()).filter(complete);
         Section {
             name: name.to_owned(),

@@ -33,7 +33,10 @@ pub fn check_lengths(
                 return Err(EngineError::Cancelled.into());
             }
             let checked = match &question.paper {
-                Paper::Sheet(sheet) => judge.check(&mut conversation.lockstep, sheet),
+                Paper::Sheet(sheet) => {
+                    let checked = judge.check(&mut conversation.lockstep, sheet);
+                    checked.map_err(PackError::from)
+                }
                 Paper::Script(script) => judge.check_script(conversation, script),
             };
             match checked {
@@ -222,7 +225,7 @@ impl Asked<'_> {
             let outcome = match outcome {
                 Ok(outcome) => outcome?,
                 Err(error) if is_bad_question(&error) && self.args.skip_bad => {
-                    Outcome::Skipped(words(&told(error)))
+                    Outcome::Skipped(words(told(error).as_ref()))
                 }
                 Err(error) => return Err(named(exam, line, error)),
             };

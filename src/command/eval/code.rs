@@ -9,11 +9,21 @@ use anyhow::{Context, Result};
 use packllm_eval::program::program;
 use packllm_eval::{Ask, Framing, Reply};
 use packllm_sandbox::{Launcher, Limits, Outcome, Python};
+use std::ffi::OsString;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// The hidden command by which the program starts itself to confine a child.
 pub const CONFINED: &str = "confined";
+
+/// This process, just started by [`Runner`], confines itself and becomes a Python that runs code.
+/// Comes back only if that fails.
+pub fn become_confined(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let error = packllm_sandbox::confine_and_exec(arguments);
+    tell!("{error}");
+    ExitCode::FAILURE
+}
 
 /// What runs code: nothing, unless `--run-code` was given and there is code to run.
 pub struct Runner {
