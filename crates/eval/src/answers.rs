@@ -178,7 +178,8 @@ impl Judge {
         script: &Script,
     ) -> Result<Reading, PackError> {
         let (start, before) = (Instant::now(), conversation.lockstep.spent()?);
-        self.fuse(conversation, &self.fusion.method)?;
+        // Weights are derived later, for each mixture.
+        self.fuse(conversation, &Method::Uniform)?;
         conversation.lockstep.forget_evidence();
         let reading = self.request(conversation);
         let new = 2 * script.shots.len();

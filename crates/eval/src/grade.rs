@@ -74,7 +74,14 @@ pub fn words(text: &str) -> Vec<String> {
             _ => plain.push(' '),
         }
     }
-    let all: Vec<String> = plain.split_whitespace().map(str::to_owned).collect();
+    // 100.0 is 100.
+    let number =
+        |word: &str| word.contains('.') && word.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let word = |word: &str| match number(word) {
+        true => word.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => word.to_owned(),
+    };
+    let all: Vec<String> = plain.split_whitespace().map(word).collect();
     let is_article = |word: &String| ["a", "an", "the"].contains(&word.as_str());
     // An answer may be an article.
     match all.iter().all(is_article) {
@@ -151,7 +158,8 @@ mod tests {
             ("It's the U.S. dollar", "u s dollar"),
             ("1,234 people", "1234"),
             ("The Beatles!", "beatles"),
-            ("pH 7.4, about", "7.4"),
+            ("pH 7.4, about", "7.40"),
+            ("It boils at 100.0°C", "100"),
             ("<think>Rome?</think>Paris", "Paris"),
             ("Ödipus", "ödipus"),
         ];

@@ -7,7 +7,7 @@ use packllm_engine::engine::{
 use packllm_engine::mix::Mix;
 use packllm_engine::vocab::Alphabet;
 use packllm_engine::weight::{self, Evidence, Method, apply_drop, mixture_bits_per_byte, weights};
-use packllm_eval::{ContestantKind, Judge, Layout, Question, Score, Sheet, Shots, Verdict};
+use packllm_eval::{Ask, ContestantKind, Judge, Layout, Question, Score, Sheet, Shots, Verdict};
 use proptest::prelude::*;
 use std::f64::consts::LN_2;
 
@@ -59,7 +59,7 @@ fn plain(
     for text in &sheet.options {
         let option = from_scratch(fakes(), alphabet, &before, text);
         let (nats, lead) = match kind {
-            ContestantKind::Member(k) => (
+            ContestantKind::Member(k) | ContestantKind::Again(k, _) => (
                 option.members[*k].nats.iter().map(|&x| f64::from(x)).sum(),
                 *k,
             ),
@@ -132,7 +132,7 @@ proptest! {
         mix in prop::sample::select(vec![Mix::Log, Mix::Linear]),
         shots in 0..3usize,
     ) {
-        let question = |query: &str| Question { line: 1, query: query.into(), choices: choices.clone(), gold: 1 };
+        let question = |query: &str| Question { line: 1, query: query.into(), ask: Ask::Choice { choices: choices.clone(), gold: 1 } };
         let pool = ["a b", "ca", "bb"].map(question).into();
         let shots = Shots::draw(pool, shots, seed);
         for alphabet in [Alphabet::Bytes, Alphabet::Tokens] {
@@ -167,8 +167,10 @@ fn examples_are_evaluated_once_for_all_questions() {
     let question = |query: &str| Question {
         line: 1,
         query: query.into(),
-        choices: vec!["a".into(), "bc".into()],
-        gold: 0,
+        ask: Ask::Choice {
+            choices: vec!["a".into(), "bc".into()],
+            gold: 0,
+        },
     };
     let shots = Shots::draw(vec![question("abcabc")], 1, 0);
     let judge = Judge::new(
@@ -190,8 +192,10 @@ fn a_replay_leaves_the_caches_as_they_were() {
     let question = |i: usize| Question {
         line: i,
         query: ["cab", "a", "abc bc", "a"][i % 4].into(),
-        choices: vec!["a".into(), "bc".into(), "c ab".into()],
-        gold: 0,
+        ask: Ask::Choice {
+            choices: vec!["a".into(), "bc".into(), "c ab".into()],
+            gold: 0,
+        },
     };
     for shots in [0, 1] {
         let decided = [false, true].map(|replay| {

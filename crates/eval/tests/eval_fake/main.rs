@@ -6,6 +6,8 @@
     reason = "helpers of tests may panic; the exemption for tests does not reach them"
 )]
 
+mod answering;
+mod following;
 mod judging;
 mod mined;
 mod parallel;

@@ -4,7 +4,7 @@ use crate::rig::*;
 use packllm_engine::backend::Vocab;
 use packllm_engine::engine::{Maps, lowest};
 use packllm_engine::weight::Method;
-use packllm_eval::{Judge, Layout, Question, Shots};
+use packllm_eval::{Ask, Judge, Layout, Question, Shots};
 use std::sync::Arc;
 
 #[test]
@@ -33,8 +33,10 @@ fn a_judge_chooses_the_reference_for_every_question() {
         let question = Question {
             line: 1,
             query: query.into(),
-            choices: vec!["a".into(), "bc".into(), "cab b".into()],
-            gold: 0,
+            ask: Ask::Choice {
+                choices: vec!["a".into(), "bc".into(), "cab b".into()],
+                gold: 0,
+            },
         };
         let sheet = Layout::default().sheet(&question, &Shots::draw(Vec::new(), 0, 0));
         let losses = engine.losses_per_token(vec![sheet.prompt(); 2]).unwrap();

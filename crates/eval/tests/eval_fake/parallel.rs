@@ -2,10 +2,11 @@
 
 use crate::rig::*;
 use packllm_engine::backend::Vocab;
-use packllm_engine::engine::{Engine, EngineError, Fusion, Lockstep, Maps};
+use packllm_engine::engine::{Engine, EngineError, Fusion, Maps};
+use packllm_engine::pack::{Conversation, Pack, PackError, PackOptions};
 use packllm_engine::vocab::Alphabet;
 use packllm_engine::weight::Method;
-use packllm_eval::{Judge, Layout, Question, Sheet, Shots, Verdict, decide_all};
+use packllm_eval::{Ask, Judge, Layout, Question, Sheet, Shots, Verdict, decide_all};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -22,19 +23,49 @@ fn members(alphabet: Alphabet) -> Vec<Fake> {
     vec![Fake::new(&fed(NESTED), 3), Fake::new(&fed(second), 4)]
 }
 
-/// Conversations with one pack, all configured alike.
-fn conversations(engine: &Arc<Engine>, count: usize, alphabet: Alphabet) -> Vec<Lockstep> {
-    let fusion = Fusion {
-        alphabet: Some(alphabet),
-        ..Fusion::default()
+/// Conversations with one pack, all configured alike and stopped by `cancel`.
+fn conversations_until(
+    engine: &Arc<Engine>,
+    count: usize,
+    alphabet: Alphabet,
+    cancel: &Arc<AtomicBool>,
+) -> Vec<Conversation> {
+    let options = PackOptions {
+        fusion: Fusion {
+            alphabet: Some(alphabet),
+            ..Fusion::default()
+        },
+        ..PackOptions::default()
     };
+    let pack = Pack::new(Arc::clone(engine), options, &mut ()).unwrap();
     let open = |_| {
-        let mut conversation = engine.lockstep(Arc::default()).unwrap();
-        conversation.lease_at_least(4);
-        set(&mut conversation, fusion.clone());
+        let mut conversation = pack.conversation(Arc::clone(cancel)).unwrap();
+        conversation.lockstep.lease_at_least(4);
+        set(&mut conversation.lockstep, conversation_fusion(alphabet));
         conversation
     };
     (0..count).map(open).collect()
+}
+
+fn conversation_fusion(alphabet: Alphabet) -> Fusion {
+    Fusion {
+        alphabet: Some(alphabet),
+        ..Fusion::default()
+    }
+}
+
+fn conversations(engine: &Arc<Engine>, count: usize, alphabet: Alphabet) -> Vec<Conversation> {
+    conversations_until(engine, count, alphabet, &Arc::default())
+}
+
+/// How a judge decides a sheet.
+fn deciding(
+    judge: &Judge,
+) -> impl Fn(u32, &mut Conversation, &Sheet) -> Result<Verdict, PackError> + Sync {
+    |at_once, conversation, sheet| {
+        let lockstep = &mut conversation.lockstep;
+        Ok(judge.decide_among(at_once, lockstep, sheet)?)
+    }
 }
 
 /// Every contestant; in a mapped alphabet the reference is chosen for each question.
@@ -65,36 +96,44 @@ fn sheets(count: usize, shots: usize) -> Vec<Sheet> {
     let question = |i: usize| Question {
         line: i + 1,
         query: format!("{} {} {}", word(i), word(3 * i + 1), word(i / 2)),
-        choices: (0..2 + i % 3).map(|j| word(2 * i + 3 * j).into()).collect(),
-        gold: 0,
+        ask: Ask::Choice {
+            choices: (0..2 + i % 3).map(|j| word(2 * i + 3 * j).into()).collect(),
+            gold: 0,
+        },
     };
     let shots = Shots::draw((40..45).map(question).collect(), shots, 1);
     let lay = |i| Layout::default().sheet(&question(i), &shots);
     (0..count).map(lay).collect()
 }
 
-type Decided = Vec<(usize, Result<Verdict, EngineError>)>;
+type Decided = Vec<(usize, Result<Verdict, PackError>)>;
 
 /// What came of the questions, in the order in which they were decided; the run fails where one
 /// does.
 fn run(
     judge: &Judge,
-    conversations: &mut [Lockstep],
+    conversations: &mut [Conversation],
     sheets: &[Sheet],
 ) -> (Decided, Option<usize>) {
     let mut decided = Vec::new();
-    let sheets: Vec<&Sheet> = sheets.iter().collect();
-    let result = decide_all(judge, conversations, &sheets, &mut |i, verdict| {
-        let failed = verdict.is_err().then_some(i);
-        decided.push((i, verdict));
-        failed.map_or(Ok(()), Err)
-    });
+    let share = !sheets[0].shots.is_empty();
+    let result = decide_all(
+        conversations,
+        sheets,
+        share,
+        &deciding(judge),
+        &mut |i, verdict| {
+            let failed = verdict.is_err().then_some(i);
+            decided.push((i, verdict));
+            failed.map_or(Ok(()), Err)
+        },
+    );
     (decided, result.err())
 }
 
 /// Everything but times and tokens, in the order of the questions.
 fn timeless(decided: Decided) -> Vec<(usize, Verdict)> {
-    let timeless = |(i, verdict): (usize, Result<Verdict, EngineError>)| {
+    let timeless = |(i, verdict): (usize, Result<Verdict, PackError>)| {
         // Tokens: examples may be there from the question before.
         let verdict = Verdict {
             tokens: Vec::new(),
@@ -209,28 +248,32 @@ fn a_cancelled_run_begins_nothing_more() {
     let engine = load_engine(members(Alphabet::Bytes));
     let judge = judge(&engine, Alphabet::Bytes);
     let cancel = Arc::new(AtomicBool::new(false));
-    let open = |_| {
-        let mut conversation = engine.lockstep(Arc::clone(&cancel)).unwrap();
-        set(&mut conversation, judge.fusion.clone());
-        conversation
-    };
-    let mut several: Vec<Lockstep> = (0..3).map(open).collect();
+    let mut several = conversations_until(&engine, 3, Alphabet::Bytes, &cancel);
     let sheets = sheets(40, 0);
-    let sheets: Vec<&Sheet> = sheets.iter().collect();
     let (mut kept, mut stopped) = (0, 0);
-    let result = decide_all(&judge, &mut several, &sheets, &mut |_, verdict| {
-        match verdict {
-            Ok(_) => kept += 1,
-            Err(error) => {
-                assert!(matches!(error, EngineError::Cancelled), "{error}");
-                stopped += 1;
-                return Err(error);
+    let result = decide_all(
+        &mut several,
+        &sheets,
+        false,
+        &deciding(&judge),
+        &mut |_, verdict| {
+            match verdict {
+                Ok(_) => kept += 1,
+                Err(error) => {
+                    assert!(is_cancelled(&error), "{error}");
+                    stopped += 1;
+                    return Err(error);
+                }
             }
-        }
-        cancel.store(kept >= 10, Ordering::Relaxed);
-        Ok(())
-    });
-    assert!(matches!(result, Err(EngineError::Cancelled)));
+            cancel.store(kept >= 10, Ordering::Relaxed);
+            Ok(())
+        },
+    );
+    assert!(result.is_err_and(|error| is_cancelled(&error)));
     assert!((10..=12).contains(&kept), "{kept}");
     assert!((1..=3).contains(&stopped), "{stopped}");
+}
+
+fn is_cancelled(error: &PackError) -> bool {
+    matches!(error, PackError::Engine(EngineError::Cancelled))
 }
