@@ -174,7 +174,7 @@ pub(super) fn filter(itself: u32) -> Result<BpfProgram, BackendError> {
     let requests = [TCGETS, TIOCGWINSZ, FIOCLEX, FIONCLEX, FIONBIO, FIONREAD];
     rules.insert(
         SYS_ioctl,
-        one_of(1, &requests.map(|request| request as u64))?,
+        one_of(1, &requests.map(|request| u64::from(request as u32)))?,
     );
     // Its limits can be read, by a null pointer to new ones.
     let reading = SeccompCondition::new(2, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, 0)?;
