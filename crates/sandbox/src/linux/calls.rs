@@ -38,7 +38,6 @@ const ALWAYS: &[c_long] = &[
     SYS_ftruncate,
     SYS_fsync,
     SYS_fdatasync,
-    SYS_flock,
     SYS_unlinkat,
     SYS_renameat,
     SYS_renameat2,
@@ -159,17 +158,7 @@ pub(super) fn filter(itself: u32) -> Result<BpfProgram, BackendError> {
         SYS_prctl,
         one_of(0, &[PR_SET_NAME, PR_GET_NAME].map(number))?,
     );
-    let descriptors = [
-        F_DUPFD,
-        F_DUPFD_CLOEXEC,
-        F_GETFD,
-        F_SETFD,
-        F_GETFL,
-        F_SETFL,
-        F_GETLK,
-        F_SETLK,
-        F_SETLKW,
-    ];
+    let descriptors = [F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL];
     rules.insert(SYS_fcntl, one_of(1, &descriptors.map(number))?);
     let requests = [TCGETS, TIOCGWINSZ, FIOCLEX, FIONCLEX, FIONBIO, FIONREAD];
     rules.insert(

@@ -41,7 +41,7 @@ pub(super) enum Ending {
 /// A process that is no more.
 pub(super) struct Finished {
     pub ending: Ending,
-    /// The end of what came on stdout, which is the harness's.
+    /// The beginning of what came on stdout, where the harness speaks first.
     pub report: Vec<u8>,
     /// The end of what came on stderr.
     pub errors: Vec<u8>,
@@ -68,8 +68,8 @@ impl Process {
             .map_err(SandboxError::Process)?;
         Ok(Process {
             started: Instant::now(),
-            report: Pipe::new(child.stdout.take(), REPORT),
-            errors: Pipe::new(child.stderr.take(), limits.output),
+            report: Pipe::new(child.stdout.take(), Part::First(REPORT)),
+            errors: Pipe::new(child.stderr.take(), Part::Last(limits.output)),
             child,
         })
     }
@@ -158,7 +158,9 @@ fn readable(pipe: &impl AsFd) -> PollFd<'_> {
 
 /// How many threads the process has, which is ours and has not been waited for.
 fn threads(process: u32) -> io::Result<usize> {
-    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    // The name in it is the program's, any bytes but for ends of lines.
+    let status = fs::read(format!("/proc/{process}/status"))?;
+    let status = String::from_utf8_lossy(&status);
     let threads = status
         .lines()
         .find_map(|line| line.strip_prefix("Threads:"));
@@ -182,17 +184,23 @@ fn contents(folder: &Path) -> io::Result<(usize, u64)> {
     Ok((files, bytes))
 }
 
-/// The reading end of a pipe, of which the last bytes are kept.
+/// What is kept of what comes through a pipe, in bytes.
+enum Part {
+    First(usize),
+    Last(usize),
+}
+
+/// The reading end of a pipe, and what is kept of what came.
 struct Pipe<P> {
     open: Option<P>,
     kept: Vec<u8>,
-    most: usize,
+    part: Part,
 }
 
 impl<P: Read> Pipe<P> {
-    fn new(open: Option<P>, most: usize) -> Pipe<P> {
+    fn new(open: Option<P>, part: Part) -> Pipe<P> {
         let kept = Vec::new();
-        Pipe { open, kept, most }
+        Pipe { open, kept, part }
     }
 
     /// Reads once, which does not wait where there is something to read.
@@ -212,7 +220,12 @@ impl<P: Read> Pipe<P> {
 
     fn keep(&mut self, bytes: &[u8]) {
         self.kept.extend_from_slice(bytes);
-        let surplus = self.kept.len().saturating_sub(self.most);
-        self.kept.drain(..surplus);
+        match self.part {
+            Part::First(most) => self.kept.truncate(most),
+            Part::Last(most) => {
+                let surplus = self.kept.len().saturating_sub(most);
+                self.kept.drain(..surplus);
+            }
+        }
     }
 }
