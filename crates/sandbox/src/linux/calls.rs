@@ -13,8 +13,9 @@ use std::collections::BTreeMap;
 
 /// Allowed whatever their arguments are.
 const ALWAYS: &[c_long] = &[
-    // Files, which Landlock has opened or not. Nothing here changes modes, owners or times, which it
-    // does not see; `truncate` and links are left out as well.
+    // Files, which Landlock has opened or not. Nothing here changes modes, owners or times, which
+    // it does not see, nor locks, which libraries have in common with others; `truncate` and links
+    // are left out as well.
     SYS_openat,
     SYS_close,
     SYS_close_range,
@@ -130,8 +131,8 @@ const OLDER: &[c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const OLDER: &[c_long] = &[];
 
-/// What the C libraries start a thread with, glibc and musl; anything else would start a process, or
-/// one that sees another system.
+/// What the C libraries start a thread with, glibc and musl; anything else would start a process,
+/// or one that sees another system.
 const THREAD: c_int = CLONE_VM
     | CLONE_FS
     | CLONE_FILES
