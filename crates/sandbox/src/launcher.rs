@@ -5,16 +5,10 @@ use std::path::PathBuf;
 /// follow its own.
 #[derive(Debug, Clone)]
 pub struct Launcher {
-    #[cfg_attr(
-        not(target_os = "linux"),
-        expect(dead_code, reason = "nothing is launched")
-    )]
-    pub(crate) program: PathBuf,
-    #[cfg_attr(
-        not(target_os = "linux"),
-        expect(dead_code, reason = "nothing is launched")
-    )]
-    pub(crate) arguments: Vec<OsString>,
+    /// Its file.
+    pub program: PathBuf,
+    /// What comes first on its command line.
+    pub arguments: Vec<OsString>,
 }
 
 impl Launcher {

@@ -12,21 +12,21 @@
 //! | privileges | no capabilities, `no_new_privs` | root is no more than anybody |
 //! | what it inherits | an empty environment, no open files | it knows nothing of who runs it |
 //!
-//! If a part cannot be had, nothing is run and [`SandboxError`] says what is missing. It takes Linux
-//! 6.7 or newer with Landlock, on x86-64 or ARM64.
+//! If a part cannot be had, nothing is run and [`SandboxError`] says what is missing. It takes
+//! Linux 6.7 or newer with Landlock, on x86-64 or ARM64.
 //!
-//! **What is not protected.** That a path exists, how large and how old it is can still be asked, of
-//! any file (`stat` is not Landlock's matter); contents cannot. The processor's side channels and
-//! holes of the kernel behind the calls that are allowed are open to it; this is no virtual machine.
-//! Limits hold for each program, not for many at a time, and are looked at now and then: a program
-//! may have some thousand threads, or some ten megabytes on disk, for a few milliseconds. And a
-//! verdict is for programs that are wrong, not for those that cheat: whether a program came to its
-//! end is told by a secret in the very interpreter that runs it, and one that searches its own
-//! memory finds it.
+//! **What is not protected.** That a path exists, how large and how old it is and where a link
+//! leads can still be asked, of any file (`stat` is not Landlock's matter); contents cannot. The
+//! processor's side channels and holes of the kernel behind the calls that are allowed are open to
+//! it; this is no virtual machine. Limits hold for each program, not for many at a time, and are
+//! looked at now and then: a program may have some thousand threads, or some ten megabytes on disk,
+//! for a few milliseconds. And a verdict is for programs that are wrong, not for those that cheat:
+//! whether a program came to its end is told by a secret in the very interpreter that runs it, and
+//! one that searches its own memory finds it.
 //!
-//! Confinement is for the rest of a process's life, and the workspace has no `unsafe` for the moment
-//! between `fork` and `exec`. So the program starts *itself* ([`Launcher`]), with a hidden command
-//! that calls [`confine_and_exec`]: it confines its own process and then becomes Python.
+//! Confinement is for the rest of a process's life, and the workspace has no `unsafe` for the
+//! moment between `fork` and `exec`. So the program starts *itself* ([`Launcher`]), with a hidden
+//! command that calls [`confine_and_exec`]: it confines its own process and then becomes Python.
 //!
 //! ```no_run
 //! use packllm_sandbox::{Launcher, Limits, Outcome, Python};

@@ -13,8 +13,9 @@ use std::collections::BTreeMap;
 
 /// Allowed whatever their arguments are.
 const ALWAYS: &[c_long] = &[
-    // Files, which Landlock has opened or not. Nothing here changes modes, owners or times, which it
-    // does not see; `truncate` and links are left out as well.
+    // Files, which Landlock has opened or not. Nothing here changes modes, owners or times, which
+    // it does not see, nor locks, which libraries have in common with others; `truncate` and links
+    // are left out as well.
     SYS_openat,
     SYS_close,
     SYS_close_range,
@@ -38,7 +39,6 @@ const ALWAYS: &[c_long] = &[
     SYS_ftruncate,
     SYS_fsync,
     SYS_fdatasync,
-    SYS_flock,
     SYS_unlinkat,
     SYS_renameat,
     SYS_renameat2,
@@ -131,8 +131,8 @@ const OLDER: &[c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const OLDER: &[c_long] = &[];
 
-/// What the C libraries start a thread with, glibc and musl; anything else would start a process, or
-/// one that sees another system.
+/// What the C libraries start a thread with, glibc and musl; anything else would start a process,
+/// or one that sees another system.
 const THREAD: c_int = CLONE_VM
     | CLONE_FS
     | CLONE_FILES
@@ -159,22 +159,12 @@ pub(super) fn filter(itself: u32) -> Result<BpfProgram, BackendError> {
         SYS_prctl,
         one_of(0, &[PR_SET_NAME, PR_GET_NAME].map(number))?,
     );
-    let descriptors = [
-        F_DUPFD,
-        F_DUPFD_CLOEXEC,
-        F_GETFD,
-        F_SETFD,
-        F_GETFL,
-        F_SETFL,
-        F_GETLK,
-        F_SETLK,
-        F_SETLKW,
-    ];
+    let descriptors = [F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL];
     rules.insert(SYS_fcntl, one_of(1, &descriptors.map(number))?);
     let requests = [TCGETS, TIOCGWINSZ, FIOCLEX, FIONCLEX, FIONBIO, FIONREAD];
     rules.insert(
         SYS_ioctl,
-        one_of(1, &requests.map(|request| request as u64))?,
+        one_of(1, &requests.map(|request| u64::from(request as u32)))?,
     );
     // Its limits can be read, by a null pointer to new ones.
     let reading = SeccompCondition::new(2, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, 0)?;

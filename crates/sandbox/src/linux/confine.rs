@@ -69,8 +69,9 @@ impl Confinement {
     }
 }
 
-/// Confines this process for good and makes it a Python that runs the program on stdin. Returns only
-/// if that fails, in a process that may be half confined and is to end: no program has been run.
+/// Confines this process for good and makes it a Python that runs the program on stdin. Returns
+/// only if that fails, in a process that may be half confined and is to end: no program has been
+/// run.
 ///
 /// `arguments` are those that [`Python::run`](crate::Python::run) gave to its launcher. The process
 /// should have one thread.
@@ -78,8 +79,8 @@ pub fn confine_and_exec(arguments: impl IntoIterator<Item = OsString>) -> Sandbo
     let Some(confinement) = Confinement::parse(arguments) else {
         return SandboxError::Arguments;
     };
-    // No site packages and no .pyc files; `-I` would ignore the seed, by which a program's sets have
-    // the same order in every run.
+    // No site packages and no .pyc files; `-I` would ignore the seed, by which a program's sets
+    // have the same order in every run.
     let mut python = Command::new(&confinement.interpreter);
     python
         .args([

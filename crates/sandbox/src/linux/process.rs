@@ -2,6 +2,7 @@
 
 use crate::{Limits, Outcome, SandboxError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use std::fs;
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::AsFd;
@@ -15,6 +16,12 @@ use std::time::Instant;
 const LOOK: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 10_000_000,
+};
+
+/// No time at all.
+const NOW: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 0,
 };
 
 /// Files that a program may have in its folder.
@@ -34,7 +41,7 @@ pub(super) enum Ending {
 /// A process that is no more.
 pub(super) struct Finished {
     pub ending: Ending,
-    /// The end of what came on stdout, which is the harness's.
+    /// The beginning of what came on stdout, where the harness speaks first.
     pub report: Vec<u8>,
     /// The end of what came on stderr.
     pub errors: Vec<u8>,
@@ -61,8 +68,8 @@ impl Process {
             .map_err(SandboxError::Process)?;
         Ok(Process {
             started: Instant::now(),
-            report: Pipe::new(child.stdout.take(), REPORT),
-            errors: Pipe::new(child.stderr.take(), limits.output),
+            report: Pipe::new(child.stdout.take(), Part::First(REPORT)),
+            errors: Pipe::new(child.stderr.take(), Part::Last(limits.output)),
             child,
         })
     }
@@ -75,7 +82,7 @@ impl Process {
         cancel: &AtomicBool,
     ) -> Result<Finished, SandboxError> {
         let ending = loop {
-            self.listen().map_err(SandboxError::Process)?;
+            self.listen(&LOOK).map_err(SandboxError::Process)?;
             if let Some(status) = self.child.try_wait().map_err(SandboxError::Process)? {
                 break Ending::Exited(status);
             }
@@ -87,37 +94,33 @@ impl Process {
                 break Ending::Stopped(excess);
             }
         };
+        while self.listen(&NOW).map_err(SandboxError::Process)? {}
         Ok(Finished {
             ending,
-            report: self.report.rest().map_err(SandboxError::Process)?,
-            errors: self.errors.rest().map_err(SandboxError::Process)?,
+            report: std::mem::take(&mut self.report.kept),
+            errors: std::mem::take(&mut self.errors.kept),
         })
     }
 
-    /// Reads what has been said, or waits a moment.
-    fn listen(&mut self) -> io::Result<()> {
-        let [report, errors] = {
-            let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(2);
-            fds.extend(self.report.open.as_ref().map(|pipe| readable(pipe)));
-            let first = fds.len();
-            fds.extend(self.errors.open.as_ref().map(|pipe| readable(pipe)));
-            match poll(&mut fds, Some(&LOOK)) {
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-            let speaks = |fd: &PollFd<'_>| !fd.revents().is_empty();
-            [
-                fds[..first].iter().any(speaks),
-                fds[first..].iter().any(speaks),
-            ]
-        };
+    /// Reads some of what has been said, or waits for it a moment; whether there was something.
+    fn listen(&mut self, moment: &Timespec) -> io::Result<bool> {
+        let mut fds = Vec::with_capacity(2);
+        fds.extend(self.report.open.as_ref().map(|pipe| readable(pipe)));
+        let first = fds.len();
+        fds.extend(self.errors.open.as_ref().map(|pipe| readable(pipe)));
+        match poll(&mut fds, Some(moment)) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let speaks = |fds: &[PollFd<'_>]| fds.iter().any(|fd| !fd.revents().is_empty());
+        let (report, errors) = (speaks(&fds[..first]), speaks(&fds[first..]));
         if report {
             self.report.read()?;
         }
         if errors {
             self.errors.read()?;
         }
-        Ok(())
+        Ok(report || errors)
     }
 
     /// What it has taken too much of.
@@ -155,7 +158,9 @@ fn readable(pipe: &impl AsFd) -> PollFd<'_> {
 
 /// How many threads the process has, which is ours and has not been waited for.
 fn threads(process: u32) -> io::Result<usize> {
-    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    // The name in it is the program's, any bytes but for ends of lines.
+    let status = fs::read(format!("/proc/{process}/status"))?;
+    let status = String::from_utf8_lossy(&status);
     let threads = status
         .lines()
         .find_map(|line| line.strip_prefix("Threads:"));
@@ -179,17 +184,23 @@ fn contents(folder: &Path) -> io::Result<(usize, u64)> {
     Ok((files, bytes))
 }
 
-/// The reading end of a pipe, of which the last bytes are kept.
+/// What is kept of what comes through a pipe, in bytes.
+enum Part {
+    First(usize),
+    Last(usize),
+}
+
+/// The reading end of a pipe, and what is kept of what came.
 struct Pipe<P> {
     open: Option<P>,
     kept: Vec<u8>,
-    most: usize,
+    part: Part,
 }
 
 impl<P: Read> Pipe<P> {
-    fn new(open: Option<P>, most: usize) -> Pipe<P> {
+    fn new(open: Option<P>, part: Part) -> Pipe<P> {
         let kept = Vec::new();
-        Pipe { open, kept, most }
+        Pipe { open, kept, part }
     }
 
     /// Reads once, which does not wait where there is something to read.
@@ -209,15 +220,12 @@ impl<P: Read> Pipe<P> {
 
     fn keep(&mut self, bytes: &[u8]) {
         self.kept.extend_from_slice(bytes);
-        let surplus = self.kept.len().saturating_sub(self.most);
-        self.kept.drain(..surplus);
-    }
-
-    /// All that is kept, when nobody writes any more.
-    fn rest(&mut self) -> io::Result<Vec<u8>> {
-        while self.open.is_some() {
-            self.read()?;
+        match self.part {
+            Part::First(most) => self.kept.truncate(most),
+            Part::Last(most) => {
+                let surplus = self.kept.len().saturating_sub(most);
+                self.kept.drain(..surplus);
+            }
         }
-        Ok(std::mem::take(&mut self.kept))
     }
 }

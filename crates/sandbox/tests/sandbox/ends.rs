@@ -68,6 +68,8 @@ fn ending_early_is_no_pass() {
         "raise SystemExit",
         "import os; os.write(1, b'done'); os._exit(0)",
         "import os; os.write(3, b'done'); os._exit(0)",
+        "import os; os.write(3, b'done' * 1000); os._exit(0)",
+        "import os; os.write(3, b'done' * 1000)",
         "import os, sys; os.execv(sys.executable, ['python', '-c', 'pass'])",
     ] {
         assert_eq!(failure(program), early, "{program}");

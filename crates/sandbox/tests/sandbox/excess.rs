@@ -62,6 +62,17 @@ time.sleep(2)
 }
 
 #[test]
+fn the_name_of_a_thread_is_not_its_number() {
+    let program = r#"
+import ctypes, time
+PR_SET_NAME = 15
+assert ctypes.CDLL(None).prctl(PR_SET_NAME, b"\xff\nThreads:\t99") == 0
+time.sleep(0.1)
+"#;
+    assert_eq!(run(program), Outcome::Passed);
+}
+
+#[test]
 fn output_without_end_is_dropped() {
     let program = r#"
 import sys
