@@ -6,6 +6,7 @@
     reason = "helpers of tests may panic; the exemption for tests does not reach them"
 )]
 
+mod answers;
 mod bad_input;
 mod parallel;
 mod results;
@@ -65,7 +66,7 @@ fn timeless(mut document: Value) -> Value {
     fn strip(value: &mut Value) {
         match value {
             Value::Object(map) => {
-                map.retain(|key, _| !key.ends_with("seconds"));
+                map.retain(|key, _| !key.contains("second"));
                 map.values_mut().for_each(strip);
             }
             Value::Array(values) => values.iter_mut().for_each(strip),

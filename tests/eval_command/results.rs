@@ -172,7 +172,7 @@ fn tables_page_and_picture_name_everybody() {
     for text in [&tables, &page] {
         says(
             text,
-            &["4 questions at a time", "are within 5%", "of 9 questions"],
+            &["8 questions at a time", "are within 5%", "of 9 questions"],
         );
     }
     let alone = user.ok(&with(&line, &[&a, "--parallel", "1"]));

@@ -21,6 +21,22 @@ fn task(user: &User, name: &str, questions: usize, long: usize) -> String {
     text(&path)
 }
 
+/// Writes a task file of questions that are answered with a text, and of words that come next.
+fn texts(user: &User, name: &str) -> String {
+    let lines = [
+        json!({"query": "The moon is", "answer": "one", "aliases": ["water"]}),
+        json!({"query": "Water of", "answer": "stars"}),
+        json!({"question": "one and one", "answer": 2}),
+        json!({"query": "say it", "pattern": "^a"}),
+        json!({"context": "the moon and the", "continuation": "sea"}),
+        json!({"prompt": "def f():\n    return 1\n# ", "test": "def check(f): assert f()", "entry_point": "f"}),
+    ];
+    let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let path = user.path(name);
+    fs::write(&path, lines).unwrap();
+    text(&path)
+}
+
 /// A tokenizer of single bytes, and of one word.
 fn tokenizer(user: &User) -> String {
     let bytes = (0..=255u8).map(|byte| json!([format!("<0x{byte:02X}>"), -9.0]));
@@ -68,10 +84,24 @@ fn eval() {
     assert_eq!(serde_json::from_slice::<Value>(&results).unwrap(), plain);
     let journal = lines(&user.path("out/journal.jsonl"));
     assert_eq!(journal[0], plain["settings"]);
+    let texts = texts(&user, "texts.jsonl");
+    let said = [
+        &*texts,
+        "-n",
+        "4",
+        "--run-code",
+        "--dev",
+        "0.5",
+        "--again",
+        "2",
+    ];
+    let said = [&said[..], &["--json", "--output", "said"]].concat();
+    let said = user.json(&line(&["eval"], &pack, &said));
+    let replies = lines(&user.path("said/journal.jsonl"));
     held(
         "journal.jsonl",
-        &[],
-        &[&journal[1..], &[skipped()]].concat(),
+        &["Reply"],
+        &[&journal[1..], &replies[1..], &[skipped()]].concat(),
     );
     let shaped = [
         "--few-shot",
@@ -85,5 +115,5 @@ fn eval() {
     let given = ["--weights", "bpe=1,spm=3", "--skip-bad", "--json", &task];
     let shaped = user.json(&line(&["eval"], &pack, &[&given[..], &shaped].concat()));
     let shapes = ["Section", "Difference", "Settings", "File"];
-    held("eval --json", &shapes, &[plain, shaped]);
+    held("eval --json", &shapes, &[plain, shaped, said]);
 }

@@ -143,6 +143,7 @@ impl Judge {
     ) -> Result<Reply, PackError> {
         let start = Instant::now();
         let mut replies = Vec::with_capacity(count);
+        begin(conversation, script)?;
         conversation.lockstep.solo(k)?;
         for seed in 1..=count as u64 {
             let opening = read(conversation, script, usize::MAX, ScoreRequest::NOTHING)?;
@@ -180,14 +181,14 @@ impl Judge {
         let (start, before) = (Instant::now(), conversation.lockstep.spent()?);
         // Weights are derived later, for each mixture.
         self.fuse(conversation, &Method::Uniform)?;
-        conversation.lockstep.forget_evidence();
-        let reading = self.request(conversation);
+        begin(conversation, script)?;
+        let request = self.request(conversation);
         let new = 2 * script.shots.len();
-        read(conversation, script, new, reading)?;
+        read(conversation, script, new, request)?;
         let after = conversation.lockstep.spent()?.into_iter();
         Ok(Reading {
             new,
-            request: reading,
+            request,
             time: start.elapsed(),
             members: after.zip(before).map(|(a, b)| (a - b).time).collect(),
         })
@@ -279,6 +280,19 @@ impl Judge {
         reply.answer_seconds = seconds(answering);
         reply.seconds = seconds(reading_time + answering);
         Ok(reply)
+    }
+}
+
+/// Forgets the question before. Its cells would lie where this one's go, in another run elsewhere,
+/// and what is in them rounds differently: a run that goes on would not come to the same texts.
+/// Examples are worth more than that.
+fn begin(conversation: &mut Conversation, script: &Script) -> Result<(), EngineError> {
+    match script.shots.is_empty() {
+        true => conversation.lockstep.clear(),
+        false => {
+            conversation.lockstep.forget_evidence();
+            Ok(())
+        }
     }
 }
 

@@ -116,12 +116,29 @@ pub fn exams(app: &App, args: &EvalArgs) -> Result<Vec<Exam>> {
             let pool = match &given {
                 _ if args.few_shot == 0 => Vec::new(),
                 Some(pool) => pool.clone(),
-                None if is_ours(args, &task) => task.questions.clone(),
+                None if is_ours(args, &task) => whole_domain(&task.name),
                 None => pool(app, args, &task.file)?,
             };
+            let has_answers = pool
+                .iter()
+                .any(|question| question.ask.solution().is_some());
+            if args.few_shot > 0 && !has_answers {
+                app.dim(&format!(
+                    "note: {}: no examples, as its questions have no answers to show",
+                    task.name
+                ));
+                return lay_out(args, task, Shots::default());
+            }
             lay_out(args, task, Shots::draw(pool, args.few_shot, args.seed()))
         })
         .collect()
+}
+
+/// All questions of a domain of ours.
+fn whole_domain(name: &str) -> Vec<Question> {
+    let domains = Suite::Full.tasks(None).into_iter();
+    let mut found = domains.filter(|task| task.name == name);
+    found.next().map_or(Vec::new(), |task| task.questions)
 }
 
 /// All questions that may serve as examples.
