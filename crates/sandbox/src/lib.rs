@@ -13,7 +13,7 @@
 //! | what it inherits | an empty environment, no open files | it knows nothing of who runs it |
 //!
 //! If a part cannot be had, nothing is run and [`SandboxError`] says what is missing. It takes
-//! Linux 6.7 or newer with Landlock, on x86-64 or ARM64.
+//! Linux 5.13 or newer with Landlock, on x86-64 or ARM64.
 //!
 //! **What is not protected.** That a path exists, how large and how old it is and where a link
 //! leads can still be asked, of any file (`stat` is not Landlock's matter); contents cannot. The

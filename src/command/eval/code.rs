@@ -6,9 +6,10 @@ use crate::cli::EvalArgs;
 use crate::plural::counted;
 use crate::settings::usage;
 use anyhow::{Context, Result};
+use packllm_engine::engine::EngineError;
 use packllm_eval::program::program;
 use packllm_eval::{Ask, Framing, Reply};
-use packllm_sandbox::{Launcher, Limits, Outcome, Python};
+use packllm_sandbox::{Launcher, Limits, Outcome, Python, SandboxError};
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -82,8 +83,11 @@ impl Runner {
             entry_point,
             self.framing,
         );
-        let outcome = python.run(&program, &Limits::default(), &self.cancel)?;
-        reply.passed = Some(outcome == Outcome::Passed);
+        match python.run(&program, &Limits::default(), &self.cancel) {
+            Ok(outcome) => reply.passed = Some(outcome == Outcome::Passed),
+            Err(SandboxError::Cancelled) => return Err(EngineError::Cancelled.into()),
+            Err(error) => return Err(error.into()),
+        }
         Ok(())
     }
 }

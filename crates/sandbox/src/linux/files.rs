@@ -7,8 +7,9 @@ use landlock::{
 };
 use std::path::{Path, PathBuf};
 
-/// What has to be there, of Linux 6.7; and what is used where it is.
-const NEEDED: ABI = ABI::V4;
+/// What has to be there, of Linux 5.13; and what is used where it is. What came after it is refused
+/// by system calls as well: sockets, truncating by path, signals to others.
+const NEEDED: ABI = ABI::V1;
 const KNOWN: ABI = ABI::V10;
 
 /// What programs are linked with on the systems that there are, and what Python's modules read.
@@ -27,7 +28,7 @@ const SYSTEM: [&str; 9] = [
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FilesError {
     #[error(
-        "this needs Landlock of Linux 6.7 or newer, and it to be switched on (see `lsm=` of the kernel's \
+        "this needs Landlock of Linux 5.13 or newer, and it to be switched on (see `lsm=` of the kernel's \
          command line): {0}"
     )]
     Kernel(#[from] RulesetError),
@@ -61,13 +62,11 @@ pub(super) fn restrict(interpreter: &Path, libraries: &[PathBuf]) -> Result<(), 
     let status = Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)
         .handle_access(AccessFs::from_all(NEEDED))?
-        .handle_access(AccessNet::from_all(NEEDED))?
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(KNOWN))?
         .handle_access(AccessNet::from_all(KNOWN))?
         .scope(Scope::from_all(KNOWN))?
         .create()?
-        .set_compatibility(CompatLevel::HardRequirement)
         .add_rules(rules.into_iter().map(Ok::<_, RulesetError>))?
         .restrict_self()?;
     if status.ruleset == RulesetStatus::NotEnforced || !status.no_new_privs {
@@ -82,7 +81,7 @@ fn rule(path: &Path, access: BitFlags<AccessFs>) -> Result<PathBeneath<PathFd>, 
     let possible = if folder {
         access
     } else {
-        access & AccessFs::from_file(NEEDED)
+        access & AccessFs::from_file(KNOWN)
     };
     Ok(PathBeneath::new(PathFd::new(path)?, possible))
 }

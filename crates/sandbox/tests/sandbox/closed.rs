@@ -91,7 +91,7 @@ fn a_kernel_that_lacks_a_part_runs_nothing() {
     for (call, step) in [
         (
             libc::SYS_landlock_create_ruleset,
-            "closing files: this needs Landlock of Linux 6.7",
+            "closing files: this needs Landlock of Linux 5.13",
         ),
         (libc::SYS_landlock_add_rule, "closing files: "),
         (libc::SYS_landlock_restrict_self, "closing files: "),
