@@ -7,6 +7,7 @@
 mod again;
 mod ask;
 pub mod code;
+mod disagree;
 mod output;
 mod picture;
 mod plan;

@@ -1,10 +1,11 @@
 //! What a run shows: outcomes → sections, and what they cost.
 
 use super::ask::Outcomes;
+use super::disagree::{Disagreements, disagreements};
 use super::plan::{Exam, Laid};
 use crate::cli::EvalArgs;
 use anyhow::{Result, bail};
-use packllm_eval::{Answered, Judge, Mark, Outcome, Section, development};
+use packllm_eval::{Answered, ContestantKind, Judge, Mark, Outcome, Section, development};
 
 /// Everything that a run shows.
 pub struct Report {
@@ -22,6 +23,8 @@ pub struct Report {
     pub pooled: Section,
     /// All tasks together, each counting alike.
     pub mean: Section,
+    /// Where the pack and its best member disagree.
+    pub disagreements: Vec<Disagreements>,
     /// What all that took.
     pub cost: Cost,
 }
@@ -53,12 +56,17 @@ impl Report {
             bail!("no question is left: all {} were left out", pooled.skipped);
         }
         let sections = answered.iter().map(|task| Section::of(task, contestants));
+        let sections: Vec<Section> = sections.collect();
+        let disagreements = default_mixture(judge).map_or(Vec::new(), |mixture| {
+            disagreements(mixture, contestants, exams, outcomes, &sections)
+        });
         Ok(Report {
             cost: Cost::of(outcomes, members.len()),
+            disagreements,
             members,
             parallel,
             contestants: contestants.iter().map(|c| c.name.clone()).collect(),
-            sections: sections.collect(),
+            sections,
             mean: Section::mean(&answered, contestants),
             answered,
             pooled,
@@ -71,6 +79,16 @@ impl Report {
         let together = together.into_iter().filter(|_| self.sections.len() > 1);
         self.sections.iter().chain(together)
     }
+}
+
+/// The mixture that the pack would answer with, or the last one.
+fn default_mixture(judge: &Judge) -> Option<&str> {
+    let mixtures = judge.contestants.iter();
+    let mixtures = mixtures.filter(|c| matches!(c.kind, ContestantKind::Mixture(_)));
+    let own = ContestantKind::Mixture(judge.fusion.method.clone());
+    let mut default = mixtures.clone().filter(|c| c.kind == own);
+    let found = default.next().or_else(|| mixtures.last());
+    found.map(|contestant| contestant.name.as_str())
 }
 
 /// Task by task, the marks of its questions in order.

@@ -1,7 +1,8 @@
 //! Results as JSON, as tables for a terminal, and as Markdown.
 
+use super::disagree::Disagreements;
 use super::report::Report;
-use crate::command::table::Table;
+use crate::command::table::{Table, printable};
 use anyhow::Result;
 use packllm_eval::{Difference, NEAR_TIE, Row, Section};
 use serde_json::{Map, Value, json};
@@ -234,6 +235,39 @@ pub fn markdown(out: &mut impl Write, report: &Report) -> Result<()> {
         writeln!(out, "{line}.\n")?;
     }
     writeln!(out, "{EXPLANATION} Settings are in results.json.")?;
+    for task in &report.disagreements {
+        disagreements(out, task)?;
+    }
+    Ok(())
+}
+
+/// What two said where one of them was right.
+fn disagreements(out: &mut impl Write, task: &Disagreements) -> Result<()> {
+    let [ours, theirs] = task.names.each_ref().map(|name| escape(name));
+    let shown = match task.shown.len() {
+        n if n < task.all => format!("the first {n} of {}", task.all),
+        n => n.to_string(),
+    };
+    let name = escape(&task.task);
+    writeln!(
+        out,
+        "\n## {name}: where {ours} and {theirs} disagree ({shown})\n"
+    )?;
+    writeln!(out, "| line | asked | right | {ours} | {theirs} |")?;
+    writeln!(out, "| ---: | --- | --- | --- | --- |")?;
+    for question in &task.shown {
+        let right = if question.won { &ours } else { &theirs };
+        let [own, other] = question
+            .said
+            .each_ref()
+            .map(|text| escape(&printable(text)));
+        let query = escape(&printable(&question.query));
+        writeln!(
+            out,
+            "| {} | {query} | {right} | {own} | {other} |",
+            question.line
+        )?;
+    }
     Ok(())
 }
 
