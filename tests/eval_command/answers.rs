@@ -2,7 +2,7 @@
 
 use super::resume::started;
 use super::{questions, setting, task, timeless, with, write};
-use crate::user::says;
+use crate::user::{Done, interrupt, says};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -130,6 +130,28 @@ fn a_killed_run_of_answers_goes_on_to_the_same_numbers() {
     );
     let lines = fs::read_to_string(&journal).unwrap();
     assert_eq!(lines.lines().count(), 1 + 2 * 40);
+}
+
+#[test]
+fn an_interrupt_stops_all_that_answer() {
+    let (user, line) = setting();
+    let file = task(&user, "many.jsonl", &many(400));
+    let out = user.path("out");
+    let journal = out.join("journal.jsonl");
+    let args = [
+        "-n",
+        "12",
+        "--parallel",
+        "4",
+        "--output",
+        out.to_str().unwrap(),
+    ];
+    let args = with(&line, &[&[&*file], &args[..]].concat());
+    let child = started(&user, &args, journal.to_str().unwrap(), 2);
+    interrupt(&child);
+    let done = Done::of(child.wait_with_output().unwrap());
+    assert_eq!(done.code, 130, "{}", done.err);
+    says(&done.err, &["--resume", "are kept in"]);
 }
 
 #[test]

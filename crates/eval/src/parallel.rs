@@ -110,6 +110,13 @@ impl<Q, V, E> Run<'_, '_, Q, V, E> {
             true => Err(EngineError::Cancelled.into()),
             false => (self.decide)(at_once, conversation, question),
         };
+        if matches!(verdict, Err(PackError::Engine(EngineError::Cancelled))) {
+            // An answer lowers the flag that stopped it; the others are to see it as well.
+            conversation
+                .lockstep
+                .cancel_flag()
+                .store(true, Ordering::Relaxed);
+        }
         let mut taking = self.taking.lock().unwrap_or_else(PoisonError::into_inner);
         let Taking { take, failure } = &mut *taking;
         if let Err(error) = take(i, verdict) {

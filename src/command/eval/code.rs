@@ -5,7 +5,7 @@ use crate::app::App;
 use crate::cli::EvalArgs;
 use crate::plural::counted;
 use crate::settings::usage;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use packllm_engine::engine::EngineError;
 use packllm_eval::program::program;
 use packllm_eval::{Ask, Framing, Reply};
@@ -51,9 +51,11 @@ impl Runner {
                 ));
             }
             Some(_) => {
-                let program = std::env::current_exe().context("this program's own file")?;
-                let launcher = Launcher::new(program, [CONFINED]);
-                Some(Python::find("python3", launcher)?)
+                let python = std::env::var_os("PACKLLM_PYTHON").filter(|path| !path.is_empty());
+                let python = python.unwrap_or_else(|| "python3".into());
+                // The very file that runs, also if another was put in its place meanwhile.
+                let launcher = Launcher::new("/proc/self/exe", [CONFINED]);
+                Some(Python::find(python, launcher)?)
             }
             None => None,
         };

@@ -4,8 +4,11 @@ use crate::rig::*;
 use packllm_engine::engine::{Answer, Fusion};
 use packllm_engine::pack::{Conversation, Pack, PackOptions};
 use packllm_engine::weight::Method;
-use packllm_eval::{Answers, Ask, ContestantKind, Framing, Judge, Layout, Question, Script, Shots};
+use packllm_eval::{
+    Answers, Ask, ContestantKind, Framing, Judge, Layout, Question, Script, Shots, decide_all,
+};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 fn vocabs() -> [packllm_engine::backend::Vocab; 2] {
     let with_newline: Vec<&[u8]> = [NESTED, &[b"\n"]].concat();
@@ -169,4 +172,46 @@ fn the_answer_most_like_the_others_is_taken() {
     let best = seen.iter().find(|text| alike(text) == most).unwrap();
     assert_eq!(&reply.text, best, "{seen:?}");
     assert!(most < 7, "{seen:?}");
+}
+
+#[test]
+fn a_cancelled_answer_stops_those_of_others() {
+    let endless = |vocab: Vec<&[u8]>, seed| Fake::without_end(&vocab, seed).with_context(100_000);
+    let newline: &[u8] = b"\n";
+    let fakes = [NESTED, MULTIBYTE].into_iter().zip(1..);
+    let fakes = fakes.map(|(pieces, seed)| endless([pieces, &[newline]].concat(), seed));
+    let pack = Pack::new(
+        load_engine(fakes.collect()),
+        PackOptions::default(),
+        &mut (),
+    )
+    .unwrap();
+    let cancel = Arc::new(AtomicBool::new(false));
+    let open = |_| pack.conversation(Arc::clone(&cancel)).unwrap();
+    let mut several: Vec<Conversation> = (0..3).map(open).collect();
+    // One answer is short; the others would not end in this test.
+    let script = |limit| {
+        let mut script = script("abc a", Framing::Raw, 0);
+        (script.limit, script.stops) = (limit, Vec::new());
+        script
+    };
+    let scripts = [1, 90_000, 90_000].map(script);
+    let judge = judge();
+    let answer = |at_once: u32, conversation: &mut Conversation, script: &Script| {
+        judge.answer(at_once, conversation, script)
+    };
+    let (mut kept, mut stopped) = (0, 0);
+    let result = decide_all(&mut several, &scripts, false, &answer, &mut |_, answers| {
+        match answers {
+            Ok(_) => kept += 1,
+            Err(error) => {
+                stopped += 1;
+                return Err(error);
+            }
+        }
+        cancel.store(true, Ordering::Relaxed);
+        Ok(())
+    });
+    assert!(result.is_err());
+    assert_eq!((kept, stopped), (1, 2));
 }
