@@ -49,7 +49,8 @@ pub fn run(app: &App, args: &EvalArgs) -> Result<ExitCode> {
     let mut judge = plan::judge(args, &pack)?;
     let settings = plan::record(args, &pack, &judge, &exams)?;
     let (mut output, decided) = Output::open(args, &settings)?;
-    let mut conversations = converse(app, &pack, parallel)?;
+    let chats = plan::has_chats(&exams);
+    let mut conversations = converse(app, &pack, chats, parallel)?;
     let first = &mut conversations[0];
     if pack.fusion.alphabet == Some(Alphabet::Mapped) && pack.reference.is_none() {
         judge.maps = Some(Arc::new(all_maps(app, first.lockstep.members())?));
@@ -82,13 +83,14 @@ pub fn run(app: &App, args: &EvalArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Loads the pack and opens so many conversations, all configured alike.
-fn converse(app: &App, plan: &PackPlan, count: u32) -> Result<Vec<Conversation>> {
+/// Loads the pack and opens so many conversations, all configured alike; without chats there are no
+/// templates.
+fn converse(app: &App, plan: &PackPlan, chats: bool, count: u32) -> Result<Vec<Conversation>> {
     let engine = app.load(plan, &|_| None)?;
     let templates = plan.members.iter().map(|m| m.chat_template.clone());
     let options = PackOptions {
         fusion: plan.fusion.clone(),
-        raw: false,
+        raw: !chats,
         templates: templates.collect(),
         reference: plan.reference.clone(),
     };

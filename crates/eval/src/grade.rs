@@ -99,7 +99,7 @@ fn contains(text: &[String], words: &[String]) -> bool {
 #[must_use]
 pub fn last_number(text: &str) -> Option<f64> {
     let parts = text.split(|c: char| !(c.is_ascii_digit() || ['.', ',', '-', '−'].contains(&c)));
-    let numbers = parts.filter_map(|part| {
+    let mut numbers = parts.rev().filter_map(|part| {
         // What ends a sentence, joins words or spans a range is no part of the number.
         let part = part.trim_end_matches(['.', ',', '-', '−']);
         let from = part.rfind(|c: char| ['-', '−'].contains(&c)).unwrap_or(0);
@@ -111,7 +111,7 @@ pub fn last_number(text: &str) -> Option<f64> {
             part
         })
     });
-    numbers.last()
+    numbers.next()
 }
 
 /// A number alone: `1,250.5`, `-3`.

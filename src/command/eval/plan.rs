@@ -81,6 +81,15 @@ pub fn check(args: &EvalArgs) -> Result<()> {
     Ok(())
 }
 
+/// Whether a question is put to a chat.
+pub fn has_chats(exams: &[Exam]) -> bool {
+    let mut questions = exams.iter().flat_map(|exam| &exam.questions);
+    questions.any(|question| match &question.paper {
+        Paper::Sheet(_) => false,
+        Paper::Script(script) => script.framing == Framing::Chat,
+    })
+}
+
 /// Sizes of the members' files.
 pub fn sizes(pack: &PackPlan) -> Vec<u64> {
     let size = |member: &crate::settings::MemberPlan| std::fs::metadata(&member.path);
