@@ -58,7 +58,7 @@ pub struct EvalArgs {
     /// Questions of our own in ten domains, 30 (quick) or 100 (full) of each
     #[arg(long, value_enum)]
     pub suite: Option<SuiteName>,
-    /// Put questions to a chat, by the members' templates [default]; options and words that come
+    /// Put questions to a chat, by the members' templates (the default); options and words that come
     /// next are always judged as text
     #[arg(long, conflicts_with = "raw")]
     pub chat: bool,

@@ -11,6 +11,7 @@ mod disagree;
 mod output;
 mod picture;
 mod plan;
+mod record;
 mod report;
 mod show;
 
@@ -47,7 +48,7 @@ pub fn run(app: &App, args: &EvalArgs) -> Result<ExitCode> {
         load.outputs = load.outputs.max(ROWS * parallel).min(load.batch);
     }
     let mut judge = plan::judge(args, &pack)?;
-    let settings = plan::record(args, &pack, &judge, &exams)?;
+    let settings = record::record(args, &pack, &judge, &exams)?;
     let (mut output, decided) = Output::open(args, &settings)?;
     let chats = plan::has_chats(&exams);
     let mut conversations = converse(app, &pack, chats, parallel)?;

@@ -6,7 +6,8 @@
 //! when the run goes on. The file is locked while a run writes it.
 
 use super::answers::{Answers, Reply};
-use super::judge::{Followed, Verdict};
+use super::follow::Followed;
+use super::judge::Verdict;
 use packllm_engine::lock::patiently;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

@@ -70,22 +70,6 @@ pub struct Verdict {
     pub replay_seconds: Option<f64>,
 }
 
-/// Whether greedy decoding says a fixed text, for every contestant, from one evaluation of the text:
-/// it does if each symbol is the likeliest where it stands.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Followed {
-    /// For each contestant, whether each symbol is.
-    pub likeliest: Vec<Vec<bool>>,
-    /// The weights; empty for a member.
-    pub lambda: Vec<Vec<f64>>,
-    /// As [`Verdict::seconds`].
-    pub seconds: Vec<f64>,
-    /// As [`Verdict::tokens`].
-    pub tokens: Vec<usize>,
-    /// As [`Verdict::total_seconds`].
-    pub total_seconds: f64,
-}
-
 /// Two scores are nearly equal if they differ by less than this part of the better one. Batches of
 /// another shape change a score of quantised models by 0.3% in the median, and the distance of two
 /// by less than this in 99 of 100 questions. Of 1,600 picks 7 differed, none of them at 1% or more.
@@ -113,9 +97,9 @@ pub struct Judge {
 }
 
 /// What all members predicted for a question and its options.
-struct Predictions {
-    question: Evidence,
-    options: Vec<Evidence>,
+pub(super) struct Predictions {
+    pub question: Evidence,
+    pub options: Vec<Evidence>,
 }
 
 impl Judge {
@@ -242,53 +226,11 @@ impl Judge {
         Ok(verdict)
     }
 
-    /// Evaluates a text and what follows it once, and tells which contestants would say that. As
-    /// [`Judge::decide`].
-    ///
-    /// # Errors
-    /// As [`Judge::decide`].
-    pub fn follow(
+    pub(super) fn read(
         &self,
-        at_once: u32,
         engine: &mut Lockstep,
         sheet: &Sheet,
-    ) -> Result<Followed, EngineError> {
-        let (start, before) = (Instant::now(), engine.spent()?);
-        let reading = self.read(engine, sheet)?;
-        let spent = engine.spent()?.into_iter().zip(before);
-        let spent: Vec<_> = spent.map(|(after, before)| after - before).collect();
-        let mut followed = Followed {
-            likeliest: Vec::new(),
-            lambda: Vec::new(),
-            seconds: Vec::new(),
-            tokens: spent.iter().map(|s| s.tokens).collect(),
-            total_seconds: 0.0,
-        };
-        let text = &reading.options[0];
-        let mixture = Mixture::new(text, self.fusion.mix, self.fusion.floor)?;
-        let shared = start.elapsed();
-        for contestant in &self.contestants {
-            let began = Instant::now();
-            let (lambda, time) = match &contestant.kind {
-                ContestantKind::Member(k) | ContestantKind::Again(k, _) => {
-                    let alone = (0..text.members.len()).map(|j| f64::from(u8::from(j == *k)));
-                    (alone.collect(), Some(spent[*k].time))
-                }
-                ContestantKind::Mixture(method) => (self.weights(method, &reading.question)?, None),
-            };
-            followed.likeliest.push(mixture.likeliest(&lambda)?);
-            let time = time.unwrap_or((shared + began.elapsed()) / at_once);
-            followed.seconds.push(seconds(time));
-            let is_mixture = matches!(contestant.kind, ContestantKind::Mixture(_));
-            followed
-                .lambda
-                .push(if is_mixture { lambda } else { Vec::new() });
-        }
-        followed.total_seconds = seconds(start.elapsed() / at_once);
-        Ok(followed)
-    }
-
-    fn read(&self, engine: &mut Lockstep, sheet: &Sheet) -> Result<Predictions, EngineError> {
+    ) -> Result<Predictions, EngineError> {
         let request = ScoreRequest {
             scores: true,
             rows: true,
@@ -347,7 +289,11 @@ impl Judge {
         Ok((scores, lambdas))
     }
 
-    fn weights(&self, method: &Method, evidence: &Evidence) -> Result<Vec<f64>, WeightError> {
+    pub(super) fn weights(
+        &self,
+        method: &Method,
+        evidence: &Evidence,
+    ) -> Result<Vec<f64>, WeightError> {
         let options = weight::Options {
             ties_to_newcomer: self.per_option,
             ..self.fusion.weighing()

@@ -2,7 +2,7 @@
 //!
 //! A [`task`] is a file of questions. Some are decided from one evaluation of all members: which
 //! option is likeliest ([`judge`], laid out as plain text by [`layout`]), and whether a text that
-//! follows is said. Others are answered with a text by every [`Contestant`] ([`answers`], put by
+//! follows is said ([`follow`]). Others are answered with a text by every [`Contestant`] ([`answers`], put by
 //! [`script`]) and graded ([`grade`], [`program`]). Contestants are each member by itself and one
 //! mixture for each way to derive weights; several questions are decided at a time ([`parallel`]).
 //!
@@ -12,6 +12,7 @@
 //! short goes on. [`suite`] holds questions of our own.
 
 pub mod answers;
+pub mod follow;
 pub mod grade;
 pub mod journal;
 pub mod judge;
@@ -26,10 +27,9 @@ pub mod suite;
 pub mod task;
 
 pub use answers::{Answers, Reply};
+pub use follow::Followed;
 pub use journal::{Journal, JournalEntry, JournalError, Outcome};
-pub use judge::{
-    Contestant, ContestantKind, Followed, Judge, NEAR_TIE, Score, Verdict, is_near_tie,
-};
+pub use judge::{Contestant, ContestantKind, Judge, NEAR_TIE, Score, Verdict, is_near_tie};
 pub use layout::{Layout, Sheet, Shots, ShotsError};
 pub use marks::{Mark, Said};
 pub use parallel::decide_all;

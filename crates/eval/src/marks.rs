@@ -1,8 +1,9 @@
 //! What contestants made of a question, kind by kind → marks, which can be counted.
 
 use super::answers::{Answers, Reply};
+use super::follow::Followed;
 use super::grade::{Grade, grade};
-use super::judge::{Followed, Verdict, is_near_tie};
+use super::judge::{Verdict, is_near_tie};
 use super::task::Ask;
 
 /// What a contestant made of a question.
