@@ -21,11 +21,11 @@ pub struct Followed {
     pub likeliest: Vec<Vec<bool>>,
     /// The weights; empty for a member.
     pub lambda: Vec<Vec<f64>>,
-    /// As [`Verdict::seconds`].
+    /// As [`Verdict::seconds`](super::Verdict::seconds).
     pub seconds: Vec<f64>,
-    /// As [`Verdict::tokens`].
+    /// As [`Verdict::tokens`](super::Verdict::tokens).
     pub tokens: Vec<usize>,
-    /// As [`Verdict::total_seconds`].
+    /// As [`Verdict::total_seconds`](super::Verdict::total_seconds).
     pub total_seconds: f64,
 }
 
