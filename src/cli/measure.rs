@@ -49,7 +49,7 @@ A task file has one JSON object a line; its fields say what it asks for:
 #[derive(Debug, Args)]
 #[command(
     after_help = EVAL_HELP,
-    mut_arg("seed", |arg| arg.help("Seed of the draw of examples").help_heading(None).default_value("0"))
+    mut_arg("seed", |arg| arg.help("Seed of the draw of examples, and of the questions for --dev").help_heading(None).default_value("0"))
 )]
 pub struct EvalArgs {
     /// Files of questions
