@@ -4,11 +4,13 @@
 //! A call is an async closure that runs on the member's thread, with what the conversation has
 //! there, its [`MemberRuntime`]. Each call has a channel of its own for the answer, so the answer
 //! has the type of the call. A [`Step`] is asked once a symbol: it goes there and back by value
-//! over a channel that stays, and allocates nothing.
+//! over a channel that stays, and allocates next to nothing: a block of that channel now and then.
 //!
 //! A call that panics ends the thread and closes its channels. A caller that waits then gets an
 //! error at once, and so does every later caller. The error carries the panic's message, which is
-//! taken when the thread is joined.
+//! taken when the thread is joined. What is still in the inbox is dropped with its receiver, and
+//! with it the senders of its answers: a bounded channel of crossbeam would keep both, and their
+//! callers would wait for ever.
 
 mod seat;
 mod service;
@@ -21,7 +23,7 @@ use super::spec::MemberSpec;
 use super::spin::Spinners;
 use crate::backend::{BackendError, MemberInfo, Watch};
 use crate::vocab::sorted::SortedVocab;
-use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
@@ -76,9 +78,6 @@ struct Tenancy {
 /// the answer.
 const TICK: Duration = Duration::from_millis(20);
 
-/// Messages that wait for a thread while it evaluates; a conversation sends one and waits.
-const MESSAGES: usize = 256;
-
 /// The other end of a member's thread.
 pub(super) struct Worker {
     inbox: Option<Sender<Message>>,
@@ -100,7 +99,7 @@ impl Worker {
         pulse: &Arc<Pulse>,
         spinners: &Arc<Spinners>,
     ) -> std::io::Result<Self> {
-        let (inbox, messages) = bounded(MESSAGES);
+        let (inbox, messages) = unbounded();
         let watch = Arc::new(Watch::new(Arc::clone(cancel)));
         let prefetched = Arc::new(AtomicUsize::new(0));
         let (announce, loaded) = bounded(1);

@@ -195,6 +195,40 @@ fn while_something_is_read_ahead() {
 }
 
 #[test]
+fn while_a_question_waits_in_its_inbox() {
+    let (dropped, drops) = channel();
+    let fine = Fake {
+        dropped: Some(dropped),
+        ..Fake::without_end(LETTERS, 1)
+    };
+    let (let_go, gate) = channel::<()>();
+    let mad = Fake::without_end(NESTED, 2).with_hook(Box::new(move |_, _| {
+        gate.recv().unwrap();
+        panic!("on purpose")
+    }));
+    let mut specs = specs(vec![fine, mad]);
+    specs[1].prefetch = Some(Box::new(|_| {
+        Some(ExpectedPrompt {
+            alphabet: Alphabet::Bytes,
+            budget: Budget::default(),
+            prompt: plain_text(TEXT, 1, Ending::Continue).remove(0),
+            request: ScoreRequest::NOTHING,
+        })
+    }));
+    in_time(move || {
+        let engine = try_load(specs, &Arc::default()).unwrap();
+        // Time enough to ask; who asks later is told as well.
+        let soon = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(100));
+            let_go.send(()).unwrap();
+        });
+        check(engine.engine().catch_up(&mut |_| {}));
+        soon.join().unwrap();
+        check_rest(engine, &drops);
+    });
+}
+
+#[test]
 fn with_something_that_is_no_text() {
     let (fakes, _drops) = pair(Box::new(|_, _| std::panic::panic_any(7)));
     let mut engine = load(fakes);
