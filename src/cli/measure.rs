@@ -53,7 +53,7 @@ A task file has one JSON object a line; its fields say what it asks for:
 )]
 pub struct EvalArgs {
     /// Files of questions
-    #[arg(value_name = "TASK.jsonl", required_unless_present = "suite")]
+    #[arg(value_name = "TASK.jsonl")]
     pub tasks: Vec<PathBuf>,
     /// Questions of our own in ten domains, 30 (quick) or 100 (full) of each
     #[arg(long, value_enum)]

@@ -262,5 +262,6 @@ fn lines_of_another_kind_are_named() {
             "bad.jsonl:3: invalid type",
         ],
     );
-    user.misused(&["eval", "-m", &line[2]]);
+    let none = user.misused(&["eval", "-m", &line[2]]);
+    says(&none, &["no questions", "--suite quick"]);
 }

@@ -42,9 +42,11 @@ impl Suite {
             Suite::Full => None,
         };
         let most = limit.into_iter().chain(most).min();
-        let task = |(name, text): (&str, &str)| {
-            Task::parse(
-                &PathBuf::from(format!("{name}.jsonl")),
+        let task = |(name, text): (&str, &str)| Task {
+            name: name.to_owned(),
+            // No file of the user's has this name.
+            ..Task::parse(
+                &PathBuf::from(format!("suite:{name}")),
                 text.as_bytes(),
                 most,
             )

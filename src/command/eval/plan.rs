@@ -64,6 +64,11 @@ const PARALLEL: u32 = 8;
 
 /// Refuses what cannot be meant, before anything is read.
 pub fn check(args: &EvalArgs) -> Result<()> {
+    if args.tasks.is_empty() && args.suite.is_none() {
+        return usage(
+            "no questions: give files of them (TASK.jsonl), or --suite quick for 300 of our own",
+        );
+    }
     if args.limit == Some(0) {
         return usage("--limit 0: at least one question is needed");
     }
