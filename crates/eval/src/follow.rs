@@ -1,15 +1,16 @@
 //! Words that come next: whether greedy decoding says them, from one evaluation of the members.
 //!
-//! It says a text exactly if each symbol is the likeliest where it stands, so nothing is generated
-//! and one evaluation serves all contestants. Two things differ from an answer that is generated.
-//! What members predict along a text is read by its own tokens, while a cover also follows other
-//! paths that spell it; and END counts as one alternative. What follows the text is not looked at, as
-//! in the published measure: a longer word that begins like the right one counts.
+//! It says a text exactly if each symbol is the likeliest where it stands, so one evaluation serves
+//! all contestants. In the alphabet of bytes members follow the text as they would make it, and so
+//! everybody says what it would generate. In alphabets of tokens they read it in its own tokens.
+//! What follows the text is not looked at, as in the published measure: a longer word that begins
+//! like the right one counts.
 
-use super::judge::{ContestantKind, Judge, seconds};
+use super::judge::{Contestant, ContestantKind, Judge, Predictions, seconds};
 use super::layout::Sheet;
-use packllm_engine::engine::{EngineError, Lockstep};
-use packllm_engine::weight::Mixture;
+use packllm_engine::engine::{Ending, EngineError, Lockstep, Prompt};
+use packllm_engine::vocab::Alphabet;
+use packllm_engine::weight::{Evidence, Mixture, WeightError};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
@@ -42,37 +43,69 @@ impl Judge {
         sheet: &Sheet,
     ) -> Result<Followed, EngineError> {
         let (start, before) = (Instant::now(), engine.spent()?);
-        let reading = self.read(engine, sheet)?;
+        let by_bytes = engine.alphabet() == Alphabet::Bytes;
+        let reading = match by_bytes {
+            true => Predictions {
+                question: self.read_evidence(engine, goes_on(sheet))?,
+                options: Vec::new(),
+            },
+            false => self.read(engine, sheet)?,
+        };
+        let question_time = start.elapsed();
+        let lambdas = self.contestants.iter();
+        let lambdas = lambdas.map(|contestant| self.lambda(contestant, &reading.question));
+        let lambdas: Vec<Vec<f64>> = lambdas.collect::<Result<_, _>>()?;
+        let weighed = start.elapsed();
+        let likeliest = match by_bytes {
+            true => engine.follow(&sheet.options[0], &lambdas)?,
+            false => {
+                let text = &reading.options[0];
+                let mixture = Mixture::new(text, self.fusion.mix, self.fusion.floor)?;
+                let likeliest = lambdas.iter().map(|lambda| mixture.likeliest(lambda));
+                likeliest.collect::<Result<_, _>>()?
+            }
+        };
+        let shared = question_time + (start.elapsed() - weighed);
         let spent = engine.spent()?.into_iter().zip(before);
         let spent: Vec<_> = spent.map(|(after, before)| after - before).collect();
+        let time = |contestant: &Contestant| match contestant.kind {
+            ContestantKind::Member(k) | ContestantKind::Again(k, _) => spent[k].time,
+            ContestantKind::Mixture(_) => shared / at_once,
+        };
+        let is_mixture = |c: &Contestant| matches!(c.kind, ContestantKind::Mixture(_));
+        let shown = lambdas.into_iter().zip(&self.contestants);
+        let shown = shown.map(|(lambda, c)| if is_mixture(c) { lambda } else { Vec::new() });
         let mut followed = Followed {
-            likeliest: Vec::new(),
-            lambda: Vec::new(),
-            seconds: Vec::new(),
+            likeliest,
+            lambda: shown.collect(),
+            seconds: self.contestants.iter().map(|c| seconds(time(c))).collect(),
             tokens: spent.iter().map(|s| s.tokens).collect(),
             total_seconds: 0.0,
         };
-        let text = &reading.options[0];
-        let mixture = Mixture::new(text, self.fusion.mix, self.fusion.floor)?;
-        let shared = start.elapsed();
-        for contestant in &self.contestants {
-            let began = Instant::now();
-            let (lambda, time) = match &contestant.kind {
-                ContestantKind::Member(k) | ContestantKind::Again(k, _) => {
-                    let alone = (0..text.members.len()).map(|j| f64::from(u8::from(j == *k)));
-                    (alone.collect(), Some(spent[*k].time))
-                }
-                ContestantKind::Mixture(method) => (self.weights(method, &reading.question)?, None),
-            };
-            followed.likeliest.push(mixture.likeliest(&lambda)?);
-            let time = time.unwrap_or((shared + began.elapsed()) / at_once);
-            followed.seconds.push(seconds(time));
-            let is_mixture = matches!(contestant.kind, ContestantKind::Mixture(_));
-            followed
-                .lambda
-                .push(if is_mixture { lambda } else { Vec::new() });
-        }
         followed.total_seconds = seconds(start.elapsed() / at_once);
         Ok(followed)
+    }
+
+    /// A contestant's weights for a text: all on one for a member.
+    fn lambda(
+        &self,
+        contestant: &Contestant,
+        question: &Evidence,
+    ) -> Result<Vec<f64>, WeightError> {
+        match &contestant.kind {
+            ContestantKind::Member(k) | ContestantKind::Again(k, _) => {
+                let one = |j| f64::from(u8::from(j == *k));
+                Ok((0..question.members.len()).map(one).collect())
+            }
+            ContestantKind::Mixture(method) => self.weights(method, question),
+        }
+    }
+}
+
+/// The prompt in front of the text, which goes on with it.
+pub(super) fn goes_on(sheet: &Sheet) -> Prompt {
+    Prompt {
+        ending: Ending::Continue,
+        ..sheet.prompt()
     }
 }

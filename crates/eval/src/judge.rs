@@ -9,8 +9,10 @@
 //! through its map, and the reference is chosen for each question ([`Judge::maps`]). The text is
 //! then read twice: by each member in its own tokens, to choose, and in the reference's.
 
+use super::follow::goes_on;
 use super::layout::Sheet;
 use packllm_engine::engine::{Ending, EngineError, Fusion, Lockstep, Maps, Prompt, ScoreRequest};
+use packllm_engine::vocab::Alphabet;
 use packllm_engine::weight::{self, Evidence, Method, Mixture, WeightError};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -75,6 +77,13 @@ pub struct Verdict {
 /// by less than this in 99 of 100 questions. Of 1,600 picks 7 differed, none of them at 1% or more.
 pub const NEAR_TIE: f64 = 0.05;
 
+/// Losses and whole distributions.
+const EVERYTHING: ScoreRequest = ScoreRequest {
+    scores: true,
+    rows: true,
+    full: false,
+};
+
 /// Decides questions.
 #[derive(Debug, Clone)]
 pub struct Judge {
@@ -137,6 +146,10 @@ impl Judge {
         let long = |engine: &mut Lockstep| -> Result<(), EngineError> {
             for option in 0..sheet.options.len() {
                 engine.prepare(everyone(engine, &sheet.prompt_with(option)))?;
+            }
+            if sheet.options.len() == 1 && engine.alphabet() == Alphabet::Bytes {
+                // The text is followed as an answer is made, which takes room beside it.
+                engine.prepare(vec![goes_on(sheet); engine.members().len()])?;
             }
             Ok(())
         };
@@ -231,12 +244,18 @@ impl Judge {
         engine: &mut Lockstep,
         sheet: &Sheet,
     ) -> Result<Predictions, EngineError> {
-        let request = ScoreRequest {
-            scores: true,
-            rows: true,
-            full: false,
-        };
-        let prompts = everyone(engine, &sheet.prompt());
+        let question = self.read_evidence(engine, sheet.prompt())?;
+        let options = engine.read_continuations(&sheet.options, EVERYTHING)?;
+        Ok(Predictions { question, options })
+    }
+
+    /// All members read a prompt. Returns what they predicted for its evidence.
+    pub(super) fn read_evidence(
+        &self,
+        engine: &mut Lockstep,
+        prompt: Prompt,
+    ) -> Result<Evidence, EngineError> {
+        let prompts = vec![prompt; engine.members().len()];
         if let Some(maps) = &self.maps {
             engine.refer_by_loss(prompts.clone(), maps)?;
         }
@@ -248,10 +267,8 @@ impl Judge {
             }
         }
         engine.forget_evidence();
-        engine.read(request)?;
-        let question = engine.evidence()?;
-        let options = engine.read_continuations(&sheet.options, request)?;
-        Ok(Predictions { question, options })
+        engine.read(EVERYTHING)?;
+        engine.evidence()
     }
 
     /// A member's score of an option.

@@ -6,6 +6,7 @@ use crate::sample::Params;
 use std::time::Duration;
 
 mod allowed;
+mod follow;
 mod generate;
 mod generation;
 mod run;

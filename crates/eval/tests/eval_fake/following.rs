@@ -6,16 +6,13 @@ use packllm_engine::vocab::Alphabet;
 use packllm_engine::weight::Method;
 use packllm_eval::{Ask, ContestantKind, Judge, Layout, Question, Shots};
 
-/// Members for which every text has one segmentation: what they read is what they generate after.
+/// Members that spell most texts in several ways, and end some.
 fn fakes(seed: u64) -> Vec<Fake> {
-    vec![
-        Fake::without_end(LETTERS, seed),
-        Fake::without_end(LETTERS_MOVED, seed + 50),
-    ]
+    vec![Fake::new(NESTED, seed), Fake::without_end(WHOLE, seed + 50)]
 }
 
 /// What contestant `kind` says after the text, greedily.
-fn generated(judge: &Judge, kind: &ContestantKind, seed: u64, text: &str) -> String {
+fn generated(judge: &Judge, kind: &ContestantKind, seed: u64, text: &str, tokens: usize) -> String {
     let mut engine = pack(fakes(seed), Alphabet::Bytes);
     let method = match kind {
         ContestantKind::Member(k) | ContestantKind::Again(k, _) => {
@@ -29,7 +26,7 @@ fn generated(judge: &Judge, kind: &ContestantKind, seed: u64, text: &str) -> Str
         ..judge.fusion.clone()
     };
     set(&mut engine, fusion);
-    ask(&mut engine, text, &greedy(3)).text
+    ask(&mut engine, text, &greedy(tokens)).text
 }
 
 #[test]
@@ -46,7 +43,10 @@ fn a_text_is_followed_where_it_would_be_generated() {
     for seed in 0..12 {
         for (c, contestant) in judge.contestants.iter().enumerate() {
             let text = "ab ca";
-            let said = generated(&judge, &contestant.kind, seed, text);
+            let said = generated(&judge, &contestant.kind, seed, text, 3);
+            if said.is_empty() {
+                continue;
+            }
             let question = Question {
                 line: 1,
                 query: text.into(),
@@ -62,7 +62,7 @@ fn a_text_is_followed_where_it_would_be_generated() {
             let followed = judge.follow(1, &mut engine, &sheet).unwrap();
             assert!(followed.likeliest[c].iter().all(|&l| l), "{contestant:?}");
             for (mark, other) in followed.marks().iter().zip(&judge.contestants) {
-                let same = generated(&judge, &other.kind, seed, text) == said;
+                let same = generated(&judge, &other.kind, seed, text, 20).starts_with(&said);
                 assert_eq!(mark.right, same, "{seed} {contestant:?} {other:?}");
                 (right, wrong) = (right + usize::from(same), wrong + usize::from(!same));
             }
