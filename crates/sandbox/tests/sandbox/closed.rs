@@ -80,8 +80,13 @@ fn too_little_for_python_itself_is_an_error() {
         time: Duration::ZERO,
         ..limits()
     };
-    let error = try_with("pass", &short).unwrap_err();
-    assert!(matches!(error, SandboxError::NotStarted { .. }), "{error}");
+    // It may have begun before anybody looks.
+    let told = try_with("pass", &short);
+    let in_time = matches!(
+        told,
+        Ok(Outcome::TimedOut) | Err(SandboxError::NotStarted { .. })
+    );
+    assert!(in_time, "{told:?}");
 }
 
 /// Every step of the confinement, made to fail by a kernel that refuses its system call.
