@@ -5,7 +5,7 @@
 //! answers as if it were loaded alone: in its own tokens, the others silent. Mixtures whose weights
 //! are the same say the same, and answer once.
 
-use super::judge::{Contestant, ContestantKind, Judge, seconds};
+use super::judge::{Contestant, ContestantKind, Judge, first_best, seconds, spent_since};
 use super::script::{Framing, Script};
 use packllm_engine::engine::{Answer, AnswerOptions, EngineError, Finish, Fusion, ScoreRequest};
 use packllm_engine::pack::{Conversation, PackError};
@@ -116,8 +116,7 @@ impl Judge {
             )?;
             replies.push(reply);
         }
-        let spent = conversation.lockstep.spent()?;
-        let spent: Vec<_> = spent.into_iter().zip(before).map(|(a, b)| a - b).collect();
+        let spent = spent_since(&conversation.lockstep, &before)?;
         Ok(Answers {
             replies,
             tokens: spent.iter().map(|s| s.tokens).collect(),
@@ -162,12 +161,9 @@ impl Judge {
                 .sum()
         };
         let scores: Vec<f64> = (0..replies.len()).map(like).collect();
-        let best = (0..scores.len())
-            .rev()
-            .max_by(|&a, &b| scores[a].total_cmp(&scores[b]));
         let time = seconds(start.elapsed() / at_once);
         let tokens = replies.iter().map(|reply| reply.tokens).sum();
-        let mut reply = replies.swap_remove(best.unwrap_or(0));
+        let mut reply = replies.swap_remove(first_best(&scores));
         (reply.seconds, reply.answer_seconds, reply.tokens) = (time, time, tokens);
         Ok(reply)
     }
@@ -185,12 +181,12 @@ impl Judge {
         let request = self.request(conversation);
         let new = 2 * script.shots.len();
         read(conversation, script, new, request)?;
-        let after = conversation.lockstep.spent()?.into_iter();
+        let spent = spent_since(&conversation.lockstep, &before)?;
         Ok(Reading {
             new,
             request,
             time: start.elapsed(),
-            members: after.zip(before).map(|(a, b)| (a - b).time).collect(),
+            members: spent.iter().map(|s| s.time).collect(),
         })
     }
 

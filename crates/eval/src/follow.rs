@@ -6,7 +6,7 @@
 //! What follows the text is not looked at, as in the published measure: a longer word that begins
 //! like the right one counts.
 
-use super::judge::{Contestant, ContestantKind, Judge, Predictions, seconds};
+use super::judge::{Contestant, ContestantKind, Judge, Predictions, seconds, spent_since};
 use super::layout::Sheet;
 use packllm_engine::engine::{Ending, EngineError, Lockstep, Prompt};
 use packllm_engine::vocab::Alphabet;
@@ -66,8 +66,7 @@ impl Judge {
             }
         };
         let shared = question_time + (start.elapsed() - weighed);
-        let spent = engine.spent()?.into_iter().zip(before);
-        let spent: Vec<_> = spent.map(|(after, before)| after - before).collect();
+        let spent = spent_since(engine, &before)?;
         let time = |contestant: &Contestant| match contestant.kind {
             ContestantKind::Member(k) | ContestantKind::Again(k, _) => spent[k].time,
             ContestantKind::Mixture(_) => shared / at_once,
@@ -75,15 +74,13 @@ impl Judge {
         let is_mixture = |c: &Contestant| matches!(c.kind, ContestantKind::Mixture(_));
         let shown = lambdas.into_iter().zip(&self.contestants);
         let shown = shown.map(|(lambda, c)| if is_mixture(c) { lambda } else { Vec::new() });
-        let mut followed = Followed {
+        Ok(Followed {
             likeliest,
             lambda: shown.collect(),
             seconds: self.contestants.iter().map(|c| seconds(time(c))).collect(),
             tokens: spent.iter().map(|s| s.tokens).collect(),
-            total_seconds: 0.0,
-        };
-        followed.total_seconds = seconds(start.elapsed() / at_once);
-        Ok(followed)
+            total_seconds: seconds(start.elapsed() / at_once),
+        })
     }
 
     /// A contestant's weights for a text: all on one for a member.

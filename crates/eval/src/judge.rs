@@ -11,7 +11,9 @@
 
 use super::follow::goes_on;
 use super::layout::Sheet;
-use packllm_engine::engine::{Ending, EngineError, Fusion, Lockstep, Maps, Prompt, ScoreRequest};
+use packllm_engine::engine::{
+    Ending, EngineError, Fusion, Lockstep, Maps, Prompt, ScoreRequest, Spent,
+};
 use packllm_engine::vocab::Alphabet;
 use packllm_engine::weight::{self, Evidence, Method, Mixture, WeightError};
 use serde::{Deserialize, Serialize};
@@ -195,12 +197,7 @@ impl Judge {
             .map(|option| Mixture::new(option, self.fusion.mix, self.fusion.floor))
             .collect::<Result<_, WeightError>>()?;
         let shared = start.elapsed();
-        let spent: Vec<_> = engine
-            .spent()?
-            .into_iter()
-            .zip(before)
-            .map(|(after, before)| after - before)
-            .collect();
+        let spent = spent_since(engine, &before)?;
         let mut verdict = Verdict {
             picked: Vec::new(),
             scores: Vec::new(),
@@ -335,8 +332,17 @@ fn everyone(engine: &Lockstep, prompt: &Prompt) -> Vec<Prompt> {
     vec![prompt.clone(); engine.members().len()]
 }
 
+/// What each member has spent since then.
+pub(super) fn spent_since(engine: &Lockstep, before: &[Spent]) -> Result<Vec<Spent>, EngineError> {
+    let after = engine.spent()?.into_iter();
+    Ok(after
+        .zip(before)
+        .map(|(after, &before)| after - before)
+        .collect())
+}
+
 /// Index of the largest, the first of equals.
-fn first_best(values: &[f64]) -> usize {
+pub(super) fn first_best(values: &[f64]) -> usize {
     let best = (0..values.len())
         .rev()
         .max_by(|&a, &b| values[a].total_cmp(&values[b]));

@@ -85,18 +85,7 @@ impl Sheet {
     /// The prompt in front of the options.
     #[must_use]
     pub fn prompt(&self) -> Prompt {
-        // The message of the query alone is evidence; places of the others are never compared.
-        let query = Segment::evidence(&self.query, Place::default());
-        let plain = |text: &str| {
-            let segment = Segment::content(text, Place::default());
-            Some(segment).filter(|s| !s.text.is_empty())
-        };
-        let segments = plain(&self.shots).into_iter().chain([query]);
-        Prompt {
-            start: Start::Text,
-            segments: segments.chain(plain(&self.bridge)).collect(),
-            ending: Ending::Closed,
-        }
+        plain_prompt(&self.shots, &self.query, &self.bridge, Ending::Closed)
     }
 
     /// Prompt and one option as one text that is only counted.
@@ -116,6 +105,22 @@ impl Sheet {
     pub fn bytes(&self) -> usize {
         let option = self.options.iter().map(String::len).max().unwrap_or(0);
         self.shots.len() + self.query.len() + self.bridge.len() + option
+    }
+}
+
+/// Examples, a question and what comes after it as plain text. The question alone is evidence;
+/// places of the others are never compared.
+pub(super) fn plain_prompt(shots: &str, query: &str, bridge: &str, ending: Ending) -> Prompt {
+    let query = Segment::evidence(query, Place::default());
+    let plain = |text: &str| {
+        let segment = Segment::content(text, Place::default());
+        Some(segment).filter(|s| !s.text.is_empty())
+    };
+    let segments = plain(shots).into_iter().chain([query]);
+    Prompt {
+        start: Start::Text,
+        segments: segments.chain(plain(bridge)).collect(),
+        ending,
     }
 }
 

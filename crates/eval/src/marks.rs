@@ -3,7 +3,7 @@
 use super::answers::{Answers, Reply};
 use super::follow::Followed;
 use super::grade::{Grade, grade};
-use super::judge::{Verdict, is_near_tie};
+use super::judge::{Verdict, first_best, is_near_tie};
 use super::task::Ask;
 
 /// What a contestant made of a question.
@@ -80,9 +80,7 @@ impl Followed {
             let likeliest = &self.likeliest[c];
             let right = likeliest.iter().all(|&likeliest| likeliest);
             let lambda = &self.lambda[c];
-            let lead = (0..lambda.len())
-                .rev()
-                .max_by(|&a, &b| lambda[a].total_cmp(&lambda[b]));
+            let lead = (!lambda.is_empty()).then(|| first_best(lambda));
             let lead = lead.and_then(|lead| self.likeliest.get(lead));
             let differs =
                 |lead: &Vec<bool>| lead.iter().zip(likeliest).filter(|(a, b)| a != b).count();

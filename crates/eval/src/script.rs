@@ -4,10 +4,10 @@
 //! examples come before the question, each followed by an empty line, and what would begin the next
 //! example ends the answer.
 
-use super::layout::{AFTER_SHOT, Layout, Shots};
+use super::layout::{AFTER_SHOT, Layout, Shots, plain_prompt};
 use super::task::{Ask, Question};
 use packllm_engine::chat::Message;
-use packllm_engine::engine::{Ending, Place, Prompt, Segment, Start};
+use packllm_engine::engine::{Ending, Prompt};
 
 /// How a question is put.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -76,24 +76,8 @@ impl Script {
         let solved = |(q, a): &(String, String)| self.layout.solved(q, a) + AFTER_SHOT;
         let shots: String = self.shots.iter().map(solved).collect();
         let bridge = self.layout.separator.as_deref().unwrap_or_default();
-        let plain = |text: &str| {
-            let segment = Segment::content(text, Place::default());
-            Some(segment).filter(|s| !s.text.is_empty())
-        };
-        let query = Segment::evidence(self.query.trim_end(), Place::default());
-        let segments = plain(&shots).into_iter().chain([query]);
-        Prompt {
-            start: Start::Text,
-            segments: segments.chain(plain(bridge.trim_end())).collect(),
-            ending: Ending::Continue,
-        }
-    }
-
-    /// Its length in bytes, without what templates add.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        let shots = self.shots.iter().map(|(q, a)| q.len() + a.len());
-        shots.sum::<usize>() + self.query.len()
+        let query = self.query.trim_end();
+        plain_prompt(&shots, query, bridge.trim_end(), Ending::Continue)
     }
 }
 

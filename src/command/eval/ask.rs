@@ -193,10 +193,10 @@ impl Asked<'_> {
                     _ => Outcome::Decided(judge.decide_among(at_once, lockstep, sheet)?),
                 })
             }
-            (Paper::Script(script), ask) => {
+            (Paper::Script(script), _) => {
                 let mut answers = judge.answer(at_once, conversation, script)?;
                 let mut replies = answers.replies.iter_mut();
-                let run = replies.try_for_each(|reply| self.code.run(question, ask, reply));
+                let run = replies.try_for_each(|reply| self.code.run(question, reply));
                 run.map(|()| Outcome::Answered(answers))
             }
         })

@@ -1,6 +1,6 @@
 //! Python that members write is run, confined, if the user said so.
 
-use super::plan::{Exam, Laid};
+use super::plan::{Exam, Laid, Paper};
 use crate::app::App;
 use crate::cli::EvalArgs;
 use crate::plural::counted;
@@ -8,7 +8,7 @@ use crate::settings::usage;
 use anyhow::Result;
 use packllm_engine::engine::EngineError;
 use packllm_eval::program::program;
-use packllm_eval::{Ask, Framing, Reply};
+use packllm_eval::{Ask, Reply};
 use packllm_sandbox::{Launcher, Limits, Outcome, Python, SandboxError};
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -29,7 +29,6 @@ pub fn become_confined(arguments: impl IntoIterator<Item = OsString>) -> ExitCod
 /// What runs code: nothing, unless `--run-code` was given and there is code to run.
 pub struct Runner {
     python: Option<Python>,
-    framing: Framing,
     cancel: Arc<AtomicBool>,
 }
 
@@ -61,30 +60,19 @@ impl Runner {
         };
         Ok(Self {
             python,
-            framing: if args.raw {
-                Framing::Raw
-            } else {
-                Framing::Chat
-            },
             cancel: Arc::clone(&app.cancel),
         })
     }
 
     /// Runs a reply to a question for code, and notes whether it passed.
-    pub fn run(&self, question: &Laid, ask: &Ask, reply: &mut Reply) -> Result<()> {
-        let (Some(python), Ask::Code { test, entry_point }) = (&self.python, ask) else {
+    pub fn run(&self, question: &Laid, reply: &mut Reply) -> Result<()> {
+        let (Some(python), Paper::Script(script), Ask::Code { test, entry_point }) =
+            (&self.python, &question.paper, &question.ask)
+        else {
             return Ok(());
         };
-        if reply.passed.is_some() {
-            return Ok(());
-        }
-        let program = program(
-            &question.query,
-            &reply.text,
-            test,
-            entry_point,
-            self.framing,
-        );
+        let (prompt, framing) = (&question.query, script.framing);
+        let program = program(prompt, &reply.text, test, entry_point, framing);
         match python.run(&program, &Limits::default(), &self.cancel) {
             Ok(outcome) => reply.passed = Some(outcome == Outcome::Passed),
             Err(SandboxError::Cancelled) => return Err(EngineError::Cancelled.into()),
