@@ -96,7 +96,7 @@ pub struct EvalArgs {
     /// What an option's log-probability is divided by: its bytes (mean), nothing, or its tokens
     #[arg(long, value_enum, default_value_t)]
     pub score: ScoreName,
-    /// Ways to derive weights, separated by commas [default: all]
+    /// Ways to derive weights, or weights like one=0.7+other=0.3, separated by commas [default: all]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub methods: Vec<String>,
     /// As the published scorer: derive the weights for every option anew, and let `opt` give ties

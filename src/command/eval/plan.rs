@@ -6,7 +6,7 @@ use crate::hints::words;
 use crate::plural::{be, counted};
 use crate::settings::{PackPlan, Usage, usage};
 use anyhow::{Result, bail};
-use packllm_engine::weight::Method;
+use packllm_engine::weight::{Method, MethodError};
 use packllm_eval::{
     Ask, Fault, Framing, Judge, Layout, Question, Score, Script, Sheet, Shots, Suite, Task,
 };
@@ -245,20 +245,24 @@ fn refuse(app: &App, args: &EvalArgs, faults: &[Fault]) -> Result<()> {
 /// Every member and the mixtures asked for.
 pub fn judge(args: &EvalArgs, pack: &PackPlan) -> Result<Judge> {
     let known: Vec<(&str, Method)> = Method::named().collect();
-    let names = || known.iter().map(|(name, _)| *name).collect::<Vec<_>>();
-    let mut methods = Vec::new();
+    let members: Vec<String> = pack.members.iter().map(|m| m.name.clone()).collect();
+    let mut methods: Vec<(String, Method)> = Vec::new();
     for name in &args.methods {
-        match known.iter().find(|(known, _)| known == name) {
-            Some((name, method)) if methods.iter().all(|(n, _)| n != name) => {
-                methods.push(((*name).to_owned(), method.clone()));
-            }
-            Some(_) => return usage(format!("--methods: {name} is given twice")),
-            None => {
-                let names = names().join(", ");
+        if methods.iter().any(|(given, _)| given == name) {
+            return usage(format!("--methods: {name} is given twice"));
+        }
+        // A comma parts methods, so that a plus parts weights.
+        let method = Method::parse(&name.replace('+', ","), &members);
+        match method {
+            Ok(method) => methods.push((name.clone(), method)),
+            Err(MethodError::UnknownMethod { .. }) => {
+                let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+                let names = names.join(", ");
                 return usage(format!(
-                    "--methods: no method \"{name}\"; there are {names}"
+                    "--methods: no method \"{name}\"; there are {names}, and NAME=WEIGHT+…"
                 ));
             }
+            Err(error) => return usage(format!("--methods: {error}")),
         }
     }
     if args.methods.is_empty() {
@@ -270,7 +274,6 @@ pub fn judge(args: &EvalArgs, pack: &PackPlan) -> Result<Judge> {
     if matches!(pack.fusion.method, Method::Given(_)) {
         methods.push(("given".into(), pack.fusion.method.clone()));
     }
-    let members: Vec<String> = pack.members.iter().map(|m| m.name.clone()).collect();
     let mut judge = Judge::new(&members, methods, pack.fusion.clone());
     judge.score = match args.score {
         ScoreName::Mean => Score::Mean,
