@@ -65,8 +65,8 @@ parameters! {
         .says("With --vocab mined: the member, or the tokenizer.json, whose vocabulary is the reference")
         .of("NAME|FILE").at(NOT_FOR_GOOD).otherwise("the member with the lowest loss per token");
     mix: Mix = Mix::Log => Group::Fusion.says("How distributions are combined: log or linear").at(FUSING);
-    weights: String = weight::Method::Exact.to_string() =>
-        Group::Fusion.says("uniform, top1, sim, opt, exact, adaptive, or NAME=WEIGHT,…").at(FUSING);
+    weights: String = weight::Method::Auto.to_string() =>
+        Group::Fusion.says("auto, uniform, top1, sim, opt, exact, adaptive, or NAME=WEIGHT,…").at(FUSING);
     follow_answer: bool = false =>
         Group::Fusion.says("Let `adaptive` follow the answer too while it is made; usually it teaches nothing")
         .at(NOT_FOR_GOOD);

@@ -3,10 +3,10 @@
 //! Given the [`Outlook`] ρ, member k's ln of the expected loss on the answer relative to the others,
 //!
 //! ```text
-//! λ_k ∝ exp(−γ (ρ_k + s_k)),   s_k = n/(n + n₁) · (l_k − ρ'_k)
+//! λ_k ∝ π_k · exp(−γ (ρ_k + s_k)),   s_k = n/(n + n₁) · (l_k − ρ'_k)
 //! ```
 //!
-//! so weights go by a power of the loss. The shift s_k is what the prompt of n bytes itself adds: l_k
+//! so weights go by a power of the loss, times the prior π if one is given. The shift s_k is what the prompt of n bytes itself adds: l_k
 //! is ln of the loss on it relative to the others, ρ' what it is on such questions as a rule. Bytes of
 //! a question are poor evidence, so n₁ is large.
 //!
@@ -62,8 +62,13 @@ impl Outlook {
     }
 }
 
-/// `losses`: L_k in nats per byte on `bytes` of evidence.
-pub(super) fn weights(outlook: &Outlook, losses: &[f64], bytes: usize) -> Vec<f64> {
+/// `prior`: π, sum 1; `losses`: L_k in nats per byte on `bytes` of evidence.
+pub(super) fn weights(
+    outlook: &Outlook,
+    prior: &[f64],
+    losses: &[f64],
+    bytes: usize,
+) -> Vec<f64> {
     let n = bytes as f64;
     let mut rho = outlook.answers.clone();
     if n > 0.0 && losses.iter().all(|l| l.is_finite() && *l > 0.0) {
@@ -77,7 +82,8 @@ pub(super) fn weights(outlook: &Outlook, losses: &[f64], bytes: usize) -> Vec<f6
     if !best.is_finite() {
         return uniform::weights(rho.len());
     }
-    let mut lambda: Vec<f64> = rho.iter().map(|r| (-POWER * (r - best)).exp()).collect();
+    let weight = |(r, pi): (&f64, &f64)| pi * (-POWER * (r - best)).exp();
+    let mut lambda: Vec<f64> = rho.iter().zip(prior).map(weight).collect();
     normalise(&mut lambda);
     super::apply_drop(&lambda, LEAST, &[])
 }

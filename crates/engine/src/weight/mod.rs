@@ -231,8 +231,10 @@ pub fn weights(
     };
     if let Some(outlook) = outlook {
         let losses: Vec<f64> = (0..members).map(|k| evidence.nats_per_byte(k)).collect();
+        let prior = options.given_prior(members)?;
+        let prior = prior.unwrap_or_else(|| uniform::weights(members));
         return Ok(Weights {
-            lambda: auto::weights(outlook, &losses, evidence.bytes),
+            lambda: auto::weights(outlook, &prior, &losses, evidence.bytes),
             no_evidence: false,
             certificate: None,
         });
