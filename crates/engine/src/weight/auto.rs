@@ -63,12 +63,7 @@ impl Outlook {
 }
 
 /// `prior`: π, sum 1; `losses`: L_k in nats per byte on `bytes` of evidence.
-pub(super) fn weights(
-    outlook: &Outlook,
-    prior: &[f64],
-    losses: &[f64],
-    bytes: usize,
-) -> Vec<f64> {
+pub(super) fn weights(outlook: &Outlook, prior: &[f64], losses: &[f64], bytes: usize) -> Vec<f64> {
     let n = bytes as f64;
     let mut rho = outlook.answers.clone();
     if n > 0.0 && losses.iter().all(|l| l.is_finite() && *l > 0.0) {

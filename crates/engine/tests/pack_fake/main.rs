@@ -6,6 +6,7 @@
     reason = "helpers of tests may panic; the exemption for tests does not reach them"
 )]
 
+mod casting;
 mod common;
 mod mapped;
 mod notes;
