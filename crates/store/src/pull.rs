@@ -225,9 +225,10 @@ fn from_any(
                     true => "; trying the next source",
                     false => "",
                 };
+                let source = source.brief();
                 job.progress.note(&format!("{source}: {error}{next}"));
                 failures.push(SourceFailure {
-                    source: source.to_string(),
+                    source,
                     error: Box::new(error),
                 });
             }
