@@ -39,18 +39,15 @@ fn a_pack_is_made_shown_checked_and_listed() {
     );
 
     let listed = user.json(&["pack", "list", "--json"]);
-    let mine = &listed["packs"][0];
-    assert_eq!(
-        (&mine["name"], &mine["place"]),
-        (&"mine".into(), &"store".into())
-    );
+    let packs = listed["packs"].as_array().unwrap();
+    let named = |name: &str| packs.iter().find(|pack| pack["name"] == name).unwrap();
+    let mine = named("mine");
+    assert_eq!(mine["place"], "store");
     assert_eq!(mine["members"], serde_json::json!(["bpe", "spm"]));
     assert_eq!(mine["missing"], serde_json::json!([]));
-    let shipped: Vec<&str> = listed["packs"].as_array().unwrap()[..]
-        .iter()
-        .filter(|pack| pack["place"] == "shipped")
-        .map(|pack| pack["name"].as_str().unwrap())
-        .collect();
+    assert_eq!(mine["about"], Value::Null);
+    let shipped = packs.iter().filter(|pack| pack["place"] == "shipped");
+    let shipped: Vec<&str> = shipped.map(|pack| pack["name"].as_str().unwrap()).collect();
     assert_eq!(
         shipped,
         [
@@ -62,12 +59,7 @@ fn a_pack_is_made_shown_checked_and_listed() {
             "tiny"
         ]
     );
-    let named = |name: &str| {
-        let packs = listed["packs"].as_array().unwrap().iter();
-        packs.clone().find(|pack| pack["name"] == name).unwrap()
-    };
     assert_eq!(named("tiny")["missing"].as_array().map(Vec::len), Some(2));
-    assert_eq!(mine["about"], serde_json::Value::Null);
     says(
         named("coder")["about"].as_str().unwrap(),
         &["not measured here"],
