@@ -11,19 +11,20 @@ pub fn run(app: &App) -> Result<ExitCode> {
     let listed = app.store.list()?.into_iter().filter(|one| one.present);
     let models: Vec<String> = listed.map(|one| one.model.file).collect();
     tell!("packllm runs several small language models as one.\n");
-    let text = next(&ready, &models, app.default_pack.as_deref(), &offers(app)?);
+    let text = next(&ready, &models, app.default_pack.as_deref(), &offers(app));
     tell!("{}", text.trim_end());
     tell!("\nAll commands: packllm --help");
     Ok(ExitCode::from(2))
 }
 
 /// The packs to begin with, each with the size of its download.
-fn offers(app: &App) -> Result<[(&'static str, String); 2]> {
-    let size = |name| -> Result<String> {
-        let members = app.store.pack(name)?.members;
-        Ok(file_size(members.iter().filter_map(|one| one.size).sum()))
-    };
-    Ok([(STARTER, size(STARTER)?), (TINY, size(TINY)?)])
+fn offers(app: &App) -> [(&'static str, String); 2] {
+    [STARTER, TINY].map(|name| {
+        // A pack of the user's own may have taken the name, and be broken.
+        let members = app.store.pack(name).map_or(Vec::new(), |pack| pack.members);
+        let size: u64 = members.iter().filter_map(|one| one.size).sum();
+        (name, file_size(size))
+    })
 }
 
 /// What to do with the packs whose models are on disk and the models in the store.
