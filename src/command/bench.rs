@@ -69,6 +69,8 @@ pub fn run(app: &App, args: &BenchArgs) -> Result<ExitCode> {
 fn generation(tokens: usize) -> AnswerOptions {
     let sampling = Params {
         temperature: 0.0,
+        // All say as much.
+        repeat_stop: false,
         ..Params::default()
     };
     AnswerOptions {

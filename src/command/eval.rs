@@ -15,7 +15,7 @@ mod record;
 mod report;
 mod show;
 
-use super::loaded::{Terminal, told};
+use super::loaded::{Terminal, competence, told};
 use crate::app::App;
 use crate::cli::EvalArgs;
 use crate::settings::{self, PackPlan};
@@ -24,6 +24,7 @@ use output::Output;
 use packllm_engine::engine::{MAX_SEQUENCES, Maps, MemberInfo};
 use packllm_engine::pack::{Conversation, Pack, PackOptions, maps_to, refer_to};
 use packllm_engine::vocab::Alphabet;
+use packllm_engine::weight::Method;
 use report::Report;
 use std::io::Write;
 use std::process::ExitCode;
@@ -51,7 +52,8 @@ pub fn run(app: &App, args: &EvalArgs) -> Result<ExitCode> {
     let settings = record::record(args, &pack, &judge, &exams)?;
     let (mut output, decided) = Output::open(args, &settings)?;
     let chats = plan::has_chats(&exams);
-    let mut conversations = converse(app, &pack, chats, parallel)?;
+    let knows = chats && judge.weighs_by(&Method::Auto);
+    let mut conversations = converse(app, &pack, chats, knows, parallel)?;
     let first = &mut conversations[0];
     if pack.fusion.alphabet == Some(Alphabet::Mapped) && pack.reference.is_none() {
         judge.maps = Some(Arc::new(all_maps(app, first.lockstep.members())?));
@@ -85,8 +87,14 @@ pub fn run(app: &App, args: &EvalArgs) -> Result<ExitCode> {
 }
 
 /// Loads the pack and opens so many conversations, all configured alike; without chats there are no
-/// templates.
-fn converse(app: &App, plan: &PackPlan, chats: bool, count: u32) -> Result<Vec<Conversation>> {
+/// templates. `knows`: what members are good at has to be known.
+fn converse(
+    app: &App,
+    plan: &PackPlan,
+    chats: bool,
+    knows: bool,
+    count: u32,
+) -> Result<Vec<Conversation>> {
     let engine = app.load(plan, &|_| None)?;
     let templates = plan.members.iter().map(|m| m.chat_template.clone());
     let options = PackOptions {
@@ -96,7 +104,10 @@ fn converse(app: &App, plan: &PackPlan, chats: bool, count: u32) -> Result<Vec<C
         reference: plan.reference.clone(),
     };
     let mut terminal = Terminal::new(app);
-    let pack = Pack::new(engine, options, &mut terminal).map_err(told)?;
+    let mut pack = Pack::new(engine, options, &mut terminal).map_err(told)?;
+    if knows {
+        competence::learn(app, plan, &mut pack)?;
+    }
     let open = |_| -> Result<Conversation> {
         let mut conversation = pack.conversation(Arc::clone(&app.cancel))?;
         conversation.lockstep.lease_at_least(SEQUENCES);

@@ -9,10 +9,12 @@ use packllm_engine::engine::{Ending, Fusion, Prompt, PromptPrefetch, ScoreReques
 use packllm_engine::pack::{
     Conversation, FirstPrompt, Pack, PackError, PackOptions, PromptCache, Read,
 };
+use packllm_engine::weight::Method;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub mod competence;
 mod notes;
 mod stream;
 mod terminal;
@@ -53,7 +55,10 @@ impl<'a> LoadedPack<'a> {
             reference: plan.reference.clone(),
         };
         let mut terminal = Terminal::new(app);
-        let pack = Pack::new(engine, options, &mut terminal).map_err(told)?;
+        let mut pack = Pack::new(engine, options, &mut terminal).map_err(told)?;
+        if !raw && plan.fusion.method == Method::Auto {
+            competence::learn(app, plan, &mut pack)?;
+        }
         let conversation = pack.conversation(Arc::clone(&app.cancel))?;
         Ok(Self {
             pack,

@@ -19,6 +19,7 @@ use std::time::Instant;
 
 pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
     let mut generation = settings::generation(&args.given)?;
+    generation.sampling.repeat_stop = args.given.repeat_stop().ends(args.prompt.raw);
     let Some(prompt) = settings::read_prompt(&args.prompt)? else {
         return usage("no prompt: give -p TEXT, -f FILE, or text on stdin");
     };
@@ -86,6 +87,9 @@ pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
         &answer,
         generation.sampling.seed,
     ));
+    if answer.finish == Finish::Repetition {
+        app.dim("the answer went in circles and was ended: --repeat-stop off lets it go on");
+    }
     loaded.write_prompt_cache();
     if answer.finish == Finish::Cancelled {
         leave(INTERRUPTED);

@@ -154,7 +154,7 @@ fn measure(
                     return Err(EngineError::Cancelled.into());
                 }
                 let lambda = engine.weights(method, mix, &first)?.lambda;
-                let bits_per_byte = if *method == Method::Adaptive {
+                let bits_per_byte = if matches!(method, Method::Adaptive | Method::Auto) {
                     following(engine, mix, &lambda, &second)?
                 } else {
                     mixture.bits_per_byte(&lambda)?

@@ -7,7 +7,7 @@ use crate::settings::{self, usage};
 use anyhow::Result;
 use packllm_engine::chat::Message;
 use packllm_engine::engine::{Fusion, ScoreRequest};
-use packllm_engine::weight::{self, Certificate, Evidence, Method, Mixture};
+use packllm_engine::weight::{self, Certificate, Evidence, Method, Mixture, Outlook};
 use serde_json::{Map, Value, json};
 use std::io::Write;
 use std::process::ExitCode;
@@ -32,18 +32,25 @@ pub fn run(app: &App, args: &WeighArgs) -> Result<ExitCode> {
         rows: true,
         full: args.full,
     };
+    // All members are to be measured, whoever would answer.
+    loaded.fuse_by(Fusion {
+        method: Method::Exact,
+        ..plan.fusion.clone()
+    })?;
+    let mut outlook = None;
     if args.prompt.raw {
         loaded.read_text(&text, request.ending(), request)?;
     } else {
         let system = args.prompt.system_prompt.iter().map(Message::system);
         let messages: Vec<Message> = system.chain([Message::user(text.as_str())]).collect();
         loaded.read_chat(&messages, 0, request)?;
+        outlook = loaded.conversation.outlook(&messages);
     }
     let evidence = loaded.conversation.lockstep.evidence()?;
     if evidence.is_empty() {
         return usage("the text is empty: there is nothing to measure");
     }
-    let rows = weigh(&evidence, &plan.fusion)?;
+    let rows = weigh(&evidence, &plan.fusion, outlook.clone())?;
     let mut out = std::io::stdout().lock();
     if args.json {
         writeln!(out, "{}", document(&loaded, &evidence, &rows))?;
@@ -55,10 +62,17 @@ pub fn run(app: &App, args: &WeighArgs) -> Result<ExitCode> {
 }
 
 /// All methods, and the given weights if there are any.
-fn weigh(evidence: &Evidence, fusion: &Fusion) -> Result<Vec<WeightsByMethod>> {
+fn weigh(
+    evidence: &Evidence,
+    fusion: &Fusion,
+    outlook: Option<Outlook>,
+) -> Result<Vec<WeightsByMethod>> {
     let mixture = Mixture::new(evidence, fusion.mix, fusion.floor)?;
     let given = Some(fusion.method.clone()).filter(|m| matches!(m, Method::Given(_)));
-    let options = fusion.weighing();
+    let options = weight::Options {
+        outlook,
+        ..fusion.weighing()
+    };
     let row = |method: Method| -> Result<WeightsByMethod> {
         let weights = weight::weights(&method, evidence, &options)?;
         let bits_per_byte = mixture.bits_per_byte(&weights.lambda)?;

@@ -22,6 +22,7 @@ pub fn generation(held: &Values) -> Result<AnswerOptions> {
         min_p: held.min_p(),
         repeat_penalty: held.repeat_penalty(),
         repeat_last_n: window(held.repeat_last_n()),
+        repeat_stop: held.repeat_stop().ends(false),
         seed: held.seed.unwrap_or_else(random_seed),
     };
     Ok(AnswerOptions {

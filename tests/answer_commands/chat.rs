@@ -1,6 +1,6 @@
 //! A conversation through pipes: one turn a line.
 
-use super::{line, pack};
+use super::{ENDLESS, line, pack};
 use crate::tiny::TinyModel;
 use crate::user::{Done, User, interrupt, says, text, wait_for_output};
 use std::io::Write;
@@ -87,7 +87,7 @@ fn bad_lines_are_refused_and_the_conversation_goes_on() {
 fn an_interrupt_stops_the_answer_and_keeps_the_conversation() {
     let user = User::new();
     let model = user.endless();
-    let mut child = user.piped(&["chat", "-m", &model, "-c", "100000", "--temp", "0"]);
+    let mut child = user.piped(&[&["chat", "-m", &model][..], &ENDLESS].concat());
     let mut input = child.stdin.take().unwrap();
     input.write_all(b"Go on\n").unwrap();
     wait_for_output(&mut child);

@@ -36,8 +36,11 @@ fn pack(user: &User) -> [String; 4] {
     ["-m".into(), bpe, "-m".into(), spm]
 }
 
+/// With these an answer of an [endless](User::endless) member lasts until it is stopped.
+const ENDLESS: [&str; 6] = ["-c", "100000", "--temp", "0", "--repeat-stop", "off"];
+
 /// A conversation with an [endless](User::endless) member, saved under a name.
-fn endless_talk(model: &str) -> [&str; 9] {
+fn endless_talk(model: &str) -> [&str; 11] {
     [
         "chat",
         "-m",
@@ -46,6 +49,8 @@ fn endless_talk(model: &str) -> [&str; 9] {
         "100000",
         "--temp",
         "0",
+        "--repeat-stop",
+        "off",
         "--session",
         "tea",
     ]

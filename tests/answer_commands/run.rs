@@ -1,6 +1,6 @@
 //! One answer: where it goes, what it is made from, that it can be repeated, how it is stopped.
 
-use super::{line, pack};
+use super::{ENDLESS, line, pack};
 use crate::user::{Done, User, interrupt, says, wait_for_output};
 use serde_json::Value;
 use std::fs;
@@ -165,9 +165,13 @@ fn a_stop_string_ends_the_answer() {
 fn an_interrupted_answer_keeps_what_was_said() {
     let user = User::new();
     let model = user.endless();
-    let mut child = user.piped(&[
-        "run", "-m", &model, "-p", "Go on", "-c", "100000", "-n", "90000", "--temp", "0",
-    ]);
+    let mut child = user.piped(
+        &[
+            &["run", "-m", &model, "-p", "Go on", "-n", "90000"][..],
+            &ENDLESS,
+        ]
+        .concat(),
+    );
     wait_for_output(&mut child);
     interrupt(&child);
     let done = Done::of(child.wait_with_output().unwrap());
@@ -180,9 +184,13 @@ fn an_interrupted_answer_keeps_what_was_said() {
 fn a_reader_that_leaves_ends_the_answer_in_silence() {
     let user = User::new();
     let model = user.endless();
-    let mut child = user.piped(&[
-        "run", "-m", &model, "-p", "Go on", "-c", "100000", "-n", "90000", "--temp", "0",
-    ]);
+    let mut child = user.piped(
+        &[
+            &["run", "-m", &model, "-p", "Go on", "-n", "90000"][..],
+            &ENDLESS,
+        ]
+        .concat(),
+    );
     let mut out = child.stdout.take().unwrap();
     out.read_exact(&mut [0; 4]).unwrap();
     drop(out);

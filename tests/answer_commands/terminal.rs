@@ -1,7 +1,7 @@
 //! A conversation on a terminal: keys through a pseudo-terminal.
 
 use super::pty::Terminal;
-use super::{endless_talk, line, pack};
+use super::{ENDLESS, endless_talk, line, pack};
 use crate::user::{User, signal};
 
 #[test]
@@ -39,9 +39,7 @@ fn ctrl_c_stops_an_answer_then_hints_then_leaves() {
     let user = User::new();
     let model = user.endless();
     // Two members, so that the line of weights shows when the prompt has been read.
-    let args = [
-        "chat", "-m", &model, "-m", &model, "-c", "100000", "--temp", "0",
-    ];
+    let args = [&["chat", "-m", &model, "-m", &model][..], &ENDLESS].concat();
     let mut terminal = Terminal::new(&user, &args, &[]);
     terminal.waits_for(">>> ");
     terminal.types("Go on\r");
@@ -260,9 +258,7 @@ fn a_program_told_to_end_keeps_the_answer_so_far_and_one_at_rest_ends_at_once() 
 fn lines_typed_ahead_come_one_by_one_and_are_not_shown_in_the_answer() {
     let user = User::new();
     let model = user.endless();
-    let args = [
-        "chat", "-m", &model, "-c", "100000", "--temp", "0", "-n", "400",
-    ];
+    let args = [&["chat", "-m", &model, "-n", "400"][..], &ENDLESS].concat();
     let mut terminal = Terminal::new(&user, &args, &[]);
     terminal.waits_for(">>> ");
     terminal.types("Go on\r");
@@ -286,7 +282,7 @@ fn a_program_that_is_told_to_end_leaves_the_terminal_as_it_was() {
     let model = user.endless();
     // Two members, so that the line of weights shows when the prompt has been read.
     let two = ["chat", "-m", &model, "-m", &model];
-    let args = [&two[..], &["-c", "100000", "--temp", "0"]].concat();
+    let args = [&two[..], &ENDLESS].concat();
     for (name, answers) in [
         ("-TERM", false),
         ("-TERM", true),
@@ -313,7 +309,7 @@ fn a_suspended_conversation_goes_on_in_its_editor_or_its_answer() {
     let user = User::new();
     let model = user.endless();
     let two = ["chat", "-m", &model, "-m", &model];
-    let args = [&two[..], &["-c", "100000", "--temp", "0", "-n", "60000"]].concat();
+    let args = [&two[..], &ENDLESS, &["-n", "60000"]].concat();
     let mut terminal = Terminal::new(&user, &args, &[]);
     terminal.waits_for(">>> ");
     let id = terminal.child.process_id().unwrap();

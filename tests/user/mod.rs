@@ -103,7 +103,8 @@ impl User {
     }
 
     /// A member that never ends, so that an answer lasts until it is stopped. With random draws its
-    /// text may contain anything, even codes that move the cursor: use it with `--temp 0`.
+    /// text may contain anything, even codes that move the cursor: use it with `--temp 0`, and, as
+    /// it may go in circles then, with `--repeat-stop off`.
     pub fn endless(&self) -> String {
         let model = TinyModel::bpe(3).with_end_bias(-30.0).with_context(200_000);
         text(&model.write(self.path("files/endless.gguf")))

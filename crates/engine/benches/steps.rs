@@ -5,7 +5,7 @@
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use packllm_engine::backend::{Special, TokenKind, Vocab, VocabBuilder};
 use packllm_engine::mix::{Mix, Mixer, SymbolSet};
-use packllm_engine::sample::{Params, Sampler};
+use packllm_engine::sample::{Params, Repetition, Sampler};
 use packllm_engine::vocab::SYMBOLS;
 use packllm_engine::vocab::cover::{Budget, Cover};
 use packllm_engine::vocab::sorted::SortedVocab;
@@ -199,5 +199,29 @@ fn sampling(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, cover, mixing, tokens, weights, sampling);
+/// A thousand bytes of prose, of dashes, and of a loop.
+fn repetition(c: &mut Criterion) {
+    let mut random = Random::new();
+    let letters = (0..1000).map(|_| char::from(b'a' + random.below(26) as u8));
+    let prose: String = letters.collect();
+    let mut group = c.benchmark_group("look for loops in 1000 bytes");
+    for (name, text) in [
+        ("prose", prose),
+        ("dashes", "-".repeat(1000)),
+        ("loop", "It is so. ".repeat(100)),
+    ] {
+        group.bench_function(name, |b| {
+            b.iter_batched_ref(
+                Repetition::default,
+                |repetition| repetition.push(&text),
+                BatchSize::SmallInput,
+            );
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(
+    benches, cover, mixing, tokens, weights, sampling, repetition
+);
 criterion_main!(benches);

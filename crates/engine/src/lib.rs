@@ -86,6 +86,7 @@ extern crate self as packllm_engine;
 
 pub mod backend;
 pub mod chat;
+pub mod competence;
 pub mod constraint;
 pub mod digest;
 pub mod engine;

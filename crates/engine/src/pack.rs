@@ -6,6 +6,8 @@
 //! weights), goes on with an answer that was begun, and [streams](Conversation::stream) one with
 //! its attribution. It gives facts to the [`Host`]; it prints nothing and knows no flags.
 
+mod cast;
+mod competence;
 mod error;
 mod host;
 mod prefetch;
@@ -23,6 +25,7 @@ pub use stream::{More, Streamed};
 
 use crate::chat::Message;
 use crate::chat::speaker::{MemberPrompts, plain_text};
+use crate::competence::Standings;
 use crate::engine::{
     Ending, Engine, EngineError, Fusion, Lockstep, Prepared, Prompt, ScoreRequest,
 };
@@ -58,6 +61,7 @@ pub struct Pack {
     templates: Templates,
     fusion: Fusion,
     reference: Option<Reference>,
+    standings: Option<Arc<Standings>>,
 }
 
 /// A conversation with a pack: it reads, weighs and answers. What it has read and said stays in the
@@ -67,6 +71,7 @@ pub struct Conversation {
     pub lockstep: Lockstep,
     templates: Templates,
     reference: Option<Reference>,
+    standings: Option<Arc<Standings>>,
     prompt_cache: Option<PromptCache>,
 }
 
@@ -102,6 +107,7 @@ impl Pack {
             templates,
             fusion: options.fusion,
             reference: options.reference,
+            standings: None,
         })
     }
 
@@ -123,6 +129,7 @@ impl Pack {
             lockstep,
             templates: self.templates.clone(),
             reference: self.reference.clone(),
+            standings: self.standings.clone(),
             prompt_cache: None,
         })
     }
@@ -138,6 +145,7 @@ impl Conversation {
             lockstep: self.lockstep.fork(cancel)?,
             templates: self.templates.clone(),
             reference: self.reference.clone(),
+            standings: self.standings.clone(),
             prompt_cache: None,
         })
     }
@@ -184,8 +192,8 @@ impl Conversation {
     }
 
     fn speaking(&self) -> Vec<bool> {
-        let silent = self.lockstep.silent().iter();
-        silent.map(|&silent| !silent).collect()
+        let members = 0..self.lockstep.members().len();
+        members.map(|k| self.lockstep.speaks(k)).collect()
     }
 
     /// Reads a conversation, of which the messages from number `new` on are new evidence, and
@@ -201,8 +209,9 @@ impl Conversation {
         request: ScoreRequest,
         host: &mut dyn Host,
     ) -> Result<Read, PackError> {
-        let (reading, opening) = self.reading(messages, new, begun, host.now())?;
         let start = Instant::now();
+        let request = self.cast(messages, request)?;
+        let (reading, opening) = self.reading(messages, new, begun, host.now())?;
         for &k in &reading.folded {
             let member = self.name(k);
             host.note(Note::SystemFolded { member });

@@ -26,6 +26,9 @@ pub struct Reply {
     pub tokens: usize,
     /// The weights at its beginning; empty for a member.
     pub lambda: Vec<f64>,
+    /// For a mixture: whether one member answered in its own tokens, and the others did nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub alone: bool,
     /// Symbols picked.
     pub steps: usize,
     /// Symbols that the leading member alone would not have picked.
@@ -209,7 +212,7 @@ impl Judge {
     /// # Errors
     /// As [`Conversation::fuse_by`] and [`Conversation::refer`].
     pub fn gather(&self, conversation: &mut Conversation) -> Result<(), PackError> {
-        if !conversation.lockstep.silent().contains(&true) {
+        if conversation.lockstep.soloist().is_none() {
             return Ok(());
         }
         self.fuse(conversation, &self.fusion.method)?;
@@ -227,6 +230,13 @@ impl Judge {
             method: method.clone(),
             ..self.fusion.clone()
         })
+    }
+
+    /// What member `k` said by itself, if it was asked.
+    fn reply_of_member<'r>(&self, k: usize, replies: &'r [Reply]) -> Option<&'r Reply> {
+        let is = |c: &Contestant| c.kind == ContestantKind::Member(k);
+        let at = self.contestants.iter().position(is)?;
+        replies.get(at)
     }
 
     fn reply(
@@ -262,9 +272,19 @@ impl Judge {
         };
         let follows = contestant.kind == ContestantKind::Mixture(Method::Adaptive)
             && self.fusion.follow_answer;
-        let same = others.iter().find(|reply| reply.lambda == lambda);
+        // A mixture of one member that answers in its own tokens says what that member says.
+        let soloist = conversation.lockstep.soloist();
+        let same = match (soloist, &contestant.kind) {
+            (Some(k), ContestantKind::Mixture(_)) => self.reply_of_member(k, others),
+            _ => others.iter().find(|r| r.lambda == lambda && !r.alone),
+        };
         if let Some(same) = same.filter(|_| !lambda.is_empty() && !follows) {
-            return Ok(same.clone());
+            let alone = soloist.is_some();
+            return Ok(Reply {
+                lambda,
+                alone,
+                ..same.clone()
+            });
         }
         let sampling = Params {
             temperature: 0.0,
@@ -272,6 +292,7 @@ impl Judge {
         };
         let answer = answer(conversation, script, sampling)?;
         let mut reply = said(&answer, &opening, lambda);
+        reply.alone = soloist.is_some() && !reply.lambda.is_empty();
         let answering = start.elapsed() / at_once;
         reply.answer_seconds = seconds(answering);
         reply.seconds = seconds(reading_time + answering);
@@ -345,6 +366,7 @@ fn said(answer: &Answer, opening: &str, lambda: Vec<f64>) -> Reply {
         ended: answer.finish == Finish::Stop,
         tokens: answer.tokens,
         lambda,
+        alone: false,
         steps: answer.steps,
         overruled: answer.overruled,
         answer_seconds: 0.0,

@@ -114,6 +114,13 @@ pub(super) struct Predictions {
 }
 
 impl Judge {
+    /// Whether some mixture has weights by this method.
+    #[must_use]
+    pub fn weighs_by(&self, method: &Method) -> bool {
+        let by = |c: &Contestant| matches!(&c.kind, ContestantKind::Mixture(m) if m == method);
+        self.contestants.iter().any(by)
+    }
+
     /// Every member and the mixtures of `methods`.
     #[must_use]
     pub fn new(members: &[String], methods: Vec<(String, Method)>, fusion: Fusion) -> Judge {

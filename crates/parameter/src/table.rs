@@ -3,8 +3,8 @@
 use super::Place::{Chat, Config, Environment, Fusion, Member, MemberAlone};
 use super::declare::parameters;
 use super::{
-    Cache, Draft, FlashAttention, Group, Layers, Overflow, Parameter, Place, Range, Think, Typed,
-    Value, Vocab,
+    Cache, Draft, FlashAttention, Group, Layers, Overflow, Parameter, Place, Range, RepeatStop,
+    Think, Typed, Value, Vocab,
 };
 use packllm_engine::engine::MAX_HYPOTHESES;
 use packllm_engine::mix::{self, Mix};
@@ -110,6 +110,10 @@ parameters! {
     repeat_last_n: i64 = Params::default().repeat_last_n as i64 =>
         Group::Sampling.says("How many of the last tokens the penalty looks at; -1 is the whole answer")
         .at(TALKING).within(Range::ALL.noted("-1 is the whole answer"));
+    repeat_stop: RepeatStop = RepeatStop::Auto => Group::Sampling
+        .says("End an answer that goes in circles: it has said the same three times running, and 300 bytes of it once \
+               more")
+        .of("WHEN").at(TALKING);
     stop: Vec<String> => Group::Sampling.says("Text that ends the answer; repeat for several")
         .short('r').of("TEXT").at(&[Config, Chat]).verbatim().like("[\"\\nUser:\"]");
     draft: Draft = Draft::Off => Group::Sampling

@@ -202,3 +202,23 @@ proptest! {
         prop_assert_eq!(f32::read(&share.value()), Ok(share));
     }
 }
+
+#[test]
+fn answers_that_go_in_circles_end_and_completed_texts_only_if_asked_for() {
+    let ends = |word: &str, raw| {
+        let mut values = Values::default();
+        let parameter = find("repeat-stop").unwrap();
+        parameter
+            .set(&mut values, &Value::Text(word.into()))
+            .unwrap();
+        values.repeat_stop().ends(raw)
+    };
+    assert_eq!(
+        ["auto", "on", "off"].map(|word| ends(word, false)),
+        [true, true, false]
+    );
+    assert_eq!(
+        ["auto", "on", "off"].map(|word| ends(word, true)),
+        [false, true, false]
+    );
+}

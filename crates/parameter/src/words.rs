@@ -118,6 +118,30 @@ words! {
 }
 
 words! {
+    /// Whether an answer that goes in circles ends.
+    RepeatStop {
+        /// Answers end, and texts that are completed go on.
+        Auto = "auto": "Answers end; with --raw the text goes on",
+        /// It ends.
+        On = "on",
+        /// It goes on.
+        Off = "off",
+    }
+}
+
+impl RepeatStop {
+    /// Whether a text ends, which is completed as it is if it is `raw`.
+    #[must_use]
+    pub fn ends(self, raw: bool) -> bool {
+        match self {
+            RepeatStop::Auto => !raw,
+            RepeatStop::On => true,
+            RepeatStop::Off => false,
+        }
+    }
+}
+
+words! {
     /// How a thought before an answer is shown.
     Think {
         /// As it comes.

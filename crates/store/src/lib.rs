@@ -14,6 +14,7 @@
 #![deny(unsafe_code)]
 
 mod catalog;
+mod competences;
 mod disk;
 mod error;
 mod http;

@@ -38,7 +38,7 @@ impl Talk<'_> {
             let alone = (0..names.len()).map(|j| j != k).collect();
             match self.answer_alone(alone, context) {
                 Ok(Finish::Cancelled) => break,
-                Ok(_) => {}
+                Ok(finish) => self.tell_repetition(finish),
                 Err(error) => return self.tell(error, "interrupted"),
             }
         }

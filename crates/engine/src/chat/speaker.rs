@@ -191,10 +191,33 @@ impl Speakers {
         new: usize,
         now: NaiveDateTime,
     ) -> Result<MemberPrompts, SpeakerError> {
-        let mut reading = MemberPrompts::default();
         let scored = |m: usize| m >= new && messages[m].role != Role::Assistant;
+        self.read_where(messages, &scored, Ending::Fresh, now)
+    }
+
+    /// As [`Speakers::read`], a conversation that ends with an answer. All of it is evidence.
+    ///
+    /// # Errors
+    /// A template that fails on this conversation.
+    pub fn read_answered(
+        &self,
+        messages: &[Message],
+        now: NaiveDateTime,
+    ) -> Result<MemberPrompts, SpeakerError> {
+        self.read_where(messages, &|_| true, Ending::Closed, now)
+    }
+
+    fn read_where(
+        &self,
+        messages: &[Message],
+        scored: &dyn Fn(usize) -> bool,
+        ending: Ending,
+        now: NaiveDateTime,
+    ) -> Result<MemberPrompts, SpeakerError> {
+        let mut reading = MemberPrompts::default();
+        let open = ending != Ending::Closed;
         for (k, speaker) in self.speakers.iter().enumerate() {
-            let pieces = speaker.render(&speaker.template, messages, true, now)?;
+            let pieces = speaker.render(&speaker.template, messages, open, now)?;
             if pieces.system_folded {
                 reading.folded.push(k);
             }
@@ -203,13 +226,13 @@ impl Speakers {
                 let plain = speaker.render(&Template::plain(), messages, false, now)?;
                 reading
                     .apart
-                    .push((k, prompt_of(&plain, true, &scored, Ending::Closed)));
+                    .push((k, prompt_of(&plain, true, scored, Ending::Closed)));
             }
             let counts = |m: usize| scored(m) && !hides;
             let plain = speaker.template.is_plain();
             reading
                 .prompts
-                .push(prompt_of(&pieces, plain, &counts, Ending::Fresh));
+                .push(prompt_of(&pieces, plain, &counts, ending));
         }
         Ok(reading)
     }

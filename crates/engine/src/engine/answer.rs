@@ -37,6 +37,8 @@ pub enum Finish {
     Stop,
     /// The limit of tokens, or a full context.
     Length,
+    /// It went in circles: see [`Repetition`](crate::sample::Repetition).
+    Repetition,
     /// The cancel flag.
     Cancelled,
 }
@@ -48,6 +50,7 @@ impl Finish {
         match self {
             Finish::Stop => "stop",
             Finish::Length => "length",
+            Finish::Repetition => "repetition",
             Finish::Cancelled => "cancelled",
         }
     }

@@ -58,6 +58,18 @@ impl Lockstep {
         (bytes > 0).then(|| self.scores.iter().map(bits).collect())
     }
 
+    /// What member `k` lost on one message, in nats, and the bytes of it that it predicted.
+    #[must_use]
+    pub fn loss_of(&self, k: usize, message: usize) -> (f64, usize) {
+        let of = &self.scores[k];
+        let scored = of.places.iter().zip(&of.symbols).zip(&of.nats);
+        let scored = scored.filter(|((place, _), _)| place.message as usize == message);
+        let (symbols, nats): (Vec<u32>, Vec<f64>) = scored
+            .map(|((_, &symbol), &nats)| (symbol, f64::from(nats)))
+            .unzip();
+        (nats.iter().sum(), self.bytes_of(&symbols))
+    }
+
     /// Scores texts that may come next: each of them, all its bytes, as if it came right after the
     /// prompts that were [read](Lockstep::read) last, [closed](super::Ending::Closed). Returns one
     /// evidence a text; [`Lockstep::evidence`] is not added to. Before another call the prompts have
@@ -94,7 +106,7 @@ impl Lockstep {
     }
 
     /// The evidence in what all members scored.
-    fn evidence_in(&self, scores: &[Scores]) -> Result<Evidence, EngineError> {
+    pub(super) fn evidence_in(&self, scores: &[Scores]) -> Result<Evidence, EngineError> {
         let shared = shared_places(scores);
         let vocab = self.shared_vocab();
         let members = scores

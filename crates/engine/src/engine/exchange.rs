@@ -15,10 +15,11 @@ impl Lockstep {
         self.some_while(self.everyone(), call, &mut || true)
     }
 
-    /// As [`Lockstep::all`], until it is cancelled; `progress` is called now and then with the number
-    /// of tokens that each has read.
-    pub(super) fn all_watched<T: Send + 'static, C: Call<T>>(
+    /// As [`Lockstep::some`], until it is cancelled; `progress` is called now and then with the number
+    /// of tokens that each member has read.
+    pub(super) fn some_watched<T: Send + 'static, C: Call<T>>(
         &self,
+        which: &[usize],
         call: impl FnMut(usize) -> C,
         progress: &mut dyn FnMut(&[usize]),
     ) -> Result<Vec<T>, EngineError> {
@@ -27,7 +28,7 @@ impl Lockstep {
             progress(&read);
             !self.cancelled()
         };
-        self.some_while(self.everyone(), call, &mut report)
+        self.some_while(which.iter().copied(), call, &mut report)
     }
 
     /// Calls some members, then takes all their answers in order.

@@ -45,7 +45,7 @@ impl Default for Fusion {
             alphabet: None,
             mix: Mix::Log,
             floor: mix::DEFAULT_FLOOR,
-            method: Method::Exact,
+            method: Method::Auto,
             tau: weight::DEFAULT_TAU,
             prior_bytes: weight::DEFAULT_PRIOR_BYTES,
             prior: Vec::new(),
@@ -80,6 +80,7 @@ impl Fusion {
             prior: self.prior.clone(),
             rate: self.rate,
             ties_to_newcomer: false,
+            outlook: None,
         }
     }
 }

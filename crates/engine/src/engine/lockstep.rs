@@ -14,6 +14,7 @@ use super::worker::Seat;
 use crate::backend::{MemberInfo, Vocab};
 use crate::constraint::{Constraint, Utf8};
 use crate::vocab::Alphabet;
+use crate::weight::Outlook;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -30,6 +31,10 @@ pub struct Lockstep {
     pub(super) reference: Option<Reference>,
     /// The member that answers alone, in its own tokens.
     pub(super) soloist: Option<usize>,
+    /// Which members do not read for now.
+    pub(super) resting: Vec<bool>,
+    /// What can be expected of the next answer, if that is known.
+    pub(super) outlook: Option<Outlook>,
     /// Which members can end a turn.
     pub(super) can_end: Vec<bool>,
     /// Which members are silent.
@@ -67,6 +72,8 @@ impl Lockstep {
             alphabet: Alphabet::Bytes,
             reference: None,
             soloist: None,
+            resting: vec![false; n],
+            outlook: None,
             can_end: vec![true; n],
             silent: vec![false; n],
             ending_members: vec![true; n],
@@ -109,6 +116,8 @@ impl Lockstep {
         fork.alphabet = self.alphabet;
         fork.reference.clone_from(&self.reference);
         fork.soloist = self.soloist;
+        fork.resting.clone_from(&self.resting);
+        fork.outlook.clone_from(&self.outlook);
         fork.can_end.clone_from(&self.can_end);
         fork.silent.clone_from(&self.silent);
         fork.ending_members.clone_from(&self.ending_members);
@@ -212,6 +221,7 @@ impl Lockstep {
     pub(super) fn fuse(&mut self, fusion: Fusion, can_end: Vec<bool>) -> Result<(), EngineError> {
         self.alphabet = self.engine.alphabet_of(&fusion)?;
         self.soloist = None;
+        self.resting.fill(false);
         self.can_end = can_end;
         self.find_ending_members();
         self.fusion = fusion;

@@ -17,7 +17,7 @@ use super::tokenized::Mark;
 use crate::backend::{BackendError, Token};
 use crate::vocab::SYMBOLS;
 
-pub use identity::{Identity, Kin, Loaded};
+pub use identity::{Identity, Kin, Loaded, fingerprint};
 
 /// A prompt as one member read it.
 #[derive(Debug, Clone)]

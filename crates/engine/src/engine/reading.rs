@@ -47,7 +47,13 @@ impl Lockstep {
         closed: bool,
     ) -> Result<Prepared, EngineError> {
         let mut prepared = Prepared::default();
-        for (info, prompt) in self.engine.members.iter().zip(prompts) {
+        for (k, (info, prompt)) in self.engine.members.iter().zip(prompts).enumerate() {
+            if self.resting[k] {
+                prepared.tokens.push(prompt.tokens);
+                prepared.new_tokens.push(0);
+                prepared.lost.push(Vec::new());
+                continue;
+            }
             if prompt.tokens == 0 {
                 return Err(EngineError::Empty {
                     member: info.name.clone(),
@@ -78,8 +84,8 @@ impl Lockstep {
         })
     }
 
-    /// Evaluates the prepared prompts, all members at the same time, and adds what they predicted
-    /// for the scored bytes to the evidence.
+    /// Evaluates the prepared prompts, all members at the same time but those that rest, and adds
+    /// what they predicted for the scored bytes to the evidence.
     ///
     /// # Errors
     /// From a member; [`EngineError::Cancelled`].
@@ -100,10 +106,12 @@ impl Lockstep {
         progress: &mut dyn FnMut(&[usize]),
     ) -> Result<(), EngineError> {
         let evaluate = async move |runtime: &mut MemberRuntime| runtime.evaluate(request).await;
-        let read = self.all_watched(|_| evaluate, progress)?;
+        let readers = (0..self.resting.len()).filter(|&k| !self.resting[k]);
+        let readers: Vec<usize> = readers.collect();
+        let read = self.some_watched(&readers, |_| evaluate, progress)?;
         self.prefetched = read.iter().all(|read| read.prefetched);
-        for (scores, read) in self.scores.iter_mut().zip(read) {
-            scores.extend(read.scores);
+        for (&k, read) in readers.iter().zip(read) {
+            self.scores[k].extend(read.scores);
         }
         Ok(())
     }

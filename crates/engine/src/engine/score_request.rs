@@ -29,7 +29,7 @@ impl ScoreRequest {
             Method::Uniform | Method::Given(_) => (false, false),
             _ if members == 1 => (false, false),
             Method::Top1 | Method::Sim => (true, false),
-            Method::Opt | Method::Exact | Method::Adaptive => (true, true),
+            Method::Opt | Method::Exact | Method::Adaptive | Method::Auto => (true, true),
         };
         ScoreRequest {
             scores,

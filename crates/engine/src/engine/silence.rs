@@ -26,17 +26,52 @@ impl Lockstep {
     }
 
     /// Member `k` answers the prompts that are read from now on as if it were loaded alone: in its
-    /// own tokens, the others silent, its weight 1. [`Lockstep::configure`] ends that; who is silent
-    /// is then for the caller to say.
+    /// own tokens, its weight 1, while the others rest. [`Lockstep::configure`] ends that.
     ///
     /// # Errors
-    /// [`EngineError::AllSilent`] if there is no such member.
+    /// [`EngineError::AllSilent`] if there is no such member, or it is silent.
     pub fn solo(&mut self, k: usize) -> Result<(), EngineError> {
         let n = self.engine.members.len();
-        self.silence((0..n).map(|j| j != k).collect())?;
+        if self.silent.get(k) != Some(&false) {
+            return Err(EngineError::AllSilent);
+        }
         self.see_own_tokens()?;
         (self.soloist, self.alphabet) = (Some(k), Alphabet::Tokens);
+        self.resting = (0..n).map(|j| j != k).collect();
+        self.find_ending_members();
         self.configure_runtimes()
+    }
+
+    /// The member that answers alone.
+    #[must_use]
+    pub fn soloist(&self) -> Option<usize> {
+        self.soloist
+    }
+
+    /// These members do not read the prompts that are read from now on, until
+    /// [`Lockstep::configure`]: one flag a member, not all. They read what they have missed when
+    /// they are needed. Weights must leave them out.
+    pub fn rest(&mut self, resting: Vec<bool>) {
+        if resting.len() == self.resting.len() && resting.contains(&false) {
+            self.resting = resting;
+            self.find_ending_members();
+        }
+    }
+
+    /// Whether some member rests.
+    #[must_use]
+    pub fn someone_rests(&self) -> bool {
+        self.resting.contains(&true)
+    }
+
+    /// Whether a member has a say in answers: it is neither silent nor does it rest.
+    #[must_use]
+    pub fn speaks(&self, k: usize) -> bool {
+        !self.is_silent(k)
+    }
+
+    pub(super) fn is_silent(&self, k: usize) -> bool {
+        self.silent[k] || self.resting[k]
     }
 
     /// Which members are silent, in order.
@@ -47,12 +82,12 @@ impl Lockstep {
 
     /// Determines which members decide when an answer ends.
     pub(super) fn find_ending_members(&mut self) {
+        let n = self.engine.members.len();
         let among = |can: &dyn Fn(usize) -> bool| -> Vec<bool> {
-            let speaks = self.silent.iter().enumerate();
-            speaks.map(|(k, &silent)| !silent && can(k)).collect()
+            (0..n).map(|k| !self.is_silent(k) && can(k)).collect()
         };
         let by_template = among(&|k| self.can_end[k]);
-        let someone_silent = self.silent.contains(&true);
+        let someone_silent = (0..n).any(|k| self.is_silent(k));
         self.ending_members = match by_template.contains(&true) || !someone_silent {
             true => by_template,
             false => among(&|k| self.engine.members[k].has_end()),
@@ -68,10 +103,11 @@ impl Lockstep {
     ) -> Result<weight::Weights, EngineError> {
         let mut options = weight::Options {
             mix,
+            outlook: self.outlook.clone(),
             ..self.fusion.weighing()
         };
         let speaking: Vec<usize> = (0..self.engine.members.len())
-            .filter(|&k| !self.silent[k])
+            .filter(|&k| !self.is_silent(k))
             .collect();
         if speaking.len() == self.engine.members.len() {
             return Ok(weight::weights(method, evidence, &options)?);
@@ -83,6 +119,7 @@ impl Lockstep {
                 options.prior.clear();
             }
         }
+        options.outlook = options.outlook.map(|outlook| outlook.of(&speaking));
         let method = among(method, &speaking);
         let mut weights = weight::weights(&method, &of_speakers, &options)?;
         let mut lambda = vec![0.0; self.engine.members.len()];

@@ -1,15 +1,28 @@
 //! From evidence to the weights that an answer is made with.
 
+use super::chain::Scores;
 use super::score_request::ScoreRequest;
 use super::{EngineError, Lockstep};
 use crate::mix::Mix;
-use crate::weight::{self, Evidence, Method};
+use crate::weight::{self, Evidence, Method, Outlook};
 
 impl Lockstep {
     /// The request that a weighting method needs.
     #[must_use]
     pub fn score_request_for(&self, method: &Method) -> ScoreRequest {
         ScoreRequest::of(method, self.engine.members.len())
+    }
+
+    /// What can be expected of the next answer: what [`Method::Auto`] weighs by. None: it is not
+    /// known.
+    pub fn expect(&mut self, outlook: Option<Outlook>) {
+        self.outlook = outlook;
+    }
+
+    /// What can be expected of the next answer, if that is known.
+    #[must_use]
+    pub fn outlook(&self) -> Option<&Outlook> {
+        self.outlook.as_ref()
     }
 
     /// Derives the weights from the evidence and uses them from now on.
@@ -29,6 +42,16 @@ impl Lockstep {
         };
         self.lambda.clone_from(&weights.lambda);
         Ok(weights)
+    }
+
+    /// The weights that generation would use if nothing were read.
+    ///
+    /// # Errors
+    /// [`EngineError::Weight`].
+    pub fn foresee(&self) -> Result<Vec<f64>, EngineError> {
+        let nothing = self.evidence_in(&vec![Scores::default(); self.engine.members.len()])?;
+        let fusion = &self.fusion;
+        Ok(self.weights(&fusion.method, fusion.mix, &nothing)?.lambda)
     }
 
     /// The weights that generation would use after `evidence`, by any method and for any mix.

@@ -9,6 +9,7 @@
 
 mod filter;
 mod penalty;
+mod repetition;
 mod stop;
 mod utf8;
 
@@ -19,6 +20,7 @@ use thiserror::Error;
 pub(crate) use filter::{Candidate, likeliest};
 pub use penalty::MIN_REPEAT;
 use penalty::Penalty;
+pub use repetition::Repetition;
 pub use stop::{Fed, StopError, StopStrings};
 pub use utf8::{Utf8State, Utf8Stream};
 
@@ -37,12 +39,14 @@ pub struct Params {
     pub repeat_penalty: f64,
     /// How many of the last tokens the penalty looks at; 0 is off.
     pub repeat_last_n: usize,
+    /// Whether an answer ends where it [goes in circles](Repetition).
+    pub repeat_stop: bool,
     /// Seed of the draw.
     pub seed: u64,
 }
 
 impl Default for Params {
-    /// llama.cpp's defaults, except that nothing is penalised, and seed 0.
+    /// llama.cpp's defaults, except that nothing is penalised and loops end, and seed 0.
     fn default() -> Self {
         Params {
             temperature: 0.8,
@@ -51,6 +55,7 @@ impl Default for Params {
             min_p: 0.05,
             repeat_penalty: 1.0,
             repeat_last_n: 64,
+            repeat_stop: true,
             seed: 0,
         }
     }

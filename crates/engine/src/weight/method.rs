@@ -23,18 +23,21 @@ pub enum Method {
     Exact,
     /// As `exact`, then following the text by exponentiated gradient.
     Adaptive,
+    /// By what members are known to be good at; as `exact` where nothing is known.
+    Auto,
     /// As given: every member's name and weight in member order, sum 1.
     Given(Vec<(String, f64)>),
 }
 
 /// Names of the methods that derive weights.
-const NAMES: [(&str, Method); 6] = [
+const NAMES: [(&str, Method); 7] = [
     ("uniform", Method::Uniform),
     ("top1", Method::Top1),
     ("sim", Method::Sim),
     ("opt", Method::Opt),
     ("exact", Method::Exact),
     ("adaptive", Method::Adaptive),
+    ("auto", Method::Auto),
 ];
 
 /// Why a text is no [`Method`].
@@ -93,7 +96,7 @@ impl Method {
         NAMES.iter().cloned()
     }
 
-    /// Reads `uniform`, `top1`, `sim`, `opt`, `exact`, `adaptive`, or weights like
+    /// Reads `uniform`, `top1`, `sim`, `opt`, `exact`, `adaptive`, `auto`, or weights like
     /// `name=0.7,other=0.3`, which are normalised; members that are not named get 0. `names` are
     /// the members' names in member order.
     ///

@@ -7,6 +7,7 @@
 //! al. 2024, arXiv 2404.11531.
 
 mod adaptive;
+mod auto;
 mod curve;
 mod cut;
 mod evidence;
@@ -23,6 +24,7 @@ use thiserror::Error;
 
 use crate::mix::{self, Mix, MixError};
 pub use adaptive::{Adaptive, Course};
+pub use auto::{LEAST, Outlook};
 pub use cut::Cut;
 pub use evidence::{Evidence, MemberEvidence, Rows, SparseRows};
 pub use exact::{Certificate, TOLERANCE};
@@ -74,6 +76,8 @@ pub struct Options {
     /// In [`Method::Opt`]: of equally good weights those with most for the newcomer, as the
     /// released scorer has it, instead of those with most for the mix.
     pub ties_to_newcomer: bool,
+    /// What [`Method::Auto`] knows of the members.
+    pub outlook: Option<Outlook>,
 }
 
 impl Default for Options {
@@ -86,6 +90,7 @@ impl Default for Options {
             prior: Vec::new(),
             rate: DEFAULT_RATE,
             ties_to_newcomer: false,
+            outlook: None,
         }
     }
 }
@@ -214,8 +219,26 @@ pub fn weights(
 ) -> Result<Weights, WeightError> {
     evidence.check()?;
     let members = evidence.members.len();
+    let outlook = match (method, &options.outlook) {
+        (Method::Auto, Some(outlook)) if outlook.answers.len() == members => Some(outlook),
+        (Method::Auto, Some(outlook)) => {
+            return Err(WeightError::Count {
+                expected: members,
+                actual: outlook.answers.len(),
+            });
+        }
+        _ => None,
+    };
+    if let Some(outlook) = outlook {
+        let losses: Vec<f64> = (0..members).map(|k| evidence.nats_per_byte(k)).collect();
+        return Ok(Weights {
+            lambda: auto::weights(outlook, &losses, evidence.bytes),
+            no_evidence: false,
+            certificate: None,
+        });
+    }
     let given = match method {
-        Method::Exact | Method::Adaptive => options.given_prior(members)?,
+        Method::Exact | Method::Adaptive | Method::Auto => options.given_prior(members)?,
         _ => None,
     };
     let needs_evidence = !matches!(method, Method::Uniform | Method::Given(_));
@@ -235,7 +258,7 @@ pub fn weights(
         Method::Top1 => top1::weights(&losses),
         Method::Sim => sim()?,
         Method::Opt => opt::weights(&mixture()?, &losses, options.ties_to_newcomer),
-        Method::Exact | Method::Adaptive => {
+        Method::Exact | Method::Adaptive | Method::Auto => {
             let strength = options.prior_bytes / evidence.bytes as f64;
             let mixture = mixture()?;
             let prior = given.map_or_else(sim, Ok)?;

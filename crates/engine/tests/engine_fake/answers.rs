@@ -3,7 +3,7 @@
 use crate::rig::*;
 use packllm_engine::backend::fake::FakeMember;
 use packllm_engine::backend::{Member, Token, TokenKind};
-use packllm_engine::engine::{Answer, AnswerOptions, EngineError, Finish, Fusion};
+use packllm_engine::engine::{Answer, AnswerOptions, EngineError, Finish, Fusion, Lookup};
 use packllm_engine::mix::Mix;
 use packllm_engine::sample::Params;
 use packllm_engine::vocab::Alphabet;
@@ -404,4 +404,34 @@ fn what_the_leading_member_would_not_have_said_is_counted() {
     assert!(0 < overruled && overruled < steps, "{overruled} of {steps}");
     assert_eq!(counted([1.0, 0.0], true).0, 0);
     assert_eq!(counted([0.51, 0.49], false).0, 0);
+}
+
+const LOOP: &str = "La capitale de la France est Paris. ";
+
+/// A pack that can say one sentence, and no end.
+fn one_sentence_pack(alphabet: Alphabet) -> packllm_engine::engine::Lockstep {
+    let fake = || Fake::without_end(&[LOOP.as_bytes()], 5).with_context(4096);
+    pack(vec![fake(), fake()], alphabet)
+}
+
+#[test]
+fn an_answer_that_goes_in_circles_ends_if_it_is_to() {
+    for alphabet in [Alphabet::Bytes, Alphabet::Tokens] {
+        let mut engine = one_sentence_pack(alphabet);
+        let ended = ask(&mut engine, LOOP, &greedy(100));
+        assert_eq!(ended.finish, Finish::Repetition, "{alphabet:?}");
+        let due = 3 * LOOP.len() + 300;
+        assert!((due..due + LOOP.len()).contains(&ended.text.len()));
+        // Drafts change nothing.
+        engine.clear().unwrap();
+        engine.draft_with(Some(Box::new(Lookup::new())));
+        let drafted = ask(&mut engine, LOOP, &greedy(100));
+        assert_eq!((&drafted.text, drafted.finish), (&ended.text, ended.finish));
+        // The conversation goes on, and so does the text if it may.
+        let mut endless = greedy(100);
+        endless.sampling.repeat_stop = false;
+        let went_on = ask(&mut engine, &format!("{LOOP}{}", ended.text), &endless);
+        assert_eq!(went_on.finish, Finish::Length);
+        assert_eq!(went_on.tokens, 100);
+    }
 }

@@ -212,3 +212,56 @@ fn a_constraint_over_another_alphabet_is_refused() {
         "{text}"
     );
 }
+
+/// Lets the text end after so many symbols, and not before.
+#[derive(Clone)]
+struct AtLeast(usize);
+
+impl Constraint for AtLeast {
+    fn alphabet_size(&self) -> usize {
+        packllm_engine::vocab::SYMBOLS
+    }
+
+    fn allows(&mut self, allowed: &mut Mask) -> Result<(), ConstraintError> {
+        if self.0 > 0 {
+            allowed.remove(packllm_engine::vocab::END);
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self, _: usize) -> Result<(), ConstraintError> {
+        self.0 = self.0.saturating_sub(1);
+        Ok(())
+    }
+
+    fn may_end(&mut self) -> Result<bool, ConstraintError> {
+        Ok(self.0 == 0)
+    }
+
+    fn rollback(&mut self, symbols: usize) -> Result<(), ConstraintError> {
+        self.0 += symbols;
+        Ok(())
+    }
+
+    fn forced(&mut self, _: &mut Vec<usize>) -> Result<(), ConstraintError> {
+        Ok(())
+    }
+
+    fn fork(&self) -> Box<dyn Constraint> {
+        Box::new(self.clone())
+    }
+}
+
+#[test]
+fn an_answer_that_goes_in_circles_ends_where_its_constraint_lets_it() {
+    for least in [0, 100, 500, 777] {
+        let mut engine = pack(
+            vec![Fake::without_end(&[b"It is so. "], 5)],
+            Alphabet::Bytes,
+        );
+        engine.constrain(Some(Box::new(AtLeast(least))));
+        let answer = ask(&mut engine, "It is so. ", &greedy(1000));
+        assert_eq!(answer.finish, Finish::Repetition);
+        assert_eq!(answer.text.len(), least.max(3 * 10 + 300));
+    }
+}

@@ -189,6 +189,7 @@ fn a_context_that_fills_up_ends_the_answer_by_length() {
         let sampling = Params {
             temperature: 1.0,
             top_k: 0,
+            repeat_stop: false,
             ..Params::default()
         };
         let endless = AnswerOptions {

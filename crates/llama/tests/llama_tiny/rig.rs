@@ -97,6 +97,8 @@ pub fn set(engine: &mut Lockstep, fusion: Fusion) {
 pub fn greedy(limit: usize) -> AnswerOptions {
     let sampling = Params {
         temperature: 0.0,
+        // llama.cpp goes on as well.
+        repeat_stop: false,
         ..Params::default()
     };
     AnswerOptions {

@@ -132,7 +132,8 @@ impl Talk<'_> {
                 .dim(&legend(self.app, look, attribution, &names, weights));
         }
         let tokens = said.answer.tokens;
-        let full = said.answer.finish == Finish::Length && limit.is_none_or(|n| tokens < n);
+        let finish = said.answer.finish;
+        let full = finish == Finish::Length && limit.is_none_or(|n| tokens < n);
         self.last = Some(Turn { read, said });
         if self.verbose {
             self.app.dim(&self.figures());
@@ -141,8 +142,18 @@ impl Talk<'_> {
             self.app
                 .dim("the context is full: /undo takes this turn back, /clear starts anew");
         }
+        self.tell_repetition(finish);
         self.loaded.write_prompt_cache();
         Ok(ended?)
+    }
+
+    /// Why an answer ended that went in circles.
+    pub fn tell_repetition(&self, finish: Finish) {
+        if finish == Finish::Repetition {
+            self.app.dim(
+                "the answer went in circles and was ended: /set repeat-stop off lets answers go on",
+            );
+        }
     }
 
     /// The current sampling settings.

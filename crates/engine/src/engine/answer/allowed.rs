@@ -45,12 +45,8 @@ impl Allowed {
 
     /// Nothing that may come next is possible. The text ends here if it may.
     pub fn end(&mut self) -> Result<(), ConstraintError> {
-        let may_end = match &mut self.constraint {
-            Some(constraint) => constraint.may_end()?,
-            None => true,
-        };
         let stuck = "the text may not end yet, and nothing may come next";
-        match may_end {
+        match self.constraint_may_end()? {
             true => Ok(()),
             false => Err(ConstraintError::Failed(stuck.into())),
         }
@@ -68,6 +64,18 @@ impl Allowed {
     /// Whether no character is begun.
     pub fn is_boundary(&mut self) -> Result<bool, ConstraintError> {
         self.utf8.may_end()
+    }
+
+    /// Whether the text may end here.
+    pub fn may_end(&mut self) -> Result<bool, ConstraintError> {
+        Ok(self.is_boundary()? && self.constraint_may_end()?)
+    }
+
+    fn constraint_may_end(&mut self) -> Result<bool, ConstraintError> {
+        match &mut self.constraint {
+            Some(constraint) => constraint.may_end(),
+            None => Ok(true),
+        }
     }
 
     /// Whether more than UTF-8 is asked of the text.

@@ -8,7 +8,7 @@ use crate::engine::draft::Drafting;
 use crate::engine::runtime::{MemberRuntime, Standing};
 use crate::engine::{EngineError, Lockstep};
 use crate::mix::{self, Mixer};
-use crate::sample::{Sampler, StopStrings, Utf8Stream};
+use crate::sample::{Repetition, Sampler, StopStrings, Utf8Stream};
 use crate::thought::{self, Splitter};
 use crate::vocab::Alphabet;
 use crate::weight::{Adaptive, Method};
@@ -45,6 +45,8 @@ pub(super) struct Run {
     follower: Option<Follower>,
     sampler: Sampler,
     stops: StopStrings,
+    /// Where loops end the answer.
+    repetition: Option<Repetition>,
     /// What each member predicts: ln p by symbol; empty for the dropped.
     rows: Vec<Vec<f64>>,
     pub standings: Vec<Standing>,
@@ -81,6 +83,7 @@ impl Run {
         let symbols = engine.symbols();
         let alphabet = symbols.alphabet()?;
         let sampling = generation.sampling.clone();
+        let repetition = sampling.repeat_stop.then(Repetition::default);
         let sampler = match engine.alphabet {
             Alphabet::Tokens | Alphabet::Mapped => Sampler::tokens(sampling)?,
             Alphabet::Bytes => {
@@ -103,6 +106,7 @@ impl Run {
             mixer: Mixer::new(engine.fusion.mix, engine.fusion.floor, alphabet)?,
             sampler,
             stops: StopStrings::new(stops)?,
+            repetition,
             rows: vec![Vec::new(); n],
             standings: vec![Standing::default(); n],
             allowed: engine.allowed()?,
@@ -135,9 +139,8 @@ impl Run {
                 Unsent::Symbol(symbol) => {
                     self.draft(engine, drafting, symbol)?;
                     self.step(engine, Some(symbol as u32))?;
-                    let long = self.over_limit() || self.out_of_context(engine);
-                    if self.allowed.is_boundary()? && long {
-                        return Ok(Some(Finish::Length));
+                    if let Some(finish) = self.cut(engine)? {
+                        return Ok(Some(finish));
                     }
                 }
             }
@@ -153,6 +156,17 @@ impl Run {
             self.unsent = Unsent::Symbol(symbol);
         }
         Ok(None)
+    }
+
+    /// Why the answer ends here, whatever would come next.
+    fn cut(&mut self, engine: &Lockstep) -> Result<Option<Finish>, EngineError> {
+        let long = self.over_limit() || self.out_of_context(engine);
+        if self.allowed.is_boundary()? && long {
+            return Ok(Some(Finish::Length));
+        }
+        let repeats = self.repetition.as_ref().is_some_and(Repetition::is_loop);
+        let ends = repeats && self.allowed.may_end()?;
+        Ok(ends.then_some(Finish::Repetition))
     }
 
     /// Lets every active member evaluate what is expected after `symbol`, if anything is.
@@ -283,6 +297,7 @@ impl Run {
         if let Some(attributor) = &mut self.attributor {
             attributor.say(bytes.len());
         }
+        let from = self.piece.len();
         for &byte in bytes {
             let fed = self.stops.push(byte);
             let matched = fed.matched.is_some();
@@ -290,6 +305,9 @@ impl Run {
             if matched {
                 return Ok(true);
             }
+        }
+        if let Some(repetition) = &mut self.repetition {
+            repetition.push(&self.piece[from..]);
         }
         Ok(false)
     }

@@ -1,0 +1,86 @@
+//! What the members of a pack are good at: known of shipped models, kept of others, or measured now.
+
+use crate::app::App;
+use crate::settings::PackPlan;
+use anyhow::Result;
+use packllm_engine::competence::{Competence, Standings, key, pairs};
+use packllm_engine::engine::prompt_cache::fingerprint;
+use packllm_engine::pack::{Pack, PackError};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Of the models in shipped packs, by their keys.
+const SHIPPED: &str = include_str!("../../../models/competence.json");
+
+/// Lets the pack know what its members are good at. What nobody knows yet is measured, once a model
+/// file, which is said.
+pub fn learn(app: &App, plan: &PackPlan, pack: &mut Pack) -> Result<()> {
+    if plan.members.len() < 2 {
+        return Ok(());
+    }
+    let shipped: HashMap<String, Competence> = serde_json::from_str(SHIPPED)?;
+    let keys = plan.members.iter().map(|member| {
+        let template = member.chat_template.as_deref().unwrap_or_default();
+        Ok(key(&fingerprint(&member.path)?, template))
+    });
+    let keys: Vec<String> = keys.collect::<std::io::Result<_>>()?;
+    let known = |key: &String| {
+        app.store
+            .competence(key)
+            .or_else(|| shipped.get(key).cloned())
+    };
+    let mut found: Vec<Option<Competence>> = keys.iter().map(known).collect();
+    let unknown: Vec<usize> = (0..keys.len()).filter(|&k| found[k].is_none()).collect();
+    if !unknown.is_empty() {
+        let measured = measure(app, pack, &unknown)?;
+        for (&k, competence) in unknown.iter().zip(measured) {
+            if let Err(error) = app.store.keep_competence(&keys[k], &competence) {
+                app.dim(&format!("note: what was measured is not kept: {error}"));
+            }
+            found[k] = Some(competence);
+        }
+    }
+    let found: Vec<Competence> = found.into_iter().flatten().collect();
+    match Standings::of(&found) {
+        Some(standings) => pack.know(standings),
+        None => app.dim("note: a member predicts nothing of the probe: weights go by the prompt"),
+    }
+    Ok(())
+}
+
+/// Measures these members at the same time.
+fn measure(app: &App, pack: &Pack, members: &[usize]) -> Result<Vec<Competence>> {
+    let names: Vec<&str> = members
+        .iter()
+        .map(|&k| pack.engine().members()[k].name.as_str())
+        .collect();
+    let all = pairs().len() * members.len();
+    app.dim(&format!(
+        "measuring {} on {} short questions, once for this file",
+        names.join(" and "),
+        pairs().len()
+    ));
+    let bar = app.bar(all as u64, "measuring {bar:30} {percent}% {eta} left");
+    let now = super::now();
+    let done = AtomicUsize::new(0);
+    let measured: Vec<Result<Competence, PackError>> = std::thread::scope(|threads| {
+        let threads = members.iter().map(|&k| {
+            let (bar, done, cancel) = (&bar, &done, Arc::clone(&app.cancel));
+            threads.spawn(move || {
+                pack.measure(k, now, &cancel, &mut |_| {
+                    bar.set_position(done.fetch_add(1, Ordering::Relaxed) as u64 + 1);
+                })
+            })
+        });
+        let threads: Vec<_> = threads.collect();
+        let joined = threads.into_iter().map(|thread| match thread.join() {
+            Ok(measured) => measured,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        joined.collect()
+    });
+    bar.finish_and_clear();
+    let measured: Result<Vec<Competence>, PackError> = measured.into_iter().collect();
+    measured.map_err(super::told)
+}
