@@ -140,7 +140,7 @@ fn what_can_be_wrong_with_wheels() {
 fn many_wheels_are_named_by_the_first() {
     let fixture = fixture();
     let source = "pypi:none==1.0!*+b==1.0!*+c==1.0!*".to_owned();
-    let member = member(b"", &[source]);
+    let member = member(b"x", &[source]);
     let mut watcher = Watcher::default();
     let pulled = watcher.pull(&fixture.store, &member, &fake_python());
     let error = pulled.unwrap_err().to_string();
