@@ -16,8 +16,21 @@ use std::time::Duration;
 use crate::exit::INTERRUPTED;
 use crate::settings::{Config, PackPlan, Sources, pack_of_environment};
 
+/// The pack to begin with: what `models pull` fetches if none is named.
+pub const STARTER: &str = "starter";
+
+/// The pack for quick trials.
+pub const TINY: &str = "tiny";
+
 /// Packs that come with the program.
-const SHIPPED: [Shipped; 1] = [("starter", include_str!("../models/starter.toml"))];
+const SHIPPED: [Shipped; 6] = [
+    ("coder", include_str!("../models/coder.toml")),
+    ("laptop-16gb", include_str!("../models/laptop-16gb.toml")),
+    ("laptop-8gb", include_str!("../models/laptop-8gb.toml")),
+    ("polyglot", include_str!("../models/polyglot.toml")),
+    ("starter", include_str!("../models/starter.toml")),
+    ("tiny", include_str!("../models/tiny.toml")),
+];
 
 /// What a command runs with.
 pub struct App {
@@ -263,4 +276,26 @@ fn home() -> Result<PathBuf> {
     dirs::data_dir()
         .map(|data| data.join("packllm"))
         .context("no data folder is known for this user: set PACKLLM_HOME")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SHIPPED;
+
+    #[test]
+    fn every_pack_of_the_folder_is_shipped_under_its_name() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+        let files = std::fs::read_dir(folder).unwrap();
+        let mut packs: Vec<(String, String)> = files
+            .map(|file| file.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|end| end == "toml"))
+            .map(|path| {
+                let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+                (name, std::fs::read_to_string(path).unwrap())
+            })
+            .collect();
+        packs.sort();
+        let shipped = SHIPPED.map(|(name, text)| (name.to_owned(), text.to_owned()));
+        assert_eq!(packs, shipped);
+    }
 }

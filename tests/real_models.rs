@@ -1,4 +1,4 @@
-//! The starter pack itself: pulled once into the target folder, then answered with, measured, and
+//! The pack `tiny` itself: pulled once into the target folder, then answered with, measured, and
 //! compared with an independent computation. Where the pack cannot be had these tests fail;
 //! `PACKLLM_TEST_OFFLINE=1` leaves them out, which is said on the terminal.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
@@ -38,16 +38,16 @@ fn home() -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("packllm-home")
 }
 
-/// Pulls the starter pack, once for all tests. False if the tests are to be left out. If the pack
+/// Pulls the pack `tiny`, once for all tests. False if the tests are to be left out. If the pack
 /// cannot be pulled, every test fails.
-fn starter_is_here() -> bool {
+fn tiny_is_here() -> bool {
     static PULLED: OnceLock<Result<bool, String>> = OnceLock::new();
     let pulled = PULLED.get_or_init(|| {
         if std::env::var_os("PACKLLM_TEST_OFFLINE").is_some_and(|v| v == "1") {
             skip();
             return Ok(false);
         }
-        let pulled = packllm(&["models", "pull", "starter", "--yes"]);
+        let pulled = packllm(&["models", "pull", "tiny", "--yes"]);
         match pulled.status.success() {
             true => Ok(true),
             false => Err(String::from_utf8_lossy(&pulled.stderr).into_owned()),
@@ -56,7 +56,7 @@ fn starter_is_here() -> bool {
     match pulled {
         Ok(here) => *here,
         Err(said) => panic!(
-            "the starter pack cannot be had: run this once with a network, or put the pack's files into {}. \
+            "the pack `tiny` cannot be had: run this once with a network, or put the pack's files into {}. \
              PACKLLM_TEST_OFFLINE=1 leaves the tests on real models out.\n{said}",
             home().join("models").display()
         ),
@@ -180,15 +180,15 @@ fn running_total(paths: &[Vec<(Vec<LlamaToken>, f64)>], at: usize) -> f64 {
 }
 
 #[test]
-fn the_starter_pack_answers_twice_alike_with_all_fields() {
-    if !starter_is_here() {
+fn the_tiny_pack_answers_twice_alike_with_all_fields() {
+    if !tiny_is_here() {
         return;
     }
     let ask = || {
         run_json(&[
             "run",
             "--pack",
-            "starter",
+            "tiny",
             "-p",
             "Explain in two sentences why the sky is blue.",
             "-n",
@@ -232,7 +232,7 @@ fn the_starter_pack_answers_twice_alike_with_all_fields() {
 
 #[test]
 fn raw_greedy_completion_of_the_two_models_is_sensible_and_repeats() {
-    if !starter_is_here() {
+    if !tiny_is_here() {
         return;
     }
     let complete = || {
@@ -265,12 +265,12 @@ fn raw_greedy_completion_of_the_two_models_is_sensible_and_repeats() {
 
 #[test]
 fn bits_per_byte_agree_with_an_independent_computation() {
-    if !starter_is_here() {
+    if !tiny_is_here() {
         return;
     }
     let text = "The keeper lit the lamp at 6 each day.";
     let weigh = |extra: &[&str]| {
-        let mut args = vec!["weigh", "--pack", "starter", "--raw", "-p", text, "--json"];
+        let mut args = vec!["weigh", "--pack", "tiny", "--raw", "-p", text, "--json"];
         args.extend(extra);
         run_json(&args)
     };
@@ -306,7 +306,7 @@ fn bits_per_byte_agree_with_an_independent_computation() {
 
 #[test]
 fn one_real_model_by_tokens_answers_what_llama_cpp_answers() {
-    if !starter_is_here() {
+    if !tiny_is_here() {
         return;
     }
     let plain = Plain::open(SMOLLM2);
@@ -366,7 +366,7 @@ fn one_real_model_by_tokens_answers_what_llama_cpp_answers() {
 
 #[test]
 fn the_maps_of_align_serve_the_mined_mode() {
-    if !starter_is_here() {
+    if !tiny_is_here() {
         return;
     }
     // Both commands know the vocabularies, one from the header only, and use the same name for the
@@ -384,7 +384,7 @@ fn the_maps_of_align_serve_the_mined_mode() {
     };
     let before = maps();
     let args = [
-        "weigh", "--raw", "--pack", "starter", "--vocab", "mined", "--json",
+        "weigh", "--raw", "--pack", "tiny", "--vocab", "mined", "--json",
     ];
     let weighed =
         run_json(&[&args[..], &["-p", "The lighthouse was built on the rocks."]].concat());

@@ -146,7 +146,7 @@ fn list(app: &App, as_json: bool) -> Result<ExitCode> {
     if models.is_empty() && unfinished.is_empty() {
         app.dim(&format!(
             "no models in {}: `packllm models pull` downloads the pack `starter`, \
-             `packllm models import` finds models that other programs have on disk",
+             `packllm models pull tiny` a much smaller one, `packllm models import` finds models that other programs have on disk",
             app.store.root().display()
         ));
         return Ok(ExitCode::SUCCESS);

@@ -37,13 +37,23 @@ fn list(app: &App, as_json: bool) -> Result<ExitCode> {
         writeln!(out, "{:#}", json!({ "packs": packs }))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut table = Table::new(&["PACK", "MEMBERS", "FILES", "WHERE"], &[]);
+    let mut table = Table::new(&["PACK", "MEMBERS", "FILES", "WHERE", "ABOUT"], &[]);
     for pack in &packs {
-        let (members, files) = match &pack.manifest {
-            Ok(manifest) => (names(manifest).join(", "), files(app, manifest)),
-            Err(_) => (String::new(), "broken manifest".into()),
+        let (members, files, about) = match &pack.manifest {
+            Ok(manifest) => (
+                names(manifest).join(", "),
+                files(app, manifest),
+                manifest.about.clone().unwrap_or_default(),
+            ),
+            Err(_) => (String::new(), "broken manifest".into(), String::new()),
         };
-        table.row([pack.name.clone(), members, files, place(&pack.origin)]);
+        table.row([
+            pack.name.clone(),
+            members,
+            files,
+            place(&pack.origin),
+            about,
+        ]);
     }
     table.write(&mut out)?;
     for pack in &packs {
@@ -95,6 +105,7 @@ fn as_value(app: &App, pack: &PackListing) -> Value {
     match &pack.manifest {
         Ok(manifest) => {
             let missing = missing(app, manifest);
+            value["about"] = json!(manifest.about);
             value["members"] = json!(names(manifest));
             value["missing"] = json!(missing);
         }

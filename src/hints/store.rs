@@ -17,7 +17,8 @@ fn named(error: &StoreError) -> Option<String> {
         StoreError::ModelMissing {
             pack: Some(pack), ..
         } => format!(
-            "`packllm models pull {pack}` downloads it; `packllm models import` takes files that are on disk"
+            "`packllm models pull {pack}` downloads it; `packllm models import` takes files that are on disk; \
+             `packllm pack list` shows which packs are complete"
         ),
         StoreError::ReferenceGone { file, .. } => {
             format!("import it again, or `packllm models remove {file}` and pull")

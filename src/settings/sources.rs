@@ -21,12 +21,25 @@ pub struct Sources<'a> {
 impl Sources<'_> {
     /// Names of the packs whose models are all on disk.
     pub fn ready_packs(&self) -> Result<Vec<String>> {
+        self.ready_packs_that(|_| true)
+    }
+
+    /// The pack that is ready and has members of these names, in that order.
+    pub fn ready_pack_of(&self, members: &[String]) -> Option<String> {
+        let packs = self.ready_packs_that(|manifest| manifest.has_members(members));
+        packs.unwrap_or_default().into_iter().next()
+    }
+
+    fn ready_packs_that(&self, fits: impl Fn(&Manifest) -> bool) -> Result<Vec<String>> {
         let there = |manifest: &Manifest| {
             let mut members = manifest.members.iter();
             members.all(|member| self.store.resolve(manifest, member).is_ok())
         };
         let packs = self.store.packs()?.into_iter();
-        let ready = packs.filter(|pack| pack.manifest.as_ref().is_ok_and(there));
+        let ready = packs.filter(|pack| {
+            let manifest = pack.manifest.as_ref();
+            manifest.is_ok_and(|manifest| fits(manifest) && there(manifest))
+        });
         Ok(ready.map(|pack| pack.name).collect())
     }
 }

@@ -26,8 +26,11 @@ fn furnish(user: &User) {
 
 /// What every shell asks the program when Tab is pressed: the typed words, and one completion that
 /// has to be in the answer.
-const ASKED: [(&[&str], &str); 9] = [
+const ASKED: [(&[&str], &str); 12] = [
     (&["packllm", "chat", "--pack", "star"], "starter"),
+    (&["packllm", "models", "pull", "ti"], "tiny"),
+    (&["packllm", "models", "pull", "lap"], "laptop-8gb"),
+    (&["packllm", "chat", "poly"], "polyglot"),
     (&["packllm", "chat", "mi"], "mine"),
     (&["packllm", "pack", "show", "mi"], "mine"),
     (&["packllm", "run", "-m", "bpe"], "bpe.gguf"),

@@ -2,6 +2,7 @@
 
 use super::{endless_talk, line, pack};
 use crate::user::{Done, User, says, wait_for_output};
+use std::fs;
 use std::io::Write;
 
 const SHORT: [&str; 4] = ["--temp", "0", "-n", "8"];
@@ -74,6 +75,36 @@ fn a_session_of_another_pack_says_so_and_goes_on() {
     let done = user.run_with(&line("chat", &other, &named), b"The sea\n");
     assert_eq!(done.code, 0, "{}", done.err);
     says(&done.err, &["this session was with pack", "goes on with"]);
+}
+
+/// `starter` had the members of `tiny` once. Tiny models take the places of their files.
+#[test]
+fn a_session_of_the_former_starter_goes_on_with_tiny() {
+    let user = User::new();
+    let (bpe, spm) = user.models();
+    let place = |name: &str| user.path("store").join(name);
+    fs::create_dir_all(place("models")).unwrap();
+    fs::create_dir_all(place("state/sessions")).unwrap();
+    fs::copy(bpe, place("models/SmolLM2-135M-Instruct.Q4_1.gguf")).unwrap();
+    fs::copy(spm, place("models/gemma-3-270m-q4_k_m.gguf")).unwrap();
+    let said = "\
+{\"session\":{\"format\":1,\"pack\":\"starter\",\"members\":[\"smollm2\",\"gemma3\"],\"began\":\"2026-11-01 09:30\"}}
+{\"message\":{\"role\":\"user\",\"content\":\"The moon\"}}
+{\"message\":{\"role\":\"assistant\",\"content\":\"is far\"}}
+";
+    fs::write(place("state/sessions/old.jsonl"), said).unwrap();
+    let args = ["chat", "--session", "old", "--temp", "0", "-n", "8"];
+    let first = user.run_with(&args, b"The sea\n/members\n");
+    assert_eq!(first.code, 0, "{}", first.err);
+    says(&first.out, &[">>> The moon", "is far", "smollm2", "gemma3"]);
+    let note = "this session was with pack starter; it goes on with tiny, which has its members \
+                (smollm2, gemma3)";
+    assert_eq!(first.err.matches(note).count(), 1, "{}", first.err);
+    // From here on it is a session of tiny, and nothing more is said of that.
+    let second = user.run_with(&args, b"");
+    assert_eq!(second.code, 0, "{}", second.err);
+    says(&second.out, &[">>> The moon", ">>> The sea"]);
+    assert!(!second.err.contains("this session was"), "{}", second.err);
 }
 
 #[test]

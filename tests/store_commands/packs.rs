@@ -39,22 +39,34 @@ fn a_pack_is_made_shown_checked_and_listed() {
     );
 
     let listed = user.json(&["pack", "list", "--json"]);
-    let mine = &listed["packs"][0];
-    assert_eq!(
-        (&mine["name"], &mine["place"]),
-        (&"mine".into(), &"store".into())
-    );
+    let packs = listed["packs"].as_array().unwrap();
+    let named = |name: &str| packs.iter().find(|pack| pack["name"] == name).unwrap();
+    let mine = named("mine");
+    assert_eq!(mine["place"], "store");
     assert_eq!(mine["members"], serde_json::json!(["bpe", "spm"]));
     assert_eq!(mine["missing"], serde_json::json!([]));
-    assert_eq!(listed["packs"][1]["name"], "starter");
+    assert_eq!(mine["about"], Value::Null);
+    let shipped = packs.iter().filter(|pack| pack["place"] == "shipped");
+    let shipped: Vec<&str> = shipped.map(|pack| pack["name"].as_str().unwrap()).collect();
     assert_eq!(
-        listed["packs"][1]["missing"].as_array().map(Vec::len),
-        Some(2)
+        shipped,
+        [
+            "coder",
+            "laptop-16gb",
+            "laptop-8gb",
+            "polyglot",
+            "starter",
+            "tiny"
+        ]
     );
+    assert_eq!(named("tiny")["missing"].as_array().map(Vec::len), Some(2));
     says(
-        &user.ok(&["pack", "list"]),
-        &["comes with packllm", "2 of 2 missing", "present"],
+        named("coder")["about"].as_str().unwrap(),
+        &["not measured here"],
     );
+    let table = user.ok(&["pack", "list"]);
+    says(&table, &["comes with packllm", "2 of 2 missing", "present"]);
+    assert_eq!(table.matches("not measured here").count(), 4, "{table}");
 }
 
 #[test]
@@ -68,7 +80,7 @@ fn names_are_checked_before_anything_is_written() {
     );
     user.ok(&["pack", "new", "mine", "-m", &bpe, "--replace"]);
     says(
-        &user.fails(&["pack", "new", "starter", "-m", &bpe]),
+        &user.fails(&["pack", "new", "tiny", "-m", &bpe]),
         &["comes with packllm", "--replace"],
     );
     let done = user.run(&["pack", "new", "a/b", "-m", &bpe]);
@@ -124,11 +136,11 @@ fn a_pack_that_is_not_there_is_named_with_the_nearest() {
         &["no.toml", "No such file"],
     );
     says(
-        &user.fails(&["pack", "check", "starter"]),
-        &["2 faults found in pack starter"],
+        &user.fails(&["pack", "check", "tiny"]),
+        &["2 faults found in pack tiny"],
     );
     says(
-        &user.run(&["pack", "check", "starter"]).out,
+        &user.run(&["pack", "check", "tiny"]).out,
         &["WRONG", "packllm models pull"],
     );
 }

@@ -25,6 +25,7 @@ struct Request {
     token: Option<String>,
     from: u64,
     etag: Option<String>,
+    patience: Patience,
 }
 
 /// What the reading thread says.
@@ -49,25 +50,53 @@ struct Head {
 enum Attempt {
     Complete,
     Broken(String),
+    /// The server was not reached, or did not answer.
+    Unanswered(String),
+}
+
+/// How long a server may take to be found, to take the connection, and to answer.
+struct Patience {
+    resolve: Duration,
+    connect: Duration,
+    respond: Duration,
+}
+
+impl Patience {
+    /// A server with another source behind it is given up within five seconds if it cannot be
+    /// reached.
+    fn of(job: &Job) -> Self {
+        let [resolve, connect, respond] = match job.others {
+            true => [2000, 2500, 20_000],
+            false => [20_000, 20_000, 60_000],
+        }
+        .map(Duration::from_millis);
+        Self {
+            resolve,
+            connect,
+            respond,
+        }
+    }
 }
 
 /// Downloads `url` into `part`, from where it stands. Lost connections are resumed, with growing
-/// pauses.
+/// pauses. A server that never answered is asked once if there are other sources.
 pub(super) fn download(
     url: &str,
     token: Option<&str>,
     part: &mut Part,
     job: &mut Job,
 ) -> Result<(), StoreError> {
-    let mut failures = 0;
+    let (mut failures, mut answered) = (0, false);
     loop {
         let before = part.len();
-        let reason = match attempt(url, token, part, job)? {
+        let (reason, silent) = match attempt(url, token, part, job)? {
             Attempt::Complete => return Ok(()),
-            Attempt::Broken(reason) => reason,
+            Attempt::Broken(reason) => (reason, false),
+            Attempt::Unanswered(reason) => (reason, true),
         };
+        answered |= !silent;
         failures = if part.len() > before { 1 } else { failures + 1 };
-        if failures > job.options.retries {
+        if failures > job.options.retries || (job.others && !answered) {
             return Err(StoreError::Connection {
                 url: url.to_owned(),
                 reason,
@@ -95,12 +124,13 @@ fn attempt(
         token: token.map(str::to_owned),
         from,
         etag,
+        patience: Patience::of(job),
     };
     let pieces = match start(request) {
         Ok(pieces) => pieces,
         Err(error) => return Ok(Attempt::Broken(error.to_string())),
     };
-    let mut total = None;
+    let (mut total, mut answered) = (None, false);
     loop {
         job.check()?;
         match pieces.recv_timeout(TICK) {
@@ -108,8 +138,10 @@ fn attempt(
             Err(RecvTimeoutError::Disconnected) => {
                 return Ok(Attempt::Broken("the connection was lost".to_owned()));
             }
-            Ok(Piece::Failed(reason)) => return Ok(Attempt::Broken(reason)),
+            Ok(Piece::Failed(reason)) if answered => return Ok(Attempt::Broken(reason)),
+            Ok(Piece::Failed(reason)) => return Ok(Attempt::Unanswered(reason)),
             Ok(Piece::Head(head)) => {
+                answered = true;
                 if let Some(reason) = begin(&head, url, part)? {
                     return Ok(Attempt::Broken(reason));
                 }
@@ -180,9 +212,9 @@ fn stream(request: &Request, sender: &SyncSender<Piece>) -> Result<(), ureq::Err
         // A renamed repository redirects within the hub; a storage host must not see the token.
         .redirect_auth_headers(RedirectAuthHeaders::SameHost)
         .user_agent(concat!("packllm/", env!("CARGO_PKG_VERSION")))
-        .timeout_resolve(Some(Duration::from_secs(20)))
-        .timeout_connect(Some(Duration::from_secs(20)))
-        .timeout_recv_response(Some(Duration::from_secs(60)))
+        .timeout_resolve(Some(request.patience.resolve))
+        .timeout_connect(Some(request.patience.connect))
+        .timeout_recv_response(Some(request.patience.respond))
         .timeout_per_read(Some(Duration::from_secs(30)));
     if local {
         config = config.proxy(None);

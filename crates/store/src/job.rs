@@ -51,11 +51,13 @@ pub trait Progress {
     fn accept(&mut self, member: &str, licence: &Licence) -> bool;
 }
 
-/// One pull: its options, its watcher, the size in bytes that is expected, the flag that stops it.
+/// One pull: its options, its watcher, the size in bytes that is expected, whether other sources
+/// follow the one that is asked, the flag that stops it.
 pub(super) struct Job<'a> {
     pub options: &'a PullOptions,
     pub progress: &'a mut dyn Progress,
     pub size: Option<u64>,
+    pub others: bool,
     pub cancel: &'a AtomicBool,
 }
 

@@ -31,6 +31,8 @@ pub enum Origin {
 pub struct Manifest {
     /// What it is called by: letters, digits, `.`, `_`, `-`.
     pub name: String,
+    /// What it is for, in a few words.
+    pub about: Option<String>,
     /// The `[fusion]` table.
     #[serde(skip_serializing_if = "is_silent")]
     pub fusion: Values,
@@ -123,10 +125,11 @@ impl Manifest {
             line: 1,
             table: table.get_ref(),
         };
-        top.only(&["name", "fusion", "member"])?;
+        top.only(&["name", "about", "fusion", "member"])?;
         let name = top.need("name", NAME, |value| {
             string(value).filter(|text| valid_name(text))
         })?;
+        let about = top.get("about", "a string", string)?;
         let fusion = match top.table.get("fusion") {
             None => Values::default(),
             Some(value) => match value.get_ref() {
@@ -176,6 +179,7 @@ impl Manifest {
         }
         Ok(Self {
             name,
+            about,
             fusion,
             members,
             origin,
@@ -189,6 +193,11 @@ impl Manifest {
             line: 1,
             reason: error.to_string(),
         })
+    }
+
+    /// Whether its members have these names, in that order.
+    pub fn has_members(&self, names: &[String]) -> bool {
+        self.members.iter().map(|member| &member.name).eq(names)
     }
 
     /// The folder that relative paths start from; none for a shipped pack.

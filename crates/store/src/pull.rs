@@ -43,6 +43,7 @@ pub fn pull(
         options,
         progress,
         size: member.size,
+        others: false,
         cancel,
     };
     if let Some(path) = present(store, manifest, member, &mut job)? {
@@ -213,15 +214,21 @@ fn from_any(
     job: &mut Job,
 ) -> Result<String, StoreError> {
     let mut failures = Vec::new();
-    for source in &member.sources {
+    for (index, source) in member.sources.iter().enumerate() {
+        job.others = index + 1 < member.sources.len();
         match from(source, expected, folder, part, job) {
             Ok(()) => return Ok(source.to_string()),
             // No other source can help here.
             Err(error @ (StoreError::Cancelled | StoreError::Io { .. })) => return Err(error),
             Err(error) => {
-                job.progress.note(&format!("{source}: {error}"));
+                let next = match job.others {
+                    true => "; trying the next source",
+                    false => "",
+                };
+                let source = source.brief();
+                job.progress.note(&format!("{source}: {error}{next}"));
                 failures.push(SourceFailure {
-                    source: source.to_string(),
+                    source,
                     error: Box::new(error),
                 });
             }

@@ -63,6 +63,17 @@ impl Source {
             Self::Wheels(_) => None,
         }
     }
+
+    /// The source as messages name it: of many wheels the first.
+    pub(super) fn brief(&self) -> String {
+        match self {
+            Self::Wheels(wheels) if wheels.len() > 1 => {
+                let first: Vec<Wheel> = wheels.iter().take(1).cloned().collect();
+                format!("{} and {} more", Self::Wheels(first), wheels.len() - 1)
+            }
+            _ => self.to_string(),
+        }
+    }
 }
 
 impl FromStr for Source {

@@ -20,7 +20,7 @@ use crate::settings;
 use anyhow::Result;
 use input::{Entered, Input};
 use packllm_engine::chat::Conversation;
-use packllm_engine::chat::log::read;
+use packllm_engine::chat::log::{SessionHeader, read};
 use packllm_engine::weight::Method;
 use packllm_parameter::Values;
 use std::path::Path;
@@ -96,12 +96,26 @@ fn with_pack(app: &App, args: &ChatArgs, folder: &Path, session: Option<&str>) -
     };
     let file = sessions::path(folder, name).map_err(|e| settings::Usage(e.to_string()))?;
     if file.exists() {
-        let its = read(&file)?.header.pack;
-        if given.pack.is_none() && given.model.is_none() && app.store.pack(&its).is_ok() {
-            given.pack = Some(its);
+        let header = read(&file)?.header;
+        if given.pack.is_none() && given.model.is_none() {
+            given.pack = pack_of(app, header);
         }
     }
     Ok(given)
+}
+
+/// The pack to continue a session with: its own. If that is gone or has other members by now, one
+/// that is ready and has the session's members is better.
+fn pack_of(app: &App, session: SessionHeader) -> Option<String> {
+    let own = app.store.pack(&session.pack).ok();
+    let changed = !own
+        .as_ref()
+        .is_some_and(|own| own.has_members(&session.members));
+    let other = match changed {
+        true => app.sources().ready_pack_of(&session.members),
+        false => None,
+    };
+    other.or_else(|| own.map(|_| session.pack))
 }
 
 /// The exit code when the user leaves. With piped input it is the only sign that a message was not

@@ -137,14 +137,21 @@ impl SessionStore {
     pub fn resume(&mut self, name: &str, notes: &mut Vec<String>) -> Result<SavedSession> {
         let (mut log, kept) = SessionLog::resume(&path(&self.folder, name)?)?;
         let was = &kept.header;
-        if (&was.pack, &was.members) != (&self.header.pack, &self.header.members) {
-            notes.push(format!(
-                "this session was with pack {} ({}); it goes on with {} ({})",
-                was.pack,
-                was.members.join(", "),
-                self.header.pack,
-                self.header.members.join(", ")
-            ));
+        let now = &self.header;
+        if (&was.pack, &was.members) != (&now.pack, &now.members) {
+            let members = was.members.join(", ");
+            notes.push(match was.members == now.members {
+                true => format!(
+                    "this session was with pack {}; it goes on with {}, which has its members ({members})",
+                    was.pack, now.pack
+                ),
+                false => format!(
+                    "this session was with pack {} ({members}); it goes on with {} ({})",
+                    was.pack,
+                    now.pack,
+                    now.members.join(", ")
+                ),
+            });
             log.write(&LogEntry::Session(self.header.clone()))?;
         }
         (self.name, self.log) = (name.to_owned(), Some(log));

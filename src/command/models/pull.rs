@@ -1,6 +1,6 @@
 //! `packllm models pull`: every model of a pack, one after the other.
 
-use crate::app::App;
+use crate::app::{App, STARTER};
 use crate::command::facts::file_size;
 use crate::command::table::printable;
 use crate::command::transfer::Transfer;
@@ -13,13 +13,13 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-/// The pack that is pulled when none is named.
-const STARTER: &str = "starter";
-
 pub fn run(app: &App, pack: Option<&str>, yes: bool, offline: bool) -> Result<ExitCode> {
     let name = pack.or(app.default_pack.as_deref()).unwrap_or(STARTER);
     let manifest = app.store.pack(name)?;
     let options = options(offline)?;
+    if let Some(about) = &manifest.about {
+        app.dim(&format!("pack {name}: {}", printable(about)));
+    }
     if !offline {
         settle_licences(app, &manifest, yes)?;
     }

