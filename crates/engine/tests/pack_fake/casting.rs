@@ -4,7 +4,7 @@ use super::{Ear, member, read, stream};
 use crate::rig::*;
 use packllm_engine::chat::Message;
 use packllm_engine::competence::{Competence, DOMAINS, Loss, Standings, pairs};
-use packllm_engine::engine::EngineError;
+use packllm_engine::engine::{EngineError, Fusion};
 use packllm_engine::pack::{Conversation, Pack, PackError, PackOptions};
 use packllm_engine::weight::Method;
 use std::sync::Arc;
@@ -40,7 +40,10 @@ fn fakes() -> Vec<Fake> {
 fn knowing(method: Method) -> (Conversation, Ear) {
     let mut ear = Ear::default();
     let options = PackOptions {
-        fusion: fused(None, method),
+        fusion: Fusion {
+            method,
+            ..Fusion::default()
+        },
         ..PackOptions::default()
     };
     let mut pack = Pack::new(load_engine(fakes()), options, &mut ear).unwrap();
@@ -69,11 +72,8 @@ fn the_one_that_is_left_answers_as_if_it_were_loaded_alone() {
     let spent = evaluated(&pack);
     assert_eq!((spent[0], spent[2]), (0, 0), "they cost nothing");
 
-    let options = PackOptions {
-        fusion: fused(None, Method::Auto),
-        ..PackOptions::default()
-    };
-    let (mut alone, mut ear) = super::pack_of(vec![member(NESTED, 8)], options);
+    let lone = vec![member(NESTED, 8)];
+    let (mut alone, mut ear) = super::pack_of(lone, PackOptions::default());
     read(&mut alone, &mut ear, &messages);
     assert_eq!(stream(&mut alone, &greedy(20), ""), said);
     assert_eq!(spent[1], evaluated(&alone)[0]);
