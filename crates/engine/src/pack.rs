@@ -101,7 +101,7 @@ impl Pack {
     ) -> Result<Self, PackError> {
         let templates = Templates::new(engine.members(), &options)?;
         engine.alphabet_of(&options.fusion)?;
-        templates.introduce(host);
+        templates.introduce(&options.fusion.method, host);
         Ok(Self {
             engine,
             templates,

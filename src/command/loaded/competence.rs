@@ -16,33 +16,43 @@ const SHIPPED: &str = include_str!("../../../models/competence.json");
 /// Lets the pack know what its members are good at. What nobody knows yet is measured, once a model
 /// file, which is said.
 pub fn learn(app: &App, plan: &PackPlan, pack: &mut Pack) -> Result<()> {
-    if plan.members.len() < 2 {
+    let rivals = pack.rivals();
+    if rivals.len() < 2 {
         return Ok(());
     }
     let shipped: HashMap<String, Competence> = serde_json::from_str(SHIPPED)?;
-    let keys = plan.members.iter().map(|member| {
+    let mut found = HashMap::new();
+    let mut unknown = Vec::new();
+    for &k in &rivals {
+        let member = &plan.members[k];
         let template = member.chat_template.as_deref().unwrap_or_default();
-        Ok(key(&fingerprint(&member.path)?, template))
-    });
-    let keys: Vec<String> = keys.collect::<std::io::Result<_>>()?;
-    let known = |key: &String| {
-        app.store
-            .competence(key)
-            .or_else(|| shipped.get(key).cloned())
-    };
-    let mut found: Vec<Option<Competence>> = keys.iter().map(known).collect();
-    let unknown: Vec<usize> = (0..keys.len()).filter(|&k| found[k].is_none()).collect();
-    if !unknown.is_empty() {
-        let measured = measure(app, pack, &unknown)?;
-        for (&k, competence) in unknown.iter().zip(measured) {
-            if let Err(error) = app.store.keep_competence(&keys[k], &competence) {
-                app.dim(&format!("note: what was measured is not kept: {error}"));
-            }
-            found[k] = Some(competence);
+        let key = key(&fingerprint(&member.path)?, template);
+        match app
+            .store
+            .competence(&key)
+            .or_else(|| shipped.get(&key).cloned())
+        {
+            Some(competence) => drop(found.insert(k, competence)),
+            None => unknown.push((k, key)),
         }
     }
-    let found: Vec<Competence> = found.into_iter().flatten().collect();
-    match Standings::of(&found) {
+    if !unknown.is_empty() {
+        let members: Vec<usize> = unknown.iter().map(|(k, _)| *k).collect();
+        let measured = measure(app, pack, &members)?;
+        for ((k, key), competence) in unknown.into_iter().zip(measured) {
+            if let Err(error) = app.store.keep_competence(&key, &competence) {
+                app.dim(&format!("note: what was measured is not kept: {error}"));
+            }
+            found.insert(k, competence);
+        }
+    }
+    // Who is left out needs a place, and nothing else.
+    let filler = found.values().next().cloned().unwrap_or_default();
+    let members = 0..plan.members.len();
+    let members: Vec<Competence> = members
+        .map(|k| found.remove(&k).unwrap_or_else(|| filler.clone()))
+        .collect();
+    match Standings::of(&members) {
         Some(standings) => pack.know(standings),
         None => app.dim("note: a member predicts nothing of the probe: weights go by the prompt"),
     }

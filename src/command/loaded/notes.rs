@@ -11,6 +11,9 @@ pub fn line(note: &Note) -> String {
         Note::NoTemplate { member } => format!(
             "{member} has no chat template: it reads the conversation as plain paragraphs (User:, Assistant:)"
         ),
+        Note::LeftOut { member } => format!(
+            "{member} has no chat template: it is left out of chats (--weights exact lets it speak)"
+        ),
         Note::NobodyEnds { raw: true } => {
             "no member has an end token: the text ends by -n, --stop or a full context".into()
         }

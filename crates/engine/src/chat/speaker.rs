@@ -153,6 +153,13 @@ impl Speakers {
         plain.map(|s| s.name.as_str()).collect()
     }
 
+    /// Which members have no template of their own, in order.
+    #[must_use]
+    pub fn are_plain(&self) -> Vec<bool> {
+        let speakers = self.speakers.iter();
+        speakers.map(|s| s.template.is_plain()).collect()
+    }
+
     /// Which members can end a turn: those with a template and an end-of-generation token.
     #[must_use]
     pub fn can_end(&self, members: &[MemberInfo]) -> Vec<bool> {

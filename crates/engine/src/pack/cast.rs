@@ -11,10 +11,27 @@ const LOOKED_AT: usize = 1000;
 
 impl Conversation {
     /// What can be expected of the answer to these messages, if it is known what members are good at.
+    /// Where some members have a chat template, those that have none are left out.
     #[must_use]
     pub fn outlook(&self, messages: &[Message]) -> Option<Outlook> {
-        let standings = self.standings.as_ref()?;
-        Some(standings.outlook(&asked(messages)))
+        let plain = self.templates.plain();
+        let someone_is_left_out = plain.contains(&true) && plain.contains(&false);
+        let mut outlook = match &self.standings {
+            Some(standings) => standings.outlook(&asked(messages)),
+            // One is left, and needs no standing.
+            None if someone_is_left_out && plain.iter().filter(|p| !**p).count() == 1 => Outlook {
+                answers: vec![0.0; plain.len()],
+                questions: vec![0.0; plain.len()],
+                subject: Vec::new(),
+            },
+            None => return None,
+        };
+        if someone_is_left_out {
+            for (rho, plain) in outlook.answers.iter_mut().zip(plain) {
+                *rho = if plain { f64::INFINITY } else { *rho };
+            }
+        }
+        Some(outlook)
     }
 
     /// Members that are known to be far behind the best at what is asked rest: they read nothing,

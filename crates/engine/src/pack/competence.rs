@@ -14,6 +14,18 @@ impl Pack {
         self.standings = Some(Arc::new(standings));
     }
 
+    /// Which members' competence decides about chats: those with a chat template, if there are
+    /// several; all if none has one.
+    #[must_use]
+    pub fn rivals(&self) -> Vec<usize> {
+        let plain = self.templates.plain();
+        let with: Vec<usize> = (0..plain.len()).filter(|&k| !plain[k]).collect();
+        match with.len() {
+            0 => (0..plain.len()).collect(),
+            _ => with,
+        }
+    }
+
     /// Measures member `k` on the probe, in its own template and its own tokens; the others do
     /// nothing. `told` is called with the number of pairs read.
     ///

@@ -69,6 +69,11 @@ pub enum Note {
         /// The member.
         member: String,
     },
+    /// A member has no chat template, and others have one: it is left out of chats.
+    LeftOut {
+        /// The member.
+        member: String,
+    },
     /// No member has a token that ends an answer.
     NobodyEnds {
         /// In plain text, where other paragraphs do not end it either.

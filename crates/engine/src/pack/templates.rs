@@ -4,6 +4,7 @@ use super::{Host, Note, PackOptions};
 use crate::backend::MemberInfo;
 use crate::chat::speaker::end_markers;
 use crate::chat::{SpeakerError, Speakers};
+use crate::weight::Method;
 
 /// See the module.
 #[derive(Clone)]
@@ -34,14 +35,23 @@ impl Templates {
     }
 
     /// Tells the host what it should know of the templates before anything is read.
-    pub fn introduce(&self, host: &mut dyn Host) {
+    pub fn introduce(&self, method: &Method, host: &mut dyn Host) {
+        let left_out = *method == Method::Auto && self.plain().contains(&false);
         for member in self.speakers.plain() {
             let member = member.to_owned();
-            host.note(Note::NoTemplate { member });
+            host.note(match left_out {
+                true => Note::LeftOut { member },
+                false => Note::NoTemplate { member },
+            });
         }
         if !self.can_end.contains(&true) {
             host.note(Note::NobodyEnds { raw: self.raw });
         }
+    }
+
+    /// Which members have no template of their own, where messages are read.
+    pub fn plain(&self) -> Vec<bool> {
+        self.speakers.are_plain()
     }
 
     pub fn can_end(&self) -> &[bool] {

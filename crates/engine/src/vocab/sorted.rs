@@ -64,6 +64,8 @@ pub struct SortedVocab {
     /// By token id: the rank of a text token, else [`NO_RANK`].
     ranks: Vec<u32>,
     ends: Vec<Token>,
+    /// Bytes of the longest text token.
+    longest: usize,
 }
 
 /// Stands for "spells nothing" in [`SortedVocab::first_bytes`].
@@ -97,7 +99,9 @@ impl SortedVocab {
             ranks[t as usize] = rank as u32;
             first_bytes[t as usize] = u16::from(vocab.piece(t)[0]);
         }
+        let lengths = offsets.windows(2).map(|w| (w[1] - w[0]) as usize);
         let mut sorted = Self {
+            longest: lengths.max().unwrap_or(0),
             tokens,
             bytes,
             offsets,
@@ -108,6 +112,12 @@ impl SortedVocab {
         };
         sorted.build_trie();
         sorted
+    }
+
+    /// Bytes of the longest text token.
+    #[must_use]
+    pub fn longest(&self) -> usize {
+        self.longest
     }
 
     /// Breadth first, so that the children of a node are contiguous.

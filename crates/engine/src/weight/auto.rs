@@ -38,7 +38,8 @@ pub const LEAST: f64 = 0.15;
 /// What can be expected of an answer before anything is read: one entry a member.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Outlook {
-    /// ρ: ln of the loss on the answer, relative to the members' mean.
+    /// ρ: ln of the loss on the answer, relative to the members' mean; infinite for a member that is
+    /// to be left out.
     pub answers: Vec<f64>,
     /// ρ': ln of the loss on such a question, relative to the members' mean.
     pub questions: Vec<f64>,
@@ -83,8 +84,10 @@ pub(super) fn weights(outlook: &Outlook, prior: &[f64], losses: &[f64], bytes: u
     super::apply_drop(&lambda, LEAST, &[])
 }
 
+/// Less the mean of those that are finite.
 fn centred(mut of: Vec<f64>) -> Vec<f64> {
-    let mean = of.iter().sum::<f64>() / of.len().max(1) as f64;
+    let finite: Vec<f64> = of.iter().copied().filter(|x| x.is_finite()).collect();
+    let mean = finite.iter().sum::<f64>() / finite.len().max(1) as f64;
     of.iter_mut().for_each(|x| *x -= mean);
     of
 }

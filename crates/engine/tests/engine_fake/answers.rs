@@ -213,6 +213,19 @@ proptest! {
 }
 
 #[test]
+fn a_lead_that_cannot_spell_the_text_does_not_lift_the_limit() {
+    let seed = 12_128_749_746_587_692_147;
+    let said = ask(
+        &mut multibyte_pack(seed, Alphabet::Bytes),
+        "aé",
+        &sampled(1.5, seed),
+    );
+    assert_eq!((said.finish, said.tokens), (Finish::Length, 0));
+    let longest = MULTIBYTE.iter().map(|piece| piece.len()).max().unwrap();
+    assert!(said.text.len() <= 20 * longest + 4, "{}", said.text.len());
+}
+
+#[test]
 fn another_seed_gives_another_text() {
     let text = |seed| {
         let mut engine = pack(vec![Fake::new(NESTED, 1)], Alphabet::Bytes);

@@ -39,6 +39,9 @@ pub(super) struct Run {
     /// The member whose tokens are counted.
     pub lead: usize,
     limit: usize,
+    /// Bytes that so many tokens of the lead can spell at most: it counts none of a text that it
+    /// cannot spell.
+    most_bytes: usize,
     mixer: Mixer,
     pub lambda: Vec<f64>,
     /// Where the weights follow the answer.
@@ -80,6 +83,7 @@ impl Run {
             .rev()
             .max_by(|&a, &b| engine.lambda[a].total_cmp(&engine.lambda[b]))
             .unwrap_or(0);
+        let limit = generation.limit.unwrap_or(usize::MAX);
         let symbols = engine.symbols();
         let alphabet = symbols.alphabet()?;
         let sampling = generation.sampling.clone();
@@ -99,7 +103,8 @@ impl Run {
         Ok(Self {
             active,
             lead,
-            limit: generation.limit.unwrap_or(usize::MAX),
+            limit,
+            most_bytes: limit.saturating_mul(engine.engine.sorted[lead].longest()),
             lambda: engine.lambda.clone(),
             follower: Follower::of(engine, &alphabet)?,
             mixed: vec![0.0; alphabet.size()],
@@ -344,7 +349,8 @@ impl Run {
     fn over_limit(&self) -> bool {
         let Standing { tokens, whole, .. } = self.standings[self.lead];
         let tokens = tokens as usize;
-        tokens > self.limit || (whole && tokens >= self.limit)
+        let said = self.text.len() + self.piece.len();
+        tokens > self.limit || (whole && tokens >= self.limit) || said > self.most_bytes
     }
 
     fn out_of_context(&self, engine: &Lockstep) -> bool {
