@@ -10,6 +10,7 @@ mod shared;
 
 pub use manage::{
     CompletionsArgs, ConfigArgs, ConfigCommand, DoctorArgs, ManArgs, ModelsCommand, PackCommand,
+    TuneArgs,
 };
 pub use measure::{AlignArgs, BenchArgs, EvalArgs, ScoreArgs, ScoreName, SuiteName, WeighArgs};
 pub use parameters::{Answers, Given, Loading, Packs, takes_config};

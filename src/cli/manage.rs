@@ -73,6 +73,32 @@ pub enum PackCommand {
         /// Name or manifest file
         pack: String,
     },
+    /// Find out whether a pack answers better than its best member, and write the one that does
+    Tune(TuneArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct TuneArgs {
+    /// Name or manifest file [default: starter] [env: PACKLLM_PACK=]
+    pub pack: Option<String>,
+    /// Files of your own questions, as for `eval` [default: a hundred of ours in ten domains]
+    #[arg(value_name = "TASK.jsonl")]
+    pub tasks: Vec<PathBuf>,
+    /// Only the first questions of each file or domain [default: 10 of ours]
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Name of the pack that is written [default: the pack's, with -tuned]
+    #[arg(long = "as", value_name = "NAME")]
+    pub name: Option<String>,
+    /// Replace a pack of that name
+    #[arg(long)]
+    pub replace: bool,
+    /// Folder of the run, which goes on with what is there [default: one for this pack in the store]
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -13,7 +13,7 @@ mod picture;
 mod plan;
 mod record;
 mod report;
-mod show;
+pub mod show;
 
 use super::loaded::{Terminal, competence, told};
 use crate::app::App;
@@ -25,7 +25,9 @@ use packllm_engine::engine::{MAX_SEQUENCES, Maps, MemberInfo};
 use packllm_engine::pack::{Conversation, Pack, PackOptions, maps_to, refer_to};
 use packllm_engine::vocab::Alphabet;
 use packllm_engine::weight::Method;
+use packllm_eval::Judge;
 use report::Report;
+use serde_json::{Map, Value};
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -36,6 +38,24 @@ const SEQUENCES: u32 = 1 + 9;
 const ROWS: u32 = 32;
 
 pub fn run(app: &App, args: &EvalArgs) -> Result<ExitCode> {
+    let (report, settings) = examine(app, args, &|_| {})?;
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        writeln!(out, "{}", show::document(&report, &settings))?;
+    } else {
+        show::tables(&mut out, &report)?;
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Puts all questions to all contestants, as `choose` has changed them, and writes the folder of the
+/// run. Returns what it shows, and its settings.
+pub fn examine(
+    app: &App,
+    args: &EvalArgs,
+    choose: &dyn Fn(&mut Judge),
+) -> Result<(Report, Map<String, Value>)> {
     plan::check(args)?;
     let parallel = plan::parallel(args)?;
     let mut exams = plan::exams(app, args)?;
@@ -49,6 +69,7 @@ pub fn run(app: &App, args: &EvalArgs) -> Result<ExitCode> {
         load.outputs = load.outputs.max(ROWS * parallel).min(load.batch);
     }
     let mut judge = plan::judge(args, &pack)?;
+    choose(&mut judge);
     let settings = record::record(args, &pack, &judge, &exams)?;
     let (mut output, decided) = Output::open(args, &settings)?;
     let chats = plan::has_chats(&exams);
@@ -76,14 +97,7 @@ pub fn run(app: &App, args: &EvalArgs) -> Result<ExitCode> {
     }
     let report = Report::new(args, &judge, names, parallel, &exams, &outcomes)?;
     output.write(&report, &settings)?;
-    let mut out = std::io::stdout().lock();
-    if args.json {
-        writeln!(out, "{}", show::document(&report, &settings))?;
-    } else {
-        show::tables(&mut out, &report)?;
-    }
-    out.flush()?;
-    Ok(ExitCode::SUCCESS)
+    Ok((report, settings))
 }
 
 /// Loads the pack and opens so many conversations, all configured alike; without chats there are no

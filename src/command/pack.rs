@@ -1,6 +1,7 @@
 //! `packllm pack`: manifests.
 
 mod check;
+mod tune;
 
 use crate::app::App;
 use crate::cli::PackCommand;
@@ -26,6 +27,7 @@ pub fn run(app: &App, args: &PackCommand) -> Result<ExitCode> {
             replace,
         } => new(app, name, model, *replace),
         PackCommand::Check { pack } => check::run(app, pack),
+        PackCommand::Tune(args) => tune::run(app, args),
     }
 }
 

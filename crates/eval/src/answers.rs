@@ -198,6 +198,9 @@ impl Judge {
         let of = |contestant: &Contestant| match &contestant.kind {
             ContestantKind::Member(_) | ContestantKind::Again(..) => ScoreRequest::NOTHING,
             ContestantKind::Mixture(method) => conversation.lockstep.score_request_for(method),
+            ContestantKind::Among(_) => {
+                conversation.lockstep.score_request_for(&self.fusion.method)
+            }
         };
         let all = self.contestants.iter().map(of);
         all.fold(ScoreRequest::NOTHING, |a, b| ScoreRequest {
@@ -232,6 +235,24 @@ impl Judge {
         })
     }
 
+    /// The members of a mixture speak, with its weights.
+    fn fuse_as(
+        &self,
+        conversation: &mut Conversation,
+        kind: &ContestantKind,
+    ) -> Result<(), EngineError> {
+        match kind {
+            ContestantKind::Mixture(method) => self.fuse(conversation, method),
+            ContestantKind::Among(members) => {
+                self.fuse(conversation, &self.fusion.method)?;
+                let n = conversation.lockstep.members().len();
+                let silent = (0..n).map(|k| !members.contains(&k)).collect();
+                conversation.lockstep.silence(silent)
+            }
+            ContestantKind::Member(_) | ContestantKind::Again(..) => Ok(()),
+        }
+    }
+
     /// What member `k` said by itself, if it was asked.
     fn reply_of_member<'r>(&self, k: usize, replies: &'r [Reply]) -> Option<&'r Reply> {
         let is = |c: &Contestant| c.kind == ContestantKind::Member(k);
@@ -255,8 +276,8 @@ impl Judge {
                 conversation.lockstep.solo(*k)?;
                 reading.members[*k]
             }
-            ContestantKind::Mixture(method) => {
-                self.fuse(conversation, method)?;
+            ContestantKind::Mixture(_) | ContestantKind::Among(_) => {
+                self.fuse_as(conversation, &contestant.kind)?;
                 if conversation.lockstep.alphabet() == Alphabet::Mapped {
                     // A reference is chosen anew, and what was read before it is forgotten.
                     conversation.lockstep.forget_evidence();
@@ -268,14 +289,18 @@ impl Judge {
         let opening = read(conversation, script, new, request)?;
         let lambda = match &contestant.kind {
             ContestantKind::Member(_) | ContestantKind::Again(..) => Vec::new(),
-            ContestantKind::Mixture(_) => conversation.lockstep.lambda().to_vec(),
+            ContestantKind::Mixture(_) | ContestantKind::Among(_) => {
+                conversation.lockstep.lambda().to_vec()
+            }
         };
         let follows = contestant.kind == ContestantKind::Mixture(Method::Adaptive)
             && self.fusion.follow_answer;
         // A mixture of one member that answers in its own tokens says what that member says.
         let soloist = conversation.lockstep.soloist();
         let same = match (soloist, &contestant.kind) {
-            (Some(k), ContestantKind::Mixture(_)) => self.reply_of_member(k, others),
+            (Some(k), ContestantKind::Mixture(_) | ContestantKind::Among(_)) => {
+                self.reply_of_member(k, others)
+            }
             _ => others.iter().find(|r| r.lambda == lambda && !r.alone),
         };
         if let Some(same) = same.filter(|_| !lambda.is_empty() && !follows) {

@@ -10,7 +10,7 @@ use super::judge::{Contestant, ContestantKind, Judge, Predictions, seconds, spen
 use super::layout::Sheet;
 use packllm_engine::engine::{Ending, EngineError, Lockstep, Prompt};
 use packllm_engine::vocab::Alphabet;
-use packllm_engine::weight::{Evidence, Mixture, WeightError};
+use packllm_engine::weight::Mixture;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
@@ -53,7 +53,7 @@ impl Judge {
         };
         let question_time = start.elapsed();
         let lambdas = self.contestants.iter();
-        let lambdas = lambdas.map(|contestant| self.lambda(contestant, &reading.question));
+        let lambdas = lambdas.map(|contestant| self.lambda(&contestant.kind, &reading.question));
         let lambdas: Vec<Vec<f64>> = lambdas.collect::<Result<_, _>>()?;
         let weighed = start.elapsed();
         let likeliest = match by_bytes {
@@ -69,9 +69,14 @@ impl Judge {
         let spent = spent_since(engine, &before)?;
         let time = |contestant: &Contestant| match contestant.kind {
             ContestantKind::Member(k) | ContestantKind::Again(k, _) => spent[k].time,
-            ContestantKind::Mixture(_) => shared / at_once,
+            ContestantKind::Mixture(_) | ContestantKind::Among(_) => shared / at_once,
         };
-        let is_mixture = |c: &Contestant| matches!(c.kind, ContestantKind::Mixture(_));
+        let is_mixture = |c: &Contestant| {
+            matches!(
+                c.kind,
+                ContestantKind::Mixture(_) | ContestantKind::Among(_)
+            )
+        };
         let shown = lambdas.into_iter().zip(&self.contestants);
         let shown = shown.map(|(lambda, c)| if is_mixture(c) { lambda } else { Vec::new() });
         Ok(Followed {
@@ -81,21 +86,6 @@ impl Judge {
             tokens: spent.iter().map(|s| s.tokens).collect(),
             total_seconds: seconds(start.elapsed() / at_once),
         })
-    }
-
-    /// A contestant's weights for a text: all on one for a member.
-    fn lambda(
-        &self,
-        contestant: &Contestant,
-        question: &Evidence,
-    ) -> Result<Vec<f64>, WeightError> {
-        match &contestant.kind {
-            ContestantKind::Member(k) | ContestantKind::Again(k, _) => {
-                let one = |j| f64::from(u8::from(j == *k));
-                Ok((0..question.members.len()).map(one).collect())
-            }
-            ContestantKind::Mixture(method) => self.weights(method, question),
-        }
     }
 }
 

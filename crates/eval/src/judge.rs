@@ -48,6 +48,8 @@ pub enum ContestantKind {
     Member(usize),
     /// As a mixture of all, with weights by this method.
     Mixture(Method),
+    /// As the pack would if it were of these members alone: its own method, the others silent.
+    Among(Vec<usize>),
     /// As this member, which answers so many times; see [`Judge::answer_again`].
     Again(usize, u32),
 }
@@ -117,7 +119,11 @@ impl Judge {
     /// Whether some mixture has weights by this method.
     #[must_use]
     pub fn weighs_by(&self, method: &Method) -> bool {
-        let by = |c: &Contestant| matches!(&c.kind, ContestantKind::Mixture(m) if m == method);
+        let by = |c: &Contestant| match &c.kind {
+            ContestantKind::Mixture(own) => own == method,
+            ContestantKind::Among(_) => self.fusion.method == *method,
+            ContestantKind::Member(_) | ContestantKind::Again(..) => false,
+        };
         self.contestants.iter().any(by)
     }
 
@@ -221,8 +227,8 @@ impl Judge {
                     let scores = reading.options.iter().map(|o| self.alone(o, *k)).collect();
                     (scores, Vec::new(), spent[*k].time)
                 }
-                ContestantKind::Mixture(method) => {
-                    let (scores, lambda) = self.mixed(method, &reading, &mixtures)?;
+                ContestantKind::Mixture(_) | ContestantKind::Among(_) => {
+                    let (scores, lambda) = self.mixed(&contestant.kind, &reading, &mixtures)?;
                     (scores, lambda, (shared + began.elapsed()) / at_once)
                 }
             };
@@ -284,17 +290,17 @@ impl Judge {
     /// A mixture's scores of the options, and its weights: one set, or one an option.
     fn mixed(
         &self,
-        method: &Method,
+        kind: &ContestantKind,
         reading: &Predictions,
         mixtures: &[Mixture<'_>],
     ) -> Result<(Vec<f64>, Vec<Vec<f64>>), WeightError> {
         let lambdas: Vec<Vec<f64>> = if self.per_option {
             let joined = reading.options.iter().map(|o| reading.question.joined(o));
             joined
-                .map(|evidence| self.weights(method, &evidence))
+                .map(|evidence| self.lambda(kind, &evidence))
                 .collect::<Result<_, _>>()?
         } else {
-            vec![self.weights(method, &reading.question)?]
+            vec![self.lambda(kind, &reading.question)?]
         };
         let mut scores = Vec::with_capacity(mixtures.len());
         for ((option, mixture), lambda) in reading
@@ -310,11 +316,27 @@ impl Judge {
         Ok((scores, lambdas))
     }
 
-    pub(super) fn weights(
+    /// A contestant's weights after a text: all on one for a member.
+    pub(super) fn lambda(
         &self,
-        method: &Method,
+        kind: &ContestantKind,
         evidence: &Evidence,
     ) -> Result<Vec<f64>, WeightError> {
+        let mut lambda = vec![0.0; evidence.members.len()];
+        match kind {
+            ContestantKind::Member(k) | ContestantKind::Again(k, _) => lambda[*k] = 1.0,
+            ContestantKind::Mixture(method) => return self.weights(method, evidence),
+            ContestantKind::Among(members) => {
+                let weights = self.weights(&self.fusion.method, &evidence.of(members))?;
+                for (&k, weight) in members.iter().zip(weights) {
+                    lambda[k] = weight;
+                }
+            }
+        }
+        Ok(lambda)
+    }
+
+    fn weights(&self, method: &Method, evidence: &Evidence) -> Result<Vec<f64>, WeightError> {
         let options = weight::Options {
             ties_to_newcomer: self.per_option,
             ..self.fusion.weighing()

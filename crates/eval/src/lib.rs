@@ -25,6 +25,7 @@ pub mod script;
 pub mod statistics;
 pub mod suite;
 pub mod task;
+pub mod verdict;
 
 pub use answers::{Answers, Reply};
 pub use follow::Followed;
@@ -38,3 +39,4 @@ pub use script::{Framing, Script};
 pub use statistics::{Accuracy, Difference, mcnemar, paired};
 pub use suite::Suite;
 pub use task::{Ask, Fault, Question, Task, TaskError};
+pub use verdict::{Advice, TuneVerdict};

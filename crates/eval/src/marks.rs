@@ -164,6 +164,7 @@ mod tests {
             ended: true,
             tokens: 4,
             lambda: vec![0.95, 0.05],
+            alone: false,
             steps: 13,
             overruled: 2,
             answer_seconds: 1.0,

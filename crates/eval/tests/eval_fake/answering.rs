@@ -5,7 +5,8 @@ use packllm_engine::engine::{Answer, Fusion};
 use packllm_engine::pack::{Conversation, Pack, PackOptions};
 use packllm_engine::weight::Method;
 use packllm_eval::{
-    Answers, Ask, ContestantKind, Framing, Judge, Layout, Question, Script, Shots, decide_all,
+    Answers, Ask, Contestant, ContestantKind, Framing, Judge, Layout, Question, Script, Shots,
+    decide_all,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -90,7 +91,12 @@ fn by_hand(fakes: Vec<Fake>, method: &Method, script: &Script) -> Answer {
 
 #[test]
 fn every_contestant_says_what_it_says_by_itself() {
-    let judge = judge();
+    let mut judge = judge();
+    for members in [vec![0, 1], vec![1]] {
+        let name = format!("{members:?}");
+        let kind = ContestantKind::Among(members);
+        judge.contestants.push(Contestant { name, kind });
+    }
     let mut together = open(fakes(), Fusion::default());
     let mut texts = Vec::new();
     for framing in [Framing::Chat, Framing::Raw] {
@@ -100,6 +106,12 @@ fn every_contestant_says_what_it_says_by_itself() {
             for (reply, contestant) in replies.iter().zip(&judge.contestants) {
                 let said = match &contestant.kind {
                     ContestantKind::Mixture(method) => by_hand(fakes(), method, &script),
+                    ContestantKind::Among(members) => {
+                        let all = fakes().into_iter().enumerate();
+                        let some = all.filter(|(k, _)| members.contains(k));
+                        let some = some.map(|(_, fake)| fake).collect();
+                        by_hand(some, &judge.fusion.method, &script)
+                    }
                     ContestantKind::Member(k) | ContestantKind::Again(k, _) => {
                         let alone = fakes().swap_remove(*k);
                         by_hand(vec![alone], &Method::Uniform, &script)

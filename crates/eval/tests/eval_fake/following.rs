@@ -20,6 +20,7 @@ fn generated(judge: &Judge, kind: &ContestantKind, seed: u64, text: &str, tokens
             Method::Given(vec![("a".into(), weight(0)), ("b".into(), weight(1))])
         }
         ContestantKind::Mixture(method) => method.clone(),
+        ContestantKind::Among(_) => unreachable!("no such contestant here"),
     };
     let fusion = Fusion {
         method,

@@ -63,6 +63,7 @@ fn plain(
                 option.members[*k].nats.iter().map(|&x| f64::from(x)).sum(),
                 *k,
             ),
+            ContestantKind::Among(_) => unreachable!("no such contestant here"),
             ContestantKind::Mixture(method) => {
                 let evidence = if judge.per_option {
                     question.joined(&option)
