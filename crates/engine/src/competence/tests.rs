@@ -12,9 +12,9 @@ fn shipped() -> Vec<Competence> {
 #[test]
 fn eight_pairs_a_domain_none_of_them_twice() {
     assert_eq!(pairs().len(), 8 * DOMAINS.len());
-    for domain in 0..DOMAINS.len() {
+    for (domain, name) in DOMAINS.iter().enumerate() {
         let of = pairs().iter().filter(|pair| pair.domain == domain);
-        assert_eq!(of.count(), 8, "{}", DOMAINS[domain]);
+        assert_eq!(of.count(), 8, "{name}");
     }
     let questions: std::collections::HashSet<_> = pairs().iter().map(|p| &p.question).collect();
     assert_eq!(questions.len(), pairs().len());
