@@ -195,6 +195,8 @@ fn the_tiny_pack_answers_twice_alike_with_all_fields() {
             "64",
             "--temp",
             "0",
+            "--weights",
+            "exact",
             "--json",
         ])
     };

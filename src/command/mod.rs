@@ -12,6 +12,7 @@ mod facts;
 mod loaded;
 mod man;
 mod models;
+mod outlook;
 mod pack;
 mod run;
 mod score;

@@ -1,11 +1,13 @@
 //! `packllm weigh`: how well each member predicts a text, and the weights that follow.
 
 use super::loaded::LoadedPack;
+use super::outlook;
 use crate::app::App;
 use crate::cli::WeighArgs;
 use crate::settings::{self, usage};
 use anyhow::Result;
 use packllm_engine::chat::Message;
+use packllm_engine::competence::DOMAINS;
 use packllm_engine::engine::{Fusion, ScoreRequest};
 use packllm_engine::weight::{self, Certificate, Evidence, Method, Mixture, Outlook};
 use serde_json::{Map, Value, json};
@@ -53,9 +55,24 @@ pub fn run(app: &App, args: &WeighArgs) -> Result<ExitCode> {
     let rows = weigh(&evidence, &plan.fusion, outlook.clone())?;
     let mut out = std::io::stdout().lock();
     if args.json {
-        writeln!(out, "{}", document(&loaded, &evidence, &rows))?;
+        let mut document = document(&loaded, &evidence, &rows);
+        if let Some(outlook) = &outlook {
+            let subject = DOMAINS.into_iter().zip(&outlook.subject);
+            let subject: Map<String, Value> = subject
+                .map(|(domain, p)| (domain.to_owned(), json!(p)))
+                .collect();
+            if !subject.is_empty() {
+                document["subject"] = json!(subject);
+            }
+            document["expected_loss"] = json!(outlook::expected(outlook));
+        }
+        writeln!(out, "{document}")?;
     } else {
         write_table(&mut out, &loaded, &evidence, &rows)?;
+        if let Some(outlook) = &outlook {
+            let names = loaded.conversation.lockstep.names();
+            writeln!(out, "\nauto: {}", outlook::line(&names, outlook))?;
+        }
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)

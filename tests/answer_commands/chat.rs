@@ -6,6 +6,8 @@ use crate::user::{Done, User, interrupt, says, text, wait_for_output};
 use std::io::Write;
 use std::process::Stdio;
 
+/// The same for a pack of which one member has no template: both speak.
+const EXACT: [&str; 6] = ["--temp", "0", "-n", "8", "--weights", "exact"];
 const SHORT: [&str; 4] = ["--temp", "0", "-n", "8"];
 
 #[test]
@@ -41,7 +43,7 @@ fn commands_are_obeyed_and_unknown_ones_get_the_nearest() {
     let user = User::new();
     let pack = pack(&user);
     let input = b"/? undo\n/help nothing\n/help\nThe moon\n/weights\n/wieghts\n/clear\n/exit\nnot reached\n";
-    let done = user.run_with(&line("chat", &pack, &SHORT), input);
+    let done = user.run_with(&line("chat", &pack, &EXACT), input);
     assert_eq!(done.code, 1, "{}", done.err);
     says(
         &done.out,
@@ -97,7 +99,7 @@ fn an_interrupt_stops_the_answer_and_keeps_the_conversation() {
     let done = Done::of(child.wait_with_output().unwrap());
     assert_eq!(done.code, 0, "{}", done.err);
     says(&done.err, &["cancelled"]);
-    says(&done.out, &["weights by exact"]);
+    says(&done.out, &["weights by auto"]);
 }
 
 #[test]
@@ -246,7 +248,7 @@ fn files_are_read_together_and_settings_go_by_other_names_too() {
     let input =
         b"/set parameter temperature 0.5\n/set system Be brief.\n/set quiet\n/glob *.md -- Why?\n\
                   /show template\n/file c.bin\n/read *.rs\n/set nothink\n/info\n";
-    let done = user.run_with(&line("chat", &pack, &SHORT), input);
+    let done = user.run_with(&line("chat", &pack, &EXACT), input);
     assert_eq!(done.code, 0, "{}", done.err);
     let read = "a.md:\n\nThe moon\n\nb.md:\n\nand the sea\n\nWhy?";
     assert_eq!(done.out.matches(read).count(), 2, "{}", done.out);

@@ -104,12 +104,17 @@ fn a_thought_that_a_template_opens_is_a_whole_one_for_all_members() {
     let base = text(&base.write(user.path("files/base.gguf")));
     let whole = "<think>\nHm.\n</think>\nYes";
     for members in [&["-m", &thinker][..], &["-m", &base, "-m", &thinker]] {
-        let args = [&["run", "-p", "Hi", "--temp", "0"], members].concat();
+        let args = [
+            &["run", "-p", "Hi", "--temp", "0", "--weights", "exact"],
+            members,
+        ]
+        .concat();
         assert_eq!(user.ok(&args), format!("{whole}\n"));
         let document = user.json(&[&args[..], &["--json"]].concat());
         assert_eq!(document["text"], whole);
     }
-    let chat = ["chat", "-m", &base, "-m", &thinker, "--temp", "0"];
+    let both = ["-m", &base, "-m", &thinker, "--weights", "exact"];
+    let chat = [&["chat", "--temp", "0"][..], &both].concat();
     let input = b"The moon\nThe sea\n/weights\n/show prompt\n/members only base\n/show prompt\n/export a.json\n";
     let done = user.run_with(&chat, input);
     assert_eq!(done.code, 0, "{}", done.err);

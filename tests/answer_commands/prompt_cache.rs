@@ -9,10 +9,18 @@ use std::fs;
 const SYSTEM: &str =
     "The moon and the water over the hill; what time is it for the others, and what for us?";
 
+/// Both members read and speak.
+const EXACT: [&str; 2] = ["--weights", "exact"];
+
 fn arguments<'a>(question: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let fixed = [
+    let asked = [
         "-sys", SYSTEM, "-p", question, "-n", "12", "-s", "3", "--json",
     ];
+    let exact = match more.contains(&"--weights") {
+        true => &[][..],
+        false => &EXACT[..],
+    };
+    let fixed = [&asked[..], exact].concat();
     fixed.iter().chain(more).copied().collect()
 }
 
@@ -155,7 +163,11 @@ fn a_chat_begins_where_a_run_or_a_chat_before_it_ended_reading() {
     let user = User::new();
     let pack = pack(&user);
     let talk = |more: &[&str]| {
-        let fixed = ["-sys", SYSTEM, "-n", "8", "--temp", "0", "--no-history"];
+        let fixed = [
+            &["-sys", SYSTEM, "-n", "8", "--temp", "0", "--no-history"][..],
+            &EXACT,
+        ]
+        .concat();
         let arguments: Vec<&str> = fixed.iter().chain(more).copied().collect();
         let input = b"The moon\nThe hill\n/weights\n";
         let done = user.run_with(&line("chat", &pack, &arguments), input);

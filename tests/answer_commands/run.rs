@@ -8,6 +8,8 @@ use std::io::Read;
 use std::process::Stdio;
 
 const GREEDY: [&str; 6] = ["-p", "The moon and the", "-n", "12", "--temp", "0"];
+/// Both members speak.
+const EXACT: [&str; 2] = ["--weights", "exact"];
 
 #[test]
 fn the_answer_is_on_stdout_and_everything_else_on_stderr() {
@@ -20,15 +22,24 @@ fn the_answer_is_on_stdout_and_everything_else_on_stderr() {
         done.out,
         format!("{}\n", document["text"].as_str().unwrap())
     );
-    says(&done.err, &["bpe 0.", "spm 0.", "tok/s", "seed "]);
-    says(&done.err, &["note: spm has no chat template"]);
+    // Who has no template is left out, and costs nothing.
+    says(&done.err, &["bpe 1.00", "spm dropped", "tok/s", "seed "]);
+    says(
+        &done.err,
+        &["note: spm has no chat template: it is left out"],
+    );
+    assert_eq!(document["members"][1]["evaluations"], 0);
+    let both = user.run(&line("run", &pack, &[&GREEDY[..], &EXACT].concat()));
+    says(&both.err, &["bpe 0.", "spm 0."]);
+    says(&both.err, &["note: spm has no chat template: it reads"]);
 }
 
 #[test]
 fn the_document_has_every_field_in_its_place() {
     let user = User::new();
     let pack = pack(&user);
-    let document: Value = user.json(&line("run", &pack, &[&GREEDY[..], &["--json"]].concat()));
+    let more = [&GREEDY[..], &EXACT, &["--json"]].concat();
+    let document: Value = user.json(&line("run", &pack, &more));
     let fields: Vec<&str> = document
         .as_object()
         .unwrap()
@@ -85,7 +96,7 @@ fn text_that_repeats_itself_is_drafted_unless_that_is_off() {
             "--draft",
             draft,
         ];
-        user.json(&line("run", &pack, &more))
+        user.json(&line("run", &pack, &[&more[..], &EXACT].concat()))
     };
     let drafted = |document: &Value, what: &str| document["draft"][what].as_u64().unwrap();
     // Greedy text of random models repeats itself.

@@ -5,7 +5,7 @@ use crate::user::{Done, User, says, wait_for_output};
 use std::fs;
 use std::io::Write;
 
-const SHORT: [&str; 4] = ["--temp", "0", "-n", "8"];
+const SHORT: [&str; 6] = ["--temp", "0", "-n", "8", "--weights", "exact"];
 
 /// The bytes of evidence and the losses in the output of `/weights`.
 fn weights(out: &str) -> Vec<String> {

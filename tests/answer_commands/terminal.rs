@@ -12,7 +12,7 @@ fn keys_edit_complete_and_leave() {
     let mut terminal = Terminal::new(&user, &args, &[]);
     terminal.waits_for(">>> ");
     terminal.types("/wei\t\r");
-    terminal.waits_for("weights by exact");
+    terminal.waits_for("weights by auto");
     terminal.waits_for(">>> ");
     // A pasted text of two lines is one message.
     terminal.types("\x1b[200~The moon\nand the sea\x1b[201~\r");

@@ -13,6 +13,7 @@ mod results;
 mod resume;
 #[path = "../tiny/mod.rs"]
 mod tiny;
+mod tuning;
 #[path = "../user/mod.rs"]
 mod user;
 

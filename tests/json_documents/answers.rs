@@ -30,7 +30,13 @@ fn weigh() {
     let (user, pack) = setting();
     let given = ["-p", TEXT, "--weights", "bpe=1,spm=3", "--json"];
     let document = user.json(&line(&["weigh"], &pack, &given));
-    held("weigh --json", &[], &[document]);
+    // Two with templates, so that it matters what they are good at.
+    let other = TinyModel::bpe(2).with_template(CHATML);
+    let other = text(&other.write(user.path("files/other.gguf")));
+    let rivals = [
+        "weigh", &pack[0], &pack[1], "-m", &other, "-p", TEXT, "--json",
+    ];
+    held("weigh --json", &[], &[document, user.json(&rivals)]);
 }
 
 #[test]

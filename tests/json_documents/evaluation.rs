@@ -117,3 +117,13 @@ fn eval() {
     let shapes = ["Section", "Difference", "Settings", "File"];
     held("eval --json", &shapes, &[plain, shaped, said]);
 }
+
+#[test]
+fn tune() {
+    let user = User::new();
+    let (one, two) = (user.saying(crate::tiny::CHATML, &["one"]), user.models().0);
+    user.ok(&["pack", "new", "duo", "-m", &one, "-m", &two]);
+    let task = texts(&user, "texts.jsonl");
+    let document = user.json(&["pack", "tune", "duo", &task, "--limit", "2", "--json"]);
+    held("Verdict", &[], &[document["verdict"].clone()]);
+}

@@ -1,6 +1,7 @@
 //! Commands about the members: their own answers, who speaks, how much each counts.
 
 use super::talk::Talk;
+use crate::command::outlook;
 use anyhow::Result;
 use packllm_engine::chat::Message;
 use packllm_engine::engine::{AnswerOptions, EngineError, Finish, ScoreRequest};
@@ -174,6 +175,12 @@ impl Talk<'_> {
                 let bits = evidence.bits_per_byte(k);
                 say!("  {:30} {weight:.3}   {bits:.3} bits per byte", member.name)?;
             }
+        }
+        let outlook = engine
+            .outlook()
+            .filter(|_| self.fusion.method == Method::Auto);
+        if let Some(outlook) = outlook {
+            say!("{}", outlook::line(&engine.names(), outlook))?;
         }
         self.show_course()
     }

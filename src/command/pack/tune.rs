@@ -5,7 +5,6 @@ use crate::app::{App, STARTER};
 use crate::cli::{EvalArgs, TuneArgs};
 use crate::command::eval::{examine, show};
 use crate::command::table::printable;
-use crate::settings::usage;
 use anyhow::{Result, bail};
 use clap::Parser;
 use packllm_engine::weight::Method;
@@ -33,10 +32,10 @@ pub fn run(app: &App, args: &TuneArgs) -> Result<ExitCode> {
     let pack = pack.map_or(STARTER, String::as_str).to_owned();
     let manifest = app.store.pack(&pack)?;
     if manifest.members.len() < 2 {
-        return usage(format!(
+        bail!(
             "pack `{}` has one member: there is nothing to choose",
             manifest.name
-        ));
+        );
     }
     let name = args.name.clone();
     let name = name.unwrap_or_else(|| format!("{}-tuned", manifest.name));

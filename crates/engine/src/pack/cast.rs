@@ -54,6 +54,10 @@ impl Conversation {
             self.fuse_by(self.lockstep.fusion().clone())?;
         }
         self.lockstep.expect(outlook);
+        // A prompt cache is of all members.
+        if self.prompt_cache.is_some() {
+            return Ok(request);
+        }
         let lambda = self.lockstep.foresee()?;
         let cast: Vec<usize> = (0..lambda.len()).filter(|&k| lambda[k] > 0.0).collect();
         match cast[..] {
