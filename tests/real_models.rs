@@ -179,6 +179,34 @@ fn running_total(paths: &[Vec<(Vec<LlamaToken>, f64)>], at: usize) -> f64 {
         .fold(0.0, f64::max)
 }
 
+/// Gemma-3-270M is a base model: of `tiny`, SmolLM2 alone can hold a chat.
+#[test]
+fn a_chat_with_tiny_is_one_with_its_chat_model_alone() {
+    if !tiny_is_here() {
+        return;
+    }
+    let model = home().join("models").join(SMOLLM2);
+    let ask = |pack: &[&str]| {
+        let question = [
+            "-p",
+            "Name three colours.",
+            "-n",
+            "24",
+            "--temp",
+            "0",
+            "--json",
+        ];
+        run_json(&[&["run"][..], pack, &question].concat())
+    };
+    let both = ask(&["--pack", "tiny"]);
+    let alone = ask(&["-m", model.to_str().unwrap()]);
+    assert_eq!(both["text"], alone["text"]);
+    assert_eq!(both["usage"], alone["usage"]);
+    let members = both["members"].as_array().unwrap();
+    assert_eq!(members[0]["weight"], 1.0);
+    assert_eq!(members[1]["evaluations"], 0, "who has no say costs nothing");
+}
+
 #[test]
 fn the_tiny_pack_answers_twice_alike_with_all_fields() {
     if !tiny_is_here() {

@@ -114,7 +114,7 @@ pub enum ModelsCommand {
         arg.help("Never use the network: only check what is there").help_heading(None)
     }))]
     Pull {
-        /// Name or manifest file of the pack; starter is 1.7 GB, tiny (for a quick trial) 0.35 GB
+        /// Name or manifest file of the pack; starter is 1.6 GB, tiny (for a quick trial) 0.35 GB
         /// [default: starter] [env: PACKLLM_PACK=]
         pack: Option<String>,
         /// Accept licences that restrict use without being asked; needed where there is no terminal
