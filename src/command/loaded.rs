@@ -161,6 +161,15 @@ impl<'a> LoadedPack<'a> {
         self.conversation.lockstep.stay(false);
     }
 
+    /// Gets to know what the members are good at, if that is not known yet.
+    pub fn learn(&mut self, plan: &PackPlan) -> Result<()> {
+        if !self.pack.knows() {
+            competence::learn(self.terminal.app, plan, &mut self.pack)?;
+            self.conversation.learn_from(&self.pack);
+        }
+        Ok(())
+    }
+
     /// Changes how members are fused.
     pub fn fuse_by(&mut self, fusion: Fusion) -> Result<()> {
         Ok(self.conversation.fuse_by(fusion)?)

@@ -362,3 +362,52 @@ fn a_pack_is_named_by_itself_or_by_the_session_that_goes_on() {
         );
     }
 }
+
+#[test]
+fn weights_by_what_members_are_good_at_can_be_had_and_given_up_midway() {
+    let user = User::new();
+    let one = user.models().0;
+    let other = crate::tiny::TinyModel::bpe(2).write(user.path("files/other.gguf"));
+    let other = crate::user::text(&other);
+    let chat = [
+        "chat",
+        "-m",
+        &one,
+        "-m",
+        &other,
+        "--temp",
+        "0",
+        "-n",
+        "8",
+        "--weights",
+        "exact",
+    ];
+    let input = b"The moon\n/weights auto\nThe sea\n/weights exact\n/weights\n";
+    let done = user.run_with(&chat, input);
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert_eq!(
+        done.err.matches("measuring bpe and other").count(),
+        1,
+        "{}",
+        done.err
+    );
+    says(
+        &done.out,
+        &[
+            "weights by auto on",
+            "from the probe: ",
+            "expected loss on the answer: ",
+        ],
+    );
+    // Whoever rested has read all of it again.
+    let last = done
+        .out
+        .rsplit_once("weights by exact on 15 bytes")
+        .unwrap()
+        .1;
+    assert_eq!(last.matches("bits per byte").count(), 2, "{last}");
+    // It is measured once a file.
+    let again = user.run_with(&chat[..chat.len() - 2], b"The moon\n");
+    assert_eq!(again.code, 0, "{}", again.err);
+    assert!(!again.err.contains("measuring"), "{}", again.err);
+}

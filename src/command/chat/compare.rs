@@ -133,7 +133,14 @@ impl Talk<'_> {
             engine.score_request_for(&self.fusion.method),
             engine.score_request_for(&method),
         );
-        self.fusion.method = method;
+        // With `auto` members may have rested.
+        let before = std::mem::replace(&mut self.fusion.method, method);
+        if before != self.fusion.method && [&before, &self.fusion.method].contains(&&Method::Auto) {
+            if self.fusion.method == Method::Auto {
+                self.loaded.learn(&self.plan)?;
+            }
+            return self.refit(true);
+        }
         if needs.rows && !had.rows || needs.scores && !had.scores {
             return self.refit(true);
         }

@@ -1,6 +1,6 @@
 //! Members are measured on the probe.
 
-use super::{Pack, PackError};
+use super::{Conversation, Pack, PackError};
 use crate::chat::Message;
 use crate::competence::{Competence, Loss, Standings, pairs};
 use crate::engine::{Ending, ScoreRequest};
@@ -8,10 +8,23 @@ use chrono::NaiveDateTime;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+impl Conversation {
+    /// Knows from now on what the pack does of its members.
+    pub fn learn_from(&mut self, pack: &Pack) {
+        self.standings.clone_from(&pack.standings);
+    }
+}
+
 impl Pack {
     /// Conversations that are opened from now on know what the members are good at.
     pub fn know(&mut self, standings: Standings) {
         self.standings = Some(Arc::new(standings));
+    }
+
+    /// Whether it is known what the members are good at.
+    #[must_use]
+    pub fn knows(&self) -> bool {
+        self.standings.is_some()
     }
 
     /// Which members' competence decides about chats: those with a chat template, if there are
