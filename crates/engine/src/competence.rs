@@ -3,7 +3,7 @@
 //! How well a member predicts a chat's question says little about who answers it better: that shows
 //! in answers. So every member reads the [probe](pairs), eighty short questions with their answers in
 //! ten domains, once, in its own template; what it loses on the answers is its [`Competence`]. Those
-//! of a pack's members are its [`Standings`], and with the [subject] of a question they make an
+//! of a pack's members are its [`Standings`], and with the [subject](subject()) of a question they make an
 //! [`Outlook`]: what each member can be expected to lose on the answer, relative to the others.
 //!
 //! # Shrinkage
