@@ -75,7 +75,7 @@ mod tests {
         let texts = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
         let next = |ready: &[&str], models: &[&str], default| {
             let offers = [
-                ("starter", "1.7 GB".to_owned()),
+                ("starter", "1.6 GB".to_owned()),
                 ("tiny", "351 MB".to_owned()),
             ];
             super::next(&texts(ready), &texts(models), default, &offers)
@@ -84,7 +84,7 @@ mod tests {
         let pull = nothing.find("packllm models pull starter").unwrap();
         assert!(pull < nothing.find("packllm chat --pack starter").unwrap());
         assert!(
-            nothing.contains("(1.7 GB)") && nothing.contains("tiny"),
+            nothing.contains("(1.6 GB)") && nothing.contains("tiny"),
             "{nothing}"
         );
         let models = next(&[], &["a.gguf", "b.gguf", "c.gguf"], Some("mine"));
