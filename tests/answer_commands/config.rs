@@ -224,7 +224,7 @@ fn alone_it_says_what_to_do_next() {
             "No models are here",
             "packllm models pull starter",
             "packllm chat --pack starter",
-            "(1.71 GB)",
+            "(1.61 GB)",
             "tiny",
             "(351.48 MB)",
         ],
