@@ -10,8 +10,10 @@
 //! is ln of the loss on it relative to the others, ρ' what it is on such questions as a rule. Bytes of
 //! a question are poor evidence, so n₁ is large.
 //!
-//! Members far behind are left out: at γ = 5 a weight under [`LEAST`] is a loss a third higher, and
-//! there no mixture predicted answers better than the best member alone.
+//! Members behind are left out: at γ = 5 a weight under [`LEAST`], of two, is a loss a quarter higher.
+//! From there on mixtures predicted answers at most a twentieth better than the best member alone, and
+//! answered no better: of 100 questions Qwen2.5-Coder-1.5B had 78 right, and 76 with the 0.5B fused
+//! into 62 of the answers by a limit of 0.15, for up to twice the work.
 //!
 //! Measured on the probe with each pair left out once, domains told by
 //! [`subject`](crate::competence::subject), the mixture's loss on the answer against the better
@@ -33,7 +35,7 @@ const POWER: f64 = 5.0;
 /// n₁, in bytes: fifty bytes, a usual question, count a fifth.
 const DOUBT: f64 = 200.0;
 /// Weight under which a member is left out.
-pub const LEAST: f64 = 0.15;
+pub const LEAST: f64 = 0.25;
 
 /// What can be expected of an answer before anything is read: one entry a member.
 #[derive(Debug, Clone, Default, PartialEq)]
