@@ -99,9 +99,9 @@ fn eval_args(app: &App, args: &TuneArgs, pack: &str, name: &str) -> Result<EvalA
         Some(folder) => folder.clone(),
         None => app.store.root().join("tune").join(name),
     };
-    let mut line: Vec<OsString> = ["tune", "--dev", "0", "--again", "0", "--resume", "--output"]
-        .map(OsString::from)
-        .into();
+    // One question at a time, so that times are what a user would wait.
+    let fixed = "tune --dev 0 --again 0 --parallel 1 --resume --output";
+    let mut line: Vec<OsString> = fixed.split(' ').map(OsString::from).collect();
     line.push(folder.into());
     line.extend(["--pack".into(), pack.into()]);
     let mut limit = args.limit;
