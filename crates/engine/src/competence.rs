@@ -149,11 +149,11 @@ impl Standings {
 
 /// ρ of every domain and member.
 fn relative(members: &[&[Loss]]) -> Vec<Vec<f64>> {
-    let overall = centred(members, None);
+    let overall = apart(members, None);
     let domain = |d: usize| {
         let n = pairs().iter().filter(|pair| pair.domain == d).count() as f64;
         let trust = n / (n + SHRINKAGE);
-        let own = centred(members, Some(d));
+        let own = apart(members, Some(d));
         let shrunk = overall.iter().zip(own);
         shrunk.map(|(all, own)| all + trust * (own - all)).collect()
     };
@@ -161,11 +161,8 @@ fn relative(members: &[&[Loss]]) -> Vec<Vec<f64>> {
 }
 
 /// ln of each member's loss, less their mean.
-fn centred(members: &[&[Loss]], domain: Option<usize>) -> Vec<f64> {
-    let mut ln: Vec<f64> = members.iter().map(|m| mean(m, domain).ln()).collect();
-    let middle = ln.iter().sum::<f64>() / ln.len() as f64;
-    ln.iter_mut().for_each(|x| *x -= middle);
-    ln
+fn apart(members: &[&[Loss]], domain: Option<usize>) -> Vec<f64> {
+    crate::weight::centred(members.iter().map(|m| mean(m, domain).ln()).collect())
 }
 
 #[cfg(test)]

@@ -287,23 +287,20 @@ impl Judge {
             }
         };
         let opening = read(conversation, script, new, request)?;
-        let lambda = match &contestant.kind {
-            ContestantKind::Member(_) | ContestantKind::Again(..) => Vec::new(),
-            ContestantKind::Mixture(_) | ContestantKind::Among(_) => {
-                conversation.lockstep.lambda().to_vec()
-            }
+        let is_mixture = contestant.kind.is_mixture();
+        let lambda = match is_mixture {
+            true => conversation.lockstep.lambda().to_vec(),
+            false => Vec::new(),
         };
         let follows = contestant.kind == ContestantKind::Mixture(Method::Adaptive)
             && self.fusion.follow_answer;
         // A mixture of one member that answers in its own tokens says what that member says.
         let soloist = conversation.lockstep.soloist();
-        let same = match (soloist, &contestant.kind) {
-            (Some(k), ContestantKind::Mixture(_) | ContestantKind::Among(_)) => {
-                self.reply_of_member(k, others)
-            }
+        let same = match soloist {
+            Some(k) if is_mixture => self.reply_of_member(k, others),
             _ => others.iter().find(|r| r.lambda == lambda && !r.alone),
         };
-        if let Some(same) = same.filter(|_| !lambda.is_empty() && !follows) {
+        if let Some(same) = same.filter(|_| is_mixture && !follows) {
             let alone = soloist.is_some();
             return Ok(Reply {
                 lambda,
@@ -317,7 +314,7 @@ impl Judge {
         };
         let answer = answer(conversation, script, sampling)?;
         let mut reply = said(&answer, &opening, lambda);
-        reply.alone = soloist.is_some() && !reply.lambda.is_empty();
+        reply.alone = soloist.is_some() && is_mixture;
         let answering = start.elapsed() / at_once;
         reply.answer_seconds = seconds(answering);
         reply.seconds = seconds(reading_time + answering);

@@ -71,14 +71,14 @@ impl Judge {
             ContestantKind::Member(k) | ContestantKind::Again(k, _) => spent[k].time,
             ContestantKind::Mixture(_) | ContestantKind::Among(_) => shared / at_once,
         };
-        let is_mixture = |c: &Contestant| {
-            matches!(
-                c.kind,
-                ContestantKind::Mixture(_) | ContestantKind::Among(_)
-            )
-        };
         let shown = lambdas.into_iter().zip(&self.contestants);
-        let shown = shown.map(|(lambda, c)| if is_mixture(c) { lambda } else { Vec::new() });
+        let shown = shown.map(|(lambda, c)| {
+            if c.kind.is_mixture() {
+                lambda
+            } else {
+                Vec::new()
+            }
+        });
         Ok(Followed {
             likeliest,
             lambda: shown.collect(),

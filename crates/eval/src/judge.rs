@@ -54,6 +54,14 @@ pub enum ContestantKind {
     Again(usize, u32),
 }
 
+impl ContestantKind {
+    /// Whether it mixes members, by weights.
+    #[must_use]
+    pub fn is_mixture(&self) -> bool {
+        matches!(self, Self::Mixture(_) | Self::Among(_))
+    }
+}
+
 /// What the contestants made of a question, one entry a contestant where nothing else is said.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {

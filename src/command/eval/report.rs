@@ -84,12 +84,7 @@ impl Report {
 /// The mixture that the pack would answer with, or the last one.
 fn default_mixture(judge: &Judge) -> Option<&str> {
     let mixtures = judge.contestants.iter();
-    let mut mixtures = mixtures.filter(|c| {
-        matches!(
-            c.kind,
-            ContestantKind::Mixture(_) | ContestantKind::Among(_)
-        )
-    });
+    let mut mixtures = mixtures.filter(|c| c.kind.is_mixture());
     let own = ContestantKind::Mixture(judge.fusion.method.clone());
     let mut default = mixtures.clone().filter(|c| c.kind == own);
     let found = default.next().or_else(|| mixtures.next_back());

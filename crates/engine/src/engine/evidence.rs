@@ -64,10 +64,13 @@ impl Lockstep {
         let of = &self.scores[k];
         let scored = of.places.iter().zip(&of.symbols).zip(&of.nats);
         let scored = scored.filter(|((place, _), _)| place.message as usize == message);
-        let (symbols, nats): (Vec<u32>, Vec<f64>) = scored
-            .map(|((_, &symbol), &nats)| (symbol, f64::from(nats)))
-            .unzip();
-        (nats.iter().sum(), self.bytes_of(&symbols))
+        let mut nats = 0.0;
+        let symbols = scored.map(|((_, &symbol), &loss)| {
+            nats += f64::from(loss);
+            symbol
+        });
+        let symbols: Vec<u32> = symbols.collect();
+        (nats, self.bytes_of(&symbols))
     }
 
     /// Scores texts that may come next: each of them, all its bytes, as if it came right after the

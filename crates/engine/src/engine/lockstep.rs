@@ -31,7 +31,7 @@ pub struct Lockstep {
     pub(super) reference: Option<Reference>,
     /// The member that answers alone, in its own tokens.
     pub(super) soloist: Option<usize>,
-    /// Which members do not read for now.
+    /// Which members rest: they read nothing.
     pub(super) resting: Vec<bool>,
     /// What can be expected of the next answer, if that is known.
     pub(super) outlook: Option<Outlook>,

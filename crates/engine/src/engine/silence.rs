@@ -67,11 +67,7 @@ impl Lockstep {
     /// Whether a member has a say in answers: it is neither silent nor does it rest.
     #[must_use]
     pub fn speaks(&self, k: usize) -> bool {
-        !self.is_silent(k)
-    }
-
-    pub(super) fn is_silent(&self, k: usize) -> bool {
-        self.silent[k] || self.resting[k]
+        !self.silent[k] && !self.resting[k]
     }
 
     /// Which members are silent, in order.
@@ -84,10 +80,10 @@ impl Lockstep {
     pub(super) fn find_ending_members(&mut self) {
         let n = self.engine.members.len();
         let among = |can: &dyn Fn(usize) -> bool| -> Vec<bool> {
-            (0..n).map(|k| !self.is_silent(k) && can(k)).collect()
+            (0..n).map(|k| self.speaks(k) && can(k)).collect()
         };
         let by_template = among(&|k| self.can_end[k]);
-        let someone_silent = (0..n).any(|k| self.is_silent(k));
+        let someone_silent = !(0..n).all(|k| self.speaks(k));
         self.ending_members = match by_template.contains(&true) || !someone_silent {
             true => by_template,
             false => among(&|k| self.engine.members[k].has_end()),
@@ -107,7 +103,7 @@ impl Lockstep {
             ..self.fusion.weighing()
         };
         let speaking: Vec<usize> = (0..self.engine.members.len())
-            .filter(|&k| !self.is_silent(k))
+            .filter(|&k| self.speaks(k))
             .collect();
         if speaking.len() == self.engine.members.len() {
             return Ok(weight::weights(method, evidence, &options)?);

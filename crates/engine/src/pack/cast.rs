@@ -14,22 +14,20 @@ impl Conversation {
     /// Where some members have a chat template, those that have none are left out.
     #[must_use]
     pub fn outlook(&self, messages: &[Message]) -> Option<Outlook> {
-        let plain = self.templates.plain();
-        let someone_is_left_out = plain.contains(&true) && plain.contains(&false);
+        let n = self.lockstep.members().len();
+        let rivals = self.templates.rivals();
         let mut outlook = match &self.standings {
             Some(standings) => standings.outlook(&asked(messages)),
             // One is left, and needs no standing.
-            None if someone_is_left_out && plain.iter().filter(|p| !**p).count() == 1 => Outlook {
-                answers: vec![0.0; plain.len()],
-                questions: vec![0.0; plain.len()],
+            None if rivals.len() == 1 && n > 1 => Outlook {
+                answers: vec![0.0; n],
+                questions: vec![0.0; n],
                 subject: Vec::new(),
             },
             None => return None,
         };
-        if someone_is_left_out {
-            for (rho, plain) in outlook.answers.iter_mut().zip(plain) {
-                *rho = if plain { f64::INFINITY } else { *rho };
-            }
+        for k in (0..n).filter(|k| !rivals.contains(k)) {
+            outlook.answers[k] = f64::INFINITY;
         }
         Some(outlook)
     }

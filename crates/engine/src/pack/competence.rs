@@ -3,7 +3,7 @@
 use super::{Conversation, Pack, PackError};
 use crate::chat::Message;
 use crate::competence::{Competence, Loss, Standings, pairs};
-use crate::engine::{Ending, ScoreRequest};
+use crate::engine::ScoreRequest;
 use chrono::NaiveDateTime;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -31,12 +31,7 @@ impl Pack {
     /// several; all if none has one.
     #[must_use]
     pub fn rivals(&self) -> Vec<usize> {
-        let plain = self.templates.plain();
-        let with: Vec<usize> = (0..plain.len()).filter(|&k| !plain[k]).collect();
-        match with.len() {
-            0 => (0..plain.len()).collect(),
-            _ => with,
-        }
+        self.templates.rivals()
     }
 
     /// Measures member `k` on the probe, in its own template and its own tokens; the others do
@@ -70,7 +65,6 @@ impl Pack {
             if let Some((_, plain)) = reading.apart.into_iter().find(|(j, _)| *j == k) {
                 prompts[k] = plain;
             }
-            prompts.iter_mut().for_each(|p| p.ending = Ending::Closed);
             lockstep.forget_evidence();
             lockstep.prepare(prompts)?;
             lockstep.read(request)?;

@@ -36,8 +36,9 @@ impl Templates {
 
     /// Tells the host what it should know of the templates before anything is read.
     pub fn introduce(&self, method: &Method, host: &mut dyn Host) {
-        let left_out = *method == Method::Auto && self.plain().contains(&false);
-        for member in self.speakers.plain() {
+        let plain = self.speakers.plain();
+        let left_out = *method == Method::Auto && plain.len() < self.can_end.len();
+        for member in plain {
             let member = member.to_owned();
             host.note(match left_out {
                 true => Note::LeftOut { member },
@@ -49,9 +50,12 @@ impl Templates {
         }
     }
 
-    /// Which members have no template of their own, where messages are read.
-    pub fn plain(&self) -> Vec<bool> {
-        self.speakers.are_plain()
+    /// Members that can hold a chat: those with a template of their own, all if none has one.
+    pub fn rivals(&self) -> Vec<usize> {
+        let plain = self.speakers.are_plain();
+        let none_has_one = !plain.contains(&false);
+        let can = |k: &usize| none_has_one || !plain[*k];
+        (0..plain.len()).filter(can).collect()
     }
 
     pub fn can_end(&self) -> &[bool] {

@@ -35,7 +35,7 @@ const POWER: f64 = 5.0;
 /// n₁, in bytes: fifty bytes, a usual question, count a fifth.
 const DOUBT: f64 = 200.0;
 /// Weight under which a member is left out.
-pub const LEAST: f64 = 0.25;
+const LEAST: f64 = 0.25;
 
 /// What can be expected of an answer before anything is read: one entry a member.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -87,7 +87,7 @@ pub(super) fn weights(outlook: &Outlook, prior: &[f64], losses: &[f64], bytes: u
 }
 
 /// Less the mean of those that are finite.
-fn centred(mut of: Vec<f64>) -> Vec<f64> {
+pub(crate) fn centred(mut of: Vec<f64>) -> Vec<f64> {
     let finite: Vec<f64> = of.iter().copied().filter(|x| x.is_finite()).collect();
     let mean = finite.iter().sum::<f64>() / finite.len().max(1) as f64;
     of.iter_mut().for_each(|x| *x -= mean);

@@ -24,7 +24,8 @@ use thiserror::Error;
 
 use crate::mix::{self, Mix, MixError};
 pub use adaptive::{Adaptive, Course};
-pub use auto::{LEAST, Outlook};
+pub use auto::Outlook;
+pub(crate) use auto::centred;
 pub use cut::Cut;
 pub use evidence::{Evidence, MemberEvidence, Rows, SparseRows};
 pub use exact::{Certificate, TOLERANCE};
@@ -219,18 +220,12 @@ pub fn weights(
 ) -> Result<Weights, WeightError> {
     evidence.check()?;
     let members = evidence.members.len();
-    let outlook = match (method, &options.outlook) {
-        (Method::Auto, Some(outlook)) if outlook.answers.len() == members => Some(outlook),
-        (Method::Auto, Some(outlook)) => {
-            return Err(WeightError::Count {
-                expected: members,
-                actual: outlook.answers.len(),
-            });
+    let losses: Vec<f64> = (0..members).map(|k| evidence.nats_per_byte(k)).collect();
+    if let (Method::Auto, Some(outlook)) = (method, &options.outlook) {
+        let (expected, actual) = (members, outlook.answers.len());
+        if actual != expected {
+            return Err(WeightError::Count { expected, actual });
         }
-        _ => None,
-    };
-    if let Some(outlook) = outlook {
-        let losses: Vec<f64> = (0..members).map(|k| evidence.nats_per_byte(k)).collect();
         let prior = options.given_prior(members)?;
         let prior = prior.unwrap_or_else(|| uniform::weights(members));
         return Ok(Weights {
@@ -251,7 +246,6 @@ pub fn weights(
             certificate: None,
         });
     }
-    let losses: Vec<f64> = (0..members).map(|k| evidence.nats_per_byte(k)).collect();
     let mixture = || Mixture::new(evidence, options.mix, options.floor);
     let sim = || sim::weights(&losses, evidence.bytes_per_token(), options.tau);
     let mut certificate = None;
