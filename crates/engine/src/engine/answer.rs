@@ -9,11 +9,13 @@ mod allowed;
 mod follow;
 mod generate;
 mod generation;
+mod predicted;
 mod run;
 mod symbols;
 
 pub(super) use allowed::Allowed;
 pub use generation::Generation;
+pub use predicted::Predicted;
 pub(super) use symbols::Symbols;
 
 /// What to generate.
@@ -74,7 +76,8 @@ pub struct Answer {
     pub text: String,
     /// Why it ended.
     pub finish: Finish,
-    /// Tokens of the leading member that spell it.
+    /// Tokens that spell it, of the member that counts: the leading one, or another by
+    /// [`Generation::count_by`].
     pub tokens: usize,
     /// Tokens by which each member spells it; 0 for one that took no part.
     pub member_tokens: Vec<usize>,

@@ -47,7 +47,7 @@ mod worker;
 
 pub use crate::backend::MemberInfo;
 pub use crate::prompt::{Ending, Place, Prompt, Segment, Start};
-pub use answer::{Answer, AnswerOptions, Event, Finish, Generation};
+pub use answer::{Answer, AnswerOptions, Event, Finish, Generation, Predicted};
 pub use draft::{Drafted, Drafter, Lookup};
 pub use error::EngineError;
 pub use fusion::{Fusion, MAX_HYPOTHESES, MAX_SEQUENCES};

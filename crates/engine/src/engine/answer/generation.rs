@@ -1,5 +1,6 @@
 //! An answer that its caller drives: mix, pick, advance.
 
+use super::predicted::{Predicted, Recorder};
 use super::run::Run;
 use super::{Answer, AnswerOptions, Event, Finish};
 use crate::backend::BackendError;
@@ -48,6 +49,30 @@ impl<'a> Generation<'a> {
             time: Duration::ZERO,
             ended: None,
         })
+    }
+
+    /// Counts the limit, and the answer's tokens, by member `k` if it takes part, instead of by the
+    /// member with the largest weight.
+    pub fn count_by(&mut self, k: usize) {
+        self.run.count_by(self.lockstep, k);
+    }
+
+    /// Keeps from now on how likely each symbol was, with so many of the likeliest in its place.
+    pub fn keep_predictions(&mut self, alternatives: usize) {
+        self.run.recorder = Some(Recorder::new(alternatives));
+    }
+
+    /// The symbols of the events since this was asked last. One that an event ends inside comes
+    /// with the next.
+    pub fn predictions(&mut self) -> Vec<Predicted> {
+        let recorder = self.run.recorder.as_mut();
+        recorder.map(Recorder::take).unwrap_or_default()
+    }
+
+    /// The index of the stop string that ended the answer, if one did.
+    #[must_use]
+    pub fn stopped_by(&self) -> Option<usize> {
+        self.run.stopped_by
     }
 
     /// Goes on until there is more text. None: it is over.
@@ -133,7 +158,7 @@ impl<'a> Generation<'a> {
             skipped_mass,
             text: std::mem::take(&mut run.text),
             finish,
-            tokens: member_tokens[run.lead],
+            tokens: member_tokens[run.counting],
             member_tokens,
             spent,
             time: self.time,

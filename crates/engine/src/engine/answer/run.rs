@@ -1,6 +1,7 @@
 //! One answer, symbol by symbol.
 
 use super::allowed::Allowed;
+use super::predicted::Recorder;
 use super::symbols::Symbols;
 use super::{AnswerOptions, Event, Finish};
 use crate::engine::attribution::Attributor;
@@ -36,11 +37,13 @@ enum Unsent {
 pub(super) struct Run {
     /// Members that take part, ascending.
     pub active: Vec<usize>,
-    /// The member whose tokens are counted.
+    /// The member with the largest weight at the start.
     pub lead: usize,
+    /// The member whose tokens are counted.
+    pub counting: usize,
     limit: usize,
-    /// Bytes that so many tokens of the lead can spell at most: it counts none of a text that it
-    /// cannot spell.
+    /// Bytes that so many tokens can spell at most: a member counts none of a text that it cannot
+    /// spell.
     most_bytes: usize,
     mixer: Mixer,
     pub lambda: Vec<f64>,
@@ -73,6 +76,10 @@ pub(super) struct Run {
     pub weights: Vec<f64>,
     /// Only if attribution is asked for.
     attributor: Option<Attributor>,
+    /// Only if predictions are asked for.
+    pub recorder: Option<Recorder>,
+    /// The stop string that ended it.
+    pub stopped_by: Option<usize>,
 }
 
 impl Run {
@@ -103,8 +110,9 @@ impl Run {
         Ok(Self {
             active,
             lead,
+            counting: lead,
             limit,
-            most_bytes: limit.saturating_mul(engine.engine.sorted[lead].longest()),
+            most_bytes: most_bytes(engine, limit, lead),
             lambda: engine.lambda.clone(),
             follower: Follower::of(engine, &alphabet)?,
             mixed: vec![0.0; alphabet.size()],
@@ -127,7 +135,17 @@ impl Run {
             overruled: 0,
             weights: vec![0.0; n],
             attributor: generation.attribution.then(|| Attributor::new(n)),
+            recorder: None,
+            stopped_by: None,
         })
+    }
+
+    /// Counts tokens of member `k`, if it takes part.
+    pub fn count_by(&mut self, engine: &Lockstep, k: usize) {
+        if self.active.contains(&k) {
+            self.counting = k;
+            self.most_bytes = most_bytes(engine, self.limit, k);
+        }
     }
 
     /// Goes on until there is more text, or to the end: why that came.
@@ -229,6 +247,8 @@ impl Run {
             none.clear();
             none.resize(self.weights.len(), 0.0);
         }
+        // It had to come.
+        self.record(&[], forced);
         self.count_step();
         Ok(Some(forced))
     }
@@ -251,19 +271,21 @@ impl Run {
         )?;
         self.count_step();
         // The sampler overwrites it.
-        let mixed = self.attributor.as_ref().map(|_| self.mixed.clone());
+        let is_kept = self.attributor.is_some() || self.recorder.is_some();
+        let mixed = is_kept.then(|| self.mixed.clone());
         let allowed = self.allowed.next()?;
         let picked = self.sampler.pick(&mut self.mixed, |s| allowed.contains(s));
         if picked.is_none() {
             self.allowed.end()?;
         }
-        if let (Some(_), Some(symbol)) = (&mixed, picked) {
+        if let (Some(_), Some(symbol)) = (&self.attributor, picked) {
             let row = &self.rows[self.lead];
             self.overruled += usize::from(row.iter().any(|&p| p > row[symbol]));
         }
         let said = picked.filter(|&s| !self.symbols.is_end(s));
         if let (Some(mixed), Some(symbol)) = (mixed, said) {
             self.attribute(engine, &mixed, symbol)?;
+            self.record(&mixed, symbol);
         }
         let follower = self.follower.as_mut().filter(|f| !f.said.is_open());
         if let (Some(follower), Some(symbol)) = (follower, picked) {
@@ -292,6 +314,19 @@ impl Run {
         Ok(())
     }
 
+    /// Keeps how likely the symbol was, where that is asked for.
+    fn record(&mut self, mixed: &[f64], symbol: usize) {
+        let Some(recorder) = &mut self.recorder else {
+            return;
+        };
+        let symbols = &self.symbols;
+        let bytes = |s: usize| (!symbols.is_end(s)).then(|| symbols.spell(&[s]));
+        match mixed {
+            [] => recorder.force(symbols.spell(&[symbol])),
+            mixed => recorder.say(mixed, symbol, bytes),
+        }
+    }
+
     /// Adds the symbol to the text. True if a stop string ends it.
     fn say(&mut self, symbol: usize) -> Result<bool, EngineError> {
         self.allowed.advance(symbol)?;
@@ -305,9 +340,9 @@ impl Run {
         let from = self.piece.len();
         for &byte in bytes {
             let fed = self.stops.push(byte);
-            let matched = fed.matched.is_some();
+            self.stopped_by = fed.matched;
             self.stream.push(fed.released, &mut self.piece);
-            if matched {
+            if self.stopped_by.is_some() {
                 return Ok(true);
             }
         }
@@ -330,6 +365,9 @@ impl Run {
         let attributor = self.attributor.as_mut();
         let released = attributor.map(|a| a.release(self.piece.len()));
         self.released = released.unwrap_or_default();
+        if let Some(recorder) = &mut self.recorder {
+            recorder.release(self.piece.len());
+        }
         if let Some(follower) = &mut self.follower {
             follower.hear(&self.piece);
         }
@@ -347,7 +385,7 @@ impl Run {
     }
 
     fn over_limit(&self) -> bool {
-        let Standing { tokens, whole, .. } = self.standings[self.lead];
+        let Standing { tokens, whole, .. } = self.standings[self.counting];
         let tokens = tokens as usize;
         let said = self.text.len() + self.piece.len();
         tokens > self.limit || (whole && tokens >= self.limit) || said > self.most_bytes
@@ -360,6 +398,11 @@ impl Run {
             used + margin(context) >= context as usize
         })
     }
+}
+
+/// Bytes that so many tokens of member `k` can spell at most.
+fn most_bytes(engine: &Lockstep, limit: usize, k: usize) -> usize {
+    limit.saturating_mul(engine.engine.sorted[k].longest())
 }
 
 /// Weights that learn from what is said.
