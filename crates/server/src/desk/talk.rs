@@ -1,0 +1,530 @@
+//! A conversation's thread: it reads, answers, and tells what happens over a bounded channel.
+
+use super::event::{Begun, Ended, Event, Kind, More, Word};
+use super::scored::Scores;
+use super::shelf::Kept;
+use super::thought::Thoughts;
+use super::{Desk, Job, Order, Source};
+use crate::error::Refusal;
+use crate::facts::Facts;
+use crate::own::{FusionTold, MemberTold};
+use crate::request::{Prompt, Request};
+use chrono::NaiveDateTime;
+use packllm_engine::backend::{MemberInfo, Vocab};
+use packllm_engine::chat::attribution::Attribution;
+use packllm_engine::chat::speaker::{end_markers, plain_text};
+use packllm_engine::engine::{
+    self, Answer, AnswerOptions, Ending, EngineError, Finish, Lookup, Place, Segment, Start,
+};
+use packllm_engine::pack::{Host, Note, PackError, Progress, Read};
+use packllm_engine::vocab::Alphabet;
+use packllm_engine::vocab::mapped::Map;
+use std::error::Error;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::error::TrySendError;
+
+/// See the module.
+pub struct Talk<'a> {
+    pub desk: &'a Desk,
+    pub facts: &'a Facts,
+    pub runtime: Handle,
+    pub order: Order,
+    pub kept: Kept,
+}
+
+/// Why an answer does not come to its end.
+enum Stop {
+    /// Nobody waits for it any more.
+    Gone,
+    Refused(Refusal),
+    /// A member's thread has ended.
+    Broken(Refusal),
+}
+
+impl<E: Into<Refusal> + MayBreak> From<E> for Stop {
+    fn from(error: E) -> Self {
+        match error.breaks() {
+            true => Stop::Broken(error.into()),
+            false => Stop::Refused(error.into()),
+        }
+    }
+}
+
+/// Whether the pack is of no use after an error.
+trait MayBreak {
+    fn breaks(&self) -> bool;
+}
+
+impl MayBreak for Refusal {
+    fn breaks(&self) -> bool {
+        false
+    }
+}
+
+impl MayBreak for EngineError {
+    fn breaks(&self) -> bool {
+        matches!(self, EngineError::Died(_) | EngineError::Panicked { .. })
+    }
+}
+
+impl MayBreak for PackError {
+    fn breaks(&self) -> bool {
+        matches!(self, PackError::Engine(error) if error.breaks())
+    }
+}
+
+impl Talk<'_> {
+    /// Does the job; returns the conversation if it can go on.
+    pub fn work(mut self, source: &dyn Source) -> Option<Kept> {
+        let mut host = Watched {
+            host: source.host(),
+            desk: self.desk,
+        };
+        let job = self.order.job.clone();
+        let done = match &job {
+            Job::Answer(request) => self.answer(request, &mut host),
+            Job::Count(prompt) => self.count(prompt, &mut host),
+        };
+        let refusal = match done {
+            Ok(()) => return Some(self.kept),
+            Err(Stop::Gone) => Refusal::unavailable("the answer was stopped"),
+            Err(Stop::Refused(refusal)) => refusal,
+            Err(Stop::Broken(refusal)) => {
+                self.desk.state().broken = true;
+                refusal
+            }
+        };
+        if refusal.status.as_u16() == 500 {
+            source.trouble(&refusal.message);
+        }
+        let _ = self.order.to.try_send(Err(refusal));
+        // Members may still evaluate what was cancelled.
+        self.kept.conversation.lockstep.settle();
+        None
+    }
+
+    fn count(&mut self, prompt: &Prompt, host: &mut dyn Host) -> Result<(), Stop> {
+        let conversation = &mut self.kept.conversation;
+        let counted = match prompt {
+            Prompt::Chat { messages, begun } => conversation.measure(messages, begun, host),
+            Prompt::Text(text) => {
+                let prompts = plain_text(text, self.facts.members.len(), Ending::Continue);
+                let prepared = conversation.lockstep.prepare(prompts);
+                prepared.map(|p| p.tokens).map_err(PackError::from)
+            }
+        };
+        let tokens = match counted {
+            Ok(tokens) => tokens[self.facts.counting],
+            Err(PackError::Engine(EngineError::TooLong { tokens, .. })) => tokens,
+            Err(error) => return Err(error.into()),
+        };
+        self.send(Event::Counted(tokens))
+    }
+
+    fn answer(&mut self, request: &Request, host: &mut dyn Host) -> Result<(), Stop> {
+        let desk = self.desk;
+        desk.totals.requests.fetch_add(1, Ordering::Relaxed);
+        let same = self.configure(request)?;
+        let mut new = match &self.kept.read {
+            Some(Prompt::Chat { messages, .. }) if same => messages.len(),
+            _ => 0,
+        };
+        if new == 0 {
+            self.kept.conversation.lockstep.forget_evidence();
+        }
+        let mut sampling = request.sampling(&desk.options.answers.sampling);
+        if request.values.seed.is_none() && !desk.options.seeded {
+            sampling.seed = random_seed();
+        }
+        if let Prompt::Text(_) = request.prompt {
+            sampling.repeat_stop = desk.options.text_repeat_stop;
+        }
+        for choice in 0..request.choices {
+            let read = self.read(request, new, host)?;
+            if choice == 0 {
+                self.kept.read = Some(request.prompt.clone());
+                let begun = self.begun(request, &read);
+                self.send(Event::Begun(Box::new(begun)))?;
+            }
+            if let Prompt::Chat { messages, .. } = &request.prompt {
+                new = messages.len();
+            }
+            self.generate(request, choice, &read, &sampling)?;
+            sampling.seed = sampling.seed.wrapping_add(1);
+        }
+        Ok(())
+    }
+
+    /// Fuses as the request says; returns whether that is as before.
+    fn configure(&mut self, request: &Request) -> Result<bool, Stop> {
+        let options = &self.desk.options;
+        let names = self.facts.names();
+        let fusion = request.fusion(&options.fusion, &names)?;
+        let silent = request.silent(&names)?;
+        let is_new = self.kept.read.is_none();
+        let conversation = &mut self.kept.conversation;
+        let same_fusion = fusion == *conversation.lockstep.fusion();
+        match &request.prompt {
+            Prompt::Chat { .. } if !same_fusion => conversation.fuse_by(fusion)?,
+            // A text has no turns: a token ends it, whatever the templates say.
+            Prompt::Text(_) if is_new || !same_fusion => {
+                let members = conversation.lockstep.members();
+                let can_end = members.iter().map(MemberInfo::has_end).collect();
+                conversation.lockstep.configure(fusion, can_end)?;
+            }
+            _ => {}
+        }
+        let same_members = silent == conversation.lockstep.silent();
+        if !same_members {
+            conversation.lockstep.silence(silent)?;
+        }
+        conversation.ask_to_think(request.think.unwrap_or(options.think));
+        if is_new && options.draft {
+            let drafter = Box::new(Lookup::new());
+            conversation.lockstep.draft_with(Some(drafter));
+        }
+        Ok(same_fusion && same_members)
+    }
+
+    fn read(&mut self, request: &Request, new: usize, host: &mut dyn Host) -> Result<Read, Stop> {
+        let conversation = &mut self.kept.conversation;
+        let scores = conversation.score_request();
+        let read = match &request.prompt {
+            Prompt::Chat { messages, begun } => {
+                conversation.read_chat(messages, new, begun, scores, host)
+            }
+            Prompt::Text(text) => conversation.read_text(text, Ending::Continue, scores, host),
+        };
+        match read {
+            Err(PackError::Engine(EngineError::Cancelled)) => Err(Stop::Gone),
+            read => Ok(read?),
+        }
+    }
+
+    fn begun(&self, request: &Request, read: &Read) -> Begun {
+        let lockstep = &self.kept.conversation.lockstep;
+        let (prompt, counting) = (lockstep.prompt_tokens(), self.facts.counting);
+        let rests = |k: usize| !lockstep.speaks(k) && !lockstep.silent()[k];
+        let cached = |k: usize| match rests(k) {
+            true => 0,
+            false => prompt[k].saturating_sub(read.new_tokens[k]),
+        };
+        // One that rests has read nothing: the others' say how much was known.
+        let most = (0..prompt.len()).map(cached).max().unwrap_or(0);
+        let cached_tokens = match rests(counting) {
+            true => most.min(prompt[counting]),
+            false => cached(counting),
+        };
+        let evidence = match &request.prompt {
+            Prompt::Chat { messages, .. } => lockstep.bits_per_byte_of(messages.len() - 1),
+            Prompt::Text(_) => lockstep.bits_per_byte_of(0),
+        };
+        let members = self.facts.members.iter().enumerate();
+        let members = members.map(|(k, member)| MemberTold {
+            name: member.name.clone(),
+            weight: lockstep.lambda()[k],
+            prompt_tokens: prompt[k],
+            cached_tokens: cached(k),
+            bits_per_byte: evidence.as_ref().map(|e| e[k]).filter(|b| b.is_finite()),
+            takes_part: lockstep.speaks(k) && lockstep.lambda()[k] > 0.0,
+        });
+        let totals = &self.desk.totals;
+        let add = |sum: &std::sync::atomic::AtomicU64, n: usize| {
+            sum.fetch_add(n as u64, Ordering::Relaxed);
+        };
+        add(&totals.prompt_tokens, prompt[counting]);
+        add(&totals.cached_tokens, cached_tokens);
+        add(&totals.prompt_micros, micros(read.time));
+        Begun {
+            prompt_tokens: prompt[counting],
+            cached_tokens,
+            time: read.time,
+            members: members.collect(),
+            fusion: FusionTold {
+                weights: lockstep.fusion().method.to_string(),
+                mix: lockstep.fusion().mix.to_string(),
+                alphabet: lockstep.alphabet().name(),
+            },
+        }
+    }
+
+    fn generate(
+        &mut self,
+        request: &Request,
+        choice: u32,
+        read: &Read,
+        sampling: &packllm_engine::sample::Params,
+    ) -> Result<(), Stop> {
+        let options = self.answer_options(request, sampling);
+        let names = self.facts.names();
+        let mut telling = Telling::new(request, choice, names, &read.opening);
+        let (runtime, patience) = (&self.runtime, self.desk.options.limits.write_time);
+        let lockstep = &mut self.kept.conversation.lockstep;
+        let mut generation = lockstep.generate(&options)?;
+        generation.count_by(self.facts.counting);
+        if let Some(alternatives) = request.logprobs {
+            generation.keep_predictions(alternatives);
+        }
+        let mut send = |more| send(&self.order, runtime, patience, Event::More(more));
+        while let Some(engine::Event::Text(text, contributions)) = generation.next()? {
+            telling.hear(text, contributions);
+            telling.scored(generation.predictions());
+            telling.tell(&mut send)?;
+            self.desk.step();
+        }
+        telling.finish(&mut send)?;
+        let stopped_by = generation.stopped_by();
+        let answer = generation.finish()?;
+        if answer.finish == Finish::Cancelled {
+            return match self.order.to.is_closed() {
+                // The conversation is as it was, and may go on.
+                true => Ok(()),
+                false => Err(Stop::Gone),
+            };
+        }
+        let stopped_by = stopped_by.and_then(|i| request.stops.get(i)).cloned();
+        let tokens = self.tokens(&answer);
+        let totals = &self.desk.totals;
+        totals.tokens.fetch_add(tokens as u64, Ordering::Relaxed);
+        totals
+            .micros
+            .fetch_add(micros(answer.time) as u64, Ordering::Relaxed);
+        self.send(Event::Ended(Box::new(Ended {
+            choice,
+            finish: answer.finish,
+            stopped_by,
+            tokens,
+            time: answer.time,
+            seed: sampling.seed,
+            mean_weights: answer.mean_weights,
+        })))
+    }
+
+    fn answer_options(
+        &self,
+        request: &Request,
+        sampling: &packllm_engine::sample::Params,
+    ) -> AnswerOptions {
+        let desk = &self.desk.options;
+        let conversation = &self.kept.conversation;
+        let asked = match request.values.predict {
+            Some(tokens) => usize::try_from(tokens).ok(),
+            None => desk.answers.limit,
+        };
+        let limit = asked.into_iter().chain(desk.limits.answer).min();
+        let own = match &request.prompt {
+            Prompt::Chat { .. } => conversation.stops(),
+            Prompt::Text(_) => end_markers(conversation.lockstep.members()),
+        };
+        let stops = request.stops.iter().chain(&desk.answers.stops).cloned();
+        AnswerOptions {
+            limit,
+            sampling: sampling.clone(),
+            stops: stops.chain(own).collect(),
+            attribution: request.attribution,
+        }
+    }
+
+    /// Tokens of an answer, of the member that counts, also where it took no part.
+    fn tokens(&mut self, answer: &Answer) -> usize {
+        let (counting, lockstep) = (self.facts.counting, &mut self.kept.conversation.lockstep);
+        let tokens = answer.member_tokens[counting];
+        if tokens > 0 || answer.text.is_empty() || lockstep.alphabet() == Alphabet::Mapped {
+            return tokens.max(usize::from(!answer.text.is_empty()));
+        }
+        let prompt = engine::Prompt {
+            start: Start::Nothing,
+            segments: vec![Segment::content(answer.text.as_str(), Place::default())],
+            ending: Ending::Closed,
+        };
+        let prompts = vec![prompt; self.facts.members.len()];
+        let prepared = lockstep.prepare(prompts);
+        prepared.map_or(answer.tokens, |prepared| prepared.tokens[counting])
+    }
+
+    fn send(&self, event: Event) -> Result<(), Stop> {
+        let patience = self.desk.options.limits.write_time;
+        send(&self.order, &self.runtime, patience, event)
+    }
+}
+
+/// Hands an event on. A client that reads slowly is waited for, but not for ever.
+fn send(order: &Order, runtime: &Handle, patience: Duration, event: Event) -> Result<(), Stop> {
+    match order.to.try_send(Ok(event)) {
+        Ok(()) => Ok(()),
+        Err(TrySendError::Closed(_)) => Err(Stop::Gone),
+        Err(TrySendError::Full(event)) => {
+            let wait = async { tokio::time::timeout(patience, order.to.send(event)).await };
+            match runtime.block_on(wait) {
+                Ok(Ok(())) => Ok(()),
+                _ => Err(Stop::Gone),
+            }
+        }
+    }
+}
+
+/// What was said and not told yet.
+struct Telling {
+    choice: u32,
+    names: Vec<String>,
+    thoughts: Thoughts,
+    parts: Vec<(Kind, String)>,
+    scores: Scores,
+    scored: Vec<super::Scored>,
+    attribution: Option<Attribution>,
+    /// Words that were told.
+    words: usize,
+}
+
+impl Telling {
+    fn new(request: &Request, choice: u32, names: Vec<String>, opening: &str) -> Self {
+        let (splits, begun) = match &request.prompt {
+            Prompt::Chat { begun, .. } => (true, &**begun),
+            Prompt::Text(_) => (false, ""),
+        };
+        let attribution = request.attribution;
+        Self {
+            choice,
+            thoughts: Thoughts::new(splits, &format!("{begun}{opening}")),
+            parts: Vec::new(),
+            scores: Scores::default(),
+            scored: Vec::new(),
+            attribution: attribution.then(|| Attribution::new(names.len())),
+            words: 0,
+            names,
+        }
+    }
+
+    fn hear(&mut self, text: &str, contributions: &[f64]) {
+        if let Some(attribution) = &mut self.attribution {
+            attribution.push(text, contributions);
+        }
+        let parts = &mut self.parts;
+        self.thoughts
+            .push(text, &mut |kind, text| join(parts, kind, text));
+    }
+
+    fn scored(&mut self, predicted: Vec<engine::Predicted>) {
+        let scored = self.scores.push(predicted);
+        self.scored.extend(scored);
+    }
+
+    /// Tells what is there.
+    fn tell(&mut self, send: &mut dyn FnMut(More) -> Result<(), Stop>) -> Result<(), Stop> {
+        let mut words = self.words();
+        for (kind, text) in std::mem::take(&mut self.parts) {
+            let scores = self.scores_of(kind, &text);
+            send(More {
+                choice: self.choice,
+                kind,
+                text,
+                scores,
+                words: std::mem::take(&mut words),
+            })?;
+        }
+        if words.is_empty() {
+            return Ok(());
+        }
+        send(More {
+            choice: self.choice,
+            kind: Kind::Answer,
+            text: String::new(),
+            scores: Vec::new(),
+            words,
+        })
+    }
+
+    /// The text ends here.
+    fn finish(&mut self, send: &mut dyn FnMut(More) -> Result<(), Stop>) -> Result<(), Stop> {
+        let parts = &mut self.parts;
+        self.thoughts
+            .finish(&mut |kind, text| join(parts, kind, text));
+        if let Some(attribution) = &mut self.attribution {
+            attribution.finish();
+        }
+        self.tell(send)
+    }
+
+    /// The scores of a text of an answer. What scores say of thoughts and tags is not told.
+    fn scores_of(&mut self, kind: Kind, text: &str) -> Vec<super::Scored> {
+        if kind == Kind::Thought || self.scored.is_empty() {
+            return Vec::new();
+        }
+        let mut bytes = 0;
+        let mut from = self.scored.len();
+        while from > 0 && bytes < text.len() {
+            from -= 1;
+            bytes += self.scored[from].text.len();
+        }
+        let scored = self.scored.split_off(from);
+        self.scored.clear();
+        scored
+    }
+
+    /// Words that were not told yet.
+    fn words(&mut self) -> Vec<Word> {
+        let Some(attribution) = &self.attribution else {
+            return Vec::new();
+        };
+        let new = &attribution.pieces()[self.words..];
+        self.words += new.len();
+        let words = new.iter().map(|piece| Word {
+            text: piece.text.clone(),
+            member: piece.attributed_to().map(|k| self.names[k].clone()),
+            contributions: piece
+                .contributions
+                .iter()
+                .map(|c| Some(*c).filter(|c| c.is_finite()))
+                .collect(),
+        });
+        words.collect()
+    }
+}
+
+fn join(parts: &mut Vec<(Kind, String)>, kind: Kind, text: &str) {
+    match parts.last_mut() {
+        Some((last, said)) if *last == kind => said.push_str(text),
+        _ => parts.push((kind, text.to_owned())),
+    }
+}
+
+fn micros(time: Duration) -> usize {
+    usize::try_from(time.as_micros()).unwrap_or(usize::MAX)
+}
+
+/// A random seed, short enough to be typed again.
+fn random_seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::time::Instant::now()) % 1_000_000_000
+}
+
+/// The host of a conversation: whatever takes time is a step.
+struct Watched<'a> {
+    host: Box<dyn Host + 'a>,
+    desk: &'a Desk,
+}
+
+impl Host for Watched<'_> {
+    fn note(&mut self, note: Note) {
+        self.host.note(note);
+    }
+
+    fn progress(&mut self, progress: Progress<'_>) {
+        self.desk.step();
+        self.host.progress(progress);
+    }
+
+    fn map(
+        &mut self,
+        reference: &Vocab,
+        member: &Vocab,
+    ) -> Result<Map, Box<dyn Error + Send + Sync>> {
+        self.host.map(reference, member)
+    }
+
+    fn now(&self) -> NaiveDateTime {
+        self.host.now()
+    }
+}

@@ -1,0 +1,62 @@
+//! What is known of a loaded pack.
+
+use packllm_engine::pack::Pack;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    pub members: Vec<MemberFacts>,
+    /// Tokens of context that every member has.
+    pub context: u32,
+    /// The member whose tokens are counted: the first of those with the smallest context.
+    pub counting: usize,
+}
+
+/// What is known of a member.
+#[derive(Debug, Clone)]
+pub struct MemberFacts {
+    pub name: String,
+    pub architecture: String,
+    pub parameters: u64,
+    pub bytes: u64,
+    pub train_context: u32,
+}
+
+impl Facts {
+    pub fn of(pack: &Pack) -> Self {
+        let members = pack.engine().members();
+        let context = pack.engine().smallest_context();
+        let smallest = members.iter().position(|m| m.limits.context == context);
+        let facts = members.iter().map(|member| MemberFacts {
+            name: member.name.clone(),
+            architecture: member.description.architecture.clone(),
+            parameters: member.description.parameters,
+            bytes: member.description.weight_bytes,
+            train_context: member.description.train_context,
+        });
+        Self {
+            members: facts.collect(),
+            context,
+            counting: smallest.unwrap_or(0),
+        }
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        self.members.iter().map(|m| m.name.clone()).collect()
+    }
+
+    pub fn parameters(&self) -> u64 {
+        self.members.iter().map(|m| m.parameters).sum()
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.members.iter().map(|m| m.bytes).sum()
+    }
+}
+
+/// Seconds since 1970.
+pub fn unix_time() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}

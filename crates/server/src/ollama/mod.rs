@@ -1,0 +1,13 @@
+//! The dialect of Ollama.
+
+pub mod about;
+pub mod answer;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// An error.
+#[derive(Serialize, ToSchema)]
+pub struct OllamaFailure {
+    error: String,
+}
