@@ -6,6 +6,7 @@ use std::ffi::OsString;
 mod manage;
 mod measure;
 mod parameters;
+mod serve;
 mod shared;
 
 pub use manage::{
@@ -15,6 +16,7 @@ pub use manage::{
 pub use measure::{AlignArgs, BenchArgs, EvalArgs, ScoreArgs, ScoreName, SuiteName, WeighArgs};
 pub use parameters::{Answers, Given, Loading, Packs, takes_config};
 use parameters::{Keeping, Opening, spellings, takes_any_text};
+pub use serve::{Format as ServeFormat, ServeArgs};
 pub use shared::PromptArgs;
 
 /// Runs several small language models as one.
@@ -41,6 +43,8 @@ pub enum Command {
     Chat(ChatArgs),
     /// Answer one prompt, streamed to stdout
     Run(RunArgs),
+    /// Serve a pack to the clients of OpenAI, Anthropic, Ollama and llama-server
+    Serve(ServeArgs),
     /// Show how well each member predicts a text, and the weights that follow
     Weigh(WeighArgs),
     /// Show how far one vocabulary covers another, token by token

@@ -52,6 +52,8 @@ selections! {
     Packs: |p| matches!(p.group, Group::Pack | Group::Fusion);
     /// Everything that an answer depends on.
     Answers: |p| p.group != Group::Conversation;
+    /// What the answers of a server depend on.
+    Serving: |p| matches!(p.group, Group::Pack | Group::Fusion | Group::Sampling) || p.key == "think";
     /// What a conversation begins with.
     Opening: |p| p.key == "system_prompt";
     /// What happens to it later.

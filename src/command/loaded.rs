@@ -19,6 +19,7 @@ mod notes;
 mod stream;
 mod terminal;
 
+pub use notes::line as note_line;
 pub use stream::Shown;
 pub use terminal::{Terminal, now, read_showing};
 
@@ -46,19 +47,8 @@ impl<'a> LoadedPack<'a> {
         prefetch: &dyn Fn(usize) -> Option<PromptPrefetch>,
     ) -> Result<Self> {
         let start = Instant::now();
-        let engine = app.load(plan, prefetch)?;
-        let templates = plan.members.iter().map(|m| m.chat_template.clone());
-        let options = PackOptions {
-            fusion: plan.fusion.clone(),
-            raw,
-            templates: templates.collect(),
-            reference: plan.reference.clone(),
-        };
         let mut terminal = Terminal::new(app);
-        let mut pack = Pack::new(engine, options, &mut terminal).map_err(told)?;
-        if !raw && plan.fusion.method == Method::Auto {
-            competence::learn(app, plan, &mut pack)?;
-        }
+        let pack = load_with(app, plan, raw, prefetch, &mut terminal)?;
         let conversation = pack.conversation(Arc::clone(&app.cancel))?;
         Ok(Self {
             pack,
@@ -190,6 +180,33 @@ impl<'a> LoadedPack<'a> {
         });
         parts.collect::<Vec<String>>().join(" · ")
     }
+}
+
+/// Loads a pack for conversations, with a progress bar on a terminal, and shows its notes.
+pub fn load(app: &App, plan: &PackPlan) -> Result<Pack> {
+    load_with(app, plan, false, &|_| None, &mut Terminal::new(app))
+}
+
+fn load_with(
+    app: &App,
+    plan: &PackPlan,
+    raw: bool,
+    prefetch: &dyn Fn(usize) -> Option<PromptPrefetch>,
+    terminal: &mut Terminal<'_>,
+) -> Result<Pack> {
+    let engine = app.load(plan, prefetch)?;
+    let templates = plan.members.iter().map(|m| m.chat_template.clone());
+    let options = PackOptions {
+        fusion: plan.fusion.clone(),
+        raw,
+        templates: templates.collect(),
+        reference: plan.reference.clone(),
+    };
+    let mut pack = Pack::new(engine, options, terminal).map_err(told)?;
+    if !raw && plan.fusion.method == Method::Auto {
+        competence::learn(app, plan, &mut pack)?;
+    }
+    Ok(pack)
 }
 
 /// What member `k` may prefetch of a first prompt while others load.

@@ -17,6 +17,7 @@ mod pack;
 mod run;
 mod score;
 mod screen;
+mod serve;
 mod table;
 mod transfer;
 mod weigh;
@@ -38,6 +39,7 @@ pub fn run(app: &App, command: Option<Command>, matches: &ArgMatches) -> Result<
     match command {
         Command::Chat(args) => chat::run(app, &args),
         Command::Run(args) => run::run(app, &args),
+        Command::Serve(args) => serve::run(app, &args),
         Command::Weigh(args) => weigh::run(app, &args),
         Command::Align(args) => align::run(app, &args),
         Command::Eval(args) => eval::run(app, &args),
