@@ -118,7 +118,7 @@ impl Told {
         }
     }
 
-    /// Words that are whole now.
+    /// Words that are whole now; None: there are none.
     pub fn words(words: Vec<Word>) -> Option<Self> {
         (!words.is_empty()).then(|| Self {
             attribution: Some(words),
@@ -129,6 +129,7 @@ impl Told {
     /// At the end of a choice.
     pub fn ended(ended: &Ended) -> Self {
         Self {
+            attribution: (!ended.words.is_empty()).then(|| ended.words.clone()),
             finish_reason: Some(ended.finish.name()),
             seed: Some(ended.seed),
             mean_weights: Some(ended.mean_weights.clone()),

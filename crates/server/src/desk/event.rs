@@ -46,7 +46,7 @@ pub enum Kind {
 pub struct More {
     pub choice: u32,
     pub kind: Kind,
-    /// Never empty, but where it only brings words.
+    /// Never empty.
     pub text: String,
     /// Of its characters, where that is asked for.
     pub scores: Vec<Scored>,
@@ -85,6 +85,8 @@ pub struct Ended {
     pub time: Duration,
     pub seed: u64,
     pub mean_weights: Vec<f64>,
+    /// The last words, where they are asked for.
+    pub words: Vec<Word>,
 }
 
 /// A whole answer.
@@ -133,7 +135,8 @@ impl Gatherer {
                 self.open.scores.extend(more.scores);
                 self.open.words.extend(more.words);
             }
-            Event::Ended(ended) => {
+            Event::Ended(mut ended) => {
+                self.open.words.append(&mut ended.words);
                 let open = std::mem::take(&mut self.open);
                 self.choices.push(Choice {
                     thought: open.thought,

@@ -274,7 +274,7 @@ impl Talk<'_> {
             telling.tell(&mut send)?;
             self.desk.step();
         }
-        telling.finish(&mut send)?;
+        let words = telling.finish(&mut send)?;
         let stopped_by = generation.stopped_by();
         let answer = generation.finish()?;
         if answer.finish == Finish::Cancelled {
@@ -299,6 +299,7 @@ impl Talk<'_> {
             time: answer.time,
             seed: sampling.seed,
             mean_weights: answer.mean_weights,
+            words,
         })))
     }
 
@@ -411,40 +412,34 @@ impl Telling {
         self.scored.extend(scored);
     }
 
-    /// Tells what is there.
+    /// Tells what is there. Words wait for a text to go with.
     fn tell(&mut self, send: &mut dyn FnMut(More) -> Result<(), Stop>) -> Result<(), Stop> {
-        let mut words = self.words();
         for (kind, text) in std::mem::take(&mut self.parts) {
-            let scores = self.scores_of(kind, &text);
+            let (scores, words) = (self.scores_of(kind, &text), self.words());
             send(More {
                 choice: self.choice,
                 kind,
                 text,
                 scores,
-                words: std::mem::take(&mut words),
+                words,
             })?;
         }
-        if words.is_empty() {
-            return Ok(());
-        }
-        send(More {
-            choice: self.choice,
-            kind: Kind::Answer,
-            text: String::new(),
-            scores: Vec::new(),
-            words,
-        })
+        Ok(())
     }
 
-    /// The text ends here.
-    fn finish(&mut self, send: &mut dyn FnMut(More) -> Result<(), Stop>) -> Result<(), Stop> {
+    /// The text ends here; returns the words that no text is left for.
+    fn finish(
+        &mut self,
+        send: &mut dyn FnMut(More) -> Result<(), Stop>,
+    ) -> Result<Vec<Word>, Stop> {
         let parts = &mut self.parts;
         self.thoughts
             .finish(&mut |kind, text| join(parts, kind, text));
         if let Some(attribution) = &mut self.attribution {
             attribution.finish();
         }
-        self.tell(send)
+        self.tell(send)?;
+        Ok(self.words())
     }
 
     /// The scores of a text of an answer. What scores say of thoughts and tags is not told.

@@ -1,16 +1,15 @@
 //! `/api/chat` and `/api/generate`: lines of JSON, streamed unless that is refused.
 
 use super::OllamaFailure;
-use super::about::time_of;
 use crate::desk::{Begun, Ended, Event, Gathered, Job, Kind};
 use crate::error::Refusal;
-use crate::facts::unix_time;
 use crate::http::{Body, Entry, Served, Writer, stream};
 use crate::own::{self, Asked, Told};
 use crate::request::{self, Draft, OneOrMany, Prompt, Request};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use chrono::{SecondsFormat, Utc};
 use packllm_engine::chat::Message;
 use packllm_engine::engine::Finish;
 use serde::{Deserialize, Serialize};
@@ -365,7 +364,8 @@ impl Lines {
     }
 
     fn line(&self, text: String, thinking: Option<String>, end: End) -> Value {
-        let (model, created_at) = (self.model.clone(), time_of(unix_time()));
+        let now = Utc::now().to_rfc3339_opts(SecondsFormat::Nanos, true);
+        let (model, created_at) = (self.model.clone(), now);
         let line = match self.chats {
             true => serde_json::to_value(OllamaChatAnswer {
                 model,

@@ -404,14 +404,13 @@ impl Writer for Chunks {
             }
             Event::More(more) => {
                 self.open(more.choice, None, out);
-                let said = Some(more.text).filter(|text| !text.is_empty());
                 let delta = match more.kind {
                     Kind::Answer => Delta {
-                        content: said.map(Some),
+                        content: Some(Some(more.text)),
                         ..Delta::default()
                     },
                     Kind::Thought => Delta {
-                        reasoning_content: said,
+                        reasoning_content: Some(more.text),
                         ..Delta::default()
                     },
                 };

@@ -21,6 +21,7 @@ use std::time::Duration;
 pub const TEMPLATE: &str = "{% for m in messages %}<{{ m.role }}>{{ m.content }}<end>{% endfor %}\
     {% if add_generation_prompt %}<assistant>{% endif %}";
 
+#[allow(dead_code, reason = "the example does not think")]
 /// As [`TEMPLATE`], with a thought that is opened unless that is refused.
 pub const THINKING: &str = "{% for m in messages %}<{{ m.role }}>{{ m.content }}<end>{% endfor %}\
     {% if add_generation_prompt %}<assistant>{% if enable_thinking is not defined or \
