@@ -144,7 +144,12 @@ impl Desk {
                 kept,
             };
             let worked = catch_unwind(AssertUnwindSafe(|| talk.work(source)));
-            desk.end(id, worked.ok().flatten());
+            let (kept, last) = worked.ok().unzip();
+            // Who reads the last event and asks again finds the conversation.
+            desk.end(id, kept.flatten());
+            if let Some(last) = last {
+                last.send();
+            }
         };
         let thread = std::thread::Builder::new().name("conversation".into());
         if thread.spawn_scoped(scope, work).is_err() {

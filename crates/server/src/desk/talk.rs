@@ -4,7 +4,7 @@ use super::event::{Begun, Ended, Event, Kind, More, Word};
 use super::scored::Scores;
 use super::shelf::Kept;
 use super::thought::Thoughts;
-use super::{Desk, Job, Order, Source};
+use super::{Desk, Job, Message, Order, Source};
 use crate::error::Refusal;
 use crate::facts::Facts;
 use crate::own::{FusionTold, MemberTold};
@@ -23,6 +23,7 @@ use std::error::Error;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
 /// See the module.
@@ -34,10 +35,27 @@ pub struct Talk<'a> {
     pub kept: Kept,
 }
 
+/// What a job ends with: it is sent once the conversation rests.
+pub struct Last {
+    to: mpsc::Sender<Message>,
+    message: Message,
+    runtime: Handle,
+    patience: Duration,
+}
+
+impl Last {
+    pub fn send(self) {
+        // A client that has gone needs none.
+        let _ = send(&self.to, &self.runtime, self.patience, self.message);
+    }
+}
+
 /// Why an answer does not come to its end.
 enum Stop {
     /// Nobody waits for it any more.
     Gone,
+    /// Nor for an answer that was begun: the conversation is as before it, and may go on.
+    Left,
     Refused(Refusal),
     /// A member's thread has ended.
     Broken(Refusal),
@@ -76,8 +94,21 @@ impl MayBreak for PackError {
 }
 
 impl Talk<'_> {
-    /// Does the job; returns the conversation if it can go on.
-    pub fn work(mut self, source: &dyn Source) -> Option<Kept> {
+    /// Does the job; returns the conversation if it can go on, and what is still to be sent.
+    pub fn work(mut self, source: &dyn Source) -> (Option<Kept>, Last) {
+        let to = self.order.to.clone();
+        let (runtime, patience) = (self.runtime.clone(), self.desk.options.limits.write_time);
+        let (kept, message) = self.do_job(source);
+        let last = Last {
+            to,
+            message,
+            runtime,
+            patience,
+        };
+        (kept, last)
+    }
+
+    fn do_job(mut self, source: &dyn Source) -> (Option<Kept>, Message) {
         let mut host = Watched {
             host: source.host(),
             desk: self.desk,
@@ -88,8 +119,12 @@ impl Talk<'_> {
             Job::Count(prompt) => self.count(prompt, &mut host),
         };
         let refusal = match done {
-            Ok(()) => return Some(self.kept),
+            Ok(event) => return (Some(self.kept), Ok(event)),
             Err(Stop::Gone) => Refusal::unavailable("the answer was stopped"),
+            Err(Stop::Left) => {
+                let refusal = Refusal::unavailable("the answer was stopped");
+                return (Some(self.kept), Err(refusal));
+            }
             Err(Stop::Refused(refusal)) => refusal,
             Err(Stop::Broken(refusal)) => {
                 self.desk.state().broken = true;
@@ -99,13 +134,12 @@ impl Talk<'_> {
         if refusal.status.as_u16() == 500 {
             source.trouble(&refusal.message);
         }
-        let _ = self.order.to.try_send(Err(refusal));
         // Members may still evaluate what was cancelled.
         self.kept.conversation.lockstep.settle();
-        None
+        (None, Err(refusal))
     }
 
-    fn count(&mut self, prompt: &Prompt, host: &mut dyn Host) -> Result<(), Stop> {
+    fn count(&mut self, prompt: &Prompt, host: &mut dyn Host) -> Result<Event, Stop> {
         let conversation = &mut self.kept.conversation;
         let counted = match prompt {
             Prompt::Chat { messages, begun } => conversation.measure(messages, begun, host),
@@ -120,10 +154,11 @@ impl Talk<'_> {
             Err(PackError::Engine(EngineError::TooLong { tokens, .. })) => tokens,
             Err(error) => return Err(error.into()),
         };
-        self.send(Event::Counted(tokens))
+        Ok(Event::Counted(tokens))
     }
 
-    fn answer(&mut self, request: &Request, host: &mut dyn Host) -> Result<(), Stop> {
+    /// Answers; returns the last event.
+    fn answer(&mut self, request: &Request, host: &mut dyn Host) -> Result<Event, Stop> {
         let desk = self.desk;
         desk.totals.requests.fetch_add(1, Ordering::Relaxed);
         let same = self.configure(request)?;
@@ -141,7 +176,8 @@ impl Talk<'_> {
         if let Prompt::Text(_) = request.prompt {
             sampling.repeat_stop = desk.options.text_repeat_stop;
         }
-        for choice in 0..request.choices {
+        let mut choice = 0;
+        loop {
             let read = self.read(request, new, host)?;
             if choice == 0 {
                 self.kept.read = Some(request.prompt.clone());
@@ -151,10 +187,14 @@ impl Talk<'_> {
             if let Prompt::Chat { messages, .. } = &request.prompt {
                 new = messages.len();
             }
-            self.generate(request, choice, &read, &sampling)?;
+            let ended = self.generate(request, choice, &read, &sampling)?;
+            choice += 1;
+            if choice >= request.choices {
+                return Ok(ended);
+            }
+            self.send(ended)?;
             sampling.seed = sampling.seed.wrapping_add(1);
         }
-        Ok(())
     }
 
     /// Fuses as the request says; returns whether that is as before.
@@ -256,7 +296,7 @@ impl Talk<'_> {
         choice: u32,
         read: &Read,
         sampling: &packllm_engine::sample::Params,
-    ) -> Result<(), Stop> {
+    ) -> Result<Event, Stop> {
         let options = self.answer_options(request, sampling);
         let names = self.facts.names();
         let mut telling = Telling::new(request, choice, names, &read.opening);
@@ -267,7 +307,8 @@ impl Talk<'_> {
         if let Some(alternatives) = request.logprobs {
             generation.keep_predictions(alternatives);
         }
-        let mut send = |more| send(&self.order, runtime, patience, Event::More(more));
+        let to = &self.order.to;
+        let mut send = |more| send(to, runtime, patience, Ok(Event::More(more)));
         while let Some(engine::Event::Text(text, contributions)) = generation.next()? {
             telling.hear(text, contributions);
             telling.scored(generation.predictions());
@@ -278,11 +319,7 @@ impl Talk<'_> {
         let stopped_by = generation.stopped_by();
         let answer = generation.finish()?;
         if answer.finish == Finish::Cancelled {
-            return match self.order.to.is_closed() {
-                // The conversation is as it was, and may go on.
-                true => Ok(()),
-                false => Err(Stop::Gone),
-            };
+            return Err(Stop::Left);
         }
         let stopped_by = stopped_by.and_then(|i| request.stops.get(i)).cloned();
         let tokens = self.tokens(&answer);
@@ -291,7 +328,7 @@ impl Talk<'_> {
         totals
             .micros
             .fetch_add(micros(answer.time) as u64, Ordering::Relaxed);
-        self.send(Event::Ended(Box::new(Ended {
+        Ok(Event::Ended(Box::new(Ended {
             choice,
             finish: answer.finish,
             stopped_by,
@@ -347,17 +384,22 @@ impl Talk<'_> {
 
     fn send(&self, event: Event) -> Result<(), Stop> {
         let patience = self.desk.options.limits.write_time;
-        send(&self.order, &self.runtime, patience, event)
+        send(&self.order.to, &self.runtime, patience, Ok(event))
     }
 }
 
 /// Hands an event on. A client that reads slowly is waited for, but not for ever.
-fn send(order: &Order, runtime: &Handle, patience: Duration, event: Event) -> Result<(), Stop> {
-    match order.to.try_send(Ok(event)) {
+fn send(
+    to: &mpsc::Sender<Message>,
+    runtime: &Handle,
+    patience: Duration,
+    message: Message,
+) -> Result<(), Stop> {
+    match to.try_send(message) {
         Ok(()) => Ok(()),
         Err(TrySendError::Closed(_)) => Err(Stop::Gone),
-        Err(TrySendError::Full(event)) => {
-            let wait = async { tokio::time::timeout(patience, order.to.send(event)).await };
+        Err(TrySendError::Full(message)) => {
+            let wait = async { tokio::time::timeout(patience, to.send(message)).await };
             match runtime.block_on(wait) {
                 Ok(Ok(())) => Ok(()),
                 _ => Err(Stop::Gone),

@@ -47,7 +47,7 @@ pub struct FakeSource {
     /// Batches evaluated so far.
     pub decodes: Arc<AtomicUsize>,
     /// The engine that is loaded, to look at.
-    engine: Arc<Mutex<std::sync::Weak<Engine>>>,
+    pub engine: Arc<Mutex<std::sync::Weak<Engine>>>,
 }
 
 impl Default for FakeSource {

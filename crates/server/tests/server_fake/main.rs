@@ -55,14 +55,6 @@ impl Running {
             thread: Some(thread),
         }
     }
-
-    /// Waits until no member holds anything for a conversation that is not there.
-    fn all_is_free(&self) {
-        until("sequences are free", || {
-            let occupancy = self.source.occupancy().unwrap_or_default();
-            occupancy.iter().all(|member| member.cells == 0)
-        });
-    }
 }
 
 impl Drop for Running {

@@ -314,7 +314,7 @@ fn a_prompt_that_does_not_fit_is_refused_whole() {
         ..FakeSource::default()
     };
     let server = Running::with(source, |_| {});
-    let error = refused(&server, CHAT, &question(&"bread ".repeat(100), json!({}))).json();
+    let error = refused(&server, CHAT, &question(&"bread ".repeat(200), json!({}))).json();
     let error = &error["error"];
     assert_eq!(error["type"], "exceed_context_size_error");
     assert_eq!(error["n_ctx"], 128);
