@@ -95,7 +95,7 @@ impl MayBreak for PackError {
 
 impl Talk<'_> {
     /// Does the job; returns the conversation if it can go on, and what is still to be sent.
-    pub fn work(mut self, source: &dyn Source) -> (Option<Kept>, Last) {
+    pub fn work(self, source: &dyn Source) -> (Option<Kept>, Last) {
         let to = self.order.to.clone();
         let (runtime, patience) = (self.runtime.clone(), self.desk.options.limits.write_time);
         let (kept, message) = self.do_job(source);

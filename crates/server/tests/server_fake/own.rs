@@ -44,6 +44,7 @@ fn words_are_attributed_and_make_up_the_answer() {
     );
     let mut streamed = question("Hello there", asked);
     streamed["stream"] = json!(true);
+    let server = Running::new();
     let chunks = server.client.post(CHAT, &streamed).chunks();
     assert_eq!(chunks.iter().flat_map(words).collect::<Vec<_>>(), all);
 }

@@ -39,34 +39,20 @@ fn metric(server: &Running, name: &str) -> f64 {
 
 #[test]
 fn answers_are_made_at_once_and_each_is_its_own() {
+    let ask = |server: &Running, i: usize| {
+        let body = question(&format!("{i} asks of the sky"), json!({ "max_tokens": 12 }));
+        let answer = server.client.post(CHAT, &body).json();
+        answer["choices"][0]["message"]["content"].clone()
+    };
     let server = Running::with(slow(1), |_| {});
-    let alone: Vec<String> = (0..4).map(|i| text_of(&ask(&server, i))).collect();
+    let alone: Vec<Value> = (0..4).map(|i| ask(&server, i)).collect();
+    let server = Running::with(slow(1), |_| {});
     let together = std::thread::scope(|scope| {
         let server = &server;
-        let threads: Vec<_> = (0..4)
-            .map(|i| scope.spawn(move || text_of(&ask(server, i))))
-            .collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap())
-            .collect::<Vec<_>>()
+        let threads = [0, 1, 2, 3].map(|i| scope.spawn(move || ask(server, i)));
+        threads.map(|thread| thread.join().unwrap())
     });
     assert_eq!(alone, together);
-}
-
-fn ask(server: &Running, i: usize) -> Value {
-    let body = question(
-        &format!("Question {i} of the sky"),
-        json!({ "max_tokens": 12 }),
-    );
-    server.client.post(CHAT, &body).json()
-}
-
-fn text_of(answer: &Value) -> String {
-    answer["choices"][0]["message"]["content"]
-        .as_str()
-        .unwrap()
-        .to_owned()
 }
 
 #[test]
