@@ -117,6 +117,11 @@ impl Refusal {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message)
     }
 
+    /// Something failed that is no business of clients: the server's own output says what.
+    pub fn broken() -> Self {
+        Self::internal("the answer failed: the server's own output says why")
+    }
+
     /// As an object of OpenAI, also in mid-stream.
     pub fn openai(&self) -> Value {
         let mut error = json!({

@@ -9,6 +9,7 @@ mod run;
 mod scored;
 mod shelf;
 mod talk;
+mod telling;
 mod thought;
 
 pub use event::{Begun, Ended, Event, Gathered, Gatherer, Kind, Message, More, Scored, Word};

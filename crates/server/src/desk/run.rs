@@ -200,7 +200,7 @@ impl Desk {
         let conversation = open.map_err(|error: EngineError| {
             source.trouble(&error.to_string());
             self.state().broken = true;
-            Refusal::internal(error.to_string())
+            Refusal::broken()
         })?;
         Ok(Kept {
             conversation,

@@ -1,9 +1,8 @@
 //! A conversation's thread: it reads, answers, and tells what happens over a bounded channel.
 
-use super::event::{Begun, Ended, Event, Kind, More, Word};
-use super::scored::Scores;
+use super::event::{Begun, Ended, Event};
 use super::shelf::Kept;
-use super::thought::Thoughts;
+use super::telling::Telling;
 use super::{Desk, Job, Message, Order, Source};
 use crate::error::Refusal;
 use crate::facts::Facts;
@@ -11,7 +10,6 @@ use crate::own::{FusionTold, MemberTold};
 use crate::request::{Prompt, Request};
 use chrono::NaiveDateTime;
 use packllm_engine::backend::{MemberInfo, Vocab};
-use packllm_engine::chat::attribution::Attribution;
 use packllm_engine::chat::speaker::{end_markers, plain_text};
 use packllm_engine::engine::{
     self, Answer, AnswerOptions, Ending, EngineError, Finish, Lookup, Place, Segment, Start,
@@ -131,9 +129,13 @@ impl Talk<'_> {
                 refusal
             }
         };
-        if refusal.status.as_u16() == 500 {
-            source.trouble(&refusal.message);
-        }
+        let refusal = match refusal.status.as_u16() {
+            500 => {
+                source.trouble(&refusal.message);
+                Refusal::broken()
+            }
+            _ => refusal,
+        };
         // Members may still evaluate what was cancelled.
         self.kept.conversation.lockstep.settle();
         (None, Err(refusal))
@@ -405,125 +407,6 @@ fn send(
                 _ => Err(Stop::Gone),
             }
         }
-    }
-}
-
-/// What was said and not told yet.
-struct Telling {
-    choice: u32,
-    names: Vec<String>,
-    thoughts: Thoughts,
-    parts: Vec<(Kind, String)>,
-    scores: Scores,
-    scored: Vec<super::Scored>,
-    attribution: Option<Attribution>,
-    /// Words that were told.
-    words: usize,
-}
-
-impl Telling {
-    fn new(request: &Request, choice: u32, names: Vec<String>, opening: &str) -> Self {
-        let (splits, begun) = match &request.prompt {
-            Prompt::Chat { begun, .. } => (true, &**begun),
-            Prompt::Text(_) => (false, ""),
-        };
-        let attribution = request.attribution;
-        Self {
-            choice,
-            thoughts: Thoughts::new(splits, &format!("{begun}{opening}")),
-            parts: Vec::new(),
-            scores: Scores::default(),
-            scored: Vec::new(),
-            attribution: attribution.then(|| Attribution::new(names.len())),
-            words: 0,
-            names,
-        }
-    }
-
-    fn hear(&mut self, text: &str, contributions: &[f64]) {
-        if let Some(attribution) = &mut self.attribution {
-            attribution.push(text, contributions);
-        }
-        let parts = &mut self.parts;
-        self.thoughts
-            .push(text, &mut |kind, text| join(parts, kind, text));
-    }
-
-    fn scored(&mut self, predicted: Vec<engine::Predicted>) {
-        let scored = self.scores.push(predicted);
-        self.scored.extend(scored);
-    }
-
-    /// Tells what is there. Words wait for a text to go with.
-    fn tell(&mut self, send: &mut dyn FnMut(More) -> Result<(), Stop>) -> Result<(), Stop> {
-        for (kind, text) in std::mem::take(&mut self.parts) {
-            let (scores, words) = (self.scores_of(kind, &text), self.words());
-            send(More {
-                choice: self.choice,
-                kind,
-                text,
-                scores,
-                words,
-            })?;
-        }
-        Ok(())
-    }
-
-    /// The text ends here; returns the words that no text is left for.
-    fn finish(
-        &mut self,
-        send: &mut dyn FnMut(More) -> Result<(), Stop>,
-    ) -> Result<Vec<Word>, Stop> {
-        let parts = &mut self.parts;
-        self.thoughts
-            .finish(&mut |kind, text| join(parts, kind, text));
-        if let Some(attribution) = &mut self.attribution {
-            attribution.finish();
-        }
-        self.tell(send)?;
-        Ok(self.words())
-    }
-
-    /// The scores of a text of an answer. What scores say of thoughts and tags is not told.
-    fn scores_of(&mut self, kind: Kind, text: &str) -> Vec<super::Scored> {
-        if kind == Kind::Thought || self.scored.is_empty() {
-            return Vec::new();
-        }
-        let mut bytes = 0;
-        let mut from = self.scored.len();
-        while from > 0 && bytes < text.len() {
-            from -= 1;
-            bytes += self.scored[from].text.len();
-        }
-        let scored = self.scored.split_off(from);
-        self.scored.clear();
-        scored
-    }
-
-    /// Words that were not told yet.
-    fn words(&mut self) -> Vec<Word> {
-        let Some(attribution) = &self.attribution else {
-            return Vec::new();
-        };
-        let new = &attribution.pieces()[self.words..];
-        self.words += new.len();
-        let words = new.iter().map(|piece| Word {
-            text: piece.text.clone(),
-            member: piece.attributed_to().map(|k| self.names[k].clone()),
-            contributions: piece
-                .contributions
-                .iter()
-                .map(|c| Some(*c).filter(|c| c.is_finite()))
-                .collect(),
-        });
-        words.collect()
-    }
-}
-
-fn join(parts: &mut Vec<(Kind, String)>, kind: Kind, text: &str) {
-    match parts.last_mut() {
-        Some((last, said)) if *last == kind => said.push_str(text),
-        _ => parts.push((kind, text.to_owned())),
     }
 }
 

@@ -68,6 +68,7 @@ pub async fn stream<W: Writer>(
         entry,
         first,
         ticket,
+        whole: false,
         over: false,
         silence,
         timer: Box::pin(tokio::time::sleep(silence)),
@@ -88,6 +89,8 @@ struct Frames<W> {
     entry: Arc<Entry>,
     first: Option<Event>,
     ticket: Ticket,
+    /// The last event ended a choice: if no more comes, the answer is whole.
+    whole: bool,
     over: bool,
     silence: Duration,
     timer: Pin<Box<Sleep>>,
@@ -98,6 +101,7 @@ impl<W: Writer> Frames<W> {
         match message {
             Ok(event) => {
                 self.entry.hear(&event);
+                self.whole = matches!(event, Event::Ended(_));
                 self.writer.write(event, out);
             }
             Err(refusal) => {
@@ -147,7 +151,10 @@ impl<W: Writer> Stream for Frames<W> {
             match this.ticket.events.poll_recv(context) {
                 Poll::Ready(Some(message)) => this.write_ready(message, &mut out),
                 Poll::Ready(None) => {
-                    this.writer.close(&mut out);
+                    match this.whole {
+                        true => this.writer.close(&mut out),
+                        false => this.writer.fail(&Refusal::broken(), &mut out),
+                    }
                     this.over = true;
                 }
                 Poll::Pending => {

@@ -27,6 +27,11 @@ pub const THINKING: &str = "{% for m in messages %}<{{ m.role }}>{{ m.content }}
     {% if add_generation_prompt %}<assistant>{% if enable_thinking is not defined or \
     enable_thinking %}<think>\n{% endif %}{% endif %}";
 
+/// Evaluations fail.
+pub const FAIL: usize = 1;
+/// Evaluations panic, and their member's thread with them.
+pub const PANIC: usize = 2;
+
 const WORDS: &[&str] = &[
     "the", " of", " and", " bread", " rises", " sky", " blue", " is", " a", "é", "→", ". ", "\n",
 ];
@@ -44,6 +49,8 @@ pub struct FakeSource {
     pub loads: Arc<AtomicUsize>,
     /// Whether the next load fails.
     pub fails: Arc<AtomicBool>,
+    /// What the next evaluations do: see [`FAIL`] and [`PANIC`].
+    pub trouble: Arc<AtomicUsize>,
     /// Batches evaluated so far.
     pub decodes: Arc<AtomicUsize>,
     /// The engine that is loaded, to look at.
@@ -59,6 +66,7 @@ impl Default for FakeSource {
             sequences: 128,
             loads: Arc::default(),
             fails: Arc::default(),
+            trouble: Arc::default(),
             decodes: Arc::default(),
             engine: Arc::default(),
         }
@@ -89,11 +97,12 @@ impl FakeSource {
                 ..FakeOptions::default()
             };
             let fake = FakeMember::new(vocab(words), options);
-            let (delay, decodes) = (source.delay, source.decodes);
+            let (delay, decodes, trouble) = (source.delay, source.decodes, source.trouble);
             let member: Box<dyn Member> = Box::new(Slow {
                 fake,
                 delay,
                 decodes,
+                trouble,
             });
             Ok(member)
         };
@@ -181,6 +190,7 @@ struct Slow {
     fake: FakeMember,
     delay: Duration,
     decodes: Arc<AtomicUsize>,
+    trouble: Arc<AtomicUsize>,
 }
 
 impl Member for Slow {
@@ -202,6 +212,11 @@ impl Member for Slow {
 
     fn decode(&mut self, batch: &[BatchToken]) -> Result<(), BackendError> {
         self.decodes.fetch_add(1, Ordering::SeqCst);
+        match self.trouble.load(Ordering::SeqCst) {
+            FAIL => return Err(BackendError::Refused("/told/to/fail".into())),
+            PANIC => panic!("told to panic"),
+            _ => {}
+        }
         if !self.delay.is_zero() {
             std::thread::sleep(self.delay);
         }

@@ -210,6 +210,26 @@ fn nothing_is_held_when_nobody_is_there() {
 }
 
 #[test]
+fn a_member_that_fails_ends_the_answer_and_not_the_server() {
+    for (trouble, loads) in [(fake::FAIL, 1), (fake::PANIC, 2)] {
+        let server = Running::with(slow(2), |_| {});
+        let mut under_way = open(&server, &long());
+        await_text(&mut under_way);
+        server.source.trouble.store(trouble, Ordering::SeqCst);
+        let mut rest = String::new();
+        while under_way.read_line(&mut rest).unwrap() > 0 {}
+        let error = rest
+            .lines()
+            .find(|line| line.starts_with("data: {\"error\":"));
+        assert!(error.is_some(), "{rest}");
+        assert!(!rest.contains("[DONE]") && !rest.contains("/told"));
+        server.source.trouble.store(0, Ordering::SeqCst);
+        chat(&server, json!({ "max_tokens": 2 }));
+        assert_eq!(server.source.loads.load(Ordering::SeqCst), loads);
+    }
+}
+
+#[test]
 fn a_drain_ends_what_was_begun_and_takes_no_more() {
     let mut server = Running::with(slow(2), |_| {});
     let body = question("To the end", json!({ "max_tokens": 30, "stream": true }));
