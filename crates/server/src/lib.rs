@@ -1,6 +1,6 @@
 //! A pack behind the interfaces that clients already speak: OpenAI, Anthropic, Ollama, llama-server.
 //!
-//! [`serve`] listens, and drives a [`Pack`](packllm_engine::pack::Pack) that its [`Source`] loads:
+//! A [`Server`] listens, and drives a [`Pack`](packllm_engine::pack::Pack) that its [`Source`] loads:
 //!
 //! ```text
 //!  http: safety → log → a dialect       one thread, tokio         desk: threads of its own
@@ -10,8 +10,8 @@
 //!  └────────────────────────────────┘   Event    └──────────────────────────────────────────┘
 //! ```
 //!
-//! A dialect turns JSON into a [`request`] and [events](desk) into JSON, and touches no engine; the
-//! desk knows no dialect. The crate prints nothing and knows no llama.cpp: what loads a pack, where
+//! A dialect turns JSON into a `Request` and events into JSON, and touches no engine; the desk knows
+//! no dialect. The crate prints nothing and knows no llama.cpp: what loads a pack, where
 //! lines go and which signals end it is its caller's.
 
 mod anthropic;
