@@ -1,6 +1,7 @@
 //! What every command needs: the store, the user's folders, the terminal, Ctrl-C.
 
 use crate::plain_progress::PlainProgress;
+use crate::say::printable_lines;
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use packllm_engine::backend::Vocab;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use crate::exit::INTERRUPTED;
 use crate::settings::{Config, PackPlan, Sources, pack_of_environment};
+use crate::trial;
 
 /// The pack to begin with: what `models pull` fetches if none is named.
 pub const STARTER: &str = "starter";
@@ -120,8 +122,9 @@ impl App {
         }
     }
 
-    /// A line on stderr, dimmed on a terminal.
+    /// A line on stderr, dimmed on a terminal. What a file says in it cannot act on the terminal.
     pub fn dim(&self, line: &str) {
+        let line = printable_lines(line);
         if self.colour {
             tell!("\x1b[2m{line}\x1b[0m");
         } else {
@@ -162,6 +165,10 @@ impl App {
         };
         let cancel = Arc::clone(&self.cancel);
         let engine = self.disposable(|| {
+            if !plan.trust_files {
+                bar.set_message("trying files that are new here");
+                trial::of_files(self, plan.members.iter().map(|m| m.path.as_path()))?;
+            }
             let engine = Engine::load(specs, cancel, &mut progress)?;
             engine.catch_up(&mut |read| {
                 let most = read.iter().max().copied().unwrap_or_default();
