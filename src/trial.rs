@@ -70,9 +70,12 @@ pub fn of_files<'a>(app: &App, paths: impl Iterator<Item = &'a Path>) -> Result<
 }
 
 fn of_file(app: &App, path: &Path, build: &str) -> Result<()> {
-    let known = app.store.verdict(path, build);
-    if let Some(verdict) = known {
-        return heed(path, verdict.fault);
+    // A file that cannot be read is an error of the load.
+    let Ok(trial) = app.store.trial(path, build) else {
+        return Ok(());
+    };
+    if let Some(verdict) = &trial.verdict {
+        return heed(path, verdict.fault.clone());
     }
     // What our own reader refuses, the load refuses in better words. What a shipped pack names by
     // its hash was loaded by those who made the pack.
@@ -90,7 +93,7 @@ fn of_file(app: &App, path: &Path, build: &str) -> Result<()> {
         Ending::Hangs(time) => Some(words::of_hang(time)),
     };
     let verdict = Verdict { fault };
-    if let Err(error) = app.store.keep_verdict(path, build, &verdict) {
+    if let Err(error) = trial.keep(&verdict) {
         app.dim(&format!(
             "note: that {} loads is not remembered: {error}",
             path.display()

@@ -50,22 +50,23 @@ impl Chance {
     }
 }
 
-/// Damages a file in one to four places, each in one of these parts of it.
+/// Damages a file in one to three places, each in one of these parts of it.
 pub fn damage(bytes: &mut Vec<u8>, parts: &[Range<usize>], chance: &mut Chance) {
-    for _ in 0..=chance.below(4) {
+    for _ in 0..=chance.below(3) {
         let part = parts[chance.below(parts.len())].clone();
         let reach = part.end.min(bytes.len());
         let start = part.start.min(reach);
         let at = start + chance.below(reach - start);
-        match chance.below(8) {
-            0 => flip(bytes, at, chance),
-            1 => replace(bytes, at, &[chance.byte()]),
-            2 => replace(bytes, at, &(chance.of(&EDGES) as u32).to_le_bytes()),
-            3 => replace(bytes, at, &chance.of(&EDGES).to_le_bytes()),
-            4 => move_within(bytes, at, reach, chance),
-            5 => drop(bytes.drain(at..(at + 1 + chance.below(16)).min(reach.max(at)))),
-            6 => repeat(bytes, at, reach, chance),
-            _ => add_to(bytes, at, chance),
+        // Most leave everything in its place, or little would come past the first checks.
+        match chance.below(16) {
+            0..3 => flip(bytes, at, chance),
+            3..5 => replace(bytes, at, &[chance.byte()]),
+            5..8 => replace(bytes, at, &(chance.of(&EDGES) as u32).to_le_bytes()),
+            8 => replace(bytes, at, &chance.of(&EDGES).to_le_bytes()),
+            9..13 => add_to(bytes, at, chance),
+            13 => move_within(bytes, at, reach, chance),
+            14 => drop(bytes.drain(at..(at + 1 + chance.below(16)).min(reach.max(at)))),
+            _ => repeat(bytes, at, reach, chance),
         }
     }
     if chance.below(20) == 0 {

@@ -21,22 +21,27 @@ pub fn of_hang(time: Duration) -> String {
     format!("loading it takes more than {} s", time.as_secs())
 }
 
-/// What the process said last of all that looks like a reason.
+/// The first line of what the process said that looks like a reason.
 fn complaint(errors: &str) -> Option<String> {
-    let lines = || errors.lines().map(str::trim).filter(|l| !l.is_empty());
+    let lines: Vec<&str> = errors.lines().map(str::trim).collect();
     let telling = |line: &&str| {
-        ["GGML_ASSERT", "what():", "error"]
+        ["GGML_", "what():", "error"]
             .iter()
             .any(|w| line.contains(w))
     };
-    let line = lines().find(telling).or_else(|| lines().next())?;
+    // What a panic says stands behind the place.
+    let panic = lines.iter().position(|line| line.contains("panicked at"));
+    let panic = panic.and_then(|at| lines.get(at + 1));
+    let line = panic
+        .or_else(|| lines.iter().find(|line| telling(line)))
+        .or_else(|| lines.iter().find(|line| !line.is_empty()))?;
     // Without the folder in which llama.cpp was built.
     let line = match line.split_once(".cpp:") {
         Some((path, rest)) => {
             let file = path.rsplit(['/', '\\']).next().unwrap_or(path);
             format!("{file}.cpp:{rest}")
         }
-        None => line.to_owned(),
+        None => (*line).to_owned(),
     };
     Some(printable(&line).chars().take(QUOTED).collect())
 }
@@ -78,6 +83,8 @@ mod tests {
         let said = "terminate called after throwing an instance of 'std::out_of_range'\n  what():  _Map_base::at\n";
         assert_eq!(complaint(said).unwrap(), "what():  _Map_base::at");
         assert_eq!(complaint("\x1b[31mred").unwrap(), "\u{fffd}[31mred");
+        let said = "\nthread 'main' (7) panicked at model.rs:140:36:\ntoo many\nstack backtrace:\n";
+        assert_eq!(complaint(said).unwrap(), "too many");
         assert_eq!(complaint("\n \n"), None);
         assert_eq!(complaint(&"x".repeat(1000)).unwrap().len(), QUOTED);
     }

@@ -10,8 +10,6 @@ use std::path::Path;
 const CONTEXT: u32 = 256;
 /// Tokens of a batch: the largest graph that is built.
 const BATCH: u32 = 32;
-/// Threads, each of which takes memory for its stack.
-const THREADS: u32 = 4;
 /// A text of words, numbers, spaces, controls and letters of other alphabets.
 const TEXT: &str = "Hello  World\n\t1234 it's ¿naïve? 你好 🙂\u{1}";
 
@@ -25,21 +23,21 @@ const TEXT: &str = "Hello  World\n\t1234 it's ¿naïve? 你好 🙂\u{1}";
 /// # Errors
 /// What [`LlamaMember::load`] and [`Member::decode`] say.
 pub fn try_file(path: &Path) -> Result<(), BackendError> {
-    let usual = LoadOptions::new(path);
     let options = LoadOptions {
         context: Some(CONTEXT),
         batch: BATCH,
         ubatch: BATCH,
         outputs: 1,
         sequences: 1,
-        threads: usual.threads.min(THREADS),
-        threads_batch: usual.threads.min(THREADS),
+        // One, which waits for no other on a busy machine.
+        threads: 1,
+        threads_batch: 1,
         repack: false,
         offload: Offload {
             devices: vec!["none".to_owned()],
             ..Offload::default()
         },
-        ..usual
+        ..LoadOptions::new(path)
     };
     let mut member = LlamaMember::load_within(&options)?;
     let tokens = member.tokenize(TEXT, true)?;

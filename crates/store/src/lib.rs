@@ -38,7 +38,7 @@ pub use maps::KeptMap;
 pub use pull::{Pulled, digest, pull, verify};
 pub use source::{Source, Wheel};
 pub use store::{Listing, Removed, Shipped, Store, StoredModel};
-pub use trials::Verdict;
+pub use trials::{Trial, Verdict};
 
 #[cfg(test)]
 #[allow(

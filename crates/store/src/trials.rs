@@ -5,13 +5,13 @@
 //! build: another one has another llama.cpp, or other checks.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::disk::{stamp, write_atomically};
+use super::disk::stamp;
 use super::error::{StoreError, io_error};
 use super::manifest::{Manifest, Origin};
 use super::store::Store;
@@ -29,36 +29,48 @@ pub struct Verdict {
     pub fault: Option<String>,
 }
 
-impl Store {
-    /// What came of the trial of this file by this build, if there was one.
-    #[must_use]
-    pub fn verdict(&self, path: &Path, build: &str) -> Option<Verdict> {
-        let by_stamp = self.trial_path(&of_stamp(path, build).ok()?);
-        let known = read(&by_stamp);
-        if known.is_some() {
-            return known;
-        }
-        let verdict = read(&self.trial_path(&of_content(path, build).ok()?))?;
-        // Found more slowly the next time if it cannot be written.
-        let _ = keep(&by_stamp, &verdict);
-        Some(verdict)
-    }
+/// A file, and what is known of its trial.
+#[derive(Debug)]
+pub struct Trial {
+    /// What came of it, if there was one.
+    pub verdict: Option<Verdict>,
+    /// Where verdicts on it are kept.
+    places: Vec<PathBuf>,
+}
 
+impl Trial {
     /// Keeps what came of it.
     ///
     /// # Errors
-    /// A file that cannot be read any more, a store that cannot be written.
-    pub fn keep_verdict(
-        &self,
-        path: &Path,
-        build: &str,
-        verdict: &Verdict,
-    ) -> Result<(), StoreError> {
-        self.folder("trials")?;
-        for name in [of_content(path, build)?, of_stamp(path, build)?] {
-            keep(&self.trial_path(&name), verdict)?;
+    /// A store that cannot be written.
+    pub fn keep(&self, verdict: &Verdict) -> Result<(), StoreError> {
+        self.places
+            .iter()
+            .try_for_each(|place| write(place, verdict))
+    }
+}
+
+impl Store {
+    /// What is known of the trial of this file by this build.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn trial(&self, path: &Path, build: &str) -> Result<Trial, StoreError> {
+        let by_stamp = self.trial_path(&of_stamp(path, build)?);
+        if let Some(verdict) = read(&by_stamp) {
+            return Ok(Trial {
+                verdict: Some(verdict),
+                places: Vec::new(),
+            });
         }
-        Ok(())
+        let by_content = self.trial_path(&of_content(path, build)?);
+        let verdict = read(&by_content);
+        if let Some(verdict) = &verdict {
+            // Found more slowly the next time if it cannot be written.
+            let _ = write(&by_stamp, verdict);
+        }
+        let places = vec![by_content, by_stamp];
+        Ok(Trial { verdict, places })
     }
 
     /// Whether the file is one of a shipped pack: its sha256 was computed, is the one that the pack
@@ -96,9 +108,18 @@ fn read(path: &Path) -> Option<Verdict> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
-fn keep(path: &Path, verdict: &Verdict) -> Result<(), StoreError> {
+/// In one piece, but not at once: a verdict that a crash loses is found again.
+fn write(path: &Path, verdict: &Verdict) -> Result<(), StoreError> {
     let text = serde_json::to_vec(verdict).unwrap_or_default();
-    write_atomically(path, &text)
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).map_err(io_error("make the folder", folder))?;
+    let new = || -> std::io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(&text)?;
+        file.persist(path)?;
+        Ok(())
+    };
+    new().map_err(io_error("write", path))
 }
 
 /// By place, size and time of change.

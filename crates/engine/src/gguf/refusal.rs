@@ -60,6 +60,7 @@ struct Values<'a> {
 impl Values<'_> {
     fn check(&self) -> Result<(), Fault> {
         self.sizes()?;
+        self.counts()?;
         self.tokenizer()?;
         self.experts()?;
         self.tensors()?;
@@ -108,8 +109,9 @@ impl Values<'_> {
         self.need(some, &self.key("block_count"), "1 to 512 layers")?;
         for suffix in ["context_length", "embedding_length"] {
             let size = self.fact(suffix).unwrap_or(0);
-            let fits = size > 0 && size <= u64::from(u32::MAX);
-            self.need(fits, &self.key(suffix), "a positive number")?;
+            // The bindings panic above that.
+            let fits = size > 0 && i32::try_from(size).is_ok();
+            self.need(fits, &self.key(suffix), "a positive number of 31 bits")?;
         }
         let extra = self.fact("nextn_predict_layers").unwrap_or(0);
         let key = self.key("nextn_predict_layers");
@@ -126,7 +128,11 @@ impl Values<'_> {
             &key,
             &format!("at most the {layers} layers"),
         )?;
-        // Counts of 32 bits without a sign there.
+        Ok(())
+    }
+
+    /// Counts by layer, which are of 32 bits and without a sign there.
+    fn counts(&self) -> Result<(), Fault> {
         for suffix in [
             "expert_used_count",
             "feed_forward_length",
@@ -134,11 +140,9 @@ impl Values<'_> {
             "attention.head_count_kv",
         ] {
             let key = self.key(suffix);
-            let negative = match self.header.get(&key) {
-                Some(Value::Array(array)) => match &array.items {
-                    Items::Integers(numbers) => numbers.iter().any(|&n| n < 0),
-                    _ => false,
-                },
+            let numbers = self.header.array(&key).map(|array| &array.items);
+            let negative = match numbers {
+                Some(Items::Integers(numbers)) => numbers.iter().any(|&n| n < 0),
                 _ => false,
             };
             self.need(!negative, &key, "no negative numbers")?;

@@ -1,10 +1,19 @@
 //! Verdicts on model files.
 
 use std::fs;
+use std::path::Path;
 
 use super::*;
 
 const BUILD: &str = "this build";
+
+fn verdict(store: &Store, path: &Path, build: &str) -> Option<Verdict> {
+    store.trial(path, build).unwrap().verdict
+}
+
+fn keep(store: &Store, path: &Path, verdict: &Verdict) {
+    store.trial(path, BUILD).unwrap().keep(verdict).unwrap();
+}
 
 fn good() -> Verdict {
     Verdict { fault: None }
@@ -16,29 +25,29 @@ fn a_verdict_goes_with_the_content_and_the_build() {
     let (store, folder) = (&fixture.store, tempfile::tempdir().unwrap());
     let path = folder.path().join("m.gguf");
     fs::write(&path, bytes(100_000)).unwrap();
-    assert_eq!(store.verdict(&path, BUILD), None);
+    assert_eq!(verdict(store, &path, BUILD), None);
     let bad = Verdict {
         fault: Some("it aborts".into()),
     };
-    store.keep_verdict(&path, BUILD, &bad).unwrap();
-    assert_eq!(store.verdict(&path, BUILD), Some(bad.clone()));
-    assert_eq!(store.verdict(&path, "another build"), None);
+    keep(store, &path, &bad);
+    assert_eq!(verdict(store, &path, BUILD), Some(bad.clone()));
+    assert_eq!(verdict(store, &path, "another build"), None);
 
     let copy = folder.path().join("copy.gguf");
     fs::copy(&path, &copy).unwrap();
-    assert_eq!(store.verdict(&copy, BUILD), Some(bad.clone()));
+    assert_eq!(verdict(store, &copy, BUILD), Some(bad.clone()));
     // Known by its place now, too.
     assert_eq!(models_tried(store), 3);
 
     let mut other = bytes(100_000);
     other[99_999] ^= 1;
     fs::write(&path, other).unwrap();
-    assert_eq!(store.verdict(&path, BUILD), None);
-    store.keep_verdict(&path, BUILD, &good()).unwrap();
-    assert_eq!(store.verdict(&path, BUILD), Some(good()));
-    assert_eq!(store.verdict(&copy, BUILD), Some(bad));
+    assert_eq!(verdict(store, &path, BUILD), None);
+    keep(store, &path, &good());
+    assert_eq!(verdict(store, &path, BUILD), Some(good()));
+    assert_eq!(verdict(store, &copy, BUILD), Some(bad));
     fs::remove_file(&path).unwrap();
-    assert_eq!(store.verdict(&path, BUILD), None);
+    assert!(store.trial(&path, BUILD).is_err());
 }
 
 fn models_tried(store: &Store) -> usize {
@@ -51,11 +60,11 @@ fn what_is_no_verdict_is_none() {
     let (store, folder) = (&fixture.store, tempfile::tempdir().unwrap());
     let path = folder.path().join("m.gguf");
     fs::write(&path, bytes(1000)).unwrap();
-    store.keep_verdict(&path, BUILD, &good()).unwrap();
+    keep(store, &path, &good());
     for file in fs::read_dir(store.root().join("trials")).unwrap() {
         fs::write(file.unwrap().path(), "{}x").unwrap();
     }
-    assert_eq!(store.verdict(&path, BUILD), None);
+    assert_eq!(verdict(store, &path, BUILD), None);
 }
 
 #[test]

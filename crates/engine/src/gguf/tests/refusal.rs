@@ -93,6 +93,30 @@ fn a_pre_tokenizer_that_keeps_spaces() {
 }
 
 #[test]
+fn a_context_that_the_bindings_cannot_count() {
+    for (tokens, good) in [
+        (0, false),
+        (1 << 31, false),
+        (u32::MAX, false),
+        (1 << 30, true),
+    ] {
+        let draft = Draft::default()
+            .text("general.architecture", "llama")
+            .u32("llama.block_count", 1)
+            .u32("llama.context_length", tokens)
+            .u32("llama.embedding_length", 64)
+            .u32("llama.attention.head_count", 4)
+            .text("tokenizer.ggml.model", "gpt2")
+            .tokens(10)
+            .tensor("token_embd.weight", &[64, 10], 0, 2560);
+        match good {
+            true => accepted(draft),
+            false => refused(draft, "a positive number"),
+        }
+    }
+}
+
+#[test]
 fn layers_that_are_no_layers() {
     let key = "llama.nextn_predict_layers";
     refused(llama().u32(key, 2), "fewer than the 2 layers");
