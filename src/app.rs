@@ -1,7 +1,6 @@
 //! What every command needs: the store, the user's folders, the terminal, Ctrl-C.
 
 use crate::plain_progress::PlainProgress;
-use crate::say::printable_lines;
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use packllm_engine::backend::Vocab;
@@ -122,9 +121,8 @@ impl App {
         }
     }
 
-    /// A line on stderr, dimmed on a terminal. What a file says in it cannot act on the terminal.
+    /// A line on stderr, dimmed on a terminal.
     pub fn dim(&self, line: &str) {
-        let line = printable_lines(line);
         if self.colour {
             tell!("\x1b[2m{line}\x1b[0m");
         } else {
