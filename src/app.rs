@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use crate::exit::INTERRUPTED;
 use crate::settings::{Config, PackPlan, Sources, pack_of_environment};
+use crate::trial;
 
 /// The pack to begin with: what `models pull` fetches if none is named.
 pub const STARTER: &str = "starter";
@@ -162,6 +163,10 @@ impl App {
         };
         let cancel = Arc::clone(&self.cancel);
         let engine = self.disposable(|| {
+            if !plan.trust_files {
+                bar.set_message("trying files that are new here");
+                trial::of_files(self, plan.members.iter().map(|m| m.path.as_path()))?;
+            }
             let engine = Engine::load(specs, cancel, &mut progress)?;
             engine.catch_up(&mut |read| {
                 let most = read.iter().max().copied().unwrap_or_default();

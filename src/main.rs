@@ -15,6 +15,7 @@ mod plain_progress;
 mod plural;
 mod report;
 mod settings;
+mod trial;
 
 use anyhow::Result;
 use clap::{CommandFactory, FromArgMatches};
@@ -23,11 +24,13 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
-    if arguments
-        .next()
-        .is_some_and(|first| first == command::CONFINED)
-    {
+    let first = arguments.next();
+    let first_is = |hidden: &str| first.as_ref().is_some_and(|first| first == hidden);
+    if first_is(command::CONFINED) {
         return command::become_confined(arguments);
+    }
+    if first_is(trial::TRIAL) {
+        return trial::become_trial(arguments);
     }
     if let Err(missing) = cpu::check() {
         tell!("error: {missing}");

@@ -2,6 +2,7 @@
 
 use crate::exit::{INTERRUPTED, Usage};
 use crate::hints;
+use crate::say::printable_lines;
 use packllm_engine::engine::EngineError;
 use packllm_store::StoreError;
 use std::error::Error;
@@ -42,9 +43,9 @@ pub fn failure(error: &anyhow::Error) -> ExitCode {
 
 /// Prints the error, and what can be done about it.
 pub fn tell(error: &anyhow::Error) {
-    tell!("error: {}", message(error));
+    tell!("error: {}", printable_lines(&message(error)));
     if let Some(hint) = hint(error) {
-        tell!("hint: {hint}");
+        tell!("hint: {}", printable_lines(&hint));
     }
 }
 

@@ -25,3 +25,16 @@ pub fn line(text: Arguments<'_>) -> io::Result<()> {
 pub fn aside(text: Arguments<'_>) {
     let _ = io::stderr().lock().write_fmt(text);
 }
+
+/// The text without control characters. Names of files, texts of manifests and model files may come
+/// from anywhere, and control characters would act on the terminal.
+pub fn printable(text: &str) -> String {
+    let safe = |char: char| if char.is_control() { '\u{fffd}' } else { char };
+    text.chars().map(safe).collect()
+}
+
+/// As [`printable`], for a text of several lines.
+pub fn printable_lines(text: &str) -> String {
+    let lines = text.split('\n').map(printable);
+    lines.collect::<Vec<_>>().join("\n")
+}

@@ -39,6 +39,8 @@ pub struct PackPlan {
     pub fusion: Fusion,
     /// `--reference`, if it was given.
     pub reference: Option<Reference>,
+    /// Whether files that were never loaded before are loaded without a trial.
+    pub trust_files: bool,
 }
 
 /// A member that is ready to load.
@@ -94,6 +96,7 @@ pub fn plan(sources: &Sources, given: &Values) -> Result<PackPlan> {
         members,
         fusion,
         reference,
+        trust_files: given.trust_file(),
     })
 }
 

@@ -1,5 +1,6 @@
-//! Tables with aligned columns, and text that is safe on a terminal.
+//! Tables with aligned columns, whose cells are safe on a terminal.
 
+use crate::say::printable;
 use std::io::{self, Write};
 
 /// Rows of cells; every column is as wide as its widest cell.
@@ -50,13 +51,6 @@ impl Table {
         }
         Ok(())
     }
-}
-
-/// The text without control characters. Names of files and texts of manifests may come from
-/// anywhere, and control characters would act on the terminal.
-pub fn printable(text: &str) -> String {
-    let safe = |char: char| if char.is_control() { '\u{fffd}' } else { char };
-    text.chars().map(safe).collect()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! lines elsewhere.
 
 use crate::app::App;
-use crate::command::table::printable;
+use crate::say::printable;
 use indicatif::{ProgressBar, ProgressStyle};
 use packllm_store::{Licence, Progress};
 use std::time::Duration;

@@ -3,6 +3,7 @@
 use crate::tiny::TinyModel;
 use crate::user::{User, says, text};
 use std::fs;
+use std::path::{Path, PathBuf};
 
 /// Runs a good member beside the file and returns the error.
 fn refusal(user: &User, file: &str) -> String {
@@ -71,4 +72,105 @@ fn damaged_weights_are_found_when_they_speak() {
     let user = User::new();
     TinyModel::bpe(1).with_nan().write(user.path("nan.gguf"));
     says(&refusal(&user, "nan.gguf"), &["not numbers", "sha256"]);
+}
+
+/// Of an architecture that is nothing without experts, which llama.cpp asserts when it loads it and
+/// our reader does not know.
+fn deadly(user: &User, name: &str) -> PathBuf {
+    let model = TinyModel::bpe(1).with_architecture("smallthinker");
+    model.write(user.path(name))
+}
+
+/// What the store keeps of trials.
+fn verdicts(user: &User) -> Vec<PathBuf> {
+    let Ok(folder) = fs::read_dir(user.path("store/trials")) else {
+        return Vec::new();
+    };
+    folder.map(|file| file.unwrap().path()).collect()
+}
+
+#[test]
+fn a_file_that_ends_the_process_that_loads_it() {
+    let user = User::new();
+    deadly(&user, "deadly.gguf");
+    let first = refusal(&user, "deadly.gguf");
+    says(&first, &["ends the process", "GGML_ASSERT", "--trust-file"]);
+    assert!(!first.contains("/src/"), "{first}");
+    // Both files of that pack were tried, each under two names.
+    assert_eq!(verdicts(&user).len(), 4);
+    assert_eq!(refusal(&user, "deadly.gguf"), first);
+    // The same file elsewhere is known as well.
+    fs::copy(user.path("deadly.gguf"), user.path("copy.gguf")).unwrap();
+    says(&refusal(&user, "copy.gguf"), &["ends the process"]);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_trusted_file_is_loaded_without_a_trial() {
+    let user = User::new();
+    let good = text(&TinyModel::bpe(1).write(user.path("good.gguf")));
+    user.ok(&["run", "-m", &good, "-p", "Hello", "-n", "2", "--trust-file"]);
+    assert_eq!(verdicts(&user), [] as [&Path; 0]);
+    deadly(&user, "deadly.gguf");
+    let mut trusting = user.command(&["run", "-m", "deadly.gguf", "-p", "Hello", "--trust-file"]);
+    let ended = trusting.env("GGML_NO_BACKTRACE", "1").output().unwrap();
+    assert_eq!(ended.status.code(), None, "it ends by a signal");
+}
+
+#[test]
+fn a_file_is_tried_once_and_again_when_it_has_changed() {
+    let user = User::new();
+    let run = || user.run(&["run", "-m", "model.gguf", "-p", "Hello", "-n", "2"]);
+    TinyModel::bpe(1).write(user.path("model.gguf"));
+    assert_eq!(run().code, 0);
+    let kept = verdicts(&user);
+    assert_eq!(kept.len(), 2);
+    // What is kept is believed.
+    for path in &kept {
+        fs::write(path, r#"{"fault":"it was bad\u001b[31m"}"#).unwrap();
+    }
+    let done = run();
+    assert_eq!(done.code, 1);
+    says(&done.err, &["model.gguf: it was bad\u{fffd}[31m"]);
+    TinyModel::bpe(2).write(user.path("model.gguf"));
+    assert_eq!(run().code, 0);
+    // What cannot be read is no verdict.
+    for path in verdicts(&user) {
+        fs::write(path, "{").unwrap();
+    }
+    assert_eq!(run().code, 0);
+}
+
+#[test]
+fn a_store_that_cannot_be_written_is_no_reason_to_stop() {
+    let user = User::new();
+    fs::create_dir_all(user.path("store")).unwrap();
+    fs::write(user.path("store/trials"), "a file in the folder's place").unwrap();
+    TinyModel::bpe(1).write(user.path("model.gguf"));
+    let done = user.run(&["run", "-m", "model.gguf", "-p", "Hello", "-n", "2"]);
+    assert_eq!(done.code, 0, "{}", done.err);
+    says(&done.err, &["not remembered"]);
+}
+
+#[test]
+fn two_tokens_of_one_spelling() {
+    let user = User::new();
+    let mut bytes = TinyModel::spm(1).bytes();
+    let at = bytes.windows(6).position(|text| text == b"<0x41>");
+    let at = at.unwrap();
+    bytes[at..at + 6].copy_from_slice(b"<0x42>");
+    fs::write(user.path("alike.gguf"), &bytes).unwrap();
+    says(&refusal(&user, "alike.gguf"), &["spelled differently"]);
+}
+
+#[test]
+fn what_a_file_says_does_not_act_on_the_terminal() {
+    let user = User::new();
+    let template = "{{ raise_exception('\x1b[31mred\x07') }}";
+    TinyModel::bpe(1)
+        .with_template(template)
+        .write(user.path("red.gguf"));
+    let done = user.run(&["run", "-m", "red.gguf", "-p", "Hello", "-n", "2"]);
+    assert_eq!(done.code, 1);
+    says(&done.err, &["\u{fffd}[31mred\u{fffd}"]);
 }

@@ -6,7 +6,8 @@
 //! process is checked by the [`Ledger`](packllm_engine::backend::Ledger) first.
 //!
 //! [`LoadOptions`] say how a file is loaded, [`LlamaMember::load`] does it, [`LoadError`] says why
-//! it could not, and [`offload`] which device runs what.
+//! it could not, and [`offload`] which device runs what. [`try_file`] is for a process of its own:
+//! some files end it.
 #![allow(unsafe_code, reason = "llama.cpp is called here, and nowhere else")]
 
 mod context;
@@ -16,11 +17,13 @@ mod load;
 mod member;
 pub mod offload;
 mod options;
+mod trial;
 
 pub use error::LoadError;
 pub use library::{cpu_features, init, threads_give_way};
 pub use member::LlamaMember;
 pub use options::{CacheType, LoadOptions, OUTPUTS, WIDE, threads_batch};
+pub use trial::try_file;
 
 /// The llama.cpp of this build, by the crate that brings it.
 pub const VERSION: &str = "llama-cpp-sys-2 0.1.161";

@@ -31,8 +31,12 @@ unsafe extern "C" fn on_load_progress(progress: f32, watch: *mut c_void) -> bool
 pub(super) fn check_header(path: &Path) -> Result<Header, LoadError> {
     let of_header = |error: GgufError| LoadError::Header(error.fault);
     let header = Header::read(path).map_err(of_header)?;
-    header.member().map_err(of_header)?;
-    Ok(header)
+    let summary = header.member().map_err(of_header)?;
+    // Known by name: llama.cpp need not load it to say so.
+    match summary.family.rolls_back() {
+        true => Ok(header),
+        false => Err(LoadError::Recurrent),
+    }
 }
 
 /// The model of the file, on the devices asked for.
@@ -54,6 +58,7 @@ pub(super) fn load_model(options: &LoadOptions) -> Result<LlamaModel, BackendErr
         unsafe { (sys::llama_model_default_params(), sys::llama_max_devices()) };
     let mut split = options.offload.tensor_split.clone();
     split.resize(max_devices.max(split.len()), 0.0);
+    params.use_extra_bufts = options.repack;
     params.n_gpu_layers = placed.layers;
     params.devices = devices.as_mut_ptr();
     if !options.offload.tensor_split.is_empty() {

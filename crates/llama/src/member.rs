@@ -12,6 +12,7 @@ use packllm_engine::backend::{
     Watch, context_size,
 };
 use packllm_engine::engine::MemberSpec;
+use packllm_engine::gguf::Header;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -98,6 +99,26 @@ impl LlamaMember {
             return Err(refuse(LoadError::NoCpuCode));
         }
         let header = check_header(&options.path).map_err(refuse)?;
+        Self::of(options, &header)
+    }
+
+    /// As [`LlamaMember::load`], with as much of the context as the model was trained with.
+    pub(super) fn load_within(options: &LoadOptions) -> Result<Self, BackendError> {
+        init();
+        let header = check_header(&options.path).map_err(|error| error.of(&options.path))?;
+        let trained = header.u64(&header.arch_key("context_length")).unwrap_or(0);
+        let trained = u32::try_from(trained).unwrap_or(u32::MAX);
+        let context = options.context.map(|tokens| tokens.min(trained));
+        let options = LoadOptions {
+            context,
+            ..options.clone()
+        };
+        Self::of(&options, &header)
+    }
+
+    /// A member of a file whose header was checked.
+    fn of(options: &LoadOptions, header: &Header) -> Result<Self, BackendError> {
+        let refuse = |error: LoadError| error.of(&options.path);
         let model = load_model(options)?;
         refuse_unsupported(&model).map_err(refuse)?;
         let vocab = Arc::new(read_vocab(&model));

@@ -64,6 +64,9 @@ pub struct LoadOptions {
     pub flash_attention: Option<bool>,
     /// Element types of the K and V caches.
     pub cache: (CacheType, CacheType),
+    /// Whether weights are rearranged for faster products, which takes time and their size in
+    /// memory; else they are used as they lie in the file.
+    pub repack: bool,
     /// What runs on which device.
     pub offload: Offload,
     /// Progress and cancellation.
@@ -88,6 +91,7 @@ impl LoadOptions {
             threads_batch: cores,
             flash_attention: None,
             cache: <(CacheType, CacheType)>::default(),
+            repack: true,
             offload: Offload::default(),
             watch: Arc::default(),
         }

@@ -45,6 +45,7 @@ fn options(path: &Path) -> LoadOptions {
         threads_batch: 1,
         flash_attention: None,
         cache: (CacheType::F16, CacheType::F16),
+        repack: true,
         offload: Offload::default(),
         watch: Arc::default(),
     }

@@ -59,6 +59,8 @@ parameters! {
         Group::Pack.says("Element type of the V cache (-ctv); quantised types need flash attention")
         .spelled(&["-ctv"]).of("TYPE");
     offline: bool = false => Group::Pack.says("Never use the network");
+    trust_file: bool = false => Group::Pack
+        .says("Load files that were never loaded here without a trial in a process of its own").at(FLAG);
 
     vocab: Vocab = Vocab::Auto => Group::Fusion.says("Shared alphabet").at(FUSING);
     reference: String => Group::Fusion

@@ -28,6 +28,7 @@ mod pypi;
 pub mod section;
 mod source;
 mod store;
+mod trials;
 
 pub use catalog::PackListing;
 pub use error::{SourceFailure, StoreError};
@@ -37,6 +38,7 @@ pub use maps::KeptMap;
 pub use pull::{Pulled, digest, pull, verify};
 pub use source::{Source, Wheel};
 pub use store::{Listing, Removed, Shipped, Store, StoredModel};
+pub use trials::{Trial, Verdict};
 
 #[cfg(test)]
 #[allow(

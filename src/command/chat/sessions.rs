@@ -1,7 +1,7 @@
 //! Sessions: saved conversations, and the one that is being saved.
 
-use crate::command::table::printable;
 use crate::plural::counted;
+use crate::say::printable;
 use anyhow::{Context, Result};
 use packllm_engine::chat::Message;
 use packllm_engine::chat::log::{LogEntry, SavedSession, SessionHeader, SessionLog, read};

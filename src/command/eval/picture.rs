@@ -274,7 +274,7 @@ impl Canvas {
 /// Escapes a name, which comes from a file or a manifest: no markup, and no characters that XML
 /// forbids.
 fn escape(text: &str) -> String {
-    let text = crate::command::table::printable(text);
+    let text = crate::say::printable(text);
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

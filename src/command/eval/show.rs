@@ -2,7 +2,8 @@
 
 use super::disagree::Disagreements;
 use super::report::Report;
-use crate::command::table::{Table, printable};
+use crate::command::table::Table;
+use crate::say::printable;
 use anyhow::Result;
 use packllm_eval::{Difference, NEAR_TIE, Row, Section};
 use serde_json::{Map, Value, json};

@@ -2,6 +2,7 @@
 
 use super::notes::line;
 use crate::app::App;
+use crate::say::printable;
 use chrono::NaiveDateTime;
 use indicatif::ProgressBar;
 use packllm_engine::backend::Vocab;
@@ -33,7 +34,7 @@ impl Host for Terminal<'_> {
     fn note(&mut self, note: Note) {
         let text = line(&note);
         if !self.said.contains(&text) {
-            self.app.dim(&format!("note: {text}"));
+            self.app.dim(&printable(&format!("note: {text}")));
             self.said.push(text);
         }
     }

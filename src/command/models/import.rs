@@ -2,8 +2,9 @@
 
 use crate::app::App;
 use crate::command::facts::{self, file_size};
-use crate::command::table::{Table, printable};
+use crate::command::table::Table;
 use crate::plural::counted;
+use crate::say::printable;
 use crate::settings::usage;
 use anyhow::{Result, bail};
 use packllm_engine::nearest;

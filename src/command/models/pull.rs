@@ -2,8 +2,8 @@
 
 use crate::app::{App, STARTER};
 use crate::command::facts::file_size;
-use crate::command::table::printable;
 use crate::command::transfer::Transfer;
+use crate::say::printable;
 use crate::settings::usage;
 use anyhow::Result;
 use packllm_store::{Licence, Manifest, Member, PullOptions, Pulled, StoreError};

@@ -3,10 +3,10 @@
 
 use crate::app::App;
 use crate::command::facts;
-use crate::command::table::printable;
 use crate::command::transfer::Transfer;
 use crate::plural::counted;
 use crate::report::Unusable;
+use crate::say::printable;
 use crate::settings::{settle_fusion, template_of};
 use anyhow::Result;
 use packllm_engine::chat::Template;

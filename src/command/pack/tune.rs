@@ -4,7 +4,7 @@ use super::{refuse_name, refuse_taken};
 use crate::app::{App, STARTER};
 use crate::cli::{EvalArgs, TuneArgs};
 use crate::command::eval::{examine, show};
-use crate::command::table::printable;
+use crate::say::printable;
 use anyhow::{Result, bail};
 use clap::Parser;
 use packllm_engine::weight::Method;

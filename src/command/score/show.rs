@@ -1,7 +1,8 @@
 //! The tables of `packllm score`.
 
 use super::{Measured, MemberRow, MixtureRow};
-use crate::command::table::{Table, printable};
+use crate::command::table::Table;
+use crate::say::printable;
 use std::io::{self, Write};
 
 /// Two tables for each text, and the means over the texts if there are several.

@@ -1,6 +1,7 @@
 use super::*;
 use packllm_engine::mix::Mix;
 use packllm_parameter::{Layers, all};
+use proptest::prelude::*;
 
 fn parse(text: &str) -> Result<Config> {
     Config::parse(text, Path::new("config.toml"))
@@ -150,4 +151,37 @@ fn a_manifest_is_filled_where_it_is_silent() {
         (n.n_gpu_layers, n.main_gpu, device.as_deref()),
         (Some(Layers::All), Some(1), Some("a,b"))
     );
+}
+
+proptest! {
+    // `PROPTEST_CASES` makes it a long run: see `docs/reliability.md`.
+    #[test]
+    fn any_text_is_settings_or_an_error_of_its_line(
+        lines in prop::collection::vec(line(), 0..5),
+        cut in any::<prop::sample::Index>(),
+        noise in "\\PC{0,3}",
+    ) {
+        let mut text = lines.concat();
+        let at = (0..=text.len()).filter(|&at| text.is_char_boundary(at));
+        let at: Vec<usize> = at.collect();
+        text.insert_str(at[cut.index(at.len())], &noise);
+        if let Err(error) = parse(&text) {
+            prop_assert!(error.to_string().starts_with("config.toml:"), "{error}");
+        }
+    }
+}
+
+/// A known key with some value.
+fn line() -> impl Strategy<Value = String> {
+    let keys: Vec<String> = known(Place::Config).map(|p| p.name.to_string()).collect();
+    let values = [
+        "-?[0-9]{1,20}",
+        "-?[0-9]{1,3}\\.[0-9]{1,20}(e-?[0-9]{1,4})?",
+        "inf|nan|true|false|\\{\\}",
+        "\"[^\"\\\\\n]{0,9}\"",
+        "\\[(\"[a-z]{0,3}\"|[0-9]{1,3}|,){0,5}\\]",
+        "\\PC{0,9}",
+    ];
+    let value = prop::sample::select(values.to_vec()).prop_flat_map(|of| of);
+    (prop::sample::select(keys), value).prop_map(|(key, value)| format!("{key} = {value}\n"))
 }

@@ -25,12 +25,15 @@ mod family;
 mod footprint;
 mod foreign;
 mod reader;
+mod refusal;
+mod spelt;
 mod summary;
 mod tensor;
 #[cfg(test)]
 mod tests;
 mod value;
 mod vocabulary;
+mod widths;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -41,6 +44,7 @@ pub use error::{Fault, GgufError};
 pub use family::Family;
 pub use footprint::{Footprint, Plan, Usage, WeightBytes};
 pub use foreign::Foreign;
+use spelt::Spelt;
 pub use summary::Summary;
 pub use tensor::{Tensor, TensorType};
 pub use value::{Array, Items, Value, ValueKind};
@@ -61,6 +65,7 @@ pub struct Header {
     /// The tensors, in the order of their data.
     pub tensors: Vec<Tensor>,
     entries: BTreeMap<String, Value>,
+    spelt: Spelt,
 }
 
 impl Header {
@@ -189,7 +194,7 @@ impl Header {
     /// or it holds values on which llama.cpp would abort the process.
     pub fn member(&self) -> Result<Summary, GgufError> {
         let summary = self.summary();
-        match summary::refuse(self, &summary) {
+        match refusal::refuse(self, &summary) {
             Some(fault) => Err(GgufError::new(&self.path, fault)),
             None => Ok(summary),
         }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use super::Header;
 use super::error::Fault;
 use super::foreign;
+use super::spelt::{Spelt, seen};
 use super::tensor::{Tensor, TensorType};
 use super::value::{Array, Items, Value, ValueKind};
 
@@ -32,6 +33,7 @@ pub(super) fn parse(source: impl BufRead + Seek, len: u64) -> Result<Header, Fau
         at: 0,
         len,
         kept: 0,
+        spelt: Spelt::default(),
     };
     let version = cursor.magic()?;
     let tensor_count = cursor.count("the number of tensors", 24)?;
@@ -104,6 +106,7 @@ pub(super) fn parse(source: impl BufRead + Seek, len: u64) -> Result<Header, Fau
         data_offset,
         tensors,
         entries,
+        spelt: cursor.spelt,
     })
 }
 
@@ -126,12 +129,13 @@ fn lossy(bytes: &[u8]) -> String {
 }
 
 /// A place in the file: `at` of `len` bytes. `kept` is what strings and arrays have taken of
-/// [`KEPT_LIMIT`].
+/// [`KEPT_LIMIT`], and `spelt` which bytes are tokens.
 struct Cursor<R> {
     source: R,
     at: u64,
     len: u64,
     kept: u64,
+    spelt: Spelt,
 }
 
 impl<R: BufRead + Seek> Cursor<R> {
@@ -273,14 +277,13 @@ impl<R: BufRead + Seek> Cursor<R> {
     fn tokens(&mut self, len: u64) -> Result<Items, Fault> {
         let offset = self.at;
         let mut hashes: Vec<u64> = Vec::with_capacity(len as usize);
-        for _ in 0..len {
+        for number in 0..len {
             let bytes = self.bytes("a token", KEPT_LIMIT)?;
-            // llama.cpp gives tokens without spelling names of their own.
-            if !bytes.is_empty() {
-                let mut hasher = DefaultHasher::new();
-                hasher.write(&bytes);
-                hashes.push(hasher.finish());
-            }
+            let text = seen(&bytes, number);
+            self.spelt.add(&text);
+            let mut hasher = DefaultHasher::new();
+            hasher.write(&text);
+            hashes.push(hasher.finish());
         }
         hashes.sort_unstable();
         if hashes.windows(2).any(|pair| pair[0] == pair[1]) {

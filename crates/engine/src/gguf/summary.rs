@@ -1,16 +1,13 @@
-//! The facts about a model that people and the loader want, and the reasons to refuse it.
+//! The facts about a model that people and the loader want.
 
 use std::collections::BTreeMap;
 
-use super::error::Fault;
+use super::Header;
 use super::family::Family;
 use super::tensor::file_type;
-use super::{Header, MAX_LAYERS};
 
 /// Longest name that is shown: characters.
 const NAME_LIMIT: usize = 200;
-/// Most experts that llama.cpp runs.
-const MAX_EXPERTS: u64 = 1024;
 
 /// A model in short. Lengths of contexts and windows are in tokens.
 #[derive(Debug, Clone, PartialEq)]
@@ -135,86 +132,4 @@ fn quantisation(header: &Header) -> String {
     }
     let most = bytes.into_iter().max_by_key(|&(_, sum)| sum);
     most.map_or("unknown", |(name, _)| name).to_owned()
-}
-
-/// The first reason why the model cannot be a member, if there is one.
-pub(super) fn refuse(header: &Header, summary: &Summary) -> Option<Fault> {
-    let architecture = summary.architecture.as_str();
-    let add_on = match (header.str("general.type"), architecture) {
-        (Some("adapter"), _) => Some("a LoRA adapter"),
-        (Some("imatrix"), _) => Some("an importance matrix"),
-        (_, "controlvector") => Some("a control vector"),
-        (Some("mmproj"), _) | (_, "clip") => Some("an image or sound projector (mmproj)"),
-        _ => None,
-    };
-    if let Some(what) = add_on {
-        return Some(Fault::AddOn(what));
-    }
-    let count = header.u64("split.count").unwrap_or(0);
-    if count > 1 {
-        let number = header.u64("split.no").unwrap_or(0).saturating_add(1);
-        return Some(Fault::Split { number, count });
-    }
-    if !summary.family.generates() {
-        return Some(Fault::NotGenerative {
-            architecture: architecture.to_owned(),
-            family: summary.family,
-        });
-    }
-    if header.tensors.is_empty() {
-        return Some(Fault::VocabularyOnly);
-    }
-    match summary.tokenizer.as_deref() {
-        Some("llama" | "gpt2" | "gemma4") => {}
-        other => return Some(Fault::Tokenizer(other.unwrap_or("none").to_owned())),
-    }
-    bad_value(header, summary)
-}
-
-/// Values on which llama.cpp aborts, or divides by zero.
-fn bad_value(header: &Header, summary: &Summary) -> Option<Fault> {
-    let bad = |key: &str, expected: &str| {
-        let found = header
-            .get(key)
-            .map_or("absent".to_owned(), ToString::to_string);
-        Some(Fault::Value {
-            key: key.to_owned(),
-            expected: expected.to_owned(),
-            found,
-        })
-    };
-    if summary.architecture.is_empty() {
-        return bad("general.architecture", "a name");
-    }
-    let key = |suffix: &str| header.arch_key(suffix);
-    let fact = |suffix: &str| header.u64(&key(suffix)).unwrap_or(0);
-    if summary.layers == 0 || summary.layers > MAX_LAYERS as u64 {
-        return bad(&key("block_count"), "1 to 512 layers");
-    }
-    for suffix in ["context_length", "embedding_length"] {
-        if fact(suffix) == 0 || fact(suffix) > u64::from(u32::MAX) {
-            return bad(&key(suffix), "a positive number");
-        }
-    }
-    if summary.vocab_size == 0 {
-        return bad("tokenizer.ggml.tokens", "a list of tokens");
-    }
-    let experts = fact("expert_count");
-    if experts > MAX_EXPERTS {
-        return bad(&key("expert_count"), "at most 1024 experts");
-    }
-    if let Some(used) = header.per_layer(&key("expert_used_count"), summary.layers as usize) {
-        let most = used.into_iter().max().unwrap_or(0);
-        if most > experts || (most == 0 && experts > 0) {
-            return bad(
-                &key("expert_used_count"),
-                &format!("at least 1 of the {experts} experts"),
-            );
-        }
-    }
-    let scaling = key("rope.scaling.type");
-    match header.str(&scaling) {
-        None | Some("none" | "linear" | "yarn" | "longrope") => None,
-        Some(_) => bad(&scaling, "none, linear, yarn or longrope"),
-    }
 }

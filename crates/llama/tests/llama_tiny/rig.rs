@@ -47,6 +47,7 @@ pub fn options(path: PathBuf) -> LoadOptions {
         threads_batch: 1,
         flash_attention: None,
         cache: (CacheType::F16, CacheType::F16),
+        repack: true,
         offload: Offload::default(),
         watch: Arc::default(),
     }

@@ -8,6 +8,7 @@ mod server;
 mod shipped;
 mod source;
 mod store;
+mod trials;
 mod unreachable;
 #[cfg(unix)]
 mod wheels;

@@ -3,6 +3,7 @@
 mod footprint;
 mod hostile;
 mod reading;
+mod refusal;
 
 use std::io::Cursor;
 

@@ -1,0 +1,215 @@
+//! A model file that this build never loaded is loaded by a child first: the program itself, with
+//! limits. llama.cpp ends a process on some files, and then it is the child's. What came of it is
+//! kept in the store, so it costs once.
+
+use crate::app::App;
+use crate::report::Unusable;
+use anyhow::Result;
+use packllm_engine::engine::EngineError;
+use packllm_engine::gguf::Header;
+use packllm_store::Verdict;
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+mod limits;
+mod words;
+
+use limits::Limits;
+
+/// The hidden command by which the program starts itself for a trial.
+pub const TRIAL: &str = "try-file";
+
+/// How the child ends where llama.cpp refused the file in an orderly way, and said why.
+const REFUSED: u8 = 3;
+
+/// How often a child is looked at.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// This process, just started by [`of_files`], limits itself and loads a file.
+pub fn become_trial(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let paths: Vec<PathBuf> = arguments.into_iter().map(PathBuf::from).collect();
+    let [path] = paths.as_slice() else {
+        return ExitCode::FAILURE;
+    };
+    Limits::of(path).hold_here();
+    match packllm_llama::try_file(path) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody listens any more if this fails.
+            let _ = say!("{}", crate::hints::words(&error));
+            ExitCode::from(REFUSED)
+        }
+    }
+}
+
+/// Tries the files that are new to this build, all at the same time.
+///
+/// # Errors
+/// One file that does not load, or ends the process that loads it.
+pub fn of_files<'a>(app: &App, paths: impl Iterator<Item = &'a Path>) -> Result<()> {
+    let build = build();
+    let paths: BTreeSet<&Path> = paths.collect();
+    let outcomes: Vec<Result<()>> = thread::scope(|threads| {
+        let tried = paths
+            .into_iter()
+            .map(|path| threads.spawn(|| of_file(app, path, &build)));
+        let tried: Vec<_> = tried.collect();
+        let joined = tried.into_iter().map(|thread| match thread.join() {
+            Ok(outcome) => outcome,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        joined.collect()
+    });
+    outcomes.into_iter().collect()
+}
+
+fn of_file(app: &App, path: &Path, build: &str) -> Result<()> {
+    // A file that cannot be read is an error of the load.
+    let Ok(trial) = app.store.trial(path, build) else {
+        return Ok(());
+    };
+    if let Some(verdict) = &trial.verdict {
+        return heed(path, verdict.fault.clone());
+    }
+    // What our own reader refuses, the load refuses in better words. What a shipped pack names by
+    // its hash was loaded by those who made the pack.
+    let sound = Header::read(path).is_ok_and(|header| header.member().is_ok());
+    if !sound || app.store.is_shipped(path) {
+        return Ok(());
+    }
+    let fault = match try_file(path, &app.cancel)? {
+        Ending::Loads => None,
+        Ending::Refused(reason) => return Err(Unusable { reason, hint: None }.into()),
+        Ending::Stopped(status, errors) if limits::is_from_outside(status) => {
+            return heed(path, Some(words::of_end(status, &errors)));
+        }
+        Ending::Stopped(status, errors) => Some(words::of_end(status, &errors)),
+        Ending::Hangs(time) => Some(words::of_hang(time)),
+    };
+    let verdict = Verdict { fault };
+    if let Err(error) = trial.keep(&verdict) {
+        app.dim(&format!(
+            "note: that {} loads is not remembered: {error}",
+            path.display()
+        ));
+    }
+    heed(path, verdict.fault)
+}
+
+/// An error if there is a fault.
+fn heed(path: &Path, fault: Option<String>) -> Result<()> {
+    let Some(fault) = fault else {
+        return Ok(());
+    };
+    let reason = format!("{}: {fault}", path.display());
+    let hint = "the file is damaged, or made to do harm: get it from another source; --trust-file \
+                loads it without this trial";
+    let hint = Some(hint.into());
+    Err(Unusable { reason, hint }.into())
+}
+
+/// How a trial came to its end.
+enum Ending {
+    /// The file loads.
+    Loads,
+    /// llama.cpp refused it, for this reason.
+    Refused(String),
+    /// The process ended otherwise, with this on stderr.
+    Stopped(ExitStatus, String),
+    /// It took longer than this.
+    Hangs(Duration),
+}
+
+/// Loads the file in a child.
+fn try_file(path: &Path, cancel: &AtomicBool) -> Result<Ending> {
+    let limit = Limits::of(path).time;
+    let mut child = Trial(start(path)?);
+    let (out, errors) = (child.0.stdout.take(), child.0.stderr.take());
+    let out = thread::spawn(move || beginning(out));
+    let errors = thread::spawn(move || beginning(errors));
+    let started = Instant::now();
+    let status = loop {
+        if let Some(status) = child.0.try_wait()? {
+            break status;
+        }
+        if cancel.load(Ordering::Relaxed) {
+            return Err(EngineError::Cancelled.into());
+        }
+        if started.elapsed() > limit {
+            return Ok(Ending::Hangs(limit));
+        }
+        thread::sleep(LOOK);
+    };
+    let text = |said: thread::JoinHandle<String>| said.join().unwrap_or_default();
+    let (said, errors) = (text(out), text(errors));
+    if cancel.load(Ordering::Relaxed) {
+        return Err(EngineError::Cancelled.into());
+    }
+    Ok(match status.code() {
+        Some(0) => Ending::Loads,
+        Some(code) if code == i32::from(REFUSED) => Ending::Refused(said.trim().to_owned()),
+        _ => Ending::Stopped(status, errors),
+    })
+}
+
+/// A child that does not outlive this value.
+struct Trial(Child);
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start(path: &Path) -> io::Result<Child> {
+    Command::new(this_program()?)
+        .arg(TRIAL)
+        .arg(path)
+        // Else ggml starts a debugger, if there is one, to print where it was.
+        .env("GGML_NO_BACKTRACE", "1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+}
+
+/// The very file that runs, where that can be said, also if another was put in its place meanwhile.
+fn this_program() -> io::Result<PathBuf> {
+    match cfg!(target_os = "linux") {
+        true => Ok("/proc/self/exe".into()),
+        false => std::env::current_exe(),
+    }
+}
+
+/// The beginning of what a child says.
+fn beginning(stream: Option<impl Read>) -> String {
+    const KEPT: u64 = 4096;
+    let Some(mut stream) = stream else {
+        return String::new();
+    };
+    let mut bytes = Vec::new();
+    // What was read until an error is all there is.
+    let _ = (&mut stream).take(KEPT).read_to_end(&mut bytes);
+    let _ = io::copy(&mut stream, &mut io::sink());
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// This build: its version, that of llama.cpp, and the program's file.
+fn build() -> String {
+    let data = std::env::current_exe().and_then(std::fs::metadata);
+    let made = data.ok().and_then(|data| {
+        let time = data.modified().ok()?;
+        let since = time.duration_since(std::time::UNIX_EPOCH).ok()?;
+        Some((data.len(), since.as_nanos()))
+    });
+    let (version, llama) = (env!("CARGO_PKG_VERSION"), packllm_llama::VERSION);
+    format!("packllm {version}, {llama}, {made:?}\n")
+}
