@@ -79,6 +79,18 @@ pub(super) fn sync_folder(path: &Path) {
     }
 }
 
+/// Bytes that may be written to the file system of `folder`; None where that is not known.
+#[cfg(unix)]
+pub(super) fn free_space(folder: &Path) -> Option<u64> {
+    let system = rustix::fs::statvfs(folder).ok()?;
+    Some(system.f_bavail.saturating_mul(system.f_frsize))
+}
+
+#[cfg(not(unix))]
+pub(super) fn free_space(_folder: &Path) -> Option<u64> {
+    None
+}
+
 /// Opens a file to lock it, and makes it first if it is not there.
 pub(super) fn open_lock(path: &Path) -> Result<File, StoreError> {
     if let Some(folder) = path.parent() {
