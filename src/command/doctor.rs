@@ -11,6 +11,7 @@ use crate::plural::counted;
 use crate::settings;
 use anyhow::Result;
 use fit::{Fit, MemberFit, Placement};
+pub use machine::available as memory_available;
 use machine::{Disk, Machine, is_host};
 use packllm_engine::gguf::Usage;
 use packllm_llama::offload::Device;
@@ -28,7 +29,12 @@ pub fn run(app: &App, args: &DoctorArgs) -> Result<ExitCode> {
         if !look_at_pack {
             return Ok(None);
         }
-        let plan = settings::plan(&app.sources(), &args.given)?;
+        // What is not on disk is not fetched for this.
+        let given = Values {
+            offline: Some(true),
+            ..Values::clone(&args.given)
+        };
+        let plan = settings::plan(&app.sources(), &given)?;
         Ok(Some(Fit::of(&plan, &machine)))
     };
     let fit = if args.json {

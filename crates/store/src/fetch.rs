@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
-use super::disk::{free_space, plain_file_name};
+use super::disk::{plain_file_name, room};
 use super::error::StoreError;
 use super::hub::api::{self, Info};
 use super::hub::cache::{self, Repository, Snapshot};
@@ -16,7 +16,7 @@ use super::hub::pick;
 use super::job::{Job, Progress, PullOptions};
 use super::manifest::Licence;
 use super::source::{Named, Pick, Source};
-use super::store::{Store, StoredModel};
+use super::store::{Listing, Store, StoredModel};
 use super::task::{Place, Task};
 
 /// Downloads at a time.
@@ -79,9 +79,10 @@ pub fn fetch(
         .collect();
     refuse_if_full(&queue)?;
     let fresh: Vec<usize> = queue.iter().map(|(index, _)| *index).collect();
-    for (index, path) in run(queue, options, watch, cancel)? {
+    for (index, (path, sha256)) in run(queue, options, watch, cancel)? {
         if let Some(plan) = plans.get_mut(index) {
             plan.paths.push(path);
+            plan.sha256 = plan.sha256.take().or(sha256);
         }
     }
     let finished = plans.into_iter().enumerate();
@@ -320,19 +321,14 @@ fn url_file(url: &str) -> Result<String, StoreError> {
 /// An error before anything is downloaded if all of it cannot be kept.
 fn refuse_if_full(queue: &VecDeque<(usize, Task)>) -> Result<(), StoreError> {
     let needed: u64 = queue.iter().map(|(_, task)| task.left()).sum();
-    let Some((_, first)) = queue.front() else {
-        return Ok(());
-    };
-    let folder = first.place.folder();
-    match free_space(&folder) {
-        Some(free) if free < needed => Err(StoreError::NoRoom {
-            path: folder,
-            needed,
-            free,
-        }),
-        _ => Ok(()),
+    match queue.front() {
+        Some((_, first)) => room(&first.place.folder(), needed),
+        None => Ok(()),
     }
 }
+
+/// Where a file is, and its sha256.
+type Done = (PathBuf, Option<String>);
 
 /// Works through the queue, and returns the paths in its order.
 fn run(
@@ -340,7 +336,7 @@ fn run(
     options: &PullOptions,
     watch: &dyn Watch,
     cancel: &AtomicBool,
-) -> Result<Vec<(usize, PathBuf)>, StoreError> {
+) -> Result<Vec<(usize, Done)>, StoreError> {
     let workers = AT_ONCE.min(queue.len());
     let queue = Mutex::new(queue.into_iter().enumerate().collect::<VecDeque<_>>());
     let next = || queue.lock().ok()?.pop_front();
@@ -407,7 +403,8 @@ fn record(
     sha256: Option<String>,
     fresh: bool,
 ) -> Result<String, StoreError> {
-    if let Some(known) = store.list()?.into_iter().find(|one| one.path == path) {
+    let known = |one: &Listing| one.path == path && one.model.source.is_some();
+    if let Some(known) = store.list()?.into_iter().find(known) {
         return Ok(known.model.file);
     }
     let name = path.file_name().map(|name| name.to_string_lossy());
@@ -415,7 +412,10 @@ fn record(
         Source::Ollama(name) => format!("{}.gguf", name.replace(['/', ':'], "-")),
         _ => name.unwrap_or_default().into_owned(),
     };
-    let file = store.free_name(&wanted, Some(source))?;
+    let file = match path == store.model_path(&wanted) {
+        true => wanted,
+        false => store.free_name(&wanted, Some(source))?,
+    };
     let mut model = StoredModel::of(&file, path)?;
     model.sha256 = sha256;
     model.source = Some(source.to_string());

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
-use super::disk::{plain_file_name, stamp};
+use super::disk::{plain_file_name, room, stamp};
 use super::error::{SourceFailure, StoreError, io_error};
 use super::http::Linked;
 use super::hub::api;
@@ -176,6 +176,20 @@ fn into_cache(
     }
     repository.note_commit(named.revision(), commit)?;
     repository.link(commit, file, &etag).map(Some)
+}
+
+impl Store {
+    /// An error if the members of a pack that are missing cannot all be kept on the disk.
+    pub fn room_for(&self, manifest: &Manifest) -> Result<(), StoreError> {
+        let members = manifest.members.iter();
+        let missing = members.filter(|member| self.resolve(manifest, member).is_err());
+        let left = missing.map(|member| {
+            let part = part::path_of(&self.model_path(&member.file));
+            let had = stamp(&part).map_or(0, |(bytes, _)| bytes);
+            member.size.unwrap_or(0).saturating_sub(had)
+        });
+        room(&self.model_path(""), left.sum())
+    }
 }
 
 /// Checks a member's file, wherever it is, against the manifest's sha256 (if it has one), and

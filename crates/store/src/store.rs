@@ -85,6 +85,13 @@ pub struct Listing {
     pub present: bool,
 }
 
+impl Listing {
+    /// The files that it is split into, or the one that it is.
+    pub fn files(&self) -> Vec<PathBuf> {
+        parts_on_disk(&self.path)
+    }
+}
+
 /// What [`Store::remove`] did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Removed {

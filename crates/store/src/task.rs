@@ -60,12 +60,10 @@ impl Place {
         }
     }
 
-    /// The nearest folder on the way to it that exists.
+    /// The folder that the bytes go into.
     pub fn folder(&self) -> PathBuf {
         let part = self.part();
-        let mut folders = part.ancestors().skip(1);
-        let there = folders.find(|folder| folder.is_dir());
-        there.unwrap_or(Path::new(".")).to_owned()
+        part.parent().unwrap_or(Path::new(".")).to_owned()
     }
 }
 
@@ -76,13 +74,13 @@ impl Task {
         self.size.unwrap_or(0).saturating_sub(had)
     }
 
-    /// Downloads the file, checks it, and returns where it is.
+    /// Downloads the file, checks it, and returns where it is and its sha256, if that is known.
     pub fn run(
         &self,
         options: &PullOptions,
         progress: &mut dyn Progress,
         cancel: &AtomicBool,
-    ) -> Result<PathBuf, StoreError> {
+    ) -> Result<(PathBuf, Option<String>), StoreError> {
         let mut job = Job {
             options,
             progress,
@@ -97,7 +95,7 @@ impl Task {
                 let mut part = Part::open(target, cancel)?;
                 self.fill(&mut part, &mut job)?;
                 part.finish(target)?;
-                Ok(target.clone())
+                Ok((target.clone(), Some(part.digest())))
             }
             Place::Hub {
                 repository,
@@ -118,7 +116,7 @@ impl Task {
                 }
                 let path = repository.link(commit, file, etag)?;
                 repository.note_commit(revision, commit)?;
-                Ok(path)
+                Ok((path, self.sha256.clone()))
             }
         }
     }

@@ -104,6 +104,7 @@ pub(super) fn parse(source: impl BufRead + Seek, len: u64) -> Result<Header, Fau
         data_offset,
         tensors,
         entries,
+        parts: 1,
     })
 }
 

@@ -151,7 +151,7 @@ pub(super) fn refuse(header: &Header, summary: &Summary) -> Option<Fault> {
         return Some(Fault::AddOn(what));
     }
     let count = header.u64("split.count").unwrap_or(0);
-    if count > 1 {
+    if count > 1 && header.parts != count {
         let number = header.u64("split.no").unwrap_or(0).saturating_add(1);
         return Some(Fault::Split { number, count });
     }
