@@ -118,7 +118,7 @@ impl App {
             config: &self.config,
             default_pack: self.default_pack.as_ref(),
             cancel: &self.cancel,
-            fetcher: self,
+            fetcher: Some(self),
         }
     }
 

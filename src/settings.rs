@@ -93,9 +93,10 @@ pub fn plan(sources: &Sources, given: &Values) -> Result<PackPlan> {
 /// Where the members' files are. All that have to be fetched are fetched together.
 pub fn files(sources: &Sources, manifest: &Manifest, offline: bool) -> Result<Vec<PathBuf>> {
     let named: Vec<_> = manifest.members.iter().filter_map(|m| m.named()).collect();
-    let mut fetched = match named.is_empty() {
-        true => Vec::new(),
-        false => sources.fetcher.fetch(&named, offline)?,
+    let fetcher = sources.fetcher.filter(|_| !named.is_empty());
+    let mut fetched = match fetcher {
+        Some(fetcher) => fetcher.fetch(&named, offline)?,
+        None => Vec::new(),
     }
     .into_iter();
     let mut file = |member: &packllm_store::Member| -> Result<PathBuf> {

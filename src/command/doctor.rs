@@ -8,7 +8,7 @@ use crate::cli::DoctorArgs;
 use crate::command::facts::{file_size, in_short, memory};
 use crate::command::table::printable;
 use crate::plural::counted;
-use crate::settings;
+use crate::settings::{self, Sources};
 use anyhow::Result;
 use fit::{Fit, MemberFit, Placement};
 pub use machine::available as memory_available;
@@ -29,12 +29,12 @@ pub fn run(app: &App, args: &DoctorArgs) -> Result<ExitCode> {
         if !look_at_pack {
             return Ok(None);
         }
-        // What is not on disk is not fetched for this.
-        let given = Values {
-            offline: Some(true),
-            ..Values::clone(&args.given)
+        // Nothing is fetched for this.
+        let sources = Sources {
+            fetcher: None,
+            ..app.sources()
         };
-        let plan = settings::plan(&app.sources(), &given)?;
+        let plan = settings::plan(&sources, &args.given)?;
         Ok(Some(Fit::of(&plan, &machine)))
     };
     let fit = if args.json {

@@ -16,8 +16,8 @@ pub struct Sources<'a> {
     pub default_pack: Option<&'a String>,
     /// The cancel flag, which members look at while they load.
     pub cancel: &'a Arc<AtomicBool>,
-    /// Who brings models that are named.
-    pub fetcher: &'a dyn Fetcher,
+    /// Who brings models that are named; None: only those that are on disk are used.
+    pub fetcher: Option<&'a dyn Fetcher>,
 }
 
 /// Brings named models onto the disk, if they are not there.

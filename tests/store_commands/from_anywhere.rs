@@ -180,7 +180,10 @@ fn a_model_is_pulled_listed_shown_and_removed() {
     assert_eq!(user.ok(&["models", "show", "hf:own/tiny-GGUF"]), shown);
     says(
         &user.fails(&["models", "show", "hf:own/other"]),
-        &["offline mode is on"],
+        &[
+            "`hf:own/other` is not on this machine",
+            "hint: `packllm models pull hf:own/other`",
+        ],
     );
 
     says(

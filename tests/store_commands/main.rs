@@ -15,6 +15,7 @@ mod from_anywhere;
 mod hub;
 mod models;
 mod packs;
+#[allow(dead_code, reason = "the tests of answers use the rest of it")]
 #[path = "../answer_commands/pty.rs"]
 mod pty;
 mod pulls;

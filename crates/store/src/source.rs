@@ -246,7 +246,8 @@ fn repository(text: &str) -> Option<Named> {
 
 /// A path that stays inside its folder.
 pub(super) fn inner_path(file: &str) -> Option<&str> {
-    let plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains('\\');
+    let strange = |char: char| char.is_control() || char == '\\';
+    let plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(strange);
     Some(file).filter(|file| file.split('/').all(plain))
 }
 

@@ -92,6 +92,9 @@ impl Task {
         match &self.place {
             Place::Store { target, lock } => {
                 wait(lock, self.place.name(), &mut job)?;
+                if target.is_file() {
+                    return Ok((target.clone(), None));
+                }
                 let mut part = Part::open(target, cancel)?;
                 self.fill(&mut part, &mut job)?;
                 part.finish(target)?;

@@ -4,7 +4,7 @@
 use crate::app::App;
 use crate::command::facts::{self, count, file_size};
 use crate::command::table::printable;
-use crate::settings::{self, ad_hoc, usage};
+use crate::settings::{ad_hoc, usage};
 use anyhow::{Context, Result};
 use packllm_engine::backend::{Token, TokenKind, Vocab};
 use packllm_engine::gguf::{Header, Summary};
@@ -57,8 +57,8 @@ fn find(app: &App, model: &Path) -> Result<PathBuf> {
         return usage(error.to_string());
     }
     let manifest = ad_hoc(&app.sources(), &[model.to_owned()])?;
-    let mut files = settings::files(&app.sources(), &manifest, true)?;
-    files.pop().context("no model")
+    let member = manifest.members.first().context("no model")?;
+    Ok(app.store.resolve(&manifest, member)?)
 }
 
 fn write_facts(
