@@ -92,14 +92,18 @@ pub fn plan(sources: &Sources, given: &Values) -> Result<PackPlan> {
 
 /// Where the members' files are. All that have to be fetched are fetched together.
 pub fn files(sources: &Sources, manifest: &Manifest, offline: bool) -> Result<Vec<PathBuf>> {
-    let named: Vec<_> = manifest.members.iter().filter_map(|m| m.named()).collect();
+    let named: Vec<_> = manifest
+        .members
+        .iter()
+        .filter_map(packllm_store::Member::named)
+        .collect();
     let fetcher = sources.fetcher.filter(|_| !named.is_empty());
     let mut fetched = match fetcher {
         Some(fetcher) => fetcher.fetch(&named, offline)?,
         None => Vec::new(),
     }
     .into_iter();
-    let mut file = |member: &packllm_store::Member| -> Result<PathBuf> {
+    let file = |member: &packllm_store::Member| -> Result<PathBuf> {
         let Some(model) = member.named().and_then(|_| fetched.next()) else {
             return Ok(sources.store.resolve(manifest, member)?);
         };
@@ -115,7 +119,7 @@ pub fn files(sources: &Sources, manifest: &Manifest, offline: bool) -> Result<Ve
             _ => Ok(model.path),
         }
     };
-    manifest.members.iter().map(|m| file(m)).collect()
+    manifest.members.iter().map(file).collect()
 }
 
 /// The parameters that hold for a pack.

@@ -258,8 +258,10 @@ fn packs_with(app: &App, path: &Path) -> Vec<String> {
 fn licence(app: &App, path: &Path, header: &Header) -> Option<String> {
     let members = members_with(app, path);
     let named = members.into_iter().find_map(|(_, member)| member.licence);
+    let listed = || app.store.list().unwrap_or_default().into_iter();
+    let kept = || listed().find(|one| one.path == path)?.model.licence;
     let own = || header.str("general.license").map(str::to_owned);
-    named.map(|licence| licence.id).or_else(own)
+    named.or_else(kept).map(|licence| licence.id).or_else(own)
 }
 
 fn as_value(app: &App, one: &Listing, state: State) -> Value {

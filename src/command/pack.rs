@@ -239,9 +239,14 @@ fn pin(member: &Member, model: Fetched) -> Member {
 
 /// A member of the store with the place that it was downloaded from, if that is known.
 fn with_source(app: &App, member: &Member) -> Member {
-    let listed = app.store.list().unwrap_or_default().into_iter();
-    let mut same = listed.filter(|one| one.model.file == member.file);
-    let source = same.find_map(|one| Source::named(one.model.source.as_ref()?).ok()?);
+    let listed = app.store.list().unwrap_or_default();
+    let same = listed
+        .into_iter()
+        .find(|one| one.model.file == member.file)
+        .map(|one| one.model);
+    let source = same
+        .as_ref()
+        .and_then(|model| Source::named(model.source.as_ref()?).ok()?);
     let again = source.filter(|source| match source {
         Source::Hub(named) => matches!(named.pick, Pick::File(_)),
         Source::Url(_) => true,
@@ -249,6 +254,7 @@ fn with_source(app: &App, member: &Member) -> Member {
     });
     Member {
         sources: again.into_iter().collect(),
+        licence: same.and_then(|model| model.licence),
         ..member.clone()
     }
 }

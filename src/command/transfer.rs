@@ -7,7 +7,7 @@ use crate::command::table::printable;
 use crate::settings::{Fetcher, network};
 use anyhow::Result;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use packllm_store::{Fetched, Licence, Progress, PullOptions, Source, Watch, fetch};
+use packllm_store::{Fetched, Licence, Progress, PullOptions, Source, StoreError, Watch, fetch};
 use std::time::Duration;
 
 /// While no bytes are known: pip does not show them.
@@ -52,13 +52,12 @@ impl Fetcher for App {
 
 /// Fetches models, and says what was downloaded and on what terms.
 pub fn bring(app: &App, models: &[Source], options: &PullOptions) -> Result<Vec<Fetched>> {
-    let fetched = fetch(
-        &app.store,
-        models,
-        options,
-        &Transfers::new(app),
-        &app.cancel,
-    )?;
+    let transfers = Transfers::new(app);
+    let fetched = fetch(&app.store, models, options, &transfers, &app.cancel);
+    if let Err(StoreError::Cancelled) = fetched {
+        app.dim("stopped; what has come is kept, and the same command goes on from there");
+    }
+    let fetched = fetched?;
     for one in fetched.iter().filter(|one| one.fresh) {
         let licence = one.licence.as_ref().map_or_else(String::new, |licence| {
             let url = licence.url.as_deref().unwrap_or_default();

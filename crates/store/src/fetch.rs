@@ -374,7 +374,7 @@ fn run(
 
 /// What is known of a model whose files are all there, and a line in the index.
 fn finish(store: &Store, plan: Planned, fresh: bool) -> Result<Fetched, StoreError> {
-    let mut paths = plan.paths;
+    let mut paths = plan.paths.clone();
     paths.sort();
     let missing = || StoreError::BadName {
         name: plan.source.to_string(),
@@ -382,7 +382,7 @@ fn finish(store: &Store, plan: Planned, fresh: bool) -> Result<Fetched, StoreErr
     let path = paths.first().ok_or_else(missing)?.clone();
     let size = |path: &PathBuf| std::fs::metadata(path).map_or(0, |data| data.len());
     let size = paths.iter().map(size).sum();
-    let file = record(store, &plan.source, &path, plan.sha256.clone(), fresh)?;
+    let file = record(store, &plan, &path, fresh)?;
     Ok(Fetched {
         file,
         path,
@@ -396,13 +396,8 @@ fn finish(store: &Store, plan: Planned, fresh: bool) -> Result<Fetched, StoreErr
 }
 
 /// Writes the model into the index, unless it is there, and returns its name in it.
-fn record(
-    store: &Store,
-    source: &Source,
-    path: &Path,
-    sha256: Option<String>,
-    fresh: bool,
-) -> Result<String, StoreError> {
+fn record(store: &Store, plan: &Planned, path: &Path, fresh: bool) -> Result<String, StoreError> {
+    let source = &plan.source;
     let known = |one: &Listing| one.path == path && one.model.source.is_some();
     if let Some(known) = store.list()?.into_iter().find(known) {
         return Ok(known.model.file);
@@ -417,7 +412,8 @@ fn record(
         false => store.free_name(&wanted, Some(source))?,
     };
     let mut model = StoredModel::of(&file, path)?;
-    model.sha256 = sha256;
+    model.sha256.clone_from(&plan.sha256);
+    model.licence.clone_from(&plan.licence);
     model.source = Some(source.to_string());
     model.fetched = fresh;
     model.reference = (path != store.model_path(&file)).then(|| path.to_owned());

@@ -5,7 +5,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
 use super::disk::plain_file_name;
@@ -73,7 +73,7 @@ pub struct Member {
 }
 
 /// The terms under which a model is given.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Licence {
     /// A short name, for example `Apache-2.0`.
     #[serde(rename = "licence")]

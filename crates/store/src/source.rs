@@ -70,7 +70,7 @@ impl Source {
     /// [`StoreError::BadSource`]: it begins like a name and is none.
     pub fn named(text: &str) -> Result<Option<Self>, StoreError> {
         let begins = |start: &&str| text.starts_with(*start);
-        match NAMES.iter().any(|start| begins(start)) {
+        match NAMES.iter().any(begins) {
             true => text.parse().map(Some),
             false => Ok(None),
         }

@@ -17,7 +17,7 @@ use super::disk::{file_names, open_lock, plain_file_name, stamp, write_atomicall
 use super::error::{StoreError, io_error};
 use super::hub::{cache, pick};
 use super::import::Caches;
-use super::manifest::{Manifest, Member, Origin};
+use super::manifest::{Licence, Manifest, Member, Origin};
 use super::part;
 use packllm_engine::nearest;
 
@@ -50,6 +50,9 @@ pub struct StoredModel {
     /// Whether we downloaded that file: then it may be deleted.
     #[serde(default)]
     pub fetched: bool,
+    /// What its repository says of its terms.
+    #[serde(default)]
+    pub licence: Option<Licence>,
     /// When it was recorded, in seconds since 1970.
     pub added: u64,
 }
@@ -69,6 +72,7 @@ impl StoredModel {
             source: None,
             reference: None,
             fetched: false,
+            licence: None,
             added,
         })
     }

@@ -31,16 +31,7 @@ pub fn choose(app: &App, name: Option<&str>) -> Result<Chosen> {
     let room = memory_available();
     let proposed = propose(&found, room);
     show(&found, &proposed)?;
-    if let Some(room) = room {
-        let taken = proposed.iter().filter_map(|&index| found.get(index));
-        let taken: u64 = taken.map(|one| one.memory).sum();
-        app.dim(&format!(
-            "marked with *: of like strength and different families; with contexts of {CONTEXT} tokens about {} of \
-             the {} that are free",
-            memory(taken),
-            memory(room)
-        ));
-    }
+    app.dim(&reason(&found, &proposed, room));
     let models = members(app, &found, &proposed)?;
     let name = match name {
         Some(name) => name.to_owned(),
@@ -50,6 +41,22 @@ pub fn choose(app: &App, name: Option<&str>) -> Result<Chosen> {
         },
     };
     Ok(Chosen { name, models })
+}
+
+/// Why these are proposed, and what they take.
+fn reason(found: &[Candidate], proposed: &[usize], room: Option<u64>) -> String {
+    let why = match proposed.len() {
+        0 => return "none of them fits into the memory that is free".to_owned(),
+        1 => "the strongest that fits: no two of like strength and different families do",
+        _ => "of like strength and different families",
+    };
+    let taken = proposed.iter().filter_map(|&index| found.get(index));
+    let taken: u64 = taken.map(|one| one.memory).sum();
+    let free = room.map_or_else(String::new, |room| {
+        format!(" of the {} that are free", memory(room))
+    });
+    let taken = memory(taken);
+    format!("marked with *: {why}; with contexts of {CONTEXT} tokens about {taken}{free}")
 }
 
 fn show(found: &[Candidate], proposed: &[usize]) -> Result<()> {

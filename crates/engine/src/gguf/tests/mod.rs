@@ -3,6 +3,7 @@
 mod footprint;
 mod hostile;
 mod reading;
+mod split;
 
 use std::io::Cursor;
 
