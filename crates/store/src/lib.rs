@@ -14,6 +14,7 @@
 //! proxy) read their own settings.
 #![deny(unsafe_code)]
 
+mod adopt;
 mod catalog;
 mod competences;
 mod disk;
@@ -27,6 +28,7 @@ mod job;
 mod manifest;
 mod maps;
 mod part;
+mod plan;
 mod pull;
 mod pypi;
 mod refusal;
@@ -34,6 +36,7 @@ pub mod section;
 mod source;
 mod store;
 mod task;
+mod wire;
 
 pub use catalog::PackListing;
 pub use error::{Refused, SourceFailure, StoreError};

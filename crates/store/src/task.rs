@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use super::error::StoreError;
-use super::http::{self, Linked};
+use super::http;
 use super::hub::cache::Repository;
 use super::job::{Job, Progress, PullOptions};
 use super::part::{self, Part};
 use super::pull::wait;
 use super::source::Source;
+use super::wire::Linked;
 
 /// A file that has to be downloaded.
 pub(super) struct Task {

@@ -105,9 +105,9 @@ pub fn propose(found: &[Candidate], room: Option<u64>) -> Vec<usize> {
         a.max(b) <= a.min(b) * LIKE && family(one) != family(other) && fits(&[i, j])
     });
     let best = good.max_by_key(|(_, one, _, other)| {
-        let weaker = one.summary.parameters.min(other.summary.parameters);
+        let (a, b) = (one.summary.parameters, other.summary.parameters);
         // A base model can be a member; two that talk are better.
-        (talks(one) && talks(other), weaker)
+        (talks(one) && talks(other), a.min(b), a.max(b))
     });
     match best {
         Some((i, _, j, _)) => vec![i, j],
