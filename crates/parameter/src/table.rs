@@ -34,7 +34,7 @@ parameters! {
                           ollama:NAME, lmstudio:NAME; repeat for a pack without a manifest")
         .short('m').of("FILE").at(FLAG);
     hf_repo: Vec<String> =>
-        Group::Pack.says("A model of the Hugging Face hub, Q4_K_M if no QUANT is named (-hf): the same as -m hf:…, and \
+        Group::Pack.says("A model of the Hugging Face hub (-hf) (-hfr), Q4_K_M if no QUANT is named: the same as -m hf:…, and \
                           mixed with it in the order that is typed")
         .spelled(&["-hf", "-hfr"]).of("OWNER/REPO[:QUANT]").at(FLAG);
     ctx_size: u32 => Group::Pack.says("Tokens of context per member")
