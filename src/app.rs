@@ -6,6 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use packllm_engine::backend::Vocab;
 use packllm_engine::engine::{Engine, EngineError, MemberSpec, PromptPrefetch};
 use packllm_engine::vocab::mapped::Map;
+use packllm_store::import::Caches;
 use packllm_store::{KeptMap, Shipped, Store, StoreError};
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -118,6 +119,7 @@ impl App {
             config: &self.config,
             default_pack: self.default_pack.as_ref(),
             cancel: &self.cancel,
+            fetcher: Some(self),
         }
     }
 
@@ -256,9 +258,13 @@ fn given_home() -> Option<PathBuf> {
     home.map(PathBuf::from)
 }
 
-/// The model store.
+/// The model store, beside what other programs keep.
 pub fn store() -> Result<Store> {
-    Ok(Store::new(home()?, &SHIPPED))
+    let store = Store::new(home()?, &SHIPPED);
+    Ok(match dirs::home_dir() {
+        Some(home) => store.beside(Caches::usual(&home, &|name| std::env::var_os(name))),
+        None => store,
+    })
 }
 
 /// The folder of the history and the sessions: `state` in `PACKLLM_HOME`, else the user's state

@@ -58,7 +58,7 @@ pub enum Command {
     /// Pack manifests: list, show, new, check
     #[command(subcommand)]
     Pack(PackCommand),
-    /// The model store: list, pull, import, remove
+    /// Models on disk: list, pull, import, show, remove, gc
     #[command(subcommand)]
     Models(ModelsCommand),
     /// Show devices, CPU and what a pack would take, before loading it
@@ -104,7 +104,7 @@ pub struct RunArgs {
 )]
 pub struct ChatArgs {
     /// A pack by name or manifest file, as by --pack [default: that of the session]
-    #[arg(value_name = "PACK", conflicts_with_all = ["pack", "model"])]
+    #[arg(value_name = "PACK", conflicts_with_all = ["pack", "model", "hf-repo"])]
     pub name: Option<String>,
     #[command(flatten)]
     pub opening: Given<Opening>,

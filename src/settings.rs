@@ -14,6 +14,7 @@ mod config;
 mod fusing;
 mod layers;
 mod loading;
+mod network;
 mod reference;
 mod scoring;
 mod sources;
@@ -25,8 +26,9 @@ pub use fusing::settle_fusion;
 pub use layers::{Layer, Setting, layers};
 pub use loading::offload;
 use loading::{divide_threads, load_options};
+pub use network::network;
 pub use scoring::{Scoring, scoring};
-pub use sources::{Sources, pack_of_environment};
+pub use sources::{Fetcher, Sources, pack_of_environment};
 
 /// A pack that is ready to load.
 #[derive(Debug, Clone)]
@@ -56,24 +58,15 @@ pub struct MemberPlan {
     pub load: LoadOptions,
 }
 
-/// Settles which pack is used, and how it is loaded and fused. Its files must exist; nothing is
-/// downloaded.
+/// Settles which pack is used, and how it is loaded and fused. Its files must exist; models that
+/// are named by where they come from are fetched.
 pub fn plan(sources: &Sources, given: &Values) -> Result<PackPlan> {
     let manifest = manifest(sources, given)?;
     let names: Vec<String> = manifest.members.iter().map(|m| m.name.clone()).collect();
     let fusion = settle_fusion(&fused(sources, given, &manifest), &manifest, &names)?;
     let mined = fusion.alphabet == Some(Alphabet::Mapped);
     let reference = reference::settle(given.reference.as_deref(), mined, &names)?;
-    let files: Vec<PathBuf> = manifest
-        .members
-        .iter()
-        .map(|m| {
-            sources
-                .store
-                .resolve(&manifest, m)
-                .map_err(anyhow::Error::from)
-        })
-        .collect::<Result<_>>()?;
+    let files = files(sources, &manifest, given.offline())?;
     let threads = divide_threads(given.threads, &manifest, &files);
     let members = manifest
         .members
@@ -98,6 +91,38 @@ pub fn plan(sources: &Sources, given: &Values) -> Result<PackPlan> {
         reference,
         trust_files: given.trust_file(),
     })
+}
+
+/// Where the members' files are. All that have to be fetched are fetched together.
+pub fn files(sources: &Sources, manifest: &Manifest, offline: bool) -> Result<Vec<PathBuf>> {
+    let named: Vec<_> = manifest
+        .members
+        .iter()
+        .filter_map(packllm_store::Member::named)
+        .collect();
+    let fetcher = sources.fetcher.filter(|_| !named.is_empty());
+    let mut fetched = match fetcher {
+        Some(fetcher) => fetcher.fetch(&named, offline)?,
+        None => Vec::new(),
+    }
+    .into_iter();
+    let file = |member: &packllm_store::Member| -> Result<PathBuf> {
+        let Some(model) = member.named().and_then(|_| fetched.next()) else {
+            return Ok(sources.store.resolve(manifest, member)?);
+        };
+        match (&member.sha256, model.sha256) {
+            (Some(expected), Some(actual)) if *expected != actual => {
+                Err(packllm_store::StoreError::FileDiffers {
+                    path: model.path,
+                    expected: expected.clone(),
+                    actual,
+                }
+                .into())
+            }
+            _ => Ok(model.path),
+        }
+    };
+    manifest.members.iter().map(file).collect()
 }
 
 /// The parameters that hold for a pack.
@@ -132,7 +157,12 @@ pub fn ad_hoc(sources: &Sources, files: &[PathBuf]) -> Result<Manifest> {
         let Some(text) = file.to_str() else {
             return usage(format!("{}: the path is not valid UTF-8", file.display()));
         };
-        let stem = file.file_stem().and_then(|s| s.to_str()).unwrap_or("model");
+        let source =
+            packllm_store::Source::named(text).or_else(|error| usage(error.to_string()))?;
+        let stem = match &source {
+            Some(source) => short_name(source),
+            None => file.file_stem().and_then(|s| s.to_str()).unwrap_or("model"),
+        };
         let stem: String = stem
             .chars()
             .map(|c| {
@@ -154,8 +184,8 @@ pub fn ad_hoc(sources: &Sources, files: &[PathBuf]) -> Result<Manifest> {
             })
             .find(|name| !taken(name))
             .unwrap_or(stem.clone());
-        let in_store = !file.exists() && sources.store.find(text)?.is_some();
-        let file = if in_store || file.is_absolute() {
+        let elsewhere = source.is_some() || (!file.exists() && sources.store.find(text)?.is_some());
+        let file = if elsewhere || file.is_absolute() {
             text.to_owned()
         } else {
             std::env::current_dir()?
@@ -176,6 +206,32 @@ pub fn ad_hoc(sources: &Sources, files: &[PathBuf]) -> Result<Manifest> {
         origin,
         ..Manifest::default()
     })
+}
+
+/// What a member is called that is named by its source: the repository without `-GGUF`, the file.
+fn short_name(source: &packllm_store::Source) -> &str {
+    use packllm_store::{Pick, Source};
+    let last = |path: &str| path.rfind('/').map_or(0, |at| at + 1);
+    match source {
+        Source::Hub(named) | Source::LmStudio(named) => match &named.pick {
+            Pick::File(file) => {
+                let name = file.get(last(file)..).unwrap_or_default();
+                name.strip_suffix(".gguf").unwrap_or(name)
+            }
+            Pick::Usual | Pick::Quant(_) => {
+                let name = named.repo.get(last(&named.repo)..).unwrap_or_default();
+                let bare = name.strip_suffix("-GGUF").or(name.strip_suffix("-gguf"));
+                bare.unwrap_or(name)
+            }
+        },
+        Source::Ollama(name) => name.strip_suffix(":latest").unwrap_or(name),
+        Source::Url(url) => {
+            let path = url.split(['?', '#']).next().unwrap_or_default();
+            let name = path.get(last(path)..).unwrap_or_default();
+            name.strip_suffix(".gguf").unwrap_or(name)
+        }
+        Source::Wheels(_) => "model",
+    }
 }
 
 /// A member's own chat template: from its manifest, or from the file that the manifest names.

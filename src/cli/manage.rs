@@ -1,6 +1,6 @@
 //! Arguments of the commands around packs, models and the program itself.
 
-use super::parameters::Network;
+use super::parameters::{Models, Network};
 use super::{ChatArgs, Given, Packs};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
@@ -57,13 +57,14 @@ pub enum PackCommand {
         /// Name or manifest file
         pack: String,
     },
-    /// Make a pack of GGUF files or models in the store, with the sha256 of each
+    /// Make a pack of models, with the sha256 of each; on a terminal, where no model is named, it
+    /// proposes some of those on disk
+    #[command(mut_args(|arg| arg.help_heading(None::<&str>)))]
     New {
-        /// Name of the new pack
-        name: String,
-        /// A GGUF file, or its name in the store; repeat
-        #[arg(short, long, required = true)]
-        model: Vec<PathBuf>,
+        /// Name of the new pack; asked for where there is none
+        name: Option<String>,
+        #[command(flatten)]
+        models: Given<Models>,
         /// Replace a pack of that name, or hide a shipped one
         #[arg(long)]
         replace: bool,
@@ -109,14 +110,16 @@ pub enum ModelsCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Download the models of a pack; a stopped download goes on the next time
+    /// Download the models of a pack, or models by name; a stopped download goes on the next time
     #[command(mut_arg("offline", |arg| {
         arg.help("Never use the network: only check what is there").help_heading(None)
     }))]
     Pull {
-        /// Name or manifest file of the pack; starter is 1.6 GB, tiny (for a quick trial) 0.35 GB
+        /// Name or manifest file of a pack; starter is 1.6 GB, tiny (for a quick trial) 0.35 GB. Or a
+        /// model: hf:OWNER/REPO[:QUANT|/FILE], a URL, ollama:NAME, lmstudio:NAME
         /// [default: starter] [env: PACKLLM_PACK=]
-        pack: Option<String>,
+        #[arg(value_name = "PACK|MODEL")]
+        pack: Vec<String>,
         /// Accept licences that restrict use without being asked; needed where there is no terminal
         #[arg(short, long)]
         yes: bool,
@@ -136,10 +139,21 @@ pub enum ModelsCommand {
         #[arg(long, value_name = "FILE", requires = "paths")]
         name: Option<String>,
     },
-    /// Remove a model from the store (an imported file itself stays)
+    /// Show what a model file says of itself: metadata, chat template, vocabulary
+    Show {
+        /// Its name in the store, a path, or hf:OWNER/REPO[:QUANT|/FILE] that is on disk
+        model: PathBuf,
+    },
+    /// Remove a model (an imported file itself stays)
     Remove {
         /// Its file name in the store
         model: String,
+    },
+    /// Remove what stopped downloads left, and forget files that are gone
+    Gc {
+        /// Only say what would be removed
+        #[arg(long)]
+        dry_run: bool,
     },
 }
 

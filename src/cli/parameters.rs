@@ -6,6 +6,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, ValueHint}
 use packllm_parameter::{Group, Kind, Parameter, Place, Typed, Value, Values, Word, all};
 use std::marker::PhantomData;
 use std::ops::Deref;
+use std::path::PathBuf;
 
 /// The parameters of the selection `S` that were set: by a flag, in the environment, or, for those
 /// that no manifest can set, in the config file.
@@ -68,6 +69,8 @@ selections! {
     Seed: |p| p.key == "seed";
     /// Whether the network is used.
     Network: |p| p.key == "offline";
+    /// Which models a new pack has, and whether they may be fetched.
+    Models: |p| matches!(p.key, "model" | "hf_repo" | "offline");
 }
 
 impl<S: Selection> Args for Given<S> {
@@ -90,6 +93,10 @@ impl<S: Selection> FromArgMatches for Given<S> {
                 parameter.set(&mut values, &value).map_err(wrong)?;
             }
         }
+        if let Some(repositories) = values.hf_repo.take() {
+            let files = values.model.take().unwrap_or_default();
+            values.model = Some(in_order(files, repositories, matches));
+        }
         Ok(Self {
             values: Box::new(values),
             some: PhantomData,
@@ -100,6 +107,19 @@ impl<S: Selection> FromArgMatches for Given<S> {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
     }
+}
+
+/// The models of `-m` and `-hf`, in the order in which they were typed.
+fn in_order(files: Vec<PathBuf>, repositories: Vec<String>, matches: &ArgMatches) -> Vec<PathBuf> {
+    let places = |name| matches.indices_of(name).into_iter().flatten();
+    let named = repositories.into_iter().map(|name| {
+        let bare = name.strip_prefix("hf:").unwrap_or(&name);
+        PathBuf::from(format!("hf:{bare}"))
+    });
+    let files = places("model").zip(files);
+    let mut all: Vec<(usize, PathBuf)> = files.chain(places("hf-repo").zip(named)).collect();
+    all.sort();
+    all.into_iter().map(|(_, model)| model).collect()
 }
 
 /// The entry of the table that an argument was made from.

@@ -4,10 +4,12 @@ use crate::app::App;
 use crate::cli::AlignArgs;
 use crate::command::table::Table;
 use crate::report::Unusable;
+use crate::settings::Fetcher;
 use anyhow::{Context, Result};
 use packllm_engine::backend::{Token, Vocab};
 use packllm_engine::gguf::Header;
 use packllm_engine::vocab::mapped::{Link, Map};
+use packllm_store::Source;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -55,6 +57,10 @@ pub fn run(app: &App, args: &AlignArgs) -> Result<ExitCode> {
 
 /// A file, or a model of the store.
 fn resolve(app: &App, file: &Path) -> Result<PathBuf> {
+    if let Some(source) = Source::named(&file.to_string_lossy())? {
+        let fetched = app.fetch(&[source], false)?.pop();
+        return fetched.map(|model| model.path).context("no model");
+    }
     let in_store = match file.to_str() {
         Some(name) if !file.exists() => app.store.find(name)?,
         _ => None,

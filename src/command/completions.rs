@@ -78,6 +78,7 @@ fn named(command: Command) -> Command {
     let add = |arg: Arg| match arg.get_id().as_str() {
         "pack" => arg.add(completed(packs, true)),
         "model" => arg.add(completed(models, true)),
+        "hf-repo" => arg.add(completed(repositories, false)),
         "session" => arg.add(completed(talks, false)),
         _ => arg,
     };
@@ -107,6 +108,16 @@ fn packs() -> Result<Vec<String>> {
 fn models() -> Result<Vec<String>> {
     let present = app::store()?.list()?.into_iter().filter(|one| one.present);
     Ok(present.map(|one| one.model.file).collect())
+}
+
+/// Repositories of the hub's cache that have models.
+fn repositories() -> Result<Vec<String>> {
+    let found = app::store()?.caches().scan().into_iter();
+    let mut names: Vec<String> = found
+        .filter_map(|one| one.origin.strip_prefix("hf:").map(str::to_owned))
+        .collect();
+    names.dedup();
+    Ok(names)
 }
 
 fn talks() -> Result<Vec<String>> {

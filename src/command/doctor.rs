@@ -8,9 +8,10 @@ use crate::cli::DoctorArgs;
 use crate::command::facts::{file_size, in_short, memory};
 use crate::plural::counted;
 use crate::say::printable;
-use crate::settings;
+use crate::settings::{self, Sources};
 use anyhow::Result;
 use fit::{Fit, MemberFit, Placement};
+pub use machine::available as memory_available;
 use machine::{Disk, Machine, is_host};
 use packllm_engine::gguf::Usage;
 use packllm_llama::offload::Device;
@@ -28,7 +29,12 @@ pub fn run(app: &App, args: &DoctorArgs) -> Result<ExitCode> {
         if !look_at_pack {
             return Ok(None);
         }
-        let plan = settings::plan(&app.sources(), &args.given)?;
+        // Nothing is fetched for this.
+        let sources = Sources {
+            fetcher: None,
+            ..app.sources()
+        };
+        let plan = settings::plan(&sources, &args.given)?;
         Ok(Some(Fit::of(&plan, &machine)))
     };
     let fit = if args.json {

@@ -1,5 +1,5 @@
-//! One file for each subcommand, and what several of them share: `loaded`, `facts`, `screen`,
-//! `table`, `transfer`.
+//! One file for each subcommand, and what several of them share: `loaded`, `facts`, `question`,
+//! `screen`, `table`, `transfer`.
 
 mod align;
 mod bench;
@@ -14,6 +14,7 @@ mod man;
 mod models;
 mod outlook;
 mod pack;
+mod question;
 mod run;
 mod score;
 mod screen;

@@ -1,7 +1,9 @@
 //! `packllm models`: the model store.
 
+mod gc;
 mod import;
 mod pull;
+mod show;
 
 use crate::app::App;
 use crate::cli::ModelsCommand;
@@ -9,22 +11,24 @@ use crate::command::facts::file_size;
 use crate::command::table::Table;
 use crate::say::printable;
 use anyhow::Result;
-use packllm_store::{Listing, Manifest, Removed};
+use packllm_engine::gguf::Header;
+use packllm_store::{Listing, Manifest, Member, Removed};
 use serde_json::{Value, json};
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::UNIX_EPOCH;
 
 pub fn run(app: &App, args: &ModelsCommand) -> Result<ExitCode> {
     match args {
         ModelsCommand::List { json } => list(app, *json),
-        ModelsCommand::Pull { pack, yes, network } => {
-            pull::run(app, pack.as_deref(), *yes, network.offline())
-        }
+        ModelsCommand::Pull { pack, yes, network } => pull::run(app, pack, *yes, network.offline()),
         ModelsCommand::Import { paths, all, name } => {
             import::run(app, paths, *all, name.as_deref())
         }
+        ModelsCommand::Show { model } => show::run(app, model),
         ModelsCommand::Remove { model } => remove(app, model),
+        ModelsCommand::Gc { dry_run } => gc::run(app, *dry_run),
     }
 }
 
@@ -59,7 +63,8 @@ impl State {
         let members = packs.iter().flat_map(|pack| &pack.members);
         let same_file = members.filter(|member| member.file == one.model.file);
         let mut expected = same_file.filter_map(|member| member.sha256.as_ref());
-        let pulled = one.model.reference.is_none() && one.model.source.is_some();
+        let pulled =
+            one.model.source.is_some() && (one.model.reference.is_none() || one.model.fetched);
         match expected.next() {
             Some(first) if first == actual || expected.any(|other| other == actual) => {
                 Self::Verified
@@ -133,7 +138,7 @@ fn list(app: &App, as_json: bool) -> Result<ExitCode> {
         let models: Vec<Value> = models
             .iter()
             .zip(&states)
-            .map(|(one, state)| as_value(one, *state))
+            .map(|(one, state)| as_value(app, one, *state))
             .collect();
         let unfinished: Vec<Value> = unfinished
             .iter()
@@ -152,23 +157,35 @@ fn list(app: &App, as_json: bool) -> Result<ExitCode> {
         ));
         return Ok(ExitCode::SUCCESS);
     }
-    let mut table = Table::new(&["FILE", "SIZE", "STATE", "WHERE"], &[1]);
+    let head = [
+        "FILE", "SIZE", "FAMILY", "QUANT", "LICENCE", "PACKS", "STATE", "WHERE",
+    ];
+    let mut table = Table::new(&head, &[1]);
     for (one, state) in models.iter().zip(&states) {
+        let about = About::of(app, one);
         let place = match &one.model.reference {
+            Some(path) if one.model.fetched => format!("the hub's cache: {}", path.display()),
             Some(path) => format!("imported from {}", path.display()),
-            None => "store".into(),
+            None => format!("store: {}", one.path.display()),
         };
-        let word = state.word().into();
-        table.row([one.model.file.clone(), size(one), word, place]);
-    }
-    for one in &unfinished {
-        let place = "a stopped download: `packllm models pull PACK` goes on".into();
         table.row([
-            one.file.clone(),
-            file_size(one.bytes),
-            "unfinished".into(),
+            one.model.file.clone(),
+            file_size(bytes(one)),
+            about.family.unwrap_or_default(),
+            about.quantisation.unwrap_or_default(),
+            about.licence.unwrap_or_default(),
+            about.packs.join(", "),
+            state.word().into(),
             place,
         ]);
+    }
+    for one in &unfinished {
+        let mut cells = vec![String::new(); head.len()];
+        cells[0].clone_from(&one.file);
+        cells[1] = file_size(one.bytes);
+        cells[6] = "unfinished".into();
+        cells[7] = "a stopped download: `packllm models pull` goes on".into();
+        table.cells(&cells);
     }
     table.write(&mut out)?;
     for (one, state) in models.iter().zip(&states) {
@@ -179,21 +196,94 @@ fn list(app: &App, as_json: bool) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn size(one: &Listing) -> String {
-    let bytes = stamp(one).map_or(one.model.size, |(bytes, _)| bytes);
-    file_size(bytes)
+/// Bytes of the model, of all its files if it is split.
+fn bytes(one: &Listing) -> u64 {
+    let parts = one.files();
+    let sizes = parts.iter().filter_map(|path| std::fs::metadata(path).ok());
+    match sizes.map(|data| data.len()).sum() {
+        0 => one.model.size,
+        bytes => bytes,
+    }
 }
 
-fn as_value(one: &Listing, state: State) -> Value {
-    let imported = one.model.reference.is_some();
+/// What a model's file and the packs say of it.
+struct About {
+    family: Option<String>,
+    quantisation: Option<String>,
+    licence: Option<String>,
+    packs: Vec<String>,
+}
+
+impl About {
+    fn of(app: &App, one: &Listing) -> Self {
+        let header = Header::read(&one.path).ok();
+        let summary = header.as_ref().map(Header::summary);
+        Self {
+            family: summary.as_ref().map(|summary| summary.architecture.clone()),
+            quantisation: summary.map(|summary| summary.quantisation),
+            licence: header.and_then(|header| licence(app, &one.path, &header)),
+            packs: packs_with(app, &one.path),
+        }
+    }
+}
+
+/// Members of all packs whose file this is, each with its pack's name.
+fn members_with(app: &App, path: &Path) -> Vec<(String, Member)> {
+    let packs = app.store.packs().unwrap_or_default().into_iter();
+    let manifests = packs.filter_map(|pack| pack.manifest.ok());
+    let members = manifests.flat_map(|manifest| {
+        let own = manifest.members.clone().into_iter();
+        let same = own.filter(|member| {
+            app.store
+                .resolve(&manifest, member)
+                .is_ok_and(|file| file == path)
+        });
+        let name = manifest.name.clone();
+        let same: Vec<_> = same.map(|member| (name.clone(), member)).collect();
+        same
+    });
+    members.collect()
+}
+
+/// Names of the packs that use the file.
+fn packs_with(app: &App, path: &Path) -> Vec<String> {
+    let mut names: Vec<String> = members_with(app, path)
+        .into_iter()
+        .map(|(n, _)| n)
+        .collect();
+    names.dedup();
+    names
+}
+
+/// The licence, by a pack that names it, else by the file itself.
+fn licence(app: &App, path: &Path, header: &Header) -> Option<String> {
+    let members = members_with(app, path);
+    let named = members.into_iter().find_map(|(_, member)| member.licence);
+    let listed = || app.store.list().unwrap_or_default().into_iter();
+    let kept = || listed().find(|one| one.path == path)?.model.licence;
+    let own = || header.str("general.license").map(str::to_owned);
+    named.or_else(kept).map(|licence| licence.id).or_else(own)
+}
+
+fn as_value(app: &App, one: &Listing, state: State) -> Value {
+    let place = match &one.model.reference {
+        Some(_) if one.model.fetched => "hub",
+        Some(_) => "imported",
+        None => "store",
+    };
+    let about = About::of(app, one);
     json!({
         "file": one.model.file,
         "path": one.path,
-        "size": stamp(one).map_or(one.model.size, |(bytes, _)| bytes),
+        "size": bytes(one),
         "state": state.word(),
         "verified": state == State::Verified,
         "present": one.present,
-        "place": if imported { "imported" } else { "store" },
+        "place": place,
+        "family": about.family,
+        "quantisation": about.quantisation,
+        "licence": about.licence,
+        "packs": about.packs,
         "source": one.model.source,
         "sha256": one.model.sha256.as_ref().filter(|_| {
             !matches!(state, State::Changed | State::Missing)

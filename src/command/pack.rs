@@ -1,21 +1,28 @@
 //! `packllm pack`: manifests.
 
 mod check;
+mod dialogue;
+mod proposal;
 mod tune;
 
 use crate::app::App;
 use crate::cli::PackCommand;
 use crate::command::facts;
+use crate::command::question;
 use crate::command::table::Table;
 use crate::command::transfer::Transfer;
 use crate::plural::counted;
 use crate::say::printable;
-use crate::settings::{ad_hoc, usage};
+use crate::settings::{Fetcher, ad_hoc, usage};
 use anyhow::{Result, bail};
-use packllm_store::{Manifest, Origin, PackListing, StoreError};
+use dialogue::Chosen;
+use packllm_engine::gguf::Header;
+use packllm_parameter::Values;
+use packllm_store::{
+    Fetched, Licence, Manifest, Member, Origin, PackListing, Pick, Source, StoreError,
+};
 use serde_json::{Value, json};
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 pub fn run(app: &App, args: &PackCommand) -> Result<ExitCode> {
@@ -24,9 +31,9 @@ pub fn run(app: &App, args: &PackCommand) -> Result<ExitCode> {
         PackCommand::Show { pack } => show(app, pack),
         PackCommand::New {
             name,
-            model,
+            models,
             replace,
-        } => new(app, name, model, *replace),
+        } => new(app, name.as_deref(), models, *replace),
         PackCommand::Check { pack } => check::run(app, pack),
         PackCommand::Tune(args) => tune::run(app, args),
     }
@@ -133,11 +140,31 @@ fn show(app: &App, pack: &str) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Makes a pack of the models that are named, or of those that are chosen in a dialogue.
+fn new(app: &App, name: Option<&str>, given: &Values, replace: bool) -> Result<ExitCode> {
+    let chosen = match (name, &given.model) {
+        (Some(name), Some(models)) => Chosen {
+            name: name.to_owned(),
+            models: models.clone(),
+        },
+        (None, Some(_)) => return usage("the new pack needs a name: packllm pack new NAME -m …"),
+        _ if question::possible() => dialogue::choose(app, name)?,
+        _ => {
+            return usage(
+                "name its models: packllm pack new NAME -m FILE -hf OWNER/REPO:QUANT (without a terminal there is \
+                 nobody to ask)",
+            );
+        }
+    };
+    write(app, &chosen, given.offline(), replace)
+}
+
 /// Writes a manifest. Each file is read once for its sha256, so that `pack check` can tell later
-/// whether it has changed; the store knows the sha256 of some files already.
-fn new(app: &App, name: &str, models: &[PathBuf], replace: bool) -> Result<ExitCode> {
+/// whether it has changed; of some it is known already.
+fn write(app: &App, chosen: &Chosen, offline: bool, replace: bool) -> Result<ExitCode> {
+    let Chosen { name, models } = chosen;
     let mut manifest = ad_hoc(&app.sources(), models)?;
-    manifest.name = name.to_owned();
+    manifest.name = name.clone();
     for member in &mut manifest.members {
         member.name = tidy(&member.name);
     }
@@ -145,20 +172,39 @@ fn new(app: &App, name: &str, models: &[PathBuf], replace: bool) -> Result<ExitC
     if !replace {
         refuse_taken(app, name)?;
     }
+    let named: Vec<Source> = manifest.members.iter().filter_map(Member::named).collect();
+    let mut fetched = match named.is_empty() {
+        true => Vec::new(),
+        false => app.fetch(&named, offline)?,
+    }
+    .into_iter();
+    let pinned =
+        manifest
+            .members
+            .iter()
+            .map(|member| match member.named().and_then(|_| fetched.next()) {
+                Some(model) => pin(member, model),
+                None => with_source(app, member),
+            });
+    manifest.members = pinned.collect();
     for index in 0..manifest.members.len() {
         let Some(member) = manifest.members.get(index) else {
             continue;
         };
         let path = app.store.resolve(&manifest, member)?;
-        facts::require(&path)?;
-        let mut transfer = Transfer::new(app, &member.file, false);
-        let (_, sha256) =
-            packllm_store::digest(&app.store, &manifest, member, &mut transfer, &app.cancel)?;
-        drop(transfer);
+        let header = facts::require(&path).and_then(|_| Ok(Header::read(&path)?))?;
+        let sha256 = match &member.sha256 {
+            Some(known) => known.clone(),
+            None => {
+                let mut transfer = Transfer::new(app, &member.file, false);
+                packllm_store::digest(&app.store, &manifest, member, &mut transfer, &app.cancel)?.1
+            }
+        };
         let size = std::fs::metadata(&path)?.len();
         if let Some(member) = manifest.members.get_mut(index) {
             member.sha256 = Some(sha256);
             member.size = Some(size);
+            member.licence = member.licence.take().or_else(|| own_licence(&header));
         }
     }
     let path = app.store.save_pack(&manifest, replace)?;
@@ -170,6 +216,61 @@ fn new(app: &App, name: &str, models: &[PathBuf], replace: bool) -> Result<ExitC
     )?;
     app.dim(&format!("talk with it: packllm chat --pack {name}"));
     Ok(ExitCode::SUCCESS)
+}
+
+/// A member that is the same wherever the manifest is read: with its commit and its hash. A split
+/// model is named as a whole.
+fn pin(member: &Member, model: Fetched) -> Member {
+    let whole = matches!(model.source, Source::Hub(_) | Source::Url(_)) && model.parts == 1;
+    Member {
+        file: match whole {
+            true => model.file,
+            false => model.source.to_string(),
+        },
+        sources: if whole {
+            vec![model.source]
+        } else {
+            Vec::new()
+        },
+        sha256: model.sha256,
+        licence: model.licence,
+        ..member.clone()
+    }
+}
+
+/// A member of the store with the place that it was downloaded from, if that is known.
+fn with_source(app: &App, member: &Member) -> Member {
+    let listed = app.store.list().unwrap_or_default();
+    let same = listed
+        .into_iter()
+        .find(|one| one.model.file == member.file)
+        .map(|one| one.model);
+    let source = same
+        .as_ref()
+        .and_then(|model| Source::named(model.source.as_ref()?).ok()?);
+    let again = source.filter(|source| match source {
+        Source::Hub(named) => matches!(named.pick, Pick::File(_)),
+        Source::Url(_) => true,
+        _ => false,
+    });
+    Member {
+        sources: again.into_iter().collect(),
+        licence: same.and_then(|model| model.licence),
+        ..member.clone()
+    }
+}
+
+/// The licence that the file itself names.
+fn own_licence(header: &Header) -> Option<Licence> {
+    let id = header.str("general.license")?.trim();
+    let short = !id.is_empty() && id.len() < 60 && !id.contains(|char: char| char.is_control());
+    let link = header.str("general.license.link");
+    short.then(|| Licence {
+        id: id.to_owned(),
+        url: link
+            .filter(|url| url.starts_with("https://"))
+            .map(str::to_owned),
+    })
 }
 
 /// Makes a member's name of a file's name: it has to begin with a letter or digit.

@@ -1,6 +1,6 @@
 //! Manifests, the model store and downloads.
 
-use packllm_store::StoreError;
+use packllm_store::{Refused, StoreError};
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
@@ -26,6 +26,7 @@ fn named(error: &StoreError) -> Option<String> {
         StoreError::NameTaken { file, .. } => {
             format!("import under another name, or `packllm models remove {file}`")
         }
+        StoreError::NotHere { name } => format!("`packllm models pull {name}` fetches it"),
         StoreError::PipMissing { python } => {
             format!(
                 "install it (Debian: apt install python3-pip; elsewhere: {python} -m ensurepip)"
@@ -61,6 +62,39 @@ fn fixed(error: &StoreError) -> Option<&'static str> {
         StoreError::Status {
             status: 401 | 403, ..
         } => "the model may be gated: accept its licence on its page and set a token (HF_TOKEN)",
+        StoreError::Refused {
+            why: Refused::Gated | Refused::NotYours,
+            ..
+        } => {
+            "open that page, sign in and accept its terms; then set HF_TOKEN, or sign in with `hf auth login`"
+        }
+        StoreError::Refused {
+            why: Refused::BadToken,
+            ..
+        } => {
+            "HF_TOKEN, or the file that `hf auth login` keeps, holds a token that is wrong or has expired"
+        }
+        StoreError::Refused { .. } => "check the name and @revision; private ones need HF_TOKEN",
+        StoreError::NoRepository { .. } => {
+            "check the owner and the name; private repositories need HF_TOKEN"
+        }
+        StoreError::NoSuchFile { .. } => {
+            "name another: hf:OWNER/REPO:QUANT or hf:OWNER/REPO/FILE.gguf"
+        }
+        StoreError::PartsMissing { .. } => {
+            "the repository is not complete; choose another file of it"
+        }
+        StoreError::TooMany { .. } => {
+            "try again later; with a token (HF_TOKEN) the hub allows more requests"
+        }
+        StoreError::NoRoom { .. } => {
+            "free some space (`packllm models gc`, `packllm models remove`), or set HF_HOME to a folder on a larger disk"
+        }
+        StoreError::BadAnswer { .. } => "HF_ENDPOINT may not be a hub's address",
+        StoreError::BadSource { .. } => {
+            "a model is a path, a name that `packllm models list` shows, hf:OWNER/REPO[:QUANT|/FILE], a URL, \
+             ollama:NAME or lmstudio:NAME"
+        }
         StoreError::Status { status: 404, .. } => {
             "check the owner, the repository and the file name"
         }

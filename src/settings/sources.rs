@@ -2,7 +2,7 @@
 
 use super::Config;
 use anyhow::Result;
-use packllm_store::{Manifest, Store};
+use packllm_store::{Fetched, Manifest, Source, Store};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -16,6 +16,14 @@ pub struct Sources<'a> {
     pub default_pack: Option<&'a String>,
     /// The cancel flag, which members look at while they load.
     pub cancel: &'a Arc<AtomicBool>,
+    /// Who brings models that are named; None: only those that are on disk are used.
+    pub fetcher: Option<&'a dyn Fetcher>,
+}
+
+/// Brings named models onto the disk, if they are not there.
+pub trait Fetcher {
+    /// Where they are; an error if one cannot be had.
+    fn fetch(&self, models: &[Source], offline: bool) -> Result<Vec<Fetched>>;
 }
 
 impl Sources<'_> {

@@ -10,8 +10,14 @@
 mod align;
 mod bad_homes;
 mod doctor;
+mod from_anywhere;
+#[path = "../hub/mod.rs"]
+mod hub;
 mod models;
 mod packs;
+#[allow(dead_code, reason = "the tests of answers use the rest of it")]
+#[path = "../answer_commands/pty.rs"]
+mod pty;
 mod pulls;
 #[path = "../tiny/mod.rs"]
 mod tiny;

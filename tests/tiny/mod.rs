@@ -274,6 +274,26 @@ impl TinyModel {
         bytes
     }
 
+    /// The same model split into files, as llama.cpp's gguf-split does.
+    pub fn in_parts(&self, of: u16) -> Vec<Vec<u8>> {
+        let mut whole = Writer::default();
+        weights::write(self, &mut whole);
+        let all = i32::try_from(whole.tensor_count()).expect("few tensors");
+        let part = |part: u16| {
+            let mut writer = Writer::of_share(part.into(), of.into());
+            if part == 0 {
+                self.metadata(&mut writer);
+                self.tokens(&mut writer);
+            }
+            writer.u16("split.no", part);
+            writer.u16("split.count", of);
+            writer.i32("split.tensors.count", all);
+            weights::write(self, &mut writer);
+            writer.finish()
+        };
+        (0..of).map(part).collect()
+    }
+
     fn metadata(&self, writer: &mut Writer) {
         let architecture = &self.architecture;
         let kind = if self.breakage == Breakage::Adapter {

@@ -10,9 +10,29 @@ pub(super) struct Writer {
     tensors: Vec<u8>,
     tensor_count: u64,
     data: Vec<u8>,
+    /// Of a split model: this file and the number of files. Tensors are dealt out in turn.
+    share: Option<(u64, u64)>,
+    offered: u64,
 }
 
 impl Writer {
+    /// Writes a file of a split model.
+    pub(super) fn of_share(part: u64, of: u64) -> Self {
+        Self {
+            share: Some((part, of)),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn tensor_count(&self) -> u64 {
+        self.tensor_count
+    }
+
+    pub(super) fn i32(&mut self, key: &str, number: i32) {
+        self.key(key, 5);
+        self.entries.extend(number.to_le_bytes());
+    }
+
     pub(super) fn text(&mut self, key: &str, text: &str) {
         self.key(key, 8);
         string(&mut self.entries, text);
@@ -71,6 +91,13 @@ impl Writer {
 
     /// Adds a tensor, contiguous dimension first, as f16 if `half` and as f32 otherwise.
     pub(super) fn tensor(&mut self, name: &str, dims: &[u32], values: &[f32], half: bool) {
+        self.offered += 1;
+        if self
+            .share
+            .is_some_and(|(part, of)| (self.offered - 1) % of != part)
+        {
+            return;
+        }
         pad(&mut self.data);
         string(&mut self.tensors, name);
         self.tensors.extend((dims.len() as u32).to_le_bytes());

@@ -43,7 +43,15 @@ impl User {
         let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
-            let heard = ["PACKLLM_", "HF_", "HUGGINGFACE_", "XDG_", "OLLAMA_"];
+            let heard = [
+                "PACKLLM_",
+                "HF_",
+                "HUGGINGFACE_",
+                "TRANSFORMERS_",
+                "XDG_",
+                "OLLAMA_",
+                "LLAMA_",
+            ];
             if heard.iter().any(|start| name.starts_with(start)) {
                 command.env_remove(name);
             }

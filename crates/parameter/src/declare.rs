@@ -73,7 +73,7 @@ impl Group {
             spellings: &[],
             aliases: &[],
             value_name: None,
-            instead_of: None,
+            instead_of: &[],
             verbatim: false,
             commas: false,
             example: None,
@@ -163,11 +163,8 @@ impl Parameter {
         }
     }
 
-    pub(super) fn instead_of(self, name: &'static str) -> Self {
-        Self {
-            instead_of: Some(name),
-            ..self
-        }
+    pub(super) fn instead_of(self, instead_of: &'static [&'static str]) -> Self {
+        Self { instead_of, ..self }
     }
 
     pub(super) fn verbatim(self) -> Self {

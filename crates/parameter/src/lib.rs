@@ -110,7 +110,7 @@ pub struct Parameter {
     /// What the help calls its value; None: the parameter's own name.
     pub value_name: Option<&'static str>,
     /// The flag that it conflicts with.
-    pub instead_of: Option<&'static str>,
+    pub instead_of: &'static [&'static str],
     /// Whether its value may look like a flag.
     pub verbatim: bool,
     /// Whether commas separate several values.

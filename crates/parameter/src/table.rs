@@ -28,10 +28,15 @@ const TALKING: &[Place] = &[Environment, Config, Chat];
 
 parameters! {
     pack: String => Group::Pack.says("A pack by name or manifest file [env: PACKLLM_PACK=]")
-        .of("NAME|FILE").at(&[Config]).instead_of("model").like("\"starter\"");
+        .of("NAME|FILE").at(&[Config]).instead_of(&["model", "hf-repo"]).like("\"starter\"");
     model: Vec<PathBuf> =>
-        Group::Pack.says("A GGUF file, or its name in the store; repeat for a pack without a manifest")
+        Group::Pack.says("A GGUF file, its name in the store, or a model to fetch: hf:OWNER/REPO[:QUANT|/FILE], a URL, \
+                          ollama:NAME, lmstudio:NAME; repeat for a pack without a manifest")
         .short('m').of("FILE").at(FLAG);
+    hf_repo: Vec<String> =>
+        Group::Pack.says("A model of the Hugging Face hub (-hf) (-hfr), Q4_K_M if no QUANT is named: the same as -m hf:…, and \
+                          mixed with it in the order that is typed")
+        .spelled(&["-hf", "-hfr"]).of("OWNER/REPO[:QUANT]").at(FLAG);
     ctx_size: u32 => Group::Pack.says("Tokens of context per member")
         .short('c').of("N").at(LOADING).within(Range::at_least(1.0))
         .otherwise("4096, or what the member was trained with if less").like("4096");

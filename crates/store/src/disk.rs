@@ -79,6 +79,32 @@ pub(super) fn sync_folder(path: &Path) {
     }
 }
 
+/// An error if `needed` bytes more cannot be kept in the folder, or above it where it is not made
+/// yet.
+pub(super) fn room(folder: &Path, needed: u64) -> Result<(), StoreError> {
+    let there = folder.ancestors().find(|folder| folder.is_dir());
+    match there.and_then(free_space) {
+        Some(free) if free < needed => Err(StoreError::NoRoom {
+            path: folder.to_owned(),
+            needed,
+            free,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Bytes that may be written to the file system of `folder`; None where that is not known.
+#[cfg(unix)]
+fn free_space(folder: &Path) -> Option<u64> {
+    let system = rustix::fs::statvfs(folder).ok()?;
+    Some(system.f_bavail.saturating_mul(system.f_frsize))
+}
+
+#[cfg(not(unix))]
+fn free_space(_folder: &Path) -> Option<u64> {
+    None
+}
+
 /// Opens a file to lock it, and makes it first if it is not there.
 pub(super) fn open_lock(path: &Path) -> Result<File, StoreError> {
     if let Some(folder) = path.parent() {

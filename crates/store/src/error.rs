@@ -100,6 +100,12 @@ pub enum StoreError {
         /// The pack that names sources for it.
         pack: Option<String>,
     },
+    /// A named model is not on disk.
+    #[error("model `{name}` is not on this machine")]
+    NotHere {
+        /// Its name.
+        name: String,
+    },
     /// An imported file is no longer where it was.
     #[error("model `{file}` was imported from {}, where it no longer is", path.display())]
     ReferenceGone {
@@ -190,6 +196,66 @@ pub enum StoreError {
         /// The status.
         status: u16,
     },
+    /// The hub refused, and said why.
+    #[error("{page}: {why}")]
+    Refused {
+        /// The repository's page.
+        page: String,
+        /// The reason.
+        why: Refused,
+    },
+    /// The server wants to be left alone for longer than we wait.
+    #[error("{url}: too many requests; the server asks to wait {seconds} s")]
+    TooMany {
+        /// The address.
+        url: String,
+        /// For how long.
+        seconds: u64,
+    },
+    /// The hub has no repository of that name, or does not show it.
+    #[error("hf:{repo}: no such repository on the hub{}", or_like(near))]
+    NoRepository {
+        /// What was asked for.
+        repo: String,
+        /// Repositories of names that are like it.
+        near: Vec<String>,
+    },
+    /// A repository, or a folder of another program, has no such file.
+    #[error("{wanted}: no such GGUF file there{}", there(had))]
+    NoSuchFile {
+        /// What was asked for.
+        wanted: String,
+        /// What is there.
+        had: Vec<String>,
+    },
+    /// Not all files of a split model are there.
+    #[error("{file}: of the {of} files of this split model {found} are there")]
+    PartsMissing {
+        /// The first file.
+        file: String,
+        /// How many it takes.
+        of: u32,
+        /// How many there are.
+        found: usize,
+    },
+    /// What the hub says cannot be read.
+    #[error("{url}: not what the hub's API answers: {reason}")]
+    BadAnswer {
+        /// The address.
+        url: String,
+        /// What is wrong, in words.
+        reason: String,
+    },
+    /// There is not enough room on the disk.
+    #[error("{}: {needed} more bytes are needed, {free} are free", path.display())]
+    NoRoom {
+        /// The folder.
+        path: PathBuf,
+        /// What is left to download.
+        needed: u64,
+        /// What is free.
+        free: u64,
+    },
     /// The connection failed, again and again.
     #[error("{url}: {reason}")]
     Connection {
@@ -265,6 +331,34 @@ pub enum StoreError {
     },
 }
 
+/// Why the hub refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Gated, and nobody is signed in.
+    #[error(
+        "the model is gated: it is given to those who are signed in and have accepted its terms"
+    )]
+    Gated,
+    /// Gated, and the token's owner is not on the list.
+    #[error("the model is gated, and the token's owner has not been given access")]
+    NotYours,
+    /// Nothing of that name, or private.
+    #[error("no such repository, or it is private")]
+    NoRepository,
+    /// No branch, tag or commit of that name.
+    #[error("no such revision")]
+    NoRevision,
+    /// No such file at that revision.
+    #[error("no such file")]
+    NoFile,
+    /// Taken down.
+    #[error("access to the repository is disabled")]
+    Disabled,
+    /// The token is none of the hub's.
+    #[error("the token is not valid")]
+    BadToken,
+}
+
 /// Why one source did not give the file.
 #[derive(Debug)]
 pub struct SourceFailure {
@@ -320,5 +414,21 @@ fn status_word(status: u16) -> &'static str {
         429 => " (too many requests)",
         500..=599 => " (the server's fault)",
         _ => "",
+    }
+}
+
+/// What may have been meant.
+fn or_like(near: &[String]) -> String {
+    match near {
+        [] => String::new(),
+        near => format!("; there is {}", near.join(", ")),
+    }
+}
+
+/// What there is instead.
+fn there(had: &[String]) -> String {
+    match had {
+        [] => "; there is none at all".to_owned(),
+        had => format!("; there is {}", had.join(", ")),
     }
 }

@@ -9,7 +9,9 @@ use serde::Deserialize;
 
 use super::disk::{file_names, plain_file_name};
 use super::error::{StoreError, io_error};
-use super::store::{Store, StoredModel};
+use super::hub::pick;
+use super::source::{Named, Source};
+use super::store::{Store, StoredModel, parts_on_disk};
 
 /// Folders in which other programs keep models. Those that do not exist are passed over.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,7 +49,11 @@ impl Caches {
         let hub = path("HF_HUB_CACHE").or_else(|| path("HUGGINGFACE_HUB_CACHE"));
         let hub = hub.or_else(|| path("HF_HOME").map(|folder| folder.join("hub")));
         Self {
-            hugging_face: vec![hub.unwrap_or_else(|| cache.join("huggingface/hub"))],
+            // llama.cpp may have one of its own, laid out like the hub's.
+            hugging_face: [hub.unwrap_or_else(|| cache.join("huggingface/hub"))]
+                .into_iter()
+                .chain(path("LLAMA_CACHE"))
+                .collect(),
             ollama: match path("OLLAMA_MODELS") {
                 Some(folder) => vec![folder],
                 None => vec![
@@ -60,6 +66,27 @@ impl Caches {
                 home.join(".cache/lm-studio/models"),
             ],
         }
+    }
+
+    /// The file that a name of Ollama or LM Studio stands for.
+    ///
+    /// # Errors
+    /// There is none, and the names that are there.
+    pub(super) fn locate(&self, source: &Source) -> Result<PathBuf, StoreError> {
+        let found = self.scan();
+        let wanted = source.to_string();
+        let file = match source {
+            Source::LmStudio(named) => lm_studio(&found, named),
+            _ => found.iter().find(|one| one.origin == wanted),
+        };
+        file.map(|one| one.path.clone()).ok_or_else(|| {
+            let kind = wanted.split(':').next().unwrap_or_default().to_owned();
+            let same = found.iter().filter(|one| one.origin.starts_with(&kind));
+            let mut had: Vec<String> = same.map(|one| one.origin.clone()).collect();
+            had.dedup();
+            had.truncate(12);
+            StoreError::NoSuchFile { wanted, had }
+        })
     }
 
     /// Every GGUF file in the caches. What cannot be read, or is no GGUF file, is left out.
@@ -157,6 +184,17 @@ pub fn check_gguf(path: &Path) -> Result<u64, StoreError> {
     }
 }
 
+/// The file of a repository's folder that is meant.
+fn lm_studio<'a>(found: &'a [Found], named: &Named) -> Option<&'a Found> {
+    let origin = format!("lmstudio:{}", named.repo);
+    let there = found.iter().filter(|one| one.origin == origin);
+    let paths: Vec<&str> = there.map(|one| one.file.as_str()).collect();
+    let file = pick::choose(&paths, &named.pick)?;
+    found
+        .iter()
+        .find(|one| one.origin == origin && one.file == file)
+}
+
 impl Store {
     /// References a file in place, under its own name or `name`. Doing it twice is fine.
     pub fn import(&self, found: &Found, name: Option<&str>) -> Result<StoredModel, StoreError> {
@@ -167,7 +205,9 @@ impl Store {
             });
         }
         check_gguf(&found.path)?;
-        if let Some((part, of)) = split(&found.path) {
+        if let Some((part, of)) = split(&found.path)
+            && (part, parts_on_disk(&found.path).len()) != (1, of as usize)
+        {
             return Err(StoreError::Split {
                 path: found.path.clone(),
                 part,
@@ -196,17 +236,8 @@ impl Store {
 
 /// Part and number of parts of a name like `x-00001-of-00003.gguf`.
 fn split(path: &Path) -> Option<(u32, u32)> {
-    let stem = path.file_name()?.to_str()?.strip_suffix(".gguf")?;
-    let (rest, of) = stem.rsplit_once("-of-")?;
-    let (_, part) = rest.rsplit_once('-')?;
-    let number = |text: &str| {
-        if text.len() == 5 {
-            text.parse().ok()
-        } else {
-            None
-        }
-    };
-    Some((number(part)?, number(of)?))
+    let split = pick::split(path.file_name()?.to_str()?)?;
+    Some((split.part, split.of))
 }
 
 /// Collects GGUF files under `folder`, at most `depth` folders down: a link may lead round in a

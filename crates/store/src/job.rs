@@ -19,6 +19,8 @@ pub struct PullOptions {
     pub python: PathBuf,
     /// Download nothing.
     pub offline: bool,
+    /// Ask the hub for a newer version of what is on disk.
+    pub refresh: bool,
     /// Attempts in a row that bring nothing before a source is given up.
     pub retries: u32,
     /// Pause before the second attempt; it doubles from then on.
@@ -32,6 +34,7 @@ impl Default for PullOptions {
             hub_token: None,
             python: "python3".into(),
             offline: false,
+            refresh: false,
             retries: 4,
             backoff: Duration::from_secs(1),
         }
@@ -51,12 +54,13 @@ pub trait Progress {
     fn accept(&mut self, member: &str, licence: &Licence) -> bool;
 }
 
-/// One pull: its options, its watcher, the size in bytes that is expected, whether other sources
-/// follow the one that is asked, the flag that stops it.
+/// One pull: its options, its watcher, the size in bytes and the hash that are expected, whether
+/// other sources follow the one that is asked, the flag that stops it.
 pub(super) struct Job<'a> {
     pub options: &'a PullOptions,
     pub progress: &'a mut dyn Progress,
     pub size: Option<u64>,
+    pub sha256: Option<String>,
     pub others: bool,
     pub cancel: &'a AtomicBool,
 }

@@ -2,6 +2,7 @@
 //!
 //! - [`Manifest`]: a pack's TOML file, read strictly: an unknown key is an error with its line.
 //! - [`Store`]: the folder of models and manifests under a root that the caller names.
+//! - [`fetch()`]: sees to it that a model is there that is named by its [`Source`].
 //! - [`pull()`]: fetches a member from its [`Source`]s in order, resumed, verified, written
 //!   atomically.
 //! - [`Store::map`]: keeps the maps between vocabularies.
@@ -13,30 +14,40 @@
 //! proxy) read their own settings.
 #![deny(unsafe_code)]
 
+mod adopt;
 mod catalog;
 mod competences;
 mod disk;
 mod error;
+mod fetch;
+mod gc;
 mod http;
+mod hub;
 pub mod import;
 mod job;
 mod manifest;
 mod maps;
 mod part;
+mod plan;
 mod pull;
 mod pypi;
+mod refusal;
 pub mod section;
 mod source;
 mod store;
+mod task;
 mod trials;
+mod wire;
 
 pub use catalog::PackListing;
-pub use error::{SourceFailure, StoreError};
+pub use error::{Refused, SourceFailure, StoreError};
+pub use fetch::{Fetched, Watch, fetch};
+pub use gc::Garbage;
 pub use job::{Progress, PullOptions};
 pub use manifest::{Licence, Manifest, Member, Origin};
 pub use maps::KeptMap;
 pub use pull::{Pulled, digest, pull, verify};
-pub use source::{Source, Wheel};
+pub use source::{Named, Pick, Source, Wheel};
 pub use store::{Listing, Removed, Shipped, Store, StoredModel};
 pub use trials::{Trial, Verdict};
 

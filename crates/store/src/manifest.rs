@@ -5,7 +5,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
 use super::disk::plain_file_name;
@@ -49,7 +49,7 @@ pub struct Manifest {
 pub struct Member {
     /// Unique in the pack: letters, digits, `.`, `_`, `-`.
     pub name: String,
-    /// Path relative to the manifest, or a file name in the store.
+    /// Path relative to the manifest, a file name in the store, or a [`Source`].
     pub file: String,
     /// 64 lower-case hexadecimal digits; there whenever `sources` is not empty.
     pub sha256: Option<String>,
@@ -73,7 +73,7 @@ pub struct Member {
 }
 
 /// The terms under which a model is given.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Licence {
     /// A short name, for example `Apache-2.0`.
     #[serde(rename = "licence")]
@@ -98,6 +98,13 @@ impl Licence {
             "unlicense",
         ];
         PERMISSIVE.contains(&self.id.to_ascii_lowercase().as_str())
+    }
+}
+
+impl Member {
+    /// The name that `file` is, if it is one and no path.
+    pub fn named(&self) -> Option<Source> {
+        Source::named(&self.file).ok().flatten()
     }
 }
 
@@ -292,6 +299,16 @@ fn read_member(section: &Section, origin: &Origin) -> Result<Member, StoreError>
     }
     if member.licence.is_none() && url.is_some() {
         return Err(section.clash("licence_url", "given beside `licence`", "alone"));
+    }
+    if let Err(StoreError::BadSource { text, reason }) = Source::named(&member.file) {
+        return Err(section.clash("file", reason, &format!("{text:?}")));
+    }
+    if !member.sources.is_empty() && member.named().is_some() {
+        return Err(section.clash(
+            "sources",
+            "left out, since `file` says where the model is",
+            "given",
+        ));
     }
     if !member.sources.is_empty() && member.sha256.is_none() {
         return Err(section.missing("sha256"));

@@ -20,6 +20,8 @@ use super::error::{StoreError, io_error};
 /// An open `.part` file. `len` bytes of it are written and hashed.
 pub(super) struct Part {
     path: PathBuf,
+    /// Whether the entity tag is remembered: in the hub's cache there is no place for it.
+    tagged: bool,
     file: File,
     hasher: Sha256,
     len: u64,
@@ -35,7 +37,15 @@ struct Tag {
 impl Part {
     /// Opens the part of the file that will be at `target`, and hashes what an earlier pull left.
     pub fn open(target: &Path, cancel: &AtomicBool) -> Result<Self, StoreError> {
-        let path = path_of(target);
+        Self::at(path_of(target), true, cancel)
+    }
+
+    /// Opens a part of a file of the hub's cache, whose name is its hash.
+    pub fn of_cache(path: PathBuf, cancel: &AtomicBool) -> Result<Self, StoreError> {
+        Self::at(path, false, cancel)
+    }
+
+    fn at(path: PathBuf, tagged: bool, cancel: &AtomicBool) -> Result<Self, StoreError> {
         let mut options = OpenOptions::new();
         let opened = options
             .read(true)
@@ -55,6 +65,7 @@ impl Part {
         )?;
         Ok(Self {
             path,
+            tagged,
             file,
             hasher,
             len,
@@ -89,6 +100,9 @@ impl Part {
 
     /// Remembers the entity tag of what is being written.
     pub fn set_tag(&self, url: &str, etag: Option<&str>) -> Result<(), StoreError> {
+        if !self.tagged {
+            return Ok(());
+        }
         let path = tag_path(&self.path);
         let text = etag.and_then(|etag| {
             serde_json::to_vec(&Tag {
@@ -133,12 +147,17 @@ impl Part {
         Ok(())
     }
 
+    /// Deletes the file, of which there is nothing to keep.
+    pub fn discard(&self) {
+        let _ = fs::remove_file(tag_path(&self.path));
+        let _ = fs::remove_file(&self.path);
+    }
+
     /// Puts the bytes on disk and gives them their final name.
-    pub fn finish(self, target: &Path) -> Result<(), StoreError> {
+    pub fn finish(&self, target: &Path) -> Result<(), StoreError> {
         self.file
             .sync_all()
             .map_err(io_error("write", &self.path))?;
-        drop(self.file);
         fs::rename(&self.path, target).map_err(io_error("write", target))?;
         sync_folder(target);
         let _ = fs::remove_file(tag_path(&self.path));

@@ -7,13 +7,17 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
-use super::disk::{plain_file_name, stamp};
+use super::adopt::{elsewhere, into_cache};
+use super::disk::{plain_file_name, room, stamp};
 use super::error::{SourceFailure, StoreError, io_error};
+use super::hub::api;
+use super::hub::pick;
 use super::job::{Job, Progress, PullOptions};
 use super::manifest::{Manifest, Member};
 use super::part::{self, Part};
-use super::source::Source;
+use super::source::{Pick, Source};
 use super::store::{Store, StoredModel};
+use super::wire::Linked;
 use super::{http, pypi};
 
 /// Where a member's file is after a pull.
@@ -43,6 +47,7 @@ pub fn pull(
         options,
         progress,
         size: member.size,
+        sha256: member.sha256.clone(),
         others: false,
         cancel,
     };
@@ -58,6 +63,9 @@ pub fn pull(
             name: member.file.clone(),
         });
     };
+    if let Some(path) = elsewhere(store, member, expected, &mut job)? {
+        return Ok(Pulled { path, source: None });
+    }
     if options.offline {
         return Err(StoreError::Offline {
             file: member.file.clone(),
@@ -81,8 +89,8 @@ pub fn pull(
     let target = models.join(&member.file);
     let mut part = Part::open(&target, cancel)?;
     let folder = store.root().join("tmp").join(&member.file);
-    let source = match from_any(member, expected, &folder, &mut part, &mut job) {
-        Ok(source) => source,
+    let (source, linked) = match from_any(member, expected, &folder, &mut part, &mut job) {
+        Ok(got) => got,
         Err(error) => {
             // Bytes are left for the next pull; an empty file is of no use.
             if part.len() == 0 {
@@ -91,15 +99,38 @@ pub fn pull(
             return Err(error);
         }
     };
-    part.finish(&target)?;
-    let mut model = StoredModel::of(&member.file, &target)?;
+    let path = match into_cache(store, source, &linked, &part)? {
+        Some(path) => path,
+        None => {
+            part.finish(&target)?;
+            target.clone()
+        }
+    };
+    let source = source.to_string();
+    let mut model = StoredModel::of(&member.file, &path)?;
     model.sha256 = Some(expected.to_owned());
     model.source = Some(source.clone());
+    model.fetched = path != target;
+    model.reference = model.fetched.then(|| path.clone());
     store.record(model)?;
     Ok(Pulled {
-        path: target,
+        path,
         source: Some(source),
     })
+}
+
+impl Store {
+    /// An error if the members of a pack that are missing cannot all be kept on the disk.
+    pub fn room_for(&self, manifest: &Manifest) -> Result<(), StoreError> {
+        let members = manifest.members.iter();
+        let missing = members.filter(|member| self.resolve(manifest, member).is_err());
+        let left = missing.map(|member| {
+            let part = part::path_of(&self.model_path(&member.file));
+            let had = stamp(&part).map_or(0, |(bytes, _)| bytes);
+            member.size.unwrap_or(0).saturating_sub(had)
+        });
+        room(&self.model_path(""), left.sum())
+    }
 }
 
 /// Checks a member's file, wherever it is, against the manifest's sha256 (if it has one), and
@@ -186,7 +217,7 @@ fn present(
     }
 }
 
-fn wait(lock: &File, file: &str, job: &mut Job) -> Result<(), StoreError> {
+pub(super) fn wait(lock: &File, file: &str, job: &mut Job) -> Result<(), StoreError> {
     let mut told = false;
     loop {
         match lock.try_lock() {
@@ -206,18 +237,18 @@ fn wait(lock: &File, file: &str, job: &mut Job) -> Result<(), StoreError> {
 }
 
 /// Fills `part` from the first source that gives the right bytes, and returns that source.
-fn from_any(
-    member: &Member,
+fn from_any<'a>(
+    member: &'a Member,
     expected: &str,
     folder: &Path,
     part: &mut Part,
     job: &mut Job,
-) -> Result<String, StoreError> {
+) -> Result<(&'a Source, Linked), StoreError> {
     let mut failures = Vec::new();
     for (index, source) in member.sources.iter().enumerate() {
         job.others = index + 1 < member.sources.len();
         match from(source, expected, folder, part, job) {
-            Ok(()) => return Ok(source.to_string()),
+            Ok(linked) => return Ok((source, linked)),
             // No other source can help here.
             Err(error @ (StoreError::Cancelled | StoreError::Io { .. })) => return Err(error),
             Err(error) => {
@@ -240,33 +271,59 @@ fn from_any(
     })
 }
 
+/// The address of a source that HTTP serves; empty for wheels.
+fn address(source: &Source, job: &mut Job) -> Result<String, StoreError> {
+    let endpoint = job.options.hub_endpoint.clone();
+    match source {
+        Source::Hub(named) if !matches!(named.pick, Pick::File(_)) => {
+            let info = api::info(named, job)?;
+            let paths: Vec<&str> = info.files.iter().map(|file| file.path.as_str()).collect();
+            match pick::choose(&paths, &named.pick) {
+                Some(file) => Ok(named.url(&endpoint, file)),
+                None => Err(StoreError::NoSuchFile {
+                    wanted: source.to_string(),
+                    had: pick::names(&paths),
+                }),
+            }
+        }
+        Source::Ollama(_) | Source::LmStudio(_) => Err(StoreError::NotHere {
+            name: source.to_string(),
+        }),
+        _ => Ok(source.url(&endpoint).unwrap_or_default()),
+    }
+}
+
 fn from(
     source: &Source,
     expected: &str,
     folder: &Path,
     part: &mut Part,
     job: &mut Job,
-) -> Result<(), StoreError> {
+) -> Result<Linked, StoreError> {
+    let url = address(source, job)?;
     loop {
         // A pull that was killed between the last byte and the rename.
         if part.digest() == expected {
-            return Ok(());
+            return Ok(Linked::default());
         }
         // A part at or over the whole size that is not the file can never become it.
         if job.size.is_some_and(|size| part.len() >= size) {
             part.restart()?;
         }
         let resumed = part.resumed();
-        let outcome = match (source, source.url(&job.options.hub_endpoint)) {
-            (Source::Wheels(wheels), _) => pypi::download(wheels, folder, part, job),
-            (Source::Hub { .. }, Some(url)) => {
-                http::download(&url, job.options.hub_token.as_deref(), part, job)
+        let outcome = match source {
+            Source::Wheels(wheels) => {
+                pypi::download(wheels, folder, part, job).map(|()| Linked::default())
             }
-            (_, url) => http::download(&url.unwrap_or_default(), None, part, job),
+            Source::Hub(_) => {
+                let token = job.options.hub_token.clone();
+                http::download(&url, token.as_deref(), part, job)
+            }
+            _ => http::download(&url, None, part, job),
         };
         let error = match outcome {
-            Ok(()) => match part.digest() {
-                actual if actual == expected => return Ok(()),
+            Ok(linked) => match part.digest() {
+                actual if actual == expected => return Ok(linked),
                 actual => StoreError::WrongHash {
                     expected: expected.to_owned(),
                     actual,

@@ -15,7 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use super::disk::{file_names, open_lock, plain_file_name, stamp, write_atomically};
 use super::error::{StoreError, io_error};
-use super::manifest::{Manifest, Member, Origin};
+use super::hub::{cache, pick};
+use super::import::Caches;
+use super::manifest::{Licence, Manifest, Member, Origin};
 use super::part;
 use packllm_engine::nearest;
 
@@ -27,6 +29,7 @@ pub type Shipped = (&'static str, &'static str);
 pub struct Store {
     root: PathBuf,
     shipped: &'static [Shipped],
+    caches: Caches,
 }
 
 /// What the index knows of a model.
@@ -44,6 +47,12 @@ pub struct StoredModel {
     pub source: Option<String>,
     /// The file's place, if it is not in the store.
     pub reference: Option<PathBuf>,
+    /// Whether we downloaded that file: then it may be deleted.
+    #[serde(default)]
+    pub fetched: bool,
+    /// What its repository says of its terms.
+    #[serde(default)]
+    pub licence: Option<Licence>,
     /// When it was recorded, in seconds since 1970.
     pub added: u64,
 }
@@ -62,6 +71,8 @@ impl StoredModel {
             sha256: None,
             source: None,
             reference: None,
+            fetched: false,
+            licence: None,
             added,
         })
     }
@@ -76,6 +87,13 @@ pub struct Listing {
     pub path: PathBuf,
     /// False for an imported file that is gone.
     pub present: bool,
+}
+
+impl Listing {
+    /// The files that it is split into, or the one that it is.
+    pub fn files(&self) -> Vec<PathBuf> {
+        parts_on_disk(&self.path)
+    }
 }
 
 /// What [`Store::remove`] did.
@@ -107,7 +125,25 @@ impl Store {
         Self {
             root: root.into(),
             shipped,
+            caches: Caches::default(),
         }
+    }
+
+    /// The same with what other programs keep; the first cache of the hub is written, too.
+    #[must_use]
+    pub fn beside(self, caches: Caches) -> Self {
+        Self { caches, ..self }
+    }
+
+    /// What other programs keep.
+    pub fn caches(&self) -> &Caches {
+        &self.caches
+    }
+
+    /// The cache that files of the hub are downloaded into.
+    pub(super) fn hub_cache(&self) -> PathBuf {
+        let usual = self.caches.hugging_face.first();
+        usual.map_or_else(|| self.root.join("hub"), PathBuf::clone)
     }
 
     /// The packs that come with the program.
@@ -174,6 +210,12 @@ impl Store {
 
     /// Where a member's file is: beside its manifest, else in the store.
     pub fn resolve(&self, manifest: &Manifest, member: &Member) -> Result<PathBuf, StoreError> {
+        if let Some(source) = member.named() {
+            let missing = || StoreError::NotHere {
+                name: source.to_string(),
+            };
+            return self.on_disk(&source)?.ok_or_else(missing);
+        }
         let mut looked = Vec::new();
         let near = match &manifest.origin {
             Origin::Shipped if Path::new(&member.file).is_absolute() => {
@@ -233,8 +275,13 @@ impl Store {
                 path: target.clone(),
                 bytes,
             }
-        } else if let Some(path) = self.recorded(file)?.and_then(|model| model.reference) {
-            Removed::Reference { path }
+        } else if let Some(model) = self.recorded(file)?
+            && let Some(path) = model.reference
+        {
+            match model.fetched && path.is_file() {
+                true => remove_fetched(&path)?,
+                false => Removed::Reference { path },
+            }
         } else {
             return Err(unknown(nearest(file, known()?)));
         };
@@ -307,4 +354,27 @@ impl Store {
         })?;
         write_atomically(&path, text.as_bytes())
     }
+}
+
+/// Deletes a model that was downloaded into the hub's cache, all files of it.
+fn remove_fetched(first: &Path) -> Result<Removed, StoreError> {
+    let mut bytes = 0;
+    for path in parts_on_disk(first) {
+        let Some(freed) = cache::remove(&path)? else {
+            return Ok(Removed::Reference { path });
+        };
+        bytes += freed;
+    }
+    Ok(Removed::File {
+        path: first.to_owned(),
+        bytes,
+    })
+}
+
+/// The files of the model that begins with `first`, as far as they are there.
+pub(super) fn parts_on_disk(first: &Path) -> Vec<PathBuf> {
+    let name = first.file_name().and_then(|name| name.to_str());
+    let names = pick::parts(name.unwrap_or_default());
+    let paths = names.into_iter().map(|name| first.with_file_name(name));
+    paths.filter(|path| path.is_file()).collect()
 }

@@ -124,7 +124,7 @@ pub fn shares_memory(device: &Device) -> bool {
 }
 
 /// Memory that programs can have without swapping, by Linux: bytes.
-fn available() -> Option<u64> {
+pub fn available() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text
         .lines()

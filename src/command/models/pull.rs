@@ -1,59 +1,134 @@
-//! `packllm models pull`: every model of a pack, one after the other.
+//! `packllm models pull`: every model of a pack, or models by their names.
 
 use crate::app::{App, STARTER};
 use crate::command::facts::file_size;
-use crate::command::transfer::Transfer;
+use crate::command::question;
+use crate::command::transfer::{Transfers, bring};
 use crate::say::printable;
-use crate::settings::usage;
+use crate::settings::{network, usage};
 use anyhow::Result;
-use packllm_store::{Licence, Manifest, Member, PullOptions, Pulled, StoreError};
-use std::io::{IsTerminal, Write};
+use packllm_store::{Licence, Manifest, Member, PullOptions, Pulled, Source, StoreError};
+use std::io::Write;
 use std::process::ExitCode;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
 
-pub fn run(app: &App, pack: Option<&str>, yes: bool, offline: bool) -> Result<ExitCode> {
-    let name = pack.or(app.default_pack.as_deref()).unwrap_or(STARTER);
+/// Packs and models, each by its name.
+pub fn run(app: &App, names: &[String], yes: bool, offline: bool) -> Result<ExitCode> {
+    let options = PullOptions {
+        refresh: true,
+        ..network(offline)?
+    };
+    let (mut packs, mut models) = (Vec::new(), Vec::new());
+    for name in names {
+        match Source::named(name).or_else(|error| usage(error.to_string()))? {
+            Some(model) => models.push(model),
+            None => packs.push(name.as_str()),
+        }
+    }
+    if names.is_empty() {
+        packs.push(app.default_pack.as_deref().unwrap_or(STARTER));
+    }
+    for pack in packs {
+        pull_pack(app, pack, &options, yes)?;
+    }
+    if !models.is_empty() {
+        pull_models(app, &models, &options)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn pull_pack(app: &App, name: &str, options: &PullOptions, yes: bool) -> Result<()> {
     let manifest = app.store.pack(name)?;
-    let options = options(offline)?;
     if let Some(about) = &manifest.about {
         app.dim(&format!("pack {name}: {}", printable(about)));
     }
-    if !offline {
+    if !options.offline {
         settle_licences(app, &manifest, yes)?;
     }
-    for member in &manifest.members {
-        let outcome = pull(app, &manifest, member, &options);
-        if let Err(StoreError::Cancelled) = outcome {
+    let named: Vec<Source> = manifest.members.iter().filter_map(Member::named).collect();
+    let stopped = |error: StoreError| {
+        if let StoreError::Cancelled = error {
             app.dim(&format!(
                 "stopped; `packllm models pull {name}` goes on from here"
             ));
         }
-        report(member, &outcome?)?;
+        error
+    };
+    for (member, pulled) in pull_all(app, &manifest, options).map_err(stopped)? {
+        report(member, &pulled)?;
+    }
+    if !named.is_empty() {
+        pull_models(app, &named, options)?;
     }
     app.dim(&format!(
         "pack {} is ready: packllm chat --pack {name}",
         manifest.name
     ));
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
-fn pull(
+/// Pulls the members that have sources of their own, several at once; with each what became of it.
+fn pull_all<'a>(
     app: &App,
-    manifest: &Manifest,
-    member: &Member,
+    manifest: &'a Manifest,
     options: &PullOptions,
-) -> Result<Pulled, StoreError> {
-    let mut transfer = Transfer::new(app, &member.file, true);
-    packllm_store::pull(
-        &app.store,
-        manifest,
-        member,
-        options,
-        &mut transfer,
-        &app.cancel,
-    )
+) -> Result<Vec<(&'a Member, Pulled)>, StoreError> {
+    let members = manifest.members.iter();
+    let members: Vec<&Member> = members.filter(|member| member.named().is_none()).collect();
+    app.store.room_for(manifest)?;
+    let transfers = Transfers::new(app);
+    let transfers = &transfers;
+    let pull = |member: &'a Member| {
+        let mut transfer = transfers.one(&member.file);
+        packllm_store::pull(
+            &app.store,
+            manifest,
+            member,
+            options,
+            &mut transfer,
+            &app.cancel,
+        )
+    };
+    std::thread::scope(|scope| {
+        let pull = &pull;
+        let threads: Vec<_> = members
+            .iter()
+            .map(|&member| (member, scope.spawn(move || pull(member))))
+            .collect();
+        let joined = threads.into_iter().map(|(member, thread)| {
+            let pulled = thread.join();
+            let pulled = pulled.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            Ok((member, pulled?))
+        });
+        // All have ended before the first error is told.
+        joined.collect::<Vec<_>>().into_iter().collect()
+    })
+}
+
+/// Fetches models that are named by where they come from.
+fn pull_models(app: &App, models: &[Source], options: &PullOptions) -> Result<()> {
+    let fetched = bring(app, models, options)?;
+    let mut out = std::io::stdout().lock();
+    for one in &fetched {
+        let what = match one.fresh {
+            true => "downloaded and verified",
+            false => "already there",
+        };
+        let parts = match one.parts {
+            1 => String::new(),
+            parts => format!(" in {parts} files"),
+        };
+        let (file, path) = (printable(&one.file), one.path.display().to_string());
+        let size = file_size(one.size);
+        writeln!(out, "{file}: {size}{parts}, {what}, {}", printable(&path))?;
+    }
+    drop(out);
+    if let [one] = fetched.as_slice() {
+        app.dim(&printable(&format!(
+            "talk with it: packllm chat -m {}",
+            one.file
+        )));
+    }
+    Ok(())
 }
 
 fn report(member: &Member, pulled: &Pulled) -> Result<()> {
@@ -67,33 +142,6 @@ fn report(member: &Member, pulled: &Pulled) -> Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}: {file}, {}, {what}", member.name, file_size(size))?;
     Ok(())
-}
-
-/// Options for the network, from the environment.
-fn options(offline: bool) -> Result<PullOptions> {
-    let text = |name: &str| {
-        std::env::var(name)
-            .ok()
-            .map(|value| value.trim().to_owned())
-    };
-    let given = |name: &str| text(name).filter(|value| !value.is_empty());
-    let mut options = PullOptions {
-        hub_token: given("HF_TOKEN"),
-        offline,
-        ..PullOptions::default()
-    };
-    if let Some(endpoint) = given("HF_ENDPOINT") {
-        if !endpoint.starts_with("https://") && !endpoint.starts_with("http://") {
-            return usage(format!(
-                "HF_ENDPOINT is `{endpoint}`: it has to start with https://"
-            ));
-        }
-        options.hub_endpoint = endpoint;
-    }
-    if let Some(python) = std::env::var_os("PACKLLM_PYTHON").filter(|path| !path.is_empty()) {
-        options.python = python.into();
-    }
-    Ok(options)
 }
 
 /// Shows the licences that restrict use and asks to accept them before anything is downloaded:
@@ -110,12 +158,12 @@ fn settle_licences(app: &App, manifest: &Manifest, yes: bool) -> Result<()> {
         let name = &member.name;
         if yes {
             app.dim(&format!("{name}: {terms}, accepted by --yes"));
-        } else if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        } else if !question::possible() {
             return usage(format!(
                 "{name} comes under the {terms}: read them, then accept them with --yes (there is no terminal to \
                  ask on)"
             ));
-        } else if !ask(app, &format!("{name} comes under the {terms}. Accept?"))? {
+        } else if !question::agrees(app, &format!("{name} comes under the {terms}. Accept?"))? {
             return Err(StoreError::LicenceRefused {
                 member: name.clone(),
                 licence: licence.id.clone(),
@@ -131,35 +179,5 @@ fn describe(licence: &Licence) -> String {
     match &licence.url {
         Some(url) => format!("{id} ({})", printable(url)),
         None => id,
-    }
-}
-
-/// Asks on the terminal; anything but yes is no.
-fn ask(app: &App, question: &str) -> Result<bool> {
-    let mut terminal = std::io::stderr().lock();
-    write!(terminal, "{question} [y/N] ")?;
-    terminal.flush()?;
-    drop(terminal);
-    // Another thread reads, so that Ctrl-C works here. The thread ends with the program.
-    let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut line = String::new();
-        let read = std::io::stdin().read_line(&mut line);
-        // After Ctrl-C nobody receives it.
-        let _ = sender.send(read.map(|_| line));
-    });
-    loop {
-        if app.cancel.load(Ordering::Relaxed) {
-            writeln!(std::io::stderr())?;
-            return Err(StoreError::Cancelled.into());
-        }
-        match receiver.recv_timeout(Duration::from_millis(50)) {
-            Err(RecvTimeoutError::Timeout) => (),
-            Err(RecvTimeoutError::Disconnected) => return Ok(false),
-            Ok(line) => {
-                let line = line?.trim().to_ascii_lowercase();
-                return Ok(line == "y" || line == "yes");
-            }
-        }
     }
 }

@@ -27,6 +27,7 @@ mod foreign;
 mod reader;
 mod refusal;
 mod spelt;
+mod split;
 mod summary;
 mod tensor;
 #[cfg(test)]
@@ -66,16 +67,26 @@ pub struct Header {
     pub tensors: Vec<Tensor>,
     entries: BTreeMap<String, Value>,
     spelt: Spelt,
+    /// Files that were read: more than one of a split model.
+    parts: u64,
 }
 
 impl Header {
-    /// Reads the header of the file at `path` and checks that no tensor data is missing.
+    /// Reads the header of the file at `path` and checks that no tensor data is missing. With the
+    /// first file of a split model go the others, if they lie beside it.
     ///
     /// # Errors
     /// The file cannot be opened, is no GGUF file, is malformed, or ends too early. An intact file
     /// that cannot be a member (an adapter, say) is read without complaint: see [`Header::member`].
     pub fn read(path: impl AsRef<Path>) -> Result<Header, GgufError> {
         let path = path.as_ref();
+        let mut header = Self::read_alone(path)?;
+        split::join(&mut header)?;
+        Ok(header)
+    }
+
+    /// Reads one file.
+    fn read_alone(path: &Path) -> Result<Header, GgufError> {
         let fail = |fault| GgufError::new(path, fault);
         let io = |error: std::io::Error| match error.kind() {
             ErrorKind::NotFound => fail(Fault::Missing),

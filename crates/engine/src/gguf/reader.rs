@@ -107,6 +107,7 @@ pub(super) fn parse(source: impl BufRead + Seek, len: u64) -> Result<Header, Fau
         tensors,
         entries,
         spelt: cursor.spelt,
+        parts: 1,
     })
 }
 

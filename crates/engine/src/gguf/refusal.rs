@@ -32,7 +32,7 @@ fn kind(header: &Header, summary: &Summary) -> Result<(), Fault> {
         return Err(Fault::AddOn(what));
     }
     let count = header.u64("split.count").unwrap_or(0);
-    if count > 1 {
+    if count > 1 && header.parts != count {
         let number = header.u64("split.no").unwrap_or(0).saturating_add(1);
         return Err(Fault::Split { number, count });
     }

@@ -1,5 +1,6 @@
 //! What the tests share: a store in a temporary folder, a watcher, members.
 
+mod hub;
 mod import;
 mod manifest;
 mod maps;

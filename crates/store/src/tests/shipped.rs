@@ -15,8 +15,8 @@ const ASKED: [(&str, &str, &str); 10] = [
     ),
     (
         "coder",
-        "yi-coder-9b",
-        "/bartowski/Yi-Coder-9B-Chat-GGUF/resolve/main/Yi-Coder-9B-Chat-Q4_K_M.gguf",
+        "llama-3.1-8b",
+        "/bartowski/Meta-Llama-3.1-8B-Instruct-GGUF/resolve/main/Meta-Llama-3.1-8B-Instruct-Q4_K_M.gguf",
     ),
     (
         "laptop-16gb",

@@ -4,6 +4,7 @@ mod footprint;
 mod hostile;
 mod reading;
 mod refusal;
+mod split;
 
 use std::io::Cursor;
 
