@@ -204,8 +204,7 @@ impl Chain {
     /// along with those.
     pub fn begin(&mut self, logits: &[f32], before: Option<u8>) -> Result<(), BackendError> {
         self.path = PathId::START;
-        self.cover.unlearn();
-        self.cover.begin((), logits, before)
+        self.cover.begin_chain(logits, before)
     }
 
     /// The chain's next token, by bytes. `after` are the logits that follow it, None for the last

@@ -2,12 +2,27 @@
 
 use super::{Cover, PathId};
 use crate::backend::{BackendError, Token};
+use crate::vocab::fallback::FallbackModel;
 
 /// Smallest weight, relative to its parent, of the chain's own token: its path is known to be the
 /// text, however unlikely the model finds it.
 const CHAIN_FLOOR: f64 = 1e-30;
 
 impl Cover<()> {
+    /// Starts anew along a chain, with logits that predict its first token. What the fallback model
+    /// has learnt is forgotten.
+    ///
+    /// # Errors
+    /// [`BackendError::NotANumber`].
+    pub(crate) fn begin_chain(
+        &mut self,
+        logits: &[f32],
+        before: Option<u8>,
+    ) -> Result<(), BackendError> {
+        self.fallback = FallbackModel::fixed();
+        self.begin((), logits, before)
+    }
+
     /// Evaluates nothing but the chain: makes the hypothesis for the chain's next token, which ends
     /// here, from the logits after it. Returns its path, to be pinned.
     ///
