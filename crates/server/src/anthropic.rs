@@ -94,7 +94,7 @@ impl MessagesRequest {
         draft.stops("stop_sequences", stops.map(OneOrMany::Many))?;
         draft.number("temperature", "temp", temperature)?;
         draft.number("top_p", "top-p", top_p)?;
-        draft.whole("top_k", "top-k", top_k)?;
+        draft.top_k("top_k", top_k)?;
         draft.think(thinking.map(|thinking| thinking.r#type != "disabled"));
         let own = own::settle(own, &mut draft)?;
         Ok((draft.finish(), own))

@@ -87,7 +87,8 @@ impl Desk {
             {
                 // It counts from now on: nobody may think that the desk is idle.
                 let cancel = Arc::default();
-                state.running.insert(order.id, Running { cancel });
+                let slot = state.free_slot();
+                state.running.insert(order.id, Running { cancel, slot });
                 state.used = Instant::now();
                 return Next::Start(order);
             }

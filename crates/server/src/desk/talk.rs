@@ -324,7 +324,10 @@ impl Talk<'_> {
             return Err(Stop::Left);
         }
         let stopped_by = stopped_by.and_then(|i| request.stops.get(i)).cloned();
-        let tokens = self.tokens(&answer);
+        // A token that was begun when the limit was reached is not counted.
+        let tokens = self
+            .tokens(&answer)
+            .min(options.limit.unwrap_or(usize::MAX));
         let totals = &self.desk.totals;
         totals.tokens.fetch_add(tokens as u64, Ordering::Relaxed);
         totals

@@ -107,14 +107,18 @@ pub fn router(served: &Served) -> Router {
         .route("/openapi.json", axum::routing::get(show))
         .route("/", axum::routing::get(llama::greeting))
         .fallback(no_route)
-        .method_not_allowed_fallback(no_route)
+        .method_not_allowed_fallback(no_method)
         .with_state(served.clone())
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(served.clone(), gate::gate))
 }
 
-async fn no_route(method: Method) -> Refusal {
-    Refusal::no_route(method.as_str())
+async fn no_route() -> Refusal {
+    Refusal::no_route()
+}
+
+async fn no_method(method: Method) -> Refusal {
+    Refusal::no_method(method.as_str())
 }
 
 #[allow(

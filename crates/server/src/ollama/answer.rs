@@ -117,7 +117,7 @@ impl OllamaOptions {
         draft.limit("options.num_predict", self.num_predict)?;
         draft.seed("options.seed", self.seed)?;
         draft.number("options.temperature", "temp", self.temperature)?;
-        draft.whole("options.top_k", "top-k", self.top_k)?;
+        draft.top_k("options.top_k", self.top_k)?;
         draft.number("options.top_p", "top-p", self.top_p)?;
         draft.number("options.min_p", "min-p", self.min_p)?;
         draft.number(

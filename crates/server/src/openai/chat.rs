@@ -107,7 +107,7 @@ impl ChatRequest {
         draft.seed("seed", self.seed)?;
         draft.number("temperature", "temp", self.temperature)?;
         draft.number("top_p", "top-p", self.top_p)?;
-        draft.whole("top_k", "top-k", self.top_k)?;
+        draft.top_k("top_k", self.top_k)?;
         draft.number("min_p", "min-p", self.min_p)?;
         draft.number("repeat_penalty", "repeat-penalty", self.repeat_penalty)?;
         draft.whole("repeat_last_n", "repeat-last-n", self.repeat_last_n)?;

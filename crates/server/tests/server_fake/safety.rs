@@ -247,7 +247,7 @@ fn hostile_bodies_are_refused_and_the_server_lives() {
     );
     for method in ["PUT", "DELETE", "PATCH", "GET", "BREW"] {
         let reply = server.client.send(method, CHAT, &[], b"");
-        assert_eq!(reply.status, 404, "{method}");
+        assert_eq!(reply.status, 405, "{method}");
     }
     for bytes in [
         &b"\x16\x03\x01\x02\x00\x01\x00"[..],
