@@ -69,8 +69,9 @@ impl Desk {
     fn unload(&self, pack: &mut Option<Pack>) {
         let resting = self.state().shelf.empty();
         drop(resting);
-        *pack = None;
+        // Who sees that it is gone finds it asleep.
         self.state().phase = Phase::Asleep;
+        *pack = None;
     }
 
     /// Waits for something to do.

@@ -240,6 +240,10 @@ fn hostile_bodies_are_refused_and_the_server_lives() {
     ] {
         assert_eq!(status(body), 400, "{}", String::from_utf8_lossy(body));
     }
+    let shown = server
+        .client
+        .send("POST", "/api/show", &[], b"[null, null]");
+    assert_eq!(shown.status, 400);
     assert_eq!(status("[".repeat(100_000).as_bytes()), 400);
     assert_eq!(
         status(format!("{{\"a\":{}", "{\"a\":".repeat(10_000)).as_bytes()),
