@@ -8,9 +8,11 @@ mod event;
 mod run;
 mod scored;
 mod shelf;
+mod stop;
 mod talk;
 mod telling;
 mod thought;
+mod watched;
 
 pub use event::{Begun, Ended, Event, Gathered, Gatherer, Kind, Message, More, Scored, Word};
 

@@ -8,7 +8,7 @@ mod stream;
 
 pub use body::Body;
 pub use log::Entry;
-pub use stream::{Writer, event, stream};
+pub use stream::{SentEvent, Writer, event, stream};
 
 use crate::config::Options;
 use crate::desk::{Desk, Job, Ticket};
@@ -55,6 +55,8 @@ impl Served {
                        Unknown keys are ignored, null means absent. Tokens are counted by the member with \
                        the smallest context."
     ),
+    // What the data of events are.
+    components(schemas(openai::chat::Chunk)),
     tags(
         (name = "openai"), (name = "anthropic"), (name = "ollama"), (name = "llama-server")
     )
