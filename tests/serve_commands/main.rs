@@ -18,6 +18,7 @@ mod user;
 use client::Client;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
 use std::process::{Child, ChildStdout};
 use std::time::{Duration, Instant};
 use user::User;
@@ -151,4 +152,35 @@ fn a_signal_lets_an_answer_under_way_end() {
     while stream.read_line(&mut rest).unwrap() > 0 {}
     assert!(rest.contains("data: [DONE]"));
     assert_eq!(served.ended(), 0);
+}
+
+#[test]
+fn a_second_signal_ends_the_program_at_once() {
+    let user = User::new();
+    let mut served = Served::new(&user, &["--temp", "1", "--repeat-stop", "off"]);
+    let body = json!({
+        "messages": [{ "role": "user", "content": "Hello" }], "stream": true, "n": 8,
+        "max_tokens": 200,
+    });
+    let body = body.to_string();
+    let mut stream = served
+        .client
+        .open("POST", "/v1/chat/completions", &[], body.as_bytes());
+    let mut line = String::new();
+    while !line.contains("\"role\":\"assistant\"") {
+        line.clear();
+        assert_ne!(stream.read_line(&mut line).unwrap(), 0);
+    }
+    served.signal("TERM");
+    // The first is heard once nobody is let in any more.
+    let start = Instant::now();
+    while TcpStream::connect(served.client.0).is_ok() {
+        assert!(start.elapsed() < Duration::from_secs(10), "it takes more");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    served.signal("TERM");
+    assert_eq!(served.ended(), 128 + 15);
+    let mut rest = String::new();
+    while stream.read_line(&mut rest).is_ok_and(|read| read > 0) {}
+    assert!(!rest.contains("data: [DONE]"));
 }

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! `--parallel N`, `--max-queue N`, `--key KEY` and `--context N` are as those of `packllm serve`;
-//! `--log` writes the access log to stderr. It ends when stdin is closed with `--until-eof`.
+//! `--log` writes the access log to stderr. With `--until-eof` it ends when stdin is closed, and says
+//! what its members hold then.
 
 #![allow(
     clippy::unwrap_used,
@@ -51,9 +52,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let server = Server::bind(options)?;
     println!("http://{}", server.address());
     if until_eof {
-        let handle = server.handle();
+        let (handle, source) = (server.handle(), source.clone());
         std::thread::spawn(move || {
             let _ = std::io::stdin().read_to_end(&mut Vec::new());
+            for member in source.occupancy().unwrap_or_default() {
+                let (conversations, sequences) = (member.conversations, member.sequences);
+                println!("held: {conversations} conversations, {sequences} sequences");
+            }
             handle.drain();
         });
     }

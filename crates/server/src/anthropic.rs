@@ -2,7 +2,7 @@
 
 use crate::desk::{Begun, Ended, Event, Gathered, Job, Kind};
 use crate::error::Refusal;
-use crate::http::{Body, Entry, Served, Writer, event, stream};
+use crate::http::{Body, Entry, SentEvent, Served, Writer, event, stream};
 use crate::openai::wire::id;
 use crate::own::{self, Asked, Told};
 use crate::request::{self, Content, Draft, OneOrMany, Prompt, Request};
@@ -94,7 +94,7 @@ impl MessagesRequest {
         draft.stops("stop_sequences", stops.map(OneOrMany::Many))?;
         draft.number("temperature", "temp", temperature)?;
         draft.number("top_p", "top-p", top_p)?;
-        draft.whole("top_k", "top-k", top_k)?;
+        draft.top_k("top_k", top_k)?;
         draft.think(thinking.map(|thinking| thinking.r#type != "disabled"));
         let own = own::settle(own, &mut draft)?;
         Ok((draft.finish(), own))
@@ -180,7 +180,7 @@ fn block(kind: Kind, text: &str) -> Value {
     request_body = MessagesRequest,
     responses(
         (status = 200, description = "The answer; with `stream`, events", content(
-            (MessageObject = "application/json"), (String = "text/event-stream"))),
+            (MessageObject = "application/json"), (SentEvent = "text/event-stream"))),
         (status = 400, body = MessagesFailure), (status = 401, body = MessagesFailure),
         (status = 403, body = MessagesFailure), (status = 408, body = MessagesFailure),
         (status = 413, body = MessagesFailure), (status = 500, body = MessagesFailure),

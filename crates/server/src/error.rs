@@ -74,9 +74,19 @@ impl Refusal {
         Self::new(StatusCode::FORBIDDEN, "permission_error", message)
     }
 
-    pub fn no_route(method: &str) -> Self {
-        let message = format!("nothing is served here by {method}: see /openapi.json");
+    pub fn no_route() -> Self {
+        let message = "nothing is served here: see /openapi.json";
         Self::new(StatusCode::NOT_FOUND, "not_found_error", message)
+    }
+
+    /// A route that is asked by other methods; the router says which.
+    pub fn no_method(method: &str) -> Self {
+        let message = format!("nothing is served here by {method}: see /openapi.json");
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "invalid_request_error",
+            message,
+        )
     }
 
     pub fn no_model(name: &str, real: &str) -> Self {

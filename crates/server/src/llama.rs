@@ -106,6 +106,9 @@ pub struct Slot {
     id: usize,
     n_ctx: u32,
     is_processing: bool,
+    /// The number of its request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id_task: Option<u64>,
 }
 
 /// The places for active conversations, and which of them are taken; nothing of what is said.
@@ -116,12 +119,13 @@ pub struct Slot {
     responses((status = 200, body = Vec<Slot>), (status = 401, body = Failure), (status = 403, body = Failure))
 )]
 pub async fn slots(State(served): State<Served>) -> Json<Vec<Slot>> {
-    let running = served.desk.glance().running;
     let n_ctx = served.desk.facts().map_or(0, |facts| facts.context);
-    let slots = (0..served.options.parallel).map(|id| Slot {
+    let slots = served.desk.slots().into_iter().enumerate();
+    let slots = slots.map(|(id, id_task)| Slot {
         id,
         n_ctx,
-        is_processing: id < running,
+        is_processing: id_task.is_some(),
+        id_task,
     });
     Json(slots.collect())
 }

@@ -157,6 +157,11 @@ impl<'a> Draft<'a> {
         self.whole(field, "predict", tokens.map(|tokens| tokens.max(-1)))
     }
 
+    /// A number below 1 keeps all, as for llama-server.
+    pub fn top_k(&mut self, field: &str, k: Option<i64>) -> Result<(), Refusal> {
+        self.whole(field, "top-k", k.map(|k| k.max(0)))
+    }
+
     pub fn stops(&mut self, field: &str, stops: Option<OneOrMany>) -> Result<(), Refusal> {
         let stops = stops.map(OneOrMany::into_vec).unwrap_or_default();
         let Limits {

@@ -8,9 +8,11 @@ mod event;
 mod run;
 mod scored;
 mod shelf;
+mod stop;
 mod talk;
 mod telling;
 mod thought;
+mod watched;
 
 pub use event::{Begun, Ended, Event, Gathered, Gatherer, Kind, Message, More, Scored, Word};
 
@@ -87,6 +89,16 @@ struct State {
 
 struct Running {
     cancel: Arc<AtomicBool>,
+    /// Its place among those that may be active at once.
+    slot: usize,
+}
+
+impl State {
+    /// The first place that nobody has.
+    fn free_slot(&self) -> usize {
+        let is_taken = |slot: &usize| self.running.values().any(|r| r.slot == *slot);
+        (0..).find(|slot| !is_taken(slot)).unwrap_or(0)
+    }
 }
 
 /// See the module.
@@ -212,6 +224,17 @@ impl Desk {
 
     pub fn facts(&self) -> Option<Arc<Facts>> {
         self.state().facts.clone()
+    }
+
+    /// The request that has each place for an active conversation; None: nobody.
+    pub fn slots(&self) -> Vec<Option<u64>> {
+        let mut slots = vec![None; self.options.parallel];
+        for (id, running) in &self.state().running {
+            if let Some(slot) = slots.get_mut(running.slot) {
+                *slot = Some(*id);
+            }
+        }
+        slots
     }
 
     pub fn glance(&self) -> Glance {

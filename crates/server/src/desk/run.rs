@@ -69,8 +69,9 @@ impl Desk {
     fn unload(&self, pack: &mut Option<Pack>) {
         let resting = self.state().shelf.empty();
         drop(resting);
-        *pack = None;
+        // Who sees that it is gone finds it asleep.
         self.state().phase = Phase::Asleep;
+        *pack = None;
     }
 
     /// Waits for something to do.
@@ -87,7 +88,8 @@ impl Desk {
             {
                 // It counts from now on: nobody may think that the desk is idle.
                 let cancel = Arc::default();
-                state.running.insert(order.id, Running { cancel });
+                let slot = state.free_slot();
+                state.running.insert(order.id, Running { cancel, slot });
                 state.used = Instant::now();
                 return Next::Start(order);
             }

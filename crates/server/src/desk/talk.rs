@@ -2,22 +2,21 @@
 
 use super::event::{Begun, Ended, Event};
 use super::shelf::Kept;
+use super::stop::Stop;
 use super::telling::Telling;
+use super::watched::Watched;
 use super::{Desk, Job, Message, Order, Source};
 use crate::error::Refusal;
 use crate::facts::Facts;
 use crate::own::{FusionTold, MemberTold};
 use crate::request::{Prompt, Request};
-use chrono::NaiveDateTime;
-use packllm_engine::backend::{MemberInfo, Vocab};
+use packllm_engine::backend::MemberInfo;
 use packllm_engine::chat::speaker::{end_markers, plain_text};
 use packllm_engine::engine::{
     self, Answer, AnswerOptions, Ending, EngineError, Finish, Lookup, Place, Segment, Start,
 };
-use packllm_engine::pack::{Host, Note, PackError, Progress, Read};
+use packllm_engine::pack::{Host, PackError, Read};
 use packllm_engine::vocab::Alphabet;
-use packllm_engine::vocab::mapped::Map;
-use std::error::Error;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -45,49 +44,6 @@ impl Last {
     pub fn send(self) {
         // A client that has gone needs none.
         let _ = send(&self.to, &self.runtime, self.patience, self.message);
-    }
-}
-
-/// Why an answer does not come to its end.
-enum Stop {
-    /// Nobody waits for it any more.
-    Gone,
-    /// Nor for an answer that was begun: the conversation is as before it, and may go on.
-    Left,
-    Refused(Refusal),
-    /// A member's thread has ended.
-    Broken(Refusal),
-}
-
-impl<E: Into<Refusal> + MayBreak> From<E> for Stop {
-    fn from(error: E) -> Self {
-        match error.breaks() {
-            true => Stop::Broken(error.into()),
-            false => Stop::Refused(error.into()),
-        }
-    }
-}
-
-/// Whether the pack is of no use after an error.
-trait MayBreak {
-    fn breaks(&self) -> bool;
-}
-
-impl MayBreak for Refusal {
-    fn breaks(&self) -> bool {
-        false
-    }
-}
-
-impl MayBreak for EngineError {
-    fn breaks(&self) -> bool {
-        matches!(self, EngineError::Died(_) | EngineError::Panicked { .. })
-    }
-}
-
-impl MayBreak for PackError {
-    fn breaks(&self) -> bool {
-        matches!(self, PackError::Engine(error) if error.breaks())
     }
 }
 
@@ -324,7 +280,10 @@ impl Talk<'_> {
             return Err(Stop::Left);
         }
         let stopped_by = stopped_by.and_then(|i| request.stops.get(i)).cloned();
-        let tokens = self.tokens(&answer);
+        // A token that was begun when the limit was reached is not counted.
+        let tokens = self
+            .tokens(&answer)
+            .min(options.limit.unwrap_or(usize::MAX));
         let totals = &self.desk.totals;
         totals.tokens.fetch_add(tokens as u64, Ordering::Relaxed);
         totals
@@ -418,33 +377,4 @@ fn micros(time: Duration) -> usize {
 fn random_seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::time::Instant::now()) % 1_000_000_000
-}
-
-/// The host of a conversation: whatever takes time is a step.
-struct Watched<'a> {
-    host: Box<dyn Host + 'a>,
-    desk: &'a Desk,
-}
-
-impl Host for Watched<'_> {
-    fn note(&mut self, note: Note) {
-        self.host.note(note);
-    }
-
-    fn progress(&mut self, progress: Progress<'_>) {
-        self.desk.step();
-        self.host.progress(progress);
-    }
-
-    fn map(
-        &mut self,
-        reference: &Vocab,
-        member: &Vocab,
-    ) -> Result<Map, Box<dyn Error + Send + Sync>> {
-        self.host.map(reference, member)
-    }
-
-    fn now(&self) -> NaiveDateTime {
-        self.host.now()
-    }
 }

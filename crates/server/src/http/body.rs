@@ -29,6 +29,10 @@ impl<T: DeserializeOwned> FromRequest<Served> for Body<T> {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+    // Lists would be read as the fields in their order.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Refusal::invalid("the body must be a JSON object"));
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let parsed = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();

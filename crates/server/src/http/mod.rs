@@ -8,7 +8,7 @@ mod stream;
 
 pub use body::Body;
 pub use log::Entry;
-pub use stream::{Writer, event, stream};
+pub use stream::{SentEvent, Writer, event, stream};
 
 use crate::config::Options;
 use crate::desk::{Desk, Job, Ticket};
@@ -55,6 +55,8 @@ impl Served {
                        Unknown keys are ignored, null means absent. Tokens are counted by the member with \
                        the smallest context."
     ),
+    // What the data of events are.
+    components(schemas(openai::chat::Chunk)),
     tags(
         (name = "openai"), (name = "anthropic"), (name = "ollama"), (name = "llama-server")
     )
@@ -107,14 +109,18 @@ pub fn router(served: &Served) -> Router {
         .route("/openapi.json", axum::routing::get(show))
         .route("/", axum::routing::get(llama::greeting))
         .fallback(no_route)
-        .method_not_allowed_fallback(no_route)
+        .method_not_allowed_fallback(no_method)
         .with_state(served.clone())
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(served.clone(), gate::gate))
 }
 
-async fn no_route(method: Method) -> Refusal {
-    Refusal::no_route(method.as_str())
+async fn no_route() -> Refusal {
+    Refusal::no_route()
+}
+
+async fn no_method(method: Method) -> Refusal {
+    Refusal::no_method(method.as_str())
 }
 
 #[allow(

@@ -14,6 +14,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 use tokio_stream::Stream;
+use utoipa::ToSchema;
 
 /// Events in the frames of a dialect.
 pub trait Writer: Send + Unpin + 'static {
@@ -30,6 +31,15 @@ pub trait Writer: Send + Unpin + 'static {
 
     /// Writes the end, after the last event.
     fn close(&mut self, out: &mut String);
+}
+
+/// A server-sent event.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "in the document: what is written is text")]
+pub struct SentEvent {
+    event: Option<String>,
+    /// JSON, or `[DONE]` at the end.
+    data: String,
 }
 
 /// A frame of server-sent events, with its name or without one.

@@ -195,6 +195,7 @@ pub async fn show(
     let details = details(&served);
     if let Some(facts) = served.desk.facts() {
         info.insert("general.architecture".into(), json!("packllm"));
+        info.insert("general.basename".into(), json!(served.name()));
         info.insert("general.parameter_count".into(), json!(facts.parameters()));
         info.insert("packllm.context_length".into(), json!(facts.context));
         info.insert("packllm.members".into(), json!(facts.names()));

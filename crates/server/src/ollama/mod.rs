@@ -2,6 +2,7 @@
 
 pub mod about;
 pub mod answer;
+mod asked;
 
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -4,7 +4,7 @@ use super::wire::{Failure, StreamOptions, Timings, Usage, fingerprint, finish_re
 use crate::desk::{Begun, Event, Gathered, Job, Scored};
 use crate::error::Refusal;
 use crate::facts::unix_time;
-use crate::http::{Body, Entry, Served, Writer, event, stream};
+use crate::http::{Body, Entry, SentEvent, Served, Writer, event, stream};
 use crate::own::{self, Asked, Told};
 use crate::request::{self, Draft, OneOrMany, Prompt, Request};
 use axum::extract::State;
@@ -71,7 +71,7 @@ impl CompletionRequest {
         draft.seed("seed", self.seed)?;
         draft.number("temperature", "temp", self.temperature)?;
         draft.number("top_p", "top-p", self.top_p)?;
-        draft.whole("top_k", "top-k", self.top_k)?;
+        draft.top_k("top_k", self.top_k)?;
         draft.number("min_p", "min-p", self.min_p)?;
         draft.number("repeat_penalty", "repeat-penalty", self.repeat_penalty)?;
         draft.whole("repeat_last_n", "repeat-last-n", self.repeat_last_n)?;
@@ -179,8 +179,8 @@ impl TextLogprobs {
     tag = "openai",
     request_body = CompletionRequest,
     responses(
-        (status = 200, description = "The answer; with `stream`, events", content(
-            (TextCompletion = "application/json"), (TextCompletion = "text/event-stream"))),
+        (status = 200, description = "The answer; with `stream`, events of `TextCompletion`s", content(
+            (TextCompletion = "application/json"), (SentEvent = "text/event-stream"))),
         (status = 400, body = Failure), (status = 401, body = Failure), (status = 403, body = Failure),
         (status = 408, body = Failure), (status = 413, body = Failure), (status = 500, body = Failure),
         (status = 503, body = Failure),

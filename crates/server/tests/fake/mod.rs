@@ -75,7 +75,6 @@ impl Default for FakeSource {
 
 impl FakeSource {
     /// What the members hold; None if no pack is loaded.
-    #[allow(dead_code, reason = "the example does not look")]
     pub fn occupancy(&self) -> Option<Vec<Occupancy>> {
         let engine = self.engine.lock().unwrap().upgrade()?;
         engine.occupancy().ok()

@@ -14,6 +14,7 @@ mod fake;
 mod ollama;
 mod openai;
 mod own;
+mod programs;
 mod queue;
 mod responses;
 mod safety;

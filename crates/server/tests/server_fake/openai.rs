@@ -246,7 +246,6 @@ fn what_would_change_the_answer_is_refused_by_name() {
         ("n", json!(9)),
         ("top_p", json!(1.5)),
         ("min_p", json!(-0.1)),
-        ("top_k", json!(-1)),
         ("repeat_penalty", json!(0)),
         ("top_logprobs", json!(3)),
         ("stop", json!(vec!["a"; 17])),
@@ -338,6 +337,47 @@ fn models_are_the_one_that_is_here() {
     assert_eq!(error.status, 404);
     assert_eq!(error.json()["error"]["code"], "model_not_found");
     assert_eq!(chat(&server, json!({ "max_tokens": 1 }))["model"], "mine");
+}
+
+#[test]
+fn no_more_tokens_are_reported_than_were_asked_for() {
+    let server = Running::new();
+    for most in 1..12 {
+        for seed in 0..4 {
+            let asked = json!({ "max_tokens": most, "temperature": 1.5, "seed": seed, "n": 2 });
+            let answer = chat(&server, asked);
+            let tokens = answer["usage"]["completion_tokens"].as_u64().unwrap();
+            assert!(tokens <= 2 * most, "{answer}");
+            assert_eq!(answer["timings"]["predicted_n"], tokens);
+        }
+    }
+}
+
+#[test]
+fn a_top_k_below_one_keeps_all() {
+    let server = Running::new();
+    let asked = |k: i64| json!({ "max_tokens": 12, "temperature": 1.0, "seed": 3, "top_k": k });
+    let all = chat(&server, asked(0));
+    assert_eq!(chat(&server, asked(-1))["choices"], all["choices"]);
+    assert_eq!(chat(&server, asked(-40))["choices"], all["choices"]);
+    assert_ne!(chat(&server, asked(1))["choices"], all["choices"]);
+}
+
+#[test]
+fn a_route_says_by_which_methods_it_is_asked() {
+    let server = Running::new();
+    for (method, path, allowed) in [
+        ("GET", CHAT, "POST"),
+        ("DELETE", "/v1/models", "GET,HEAD"),
+        ("POST", "/v1/models/fake", "GET,HEAD"),
+        ("GET", "/embeddings", "POST"),
+        ("GET", "/v1/messages", "POST"),
+    ] {
+        let reply = server.client.send(method, path, &[], b"");
+        assert_eq!(reply.status, 405, "{method} {path}");
+        assert_eq!(reply.header("allow"), Some(allowed), "{method} {path}");
+        assert!(reply.json()["error"]["message"].is_string());
+    }
 }
 
 #[test]

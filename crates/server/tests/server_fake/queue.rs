@@ -271,6 +271,32 @@ fn health_is_told_while_all_are_busy() {
 }
 
 #[test]
+fn a_slot_is_that_of_its_request_until_it_ends() {
+    let server = Running::with(slow(5), |options| options.parallel = 3);
+    let open = |_| {
+        let mut stream = open(&server, &long());
+        await_text(&mut stream);
+        stream
+    };
+    let slots = || server.client.get("/slots").json();
+    let busy = |slots: &Value| {
+        let slots = slots.as_array().unwrap().iter();
+        slots
+            .map(|s| s["is_processing"].as_bool().unwrap())
+            .collect::<Vec<_>>()
+    };
+    let mut streams: Vec<_> = (0..2).map(open).collect();
+    let both = slots();
+    assert_eq!(busy(&both), [true, true, false]);
+    assert_ne!(both[0]["id_task"], both[1]["id_task"]);
+    drop(streams.remove(0));
+    until("the first is free", || !busy(&slots())[0]);
+    assert_eq!(slots()[1], both[1]);
+    streams.push(open(0));
+    assert_eq!(busy(&slots()), [true, true, false]);
+}
+
+#[test]
 fn health_says_where_nobody_makes_a_step() {
     let server = Running::with(slow(1500), |options| {
         options.limits.stall = Duration::from_millis(200);

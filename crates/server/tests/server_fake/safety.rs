@@ -240,6 +240,10 @@ fn hostile_bodies_are_refused_and_the_server_lives() {
     ] {
         assert_eq!(status(body), 400, "{}", String::from_utf8_lossy(body));
     }
+    let shown = server
+        .client
+        .send("POST", "/api/show", &[], b"[null, null]");
+    assert_eq!(shown.status, 400);
     assert_eq!(status("[".repeat(100_000).as_bytes()), 400);
     assert_eq!(
         status(format!("{{\"a\":{}", "{\"a\":".repeat(10_000)).as_bytes()),
@@ -247,7 +251,7 @@ fn hostile_bodies_are_refused_and_the_server_lives() {
     );
     for method in ["PUT", "DELETE", "PATCH", "GET", "BREW"] {
         let reply = server.client.send(method, CHAT, &[], b"");
-        assert_eq!(reply.status, 404, "{method}");
+        assert_eq!(reply.status, 405, "{method}");
     }
     for bytes in [
         &b"\x16\x03\x01\x02\x00\x01\x00"[..],
@@ -262,4 +266,77 @@ fn hostile_bodies_are_refused_and_the_server_lives() {
         assert!(read(&mut stream).is_none_or(|reply| reply.status == 400));
     }
     chat(&server, json!({ "max_tokens": 2 }));
+}
+
+/// Sends a body in pieces until the server has had enough; returns the status.
+fn pour(server: &Running, bytes: usize) -> u16 {
+    let host = server.client.0;
+    let head = format!("POST {CHAT} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {bytes}\r\n\r\n");
+    let mut stream = server.client.raw(head.as_bytes());
+    let piece = vec![b' '; 1 << 20];
+    for _ in 0..bytes >> 20 {
+        if stream.get_mut().write_all(&piece).is_err() {
+            break;
+        }
+    }
+    read(&mut stream).map_or(413, |reply| reply.status)
+}
+
+#[test]
+fn an_answer_under_way_is_not_harmed_by_what_others_send() {
+    let asked = json!({ "max_tokens": 60, "stream": true });
+    let body = question("Stay whole", asked.clone()).to_string();
+    let text = |reply: &Reply| -> String {
+        let chunks = reply.chunks();
+        let pieces = chunks.iter().map(|c| &c["choices"][0]["delta"]["content"]);
+        pieces.filter_map(Value::as_str).collect()
+    };
+    let alone = Running::new();
+    let want = text(&alone.client.send("POST", CHAT, &[], body.as_bytes()));
+
+    let server = Running::with(slow(5), |options| {
+        options.limits.read_time = Duration::from_millis(200);
+    });
+    let mut under_way = server.client.open("POST", CHAT, &[], body.as_bytes());
+    let host = server.client.0;
+    // Slow ones stay open all the time.
+    let head = format!("POST {CHAT} HTTP/1.1\r\nHost: {host}\r\n");
+    let dripping = [
+        head.clone(),
+        format!("{head}Content-Length: 50\r\n\r\n{{\"messages\":"),
+    ];
+    let dripping = dripping.map(|bytes| server.client.raw(bytes.as_bytes()));
+    let post = |headers: &[(&str, &str)], body: &[u8]| {
+        server.client.send("POST", CHAT, headers, body).status
+    };
+    let deep = "[".repeat(200_000);
+    let deep = format!("{{\"messages\":{deep}");
+    assert_eq!(post(&[], deep.as_bytes()), 400);
+    assert_eq!(
+        post(
+            &[],
+            b"{\"messages\":[{\"role\":\"user\",\"content\":\"\xc3\x28\"}]}"
+        ),
+        400
+    );
+    assert_eq!(post(&[], b"{\"messages\":[],\"seed\":1e400}"), 400);
+    assert_eq!(post(&[("Host", "evil.example")], body.as_bytes()), 403);
+    assert_eq!(
+        post(&[("Origin", "https://evil.example")], body.as_bytes()),
+        403
+    );
+    assert_eq!(
+        server
+            .client
+            .get("/v1/models/..%2f..%2fetc%2fpasswd")
+            .status,
+        404
+    );
+    assert_eq!(pour(&server, 100 << 20), 413);
+
+    let whole = read(&mut under_way).unwrap();
+    assert_eq!(text(&whole), want);
+    for mut stream in dripping {
+        assert!(read(&mut stream).is_none_or(|reply| reply.status == 408));
+    }
 }
