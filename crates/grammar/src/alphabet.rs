@@ -115,7 +115,9 @@ impl Alphabet {
         let limits = factory.limits_mut();
         limits.verbose_errors = false;
         let symbols = words.len() - usize::from(!is_bytes);
-        let mut as_word: Vec<Option<TokenId>> = words[..symbols].iter().zip(0..)
+        let mut as_word: Vec<Option<TokenId>> = words[..symbols]
+            .iter()
+            .zip(0..)
             .map(|(word, id)| (!word.is_empty()).then_some(id))
             .collect();
         for &end in &ends {

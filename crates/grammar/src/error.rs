@@ -18,6 +18,9 @@ pub enum GrammarError {
     /// A grammar cannot be read.
     #[error("the grammar is not supported: {0}")]
     Grammar(String),
+    /// The beginning of an answer, which is given, leaves no way on.
+    #[error("the answer's beginning, which is given, is not in the form that is asked for")]
+    Begun,
     /// A vocabulary cannot be used.
     #[error("no grammar over this vocabulary: {0}")]
     Vocabulary(String),

@@ -77,11 +77,16 @@ impl Form {
             grammars[0].name = Some("answer".into());
             grammars.insert(0, GrammarWithLexer::from_lark(before.into()));
         }
-        let grammar = TopLevelGrammar { grammars, max_tokens: None };
+        let grammar = TopLevelGrammar {
+            grammars,
+            max_tokens: None,
+        };
         let parser = alphabet.factory().create_parser(grammar);
         let mut matcher = Matcher::new(Ok(parser.map_err(|error| first_line(&error.to_string()))?));
         // Limits of size show at the first mask.
-        matcher.compute_mask_or_eos().map_err(|error| first_line(&error.to_string()))?;
+        matcher
+            .compute_mask_or_eos()
+            .map_err(|error| first_line(&error.to_string()))?;
         Ok(matcher)
     }
 

@@ -19,18 +19,21 @@
 //! * [`Alphabet`]: what it is spelled with, 256 bytes or the tokens of a shared vocabulary.
 //! * [`Thought`]: whether `<think>…</think>`, in which anything may be said, comes before it.
 //! * [`Structured`]: the constraint.
+//! * [`Grammars`]: all of it for an answer of a [`Conversation`](packllm_engine::pack::Conversation).
 //!
 //! JSON is written as most of it is: a space after each colon and comma, and no other white space
 //! between its parts. Small models would write white space for ever, and what is not a choice is
 //! forced and costs nothing.
 
 mod alphabet;
+mod bind;
 mod error;
 mod form;
 mod locate;
 mod structured;
 
 pub use alphabet::Alphabet;
+pub use bind::Grammars;
 pub use error::GrammarError;
 pub use form::{Form, Thought};
 pub use structured::Structured;

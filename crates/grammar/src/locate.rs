@@ -52,7 +52,10 @@ pub fn failure(schema: &Value, why: &str, fails: &dyn Fn(&Value) -> Option<Strin
 fn parts(schema: &Value) -> Vec<(String, &Value)> {
     let mut parts = Vec::new();
     let one = ONE.iter().filter_map(|&key| Some((key, schema.get(key)?)));
-    parts.extend(one.filter(|(_, inner)| inner.is_object()).map(|(key, inner)| (format!("/{key}"), inner)));
+    parts.extend(
+        one.filter(|(_, inner)| inner.is_object())
+            .map(|(key, inner)| (format!("/{key}"), inner)),
+    );
     for (key, inner) in MANY.iter().filter_map(|&key| Some((key, schema.get(key)?))) {
         match inner {
             Value::Array(list) => {

@@ -37,6 +37,14 @@ impl Structured {
         }
     }
 
+    /// The text begins with this. False, and the constraint is of no use, if it may not.
+    pub(crate) fn begin(&mut self, text: &str) -> bool {
+        let words = self.alphabet.trie().greedy_tokenize(text.as_bytes());
+        self.is_known = false;
+        let said = self.matcher.try_consume_tokens(&words);
+        said.is_ok_and(|said| said == words.len())
+    }
+
     /// Finds out what may come next.
     fn look(&mut self) -> Result<&Mask, ConstraintError> {
         if !self.is_known {
@@ -59,12 +67,18 @@ impl Structured {
             return Ok(());
         }
         let forced = self.forced_bytes()?;
-        if self.alphabet.is_bytes() && let Some(&byte) = forced.first() {
+        if self.alphabet.is_bytes()
+            && let Some(&byte) = forced.first()
+        {
             self.next.insert(usize::from(byte));
             return Ok(());
         }
         let spelling = self.spelling(&forced);
-        if let Some(Spelling { word, is_certain: true }) = spelling {
+        if let Some(Spelling {
+            word,
+            is_certain: true,
+        }) = spelling
+        {
             self.allow_word(word);
             return Ok(());
         }

@@ -3,6 +3,7 @@
 use crate::desk::{Begun, Ended, Event, Gathered, Job, Kind};
 use crate::error::Refusal;
 use crate::facts::unix_time;
+use crate::form::AskedForm;
 use crate::http::{Body, Entry, Served, Writer, event, stream};
 use crate::openai::wire::{Failure, id};
 use crate::own::{self, Asked, Told};
@@ -45,7 +46,7 @@ pub struct ResponseRequest {
     pub tools: Option<Value>,
     #[schema(value_type = Option<Object>)]
     pub tool_choice: Option<Value>,
-    /// Only `{"format":{"type":"text"}}` is served.
+    /// Its `format` is the form of the answer: `text`, `json_object`, or `json_schema` with a schema.
     #[schema(value_type = Option<Object>)]
     pub text: Option<Value>,
 }
@@ -91,6 +92,7 @@ impl ResponseRequest {
         draft.number("top_p", "top-p", self.top_p)?;
         let effort = self.reasoning.and_then(|r| r.effort);
         draft.think(effort.map(|effort| effort != "none"));
+        draft.form(AskedForm::of_response(self.text.as_ref())?);
         let own = own::settle(self.packllm, &mut draft)?;
         Ok((draft.finish(), own))
     }
@@ -105,11 +107,6 @@ impl ResponseRequest {
         if self.tool_choice != Some(Value::from("none")) {
             let why = "tool calling comes later; tool_choice \"none\" answers without";
             request::absent("tools", &self.tools, why)?;
-        }
-        let format = self.text.as_ref().map(|text| &text["format"]["type"]);
-        if format.is_some_and(|format| !format.is_null() && format != "text") {
-            let why = "structured output comes later";
-            return Err(Refusal::not_served("text.format", why));
         }
         request::neutral(
             "top_logprobs",
@@ -214,7 +211,10 @@ impl ResponseObject {
             temperature: asked.temperature,
             top_p: asked.top_p,
             max_output_tokens: asked.max_output_tokens,
-            text: json!({ "format": { "type": "text" } }),
+            text: asked
+                .text
+                .clone()
+                .unwrap_or_else(|| json!({ "format": { "type": "text" } })),
             metadata: json!({}),
             usage: None,
             packllm: None,

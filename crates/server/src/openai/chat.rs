@@ -6,6 +6,7 @@ use super::wire::{
 use crate::desk::{Begun, Event, Gathered, Job, Kind};
 use crate::error::Refusal;
 use crate::facts::unix_time;
+use crate::form::AskedForm;
 use crate::http::{Body, Entry, Served, Writer, event, stream};
 use crate::own::{self, Asked, Told};
 use crate::request::{self, Content, Draft, OneOrMany, Request};
@@ -62,7 +63,7 @@ pub struct ChatRequest {
     pub tool_choice: Option<Value>,
     #[schema(value_type = Option<Vec<Object>>)]
     pub functions: Option<Value>,
-    /// Only `{"type":"text"}` is served.
+    /// The form of the answer: `text`, `json_object`, or `json_schema` with a schema.
     #[schema(value_type = Option<Object>)]
     pub response_format: Option<Value>,
     #[schema(value_type = Option<Object>)]
@@ -122,6 +123,7 @@ impl ChatRequest {
         let effort = self.reasoning_effort.map(|effort| effort != "none");
         let template = self.chat_template_kwargs.and_then(|t| t.enable_thinking);
         draft.think(template.or(effort));
+        draft.form(AskedForm::of_chat(self.response_format.as_ref())?);
         let own = own::settle(self.packllm, &mut draft)?;
         Ok((draft.finish(), own))
     }
@@ -133,12 +135,6 @@ impl ChatRequest {
             let why = "tool calling comes later; tool_choice \"none\" answers without";
             request::absent("tools", &self.tools, why)?;
             request::absent("functions", &self.functions, why)?;
-        }
-        let format = self.response_format.as_ref();
-        let is_text = format.is_some_and(|format| format["type"] == "text");
-        if !is_text {
-            let why = "structured output comes later";
-            request::absent("response_format", &self.response_format, why)?;
         }
         let why = "grammars come later";
         request::absent("grammar", &self.grammar, why)?;

@@ -17,6 +17,7 @@ mod own;
 mod queue;
 mod responses;
 mod safety;
+mod structured;
 
 use client::{Client, Reply};
 use fake::{FakeSource, options};
