@@ -17,7 +17,7 @@ pub use measure::{AlignArgs, BenchArgs, EvalArgs, ScoreArgs, ScoreName, SuiteNam
 pub use parameters::{Answers, Given, Loading, Packs, takes_config};
 use parameters::{Keeping, Opening, spellings, takes_any_text};
 pub use serve::{Format as ServeFormat, ServeArgs};
-pub use shared::PromptArgs;
+pub use shared::{FormArgs, PromptArgs};
 
 /// Runs several small language models as one.
 #[derive(Debug, Parser)]
@@ -90,6 +90,8 @@ impl Command {
 pub struct RunArgs {
     #[command(flatten)]
     pub prompt: PromptArgs,
+    #[command(flatten)]
+    pub form: FormArgs,
     #[command(flatten)]
     pub given: Given<Answers>,
     /// Print one JSON document

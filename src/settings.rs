@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 mod answering;
 mod config;
+mod form;
 mod fusing;
 mod layers;
 mod loading;
@@ -22,6 +23,7 @@ mod sources;
 pub use crate::exit::{Usage, usage};
 pub use answering::{drafter, generation, prompt_cache, random_seed, read_prompt};
 pub use config::{Config, example};
+pub use form::{form, schema_form};
 pub use fusing::settle_fusion;
 pub use layers::{Layer, Setting, layers};
 pub use loading::offload;

@@ -3,6 +3,18 @@
 use clap::Args;
 use std::path::PathBuf;
 
+/// What an answer has to look like.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Form of the answer")]
+pub struct FormArgs {
+    /// JSON that this JSON schema describes: a file, or the schema itself
+    #[arg(long, value_name = "FILE|TEXT", conflicts_with = "grammar")]
+    pub json_schema: Option<String>,
+    /// A text of this grammar, in the notation of Lark
+    #[arg(long, value_name = "FILE")]
+    pub grammar: Option<PathBuf>,
+}
+
 /// The text to work on.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Prompt")]

@@ -10,6 +10,7 @@ use packllm_engine::pack::{
     Conversation, FirstPrompt, Pack, PackError, PackOptions, PromptCache, Read,
 };
 use packllm_engine::weight::Method;
+use packllm_grammar::{Form, Grammars};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,6 +31,9 @@ pub struct LoadedPack<'a> {
     pub conversation: Conversation,
     /// Time to load.
     pub load_time: Duration,
+    /// What answers have to look like; None: any text.
+    pub form: Option<Form>,
+    grammars: Grammars,
     terminal: Terminal<'a>,
 }
 
@@ -54,6 +58,8 @@ impl<'a> LoadedPack<'a> {
             pack,
             conversation,
             load_time: start.elapsed(),
+            form: None,
+            grammars: Grammars::default(),
             terminal,
         })
     }
@@ -101,14 +107,25 @@ impl<'a> LoadedPack<'a> {
         let read = self
             .conversation
             .read_chat(messages, new, begun, request, host);
-        read.map_err(told)
+        let read = read.map_err(told)?;
+        self.constrain(begun, &read.opening)?;
+        Ok(read)
+    }
+
+    /// The answer that follows has the form that is asked for.
+    fn constrain(&mut self, begun: &str, opening: &str) -> Result<()> {
+        let (conversation, form) = (&mut self.conversation, self.form.as_ref());
+        let constrained = self.grammars.constrain(conversation, form, begun, opening);
+        Ok(constrained?)
     }
 
     /// Reads plain text.
     pub fn read_text(&mut self, text: &str, ending: Ending, request: ScoreRequest) -> Result<Read> {
         let host = &mut self.terminal;
         let read = self.conversation.read_text(text, ending, request, host);
-        read.map_err(told)
+        let read = read.map_err(told)?;
+        self.constrain("", "")?;
+        Ok(read)
     }
 
     /// See [`Conversation::size`].

@@ -26,6 +26,7 @@ pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
     if prompt.trim().is_empty() && !args.prompt.raw {
         return usage("the prompt is empty: give -p TEXT, -f FILE, or text on stdin");
     }
+    let form = settings::form(&args.form)?;
     let plan = settings::plan(&app.sources(), &args.given)?;
     let prompt_cache = settings::prompt_cache(&args.given, &plan.fusion, args.prompt.raw)?;
     let look = Look {
@@ -37,6 +38,7 @@ pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
     let cached = prompt_cache.is_some();
     let ahead = |k| (!cached).then(|| prefetch(&plan, &first, k)).flatten();
     let mut loaded = LoadedPack::open_with(app, &plan, args.prompt.raw, &ahead)?;
+    loaded.form = form;
     if let Some(path) = prompt_cache {
         loaded.use_prompt_cache(path, &plan);
     }
@@ -89,6 +91,9 @@ pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
     ));
     if answer.finish == Finish::Repetition {
         app.dim("the answer went in circles and was ended: --repeat-stop off lets it go on");
+    }
+    if loaded.form.is_some() && answer.finish == Finish::Length {
+        app.dim("the answer is not whole: it was cut at its longest (-n N sets that)");
     }
     loaded.write_prompt_cache();
     if answer.finish == Finish::Cancelled {

@@ -21,6 +21,7 @@ mod pty;
 mod run;
 mod score;
 mod sessions;
+mod structured;
 mod terminal;
 #[path = "../tiny/mod.rs"]
 mod tiny;

@@ -155,6 +155,14 @@ impl Conversation {
         self.templates.speakers.ask_to_think(asked);
     }
 
+    /// Whether the next answer may begin with a thought of a member that has a say in it.
+    #[must_use]
+    pub fn may_think(&self) -> bool {
+        let speakers = &self.templates.speakers;
+        let mut members = 0..self.lockstep.members().len();
+        members.any(|k| self.lockstep.speaks(k) && speakers.may_think(k))
+    }
+
     /// Takes the first prompt from the cache's file as far as the two agree, or writes it there.
     pub fn use_prompt_cache(&mut self, cache: PromptCache) {
         self.prompt_cache = Some(cache);

@@ -19,6 +19,7 @@ mod config;
 mod desk;
 mod error;
 mod facts;
+mod form;
 mod http;
 mod llama;
 mod ollama;

@@ -2,6 +2,7 @@
 
 use crate::config::{Limits, MAX_LOGPROBS};
 use crate::error::Refusal;
+use crate::form::AskedForm;
 use packllm_engine::chat::{Message, Role};
 use packllm_engine::engine::Fusion;
 use packllm_engine::sample::Params;
@@ -26,6 +27,8 @@ pub struct Request {
     /// Whether models may think.
     pub think: Option<bool>,
     pub attribution: bool,
+    /// The form of its answer; None: any text.
+    pub form: Option<AskedForm>,
 }
 
 /// What the members read.
@@ -113,6 +116,7 @@ impl<'a> Draft<'a> {
             logprobs: None,
             think: None,
             attribution: false,
+            form: None,
         };
         Self { limits, request }
     }
@@ -209,6 +213,10 @@ impl<'a> Draft<'a> {
 
     pub fn attribution(&mut self, asked: bool) {
         self.request.attribution = asked;
+    }
+
+    pub fn form(&mut self, form: Option<AskedForm>) {
+        self.request.form = form;
     }
 
     pub fn members(&mut self, members: Option<Vec<String>>) {

@@ -5,6 +5,7 @@ mod object;
 
 use crate::desk::Job;
 use crate::error::Refusal;
+use crate::form::AskedForm;
 use crate::http::{Body, Entry, SentEvent, Served, stream};
 use crate::openai::wire::Failure;
 use crate::own::{self, Asked};
@@ -48,7 +49,7 @@ pub struct ResponseRequest {
     pub tools: Option<Value>,
     #[schema(value_type = Option<Object>)]
     pub tool_choice: Option<Value>,
-    /// Only `{"format":{"type":"text"}}` is served.
+    /// Its `format` is the form of the answer: `text`, `json_object`, or `json_schema` with a schema.
     #[schema(value_type = Option<Object>)]
     pub text: Option<Value>,
 }
@@ -94,6 +95,7 @@ impl ResponseRequest {
         draft.number("top_p", "top-p", self.top_p)?;
         let effort = self.reasoning.and_then(|r| r.effort);
         draft.think(effort.map(|effort| effort != "none"));
+        draft.form(AskedForm::of_response(self.text.as_ref())?);
         let own = own::settle(self.packllm, &mut draft)?;
         Ok((draft.finish(), own))
     }
@@ -108,11 +110,6 @@ impl ResponseRequest {
         if self.tool_choice != Some(Value::from("none")) {
             let why = "tool calling comes later; tool_choice \"none\" answers without";
             request::absent("tools", &self.tools, why)?;
-        }
-        let format = self.text.as_ref().map(|text| &text["format"]["type"]);
-        if format.is_some_and(|format| !format.is_null() && format != "text") {
-            let why = "structured output comes later";
-            return Err(Refusal::not_served("text.format", why));
         }
         request::neutral(
             "top_logprobs",

@@ -9,10 +9,12 @@ use crate::command::screen;
 use crate::hints::words;
 use crate::plural::counted;
 use crate::report::message;
+use crate::settings::schema_form;
 use anyhow::Result;
 use packllm_engine::engine::Fusion;
 use packllm_engine::thought;
 use packllm_engine::vocab::Alphabet;
+use packllm_grammar::Form;
 use packllm_parameter::{Typed, Value, Vocab};
 use std::io::{IsTerminal, Write};
 
@@ -95,6 +97,7 @@ impl Talk<'_> {
         match typed.split_once(char::is_whitespace).unwrap_or((typed, "")) {
             ("", _) => say!("{}", parameters::show(&self.settings).trim_end())?,
             ("system", text) => self.system(text.trim())?,
+            ("schema", text) => self.set_schema(text.trim())?,
             ("verbose", "") => self.set_verbose("on"),
             ("verbose", state) => self.set_verbose(state.trim()),
             ("quiet", "") => self.set_verbose("off"),
@@ -111,6 +114,29 @@ impl Talk<'_> {
             return Ok(());
         }
         Ok(say!("{}", list.trim_end())?)
+    }
+
+    /// `/set schema`: answers are JSON from now on, or any text again.
+    fn set_schema(&mut self, typed: &str) -> Result<()> {
+        match typed {
+            "" => match &self.loaded.form {
+                Some(Form::Json(schema)) => say!("{schema}")?,
+                _ => self.app.dim("schema is none: answers are text"),
+            },
+            "none" => {
+                self.loaded.form = None;
+                self.app.dim("schema is none: answers are text");
+            }
+            typed => match schema_form(typed) {
+                Ok(form) => {
+                    self.loaded.form = Some(form);
+                    self.app
+                        .dim("answers are JSON of this schema: /set schema none ends that");
+                }
+                Err(error) => tell!("error: /set schema: {error:#}"),
+            },
+        }
+        Ok(())
     }
 
     fn set_parameter(&mut self, typed: &str) {

@@ -67,7 +67,7 @@ const ELSEWHERE: [(&str, &str); 8] = [
         "lines are broken by the terminal, so that they are copied whole",
     ),
     ("overflow", "start with --overflow drop or --overflow stop"),
-    ("format", "answers are text"),
+    ("format", "answers are text, or JSON with /set schema FILE"),
 ];
 
 /// `on` or `off`.

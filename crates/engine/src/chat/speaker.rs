@@ -146,6 +146,13 @@ impl Speakers {
         }
     }
 
+    /// Whether an answer of member `k` may begin with a thought, see [`Template::may_think`].
+    #[must_use]
+    pub fn may_think(&self, k: usize) -> bool {
+        let speaker = self.speakers.get(k);
+        speaker.is_some_and(|speaker| speaker.template.may_think())
+    }
+
     /// Members without a template of their own.
     #[must_use]
     pub fn plain(&self) -> Vec<&str> {

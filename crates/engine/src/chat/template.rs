@@ -18,6 +18,7 @@ use minijinja::{Environment, Error, ErrorKind, Value};
 
 use super::sentinels::Sentinels;
 use super::{Message, Role, Turn, folded, unfolded};
+use crate::thought;
 
 /// Instructions that a render may take, however short the conversation; a message takes some
 /// hundred.
@@ -111,6 +112,8 @@ pub struct Template {
     eos: String,
     /// What [`Template::ask_to_think`] was told.
     thinks: bool,
+    /// Whether it spells thoughts.
+    knows_thoughts: bool,
 }
 
 /// What [`Template::arrange`] chose.
@@ -136,6 +139,7 @@ impl Template {
         }
         // Jinja reads every kind of line end as a line feed.
         let source = source.replace("\r\n", "\n").replace('\r', "\n");
+        let knows_thoughts = source.contains(thought::OPEN) || source.contains(thought::CLOSE);
         let engine = thread::run(move || {
             let mut engine = python::environment().map_err(|error| template_error(&error, 0))?;
             engine
@@ -148,6 +152,7 @@ impl Template {
             bos: bos.to_owned(),
             eos: eos.to_owned(),
             thinks: true,
+            knows_thoughts,
         })
     }
 
@@ -178,6 +183,7 @@ impl Template {
             bos: String::new(),
             eos: String::new(),
             thinks: true,
+            knows_thoughts: false,
         }
     }
 
@@ -187,6 +193,11 @@ impl Template {
     /// it does by itself.
     pub fn ask_to_think(&mut self, asked: bool) {
         self.thinks = asked;
+    }
+
+    /// Whether an answer may begin with a thought: the model has them, and they were not refused.
+    pub fn may_think(&self) -> bool {
+        self.thinks && self.knows_thoughts
     }
 
     /// Whether this is [`Template::plain`].

@@ -240,6 +240,13 @@ impl Lockstep {
         }
     }
 
+    /// The vocabulary whose tokens are the symbols of the [alphabet](Lockstep::alphabet) in use;
+    /// None where those are bytes.
+    #[must_use]
+    pub fn tokens(&self) -> Option<&Arc<Vocab>> {
+        (self.alphabet != Alphabet::Bytes).then(|| self.shared_vocab())
+    }
+
     /// Answers from now on say only what this allows, each from the beginning, or whatever is valid
     /// UTF-8. It is over the symbols of the [alphabet](Lockstep::alphabet) in use.
     pub fn constrain(&mut self, constraint: Option<Box<dyn Constraint>>) {

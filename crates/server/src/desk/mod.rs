@@ -21,6 +21,7 @@ use crate::error::Refusal;
 use crate::facts::Facts;
 use crate::request::{Prompt, Request};
 use packllm_engine::pack::{Host, Pack};
+use packllm_grammar::Grammars;
 use shelf::Shelf;
 use std::collections::{BTreeMap, VecDeque};
 use std::error::Error;
@@ -110,6 +111,7 @@ pub struct Desk {
     /// Milliseconds from `start` to the last step of anybody.
     progress: AtomicU64,
     pub totals: Totals,
+    pub grammars: Grammars,
 }
 
 /// Sums since the start.
@@ -152,6 +154,7 @@ impl Desk {
             start: Instant::now(),
             progress: AtomicU64::new(0),
             totals: Totals::default(),
+            grammars: Grammars::default(),
         })
     }
 

@@ -119,6 +119,11 @@ impl Talk<'_> {
     fn answer(&mut self, request: &Request, host: &mut dyn Host) -> Result<Event, Stop> {
         let desk = self.desk;
         desk.totals.requests.fetch_add(1, Ordering::Relaxed);
+        if let Some(asked) = &request.form {
+            // Before anything is read for an answer that will not be.
+            let checked = desk.grammars.check(&asked.form);
+            checked.map_err(|error| asked.refusal(&error))?;
+        }
         let same = self.configure(request)?;
         let mut new = match &self.kept.read {
             Some(Prompt::Chat { messages, .. }) if same => messages.len(),
@@ -197,8 +202,32 @@ impl Talk<'_> {
         };
         match read {
             Err(PackError::Engine(EngineError::Cancelled)) => Err(Stop::Gone),
-            read => Ok(read?),
+            Err(error) => Err(error.into()),
+            Ok(read) => {
+                self.constrain(request, &read)?;
+                Ok(read)
+            }
         }
+    }
+
+    /// The next answer has the form that is asked for.
+    fn constrain(&mut self, request: &Request, read: &Read) -> Result<(), Stop> {
+        let begun = match &request.prompt {
+            Prompt::Chat { begun, .. } => begun,
+            Prompt::Text(_) => "",
+        };
+        let form = request.form.as_ref();
+        let conversation = &mut self.kept.conversation;
+        let constrained = self.desk.grammars.constrain(
+            conversation,
+            form.map(|asked| &asked.form),
+            begun,
+            &read.opening,
+        );
+        constrained.map_err(|error| match form {
+            Some(asked) => Stop::Refused(asked.refusal(&error)),
+            None => Stop::Refused(Refusal::internal(error.to_string())),
+        })
     }
 
     fn begun(&self, request: &Request, read: &Read) -> Begun {

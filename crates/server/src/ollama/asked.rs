@@ -1,6 +1,7 @@
 //! What `/api/chat` and `/api/generate` are asked.
 
 use crate::error::Refusal;
+use crate::form::AskedForm;
 use crate::http::Served;
 use crate::own::{self, Asked};
 use crate::request::{self, Draft, OneOrMany, Prompt, Request};
@@ -53,7 +54,7 @@ pub struct Common {
     pub packllm: Option<Asked>,
     #[schema(value_type = Option<Vec<Object>>)]
     pub tools: Option<Value>,
-    /// Structured output, which is not served.
+    /// The form of the answer: `"json"`, or a JSON schema.
     #[schema(value_type = Option<Object>)]
     pub format: Option<Value>,
 }
@@ -125,10 +126,10 @@ impl Common {
     pub fn into_request(self, served: &Served, prompt: Prompt) -> Result<(Request, bool), Refusal> {
         let why = "tool calling comes later";
         request::absent("tools", &self.tools, why)?;
-        request::absent("format", &self.format, "structured output comes later")?;
         let mut draft = Draft::new(&served.options.limits, prompt);
         self.options.unwrap_or_default().settle(&mut draft)?;
         draft.think(self.think.map(|think| think != Value::Bool(false)));
+        draft.form(AskedForm::of_ollama(self.format.as_ref())?);
         let own = own::settle(self.packllm, &mut draft)?;
         Ok((draft.finish(), own))
     }

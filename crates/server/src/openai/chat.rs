@@ -7,6 +7,7 @@ pub use answer::Chunk;
 use super::wire::{Failure, StreamOptions};
 use crate::desk::Job;
 use crate::error::Refusal;
+use crate::form::AskedForm;
 use crate::http::{Body, Entry, SentEvent, Served, stream};
 use crate::own::{self, Asked};
 use crate::request::{self, Content, Draft, OneOrMany, Request};
@@ -63,7 +64,7 @@ pub struct ChatRequest {
     pub tool_choice: Option<Value>,
     #[schema(value_type = Option<Vec<Object>>)]
     pub functions: Option<Value>,
-    /// Only `{"type":"text"}` is served.
+    /// The form of the answer: `text`, `json_object`, or `json_schema` with a schema.
     #[schema(value_type = Option<Object>)]
     pub response_format: Option<Value>,
     #[schema(value_type = Option<Object>)]
@@ -123,6 +124,7 @@ impl ChatRequest {
         let effort = self.reasoning_effort.map(|effort| effort != "none");
         let template = self.chat_template_kwargs.and_then(|t| t.enable_thinking);
         draft.think(template.or(effort));
+        draft.form(AskedForm::of_chat(self.response_format.as_ref())?);
         let own = own::settle(self.packllm, &mut draft)?;
         Ok((draft.finish(), own))
     }
@@ -134,12 +136,6 @@ impl ChatRequest {
             let why = "tool calling comes later; tool_choice \"none\" answers without";
             request::absent("tools", &self.tools, why)?;
             request::absent("functions", &self.functions, why)?;
-        }
-        let format = self.response_format.as_ref();
-        let is_text = format.is_some_and(|format| format["type"] == "text");
-        if !is_text {
-            let why = "structured output comes later";
-            request::absent("response_format", &self.response_format, why)?;
         }
         let why = "grammars come later";
         request::absent("grammar", &self.grammar, why)?;

@@ -83,7 +83,10 @@ impl ResponseObject {
             temperature: asked.temperature,
             top_p: asked.top_p,
             max_output_tokens: asked.max_output_tokens,
-            text: json!({ "format": { "type": "text" } }),
+            text: asked
+                .text
+                .clone()
+                .unwrap_or_else(|| json!({ "format": { "type": "text" } })),
             metadata: json!({}),
             usage: None,
             packllm: None,

@@ -18,6 +18,7 @@ mod programs;
 mod queue;
 mod responses;
 mod safety;
+mod structured;
 
 use client::{Client, Reply};
 use fake::{FakeSource, options};

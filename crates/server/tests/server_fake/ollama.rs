@@ -78,7 +78,7 @@ fn what_is_not_served_is_refused_in_a_text() {
         ("template", json!("x")),
         ("suffix", json!("x")),
         ("images", json!(["aGk="])),
-        ("format", json!("json")),
+        ("format", json!("xml")),
         ("options", json!({ "mirostat": 2 })),
         ("options", json!({ "top_p": 2 })),
     ] {

@@ -142,6 +142,11 @@ impl Talk<'_> {
             self.app
                 .dim("the context is full: /undo takes this turn back, /clear starts anew");
         }
+        if self.loaded.form.is_some() && finish == Finish::Length && !full {
+            self.app.dim(
+                "the answer is not whole: /set predict N lets it be longer, /continue goes on",
+            );
+        }
         self.tell_repetition(finish);
         self.loaded.write_prompt_cache();
         Ok(ended?)
