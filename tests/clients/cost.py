@@ -39,8 +39,9 @@ def ask(options, address, question):
     text, timings = "", None
     with urllib.request.urlopen(request) as reply:
         for line in reply:
-            data = line.decode().removeprefix("data: ").strip()
-            if not data or data == "[DONE]":
+            kind, _, data = line.decode().strip().partition(": ")
+            # A line without a kind breaks a silence.
+            if kind != "data" or data == "[DONE]":
                 continue
             piece = json.loads(data)
             timings = piece.get("timings", timings)
