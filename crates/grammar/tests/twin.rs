@@ -1,5 +1,10 @@
 //! A grammar read by the parser against the same one written by hand, symbol by symbol.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests may panic; the exemption for tests does not reach them"
+)]
+
 #[path = "../../engine/tests/engine_fake/toy_grammar.rs"]
 mod toy_grammar;
 

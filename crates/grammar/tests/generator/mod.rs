@@ -42,7 +42,7 @@ const PATTERNS: [&str; 6] = [
     "^\\d{4}$",
     "^[A-Za-z][A-Za-z0-9_]{0,9}$",
 ];
-const FORMATS: [&str; 4] = ["date", "uuid", "ipv4", "time"];
+const FORMATS: [&str; 3] = ["date", "uuid", "ipv4"];
 
 /// Makes schemas, the same from the same seed.
 struct Generator {
