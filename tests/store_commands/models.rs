@@ -217,3 +217,23 @@ fn caches_are_searched_listed_and_imported_by_number_or_name() {
         &["model.gguf: imported"],
     );
 }
+
+#[test]
+fn a_file_whose_trial_went_wrong_is_marked() {
+    let user = User::new();
+    // Of an architecture that is nothing without experts, which llama.cpp asserts.
+    let model = TinyModel::bpe(1).with_architecture("smallthinker");
+    model.write(user.path("store/models/deadly.gguf"));
+    says(&user.ok(&["models", "list"]), &["unverified"]);
+    user.fails(&["run", "-m", "deadly.gguf", "-p", "Hello"]);
+    let done = user.run(&["models", "list"]);
+    says(&done.out, &["faulty"]);
+    says(
+        &done.err,
+        &["get it from another source", "models show deadly.gguf"],
+    );
+    let document = user.json(&["models", "list", "--json"]);
+    assert_eq!(document["models"][0]["state"], "faulty");
+    let shown = user.ok(&["models", "show", "deadly.gguf"]);
+    says(&shown, &["can be used", "no: loading it ends the process"]);
+}
