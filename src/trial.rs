@@ -6,7 +6,6 @@ use crate::app::App;
 use crate::report::Unusable;
 use anyhow::Result;
 use packllm_engine::engine::EngineError;
-use packllm_engine::gguf::Header;
 use packllm_store::Verdict;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -87,9 +86,7 @@ fn of_file(app: &App, path: &Path, build: &str) -> Result<()> {
     }
     // What our own reader refuses, the load refuses in better words. What a shipped pack names by
     // its hash was loaded by those who made the pack.
-    let sound = Header::read(path)
-        .ok()
-        .filter(|header| header.member().is_ok());
+    let sound = trial.header.as_ref().filter(|one| one.member().is_ok());
     let Some(header) = sound.filter(|_| !app.store.is_shipped(path)) else {
         return Ok(());
     };

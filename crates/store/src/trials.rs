@@ -43,6 +43,8 @@ pub(super) struct Kept {
 pub struct Trial {
     /// What came of it, if there was one.
     pub verdict: Option<Verdict>,
+    /// What the file says of itself, if it had to be read and can be.
+    pub header: Option<Header>,
     model: PathBuf,
     /// Where verdicts on it are kept.
     places: Vec<PathBuf>,
@@ -72,11 +74,13 @@ impl Store {
         if let Some(verdict) = read(&by_stamp) {
             return Ok(Trial {
                 verdict: Some(verdict),
+                header: None,
                 model,
                 places: Vec::new(),
             });
         }
-        let by_content = self.trial_path(&of_contents(&files, build)?);
+        let header = Header::read(path).ok();
+        let by_content = self.trial_path(&of_contents(&files, header.as_ref(), build)?);
         let verdict = read(&by_content);
         if let Some(verdict) = &verdict {
             // Found more slowly the next time if it cannot be written.
@@ -84,6 +88,7 @@ impl Store {
         }
         Ok(Trial {
             verdict,
+            header,
             model,
             places: vec![by_content, by_stamp],
         })
@@ -203,18 +208,27 @@ fn node(path: &Path) -> u64 {
     }
 }
 
-/// By whole headers, which are what a load goes by, and samples of the weights.
-fn of_contents(files: &[PathBuf], build: &str) -> Result<String, StoreError> {
+/// By whole headers, which are what a load goes by, and samples of the weights. `first` is the
+/// first file's.
+fn of_contents(
+    files: &[PathBuf],
+    first: Option<&Header>,
+    build: &str,
+) -> Result<String, StoreError> {
     let mut hasher = Sha256::new_with_prefix(build);
-    for path in files {
-        add_content(&mut hasher, path).map_err(io_error("read", path))?;
+    for (number, path) in files.iter().enumerate() {
+        let header = match number {
+            0 => first.map(|header| header.data_offset),
+            _ => Header::read(path).ok().map(|header| header.data_offset),
+        };
+        let header = header.unwrap_or(u64::MAX);
+        add_content(&mut hasher, path, header).map_err(io_error("read", path))?;
     }
     Ok(hex(hasher))
 }
 
-fn add_content(hasher: &mut Sha256, path: &Path) -> std::io::Result<()> {
+fn add_content(hasher: &mut Sha256, path: &Path, header: u64) -> std::io::Result<()> {
     hasher.update(fingerprint(path)?);
-    let header = Header::read(path).map_or(u64::MAX, |header| header.data_offset);
     let mut start = File::open(path)?.take(header);
     let mut chunk = vec![0; CHUNK];
     loop {
