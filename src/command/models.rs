@@ -7,7 +7,7 @@ mod show;
 
 use crate::app::App;
 use crate::cli::ModelsCommand;
-use crate::command::facts::file_size;
+use crate::command::facts::{self, file_size};
 use crate::command::table::Table;
 use crate::say::printable;
 use crate::trial;
@@ -204,11 +204,21 @@ fn list(app: &App, as_json: bool) -> Result<ExitCode> {
     }
     table.write(&mut out)?;
     for (one, state) in models.iter().zip(&states) {
-        if let Some(advice) = state.advice(&one.model.file) {
+        let advice = state.advice(&one.model.file);
+        if let Some(advice) = advice.or_else(|| refusal(one)) {
             app.dim(&printable(&advice));
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// That no member can be made of the file, if our reader says so.
+fn refusal(one: &Listing) -> Option<String> {
+    let unusable = facts::read(&one.path).err()?;
+    Some(format!(
+        "{}: cannot be used: {}",
+        one.model.file, unusable.reason
+    ))
 }
 
 /// Bytes of the model, of all its files if it is split.

@@ -466,6 +466,16 @@ fn new_pack_proposes_what_is_on_disk_and_asks() {
         ],
     );
     says(&user.misused(&["pack", "new", "x"]), &["name its models"]);
+
+    let mut terminal = Terminal::new(&user, &["pack", "new"], &[]);
+    terminal.waits_for("Members, by number");
+    terminal.types("1\n");
+    terminal.waits_for("Name of the pack [mine]:");
+    terminal.types("both\n");
+    terminal.waits_for("already exists");
+    terminal.waits_for("Name of the pack [mine]:");
+    terminal.types("\n");
+    says(&terminal.rest(), &["packs/mine.toml: 1 member"]);
 }
 
 /// `PACKLLM_STAND_IN=FOLDER cargo test --release --test store_commands stand_in -- --ignored --nocapture`

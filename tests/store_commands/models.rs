@@ -71,6 +71,12 @@ fn a_file_of_the_store_is_deleted_and_a_stopped_download_shown() {
         &user.ok(&["models", "list"]),
         &["own.gguf", "store", "half.gguf", "unfinished"],
     );
+    TinyModel::bpe(1)
+        .vocabulary_only()
+        .write(user.path("store/models/words.gguf"));
+    let listed = user.run(&["models", "list"]).err;
+    says(&listed, &["words.gguf: cannot be used: ", "vocabulary"]);
+    assert!(!listed.contains("own.gguf"), "{listed}");
     says(&user.ok(&["models", "remove", "own.gguf"]), &["are free"]);
     assert!(!user.path("store/models/own.gguf").exists());
     user.ok(&["models", "remove", "half.gguf"]);
