@@ -19,9 +19,9 @@ pub(super) struct Spelt([u64; 4]);
 impl Spelt {
     /// Notes a token's spelling.
     pub(super) fn add(&mut self, text: &[u8]) {
-        let byte = match text {
-            &[byte] => Some(byte),
-            &[b'<', b'0', b'x', high, low, b'>'] => byte_of(high, low),
+        let byte = match *text {
+            [byte] => Some(byte),
+            [b'<', b'0', b'x', high, low, b'>'] => byte_of(high, low),
             _ => None,
         };
         if let Some(byte) = byte {
