@@ -6,7 +6,6 @@ use crate::app::App;
 use crate::report::Unusable;
 use anyhow::Result;
 use packllm_engine::engine::EngineError;
-use packllm_engine::gguf::Header;
 use packllm_store::Verdict;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -33,12 +32,15 @@ const LOOK: Duration = Duration::from_millis(2);
 
 /// This process, just started by [`of_files`], limits itself and loads a file.
 pub fn become_trial(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let paths: Vec<PathBuf> = arguments.into_iter().map(PathBuf::from).collect();
-    let [path] = paths.as_slice() else {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let [path, memory, seconds] = arguments.as_slice() else {
         return ExitCode::FAILURE;
     };
-    Limits::of(path).hold_here();
-    match packllm_llama::try_file(path) {
+    let Some(limits) = Limits::read(memory, seconds) else {
+        return ExitCode::FAILURE;
+    };
+    limits.hold_here();
+    match packllm_llama::try_file(Path::new(path)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nobody listens any more if this fails.
@@ -69,6 +71,11 @@ pub fn of_files<'a>(app: &App, paths: impl Iterator<Item = &'a Path>) -> Result<
     outcomes.into_iter().collect()
 }
 
+/// What an earlier trial by this build found wrong with the file.
+pub fn known_fault(app: &App, path: &Path) -> Option<String> {
+    app.store.known_fault(path, &build())
+}
+
 fn of_file(app: &App, path: &Path, build: &str) -> Result<()> {
     // A file that cannot be read is an error of the load.
     let Ok(trial) = app.store.trial(path, build) else {
@@ -79,11 +86,12 @@ fn of_file(app: &App, path: &Path, build: &str) -> Result<()> {
     }
     // What our own reader refuses, the load refuses in better words. What a shipped pack names by
     // its hash was loaded by those who made the pack.
-    let sound = Header::read(path).is_ok_and(|header| header.member().is_ok());
-    if !sound || app.store.is_shipped(path) {
+    let sound = trial.header.as_ref().filter(|one| one.member().is_ok());
+    let Some(header) = sound.filter(|_| !app.store.is_shipped(path)) else {
         return Ok(());
-    }
-    let fault = match try_file(path, &app.cancel)? {
+    };
+    let limits = Limits::of(header.file_bytes);
+    let fault = match watch(&mut trial_of(path, &limits)?, limits.time, &app.cancel)? {
         Ending::Loads => None,
         Ending::Refused(reason) => return Err(Unusable { reason, hint: None }.into()),
         Ending::Stopped(status, errors) if limits::is_from_outside(status) => {
@@ -126,10 +134,15 @@ enum Ending {
     Hangs(Duration),
 }
 
-/// Loads the file in a child.
-fn try_file(path: &Path, cancel: &AtomicBool) -> Result<Ending> {
-    let limit = Limits::of(path).time;
-    let mut child = Trial(start(path)?);
+/// Runs a child to its end, or for so long.
+fn watch(command: &mut Command, limit: Duration, cancel: &AtomicBool) -> Result<Ending> {
+    let mut child = Trial(
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?,
+    );
     let (out, errors) = (child.0.stdout.take(), child.0.stderr.take());
     let out = thread::spawn(move || beginning(out));
     let errors = thread::spawn(move || beginning(errors));
@@ -169,16 +182,13 @@ impl Drop for Trial {
     }
 }
 
-fn start(path: &Path) -> io::Result<Child> {
-    Command::new(this_program()?)
-        .arg(TRIAL)
-        .arg(path)
-        // Else ggml starts a debugger, if there is one, to print where it was.
-        .env("GGML_NO_BACKTRACE", "1")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
+/// The child that loads the file.
+fn trial_of(path: &Path, limits: &Limits) -> io::Result<Command> {
+    let mut command = Command::new(this_program()?);
+    command.arg(TRIAL).arg(path).args(limits.arguments());
+    // Else ggml starts a debugger, if there is one, to print where it was.
+    command.env("GGML_NO_BACKTRACE", "1");
+    Ok(command)
 }
 
 /// The very file that runs, where that can be said, also if another was put in its place meanwhile.
@@ -212,4 +222,55 @@ fn build() -> String {
     });
     let (version, llama) = (env!("CARGO_PKG_VERSION"), packllm_llama::VERSION);
     format!("packllm {version}, {llama}, {made:?}\n")
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    /// A shell in the child's place.
+    fn watched(script: &str, limit: Duration, cancelled: bool) -> Result<Ending> {
+        let mut shell = Command::new("sh");
+        watch(
+            shell.args(["-c", script]),
+            limit,
+            &AtomicBool::new(cancelled),
+        )
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_child_that_hangs_is_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let pid = folder.path().join("pid");
+        let script = format!("echo $$ > {}; exec sleep 600", pid.display());
+        let started = Instant::now();
+        let limit = Duration::from_secs(2);
+        let ending = watched(&script, limit, false).unwrap();
+        assert!(matches!(ending, Ending::Hangs(time) if time == limit));
+        assert!(started.elapsed() < LONG);
+        assert_eq!(words::of_hang(limit), "loading it takes more than 2 s");
+        let pid = std::fs::read_to_string(pid).unwrap();
+        assert!(!Path::new("/proc").join(pid.trim()).exists());
+    }
+
+    #[test]
+    fn each_end_is_told_apart() {
+        assert!(matches!(watched("exit 0", LONG, false), Ok(Ending::Loads)));
+        let refused = watched("echo too wide; exit 3", LONG, false);
+        assert!(matches!(refused, Ok(Ending::Refused(said)) if said == "too wide"));
+        let aborted = watched("echo GGML_ASSERT >&2; kill -ABRT $$", LONG, false).unwrap();
+        let Ending::Stopped(status, errors) = aborted else {
+            panic!("it ends otherwise");
+        };
+        let line = words::of_end(status, &errors);
+        assert_eq!(line, "loading it ends the process (SIGABRT): GGML_ASSERT");
+        assert!(!limits::is_from_outside(status));
+        let killed = watched("kill -KILL $$", LONG, false);
+        assert!(
+            matches!(killed, Ok(Ending::Stopped(status, _)) if limits::is_from_outside(status))
+        );
+        assert!(watched("exec sleep 600", LONG, true).is_err());
+    }
 }

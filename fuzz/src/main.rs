@@ -5,8 +5,8 @@
 )]
 
 use anyhow::{Context, Result, bail};
-use packllm_fuzz::models;
 use packllm_fuzz::readers::{self, Reader};
+use packllm_fuzz::{models, program};
 use std::path::Path;
 use std::time::Duration;
 
@@ -21,9 +21,14 @@ fn main() -> Result<()> {
         }
         ["models", files] => of_models(files, "0"),
         ["models", files, seed] => of_models(files, seed),
+        ["program", path, files] => of_program(path, files, "0"),
+        ["program", path, files, seed] => of_program(path, files, seed),
         [name, seconds] => of_reader(name, seconds, "0"),
         [name, seconds, seed] => of_reader(name, seconds, seed),
-        _ => bail!("packllm-fuzz READER SECONDS [SEED], or packllm-fuzz models FILES [SEED]"),
+        _ => bail!(
+            "packllm-fuzz READER SECONDS [SEED], packllm-fuzz models FILES [SEED], or \
+             packllm-fuzz program PACKLLM FILES [SEED]"
+        ),
     }
 }
 
@@ -38,6 +43,19 @@ fn of_models(files: &str, seed: &str) -> Result<()> {
         println!("  seed {number}: {how}");
     }
     println!("most memory of a child: {} kB", outcome.peak);
+    Ok(())
+}
+
+fn of_program(path: &str, files: &str, seed: &str) -> Result<()> {
+    let path = Path::new(path);
+    let outcome = program::run(path, files.parse()?, seed.parse()?, Path::new("finds"))?;
+    for (what, count) in &outcome.counts {
+        println!("{count:7}  {what}");
+    }
+    println!("{:7}  anything else", outcome.finds.len());
+    for (number, how) in &outcome.finds {
+        println!("  seed {number}: {how}");
+    }
     Ok(())
 }
 

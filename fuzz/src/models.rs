@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const MEMORY: u64 = 256 << 20;
 
 /// A good file, and its parts: those that decide most have the best chance to be damaged.
-struct Seed {
+pub(crate) struct Seed {
     bytes: Vec<u8>,
     parts: Vec<Range<usize>>,
 }
@@ -98,7 +98,7 @@ pub fn run(program: &Path, files: u64, seed: u64, finds: &Path) -> Result<Outcom
 }
 
 /// Three architectures, each with both kinds of vocabulary, and a real model where there is one.
-fn seeds(folder: &Path) -> Result<Vec<Seed>> {
+pub(crate) fn seeds(folder: &Path) -> Result<Vec<Seed>> {
     let mut seeds = Vec::new();
     for architecture in ["llama", "smollm3", "mistral3"] {
         for model in [TinyModel::spm(1), TinyModel::bpe(2)] {
@@ -114,7 +114,7 @@ fn seeds(folder: &Path) -> Result<Vec<Seed>> {
     Ok(seeds)
 }
 
-fn damaged(seeds: &[Seed], number: u64) -> Vec<u8> {
+pub(crate) fn damaged(seeds: &[Seed], number: u64) -> Vec<u8> {
     let mut chance = Chance::new(number);
     let seed = &seeds[chance.below(seeds.len())];
     let mut bytes = seed.bytes.clone();

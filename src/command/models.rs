@@ -7,9 +7,10 @@ mod show;
 
 use crate::app::App;
 use crate::cli::ModelsCommand;
-use crate::command::facts::file_size;
+use crate::command::facts::{self, file_size};
 use crate::command::table::Table;
 use crate::say::printable;
+use crate::trial;
 use anyhow::Result;
 use packllm_engine::gguf::Header;
 use packllm_store::{Listing, Manifest, Member, Removed};
@@ -47,12 +48,17 @@ enum State {
     Differs,
     /// An imported file that is no longer there.
     Missing,
+    /// Its trial ended badly: it is not loaded.
+    Faulty,
 }
 
 impl State {
-    fn of(one: &Listing, packs: &[Manifest]) -> Self {
+    fn of(app: &App, one: &Listing, packs: &[Manifest]) -> Self {
         if !one.present {
             return Self::Missing;
+        }
+        if trial::known_fault(app, &one.path).is_some() {
+            return Self::Faulty;
         }
         let Some(actual) = &one.model.sha256 else {
             return Self::Unverified;
@@ -84,6 +90,7 @@ impl State {
             Self::Changed => "changed",
             Self::Differs => "differs",
             Self::Missing => "missing",
+            Self::Faulty => "faulty",
         }
     }
 
@@ -103,6 +110,11 @@ impl State {
             Self::Differs => {
                 format!(
                     "{file}: not the file that a pack names by sha256: `packllm pack list`, `packllm pack check`"
+                )
+            }
+            Self::Faulty => {
+                format!(
+                    "{file}: loading it went wrong: get it from another source; `packllm models show {file}` says how"
                 )
             }
             _ => return None,
@@ -131,7 +143,10 @@ fn list(app: &App, as_json: bool) -> Result<ExitCode> {
         .into_iter()
         .filter_map(|pack| pack.manifest.ok())
         .collect();
-    let states: Vec<State> = models.iter().map(|one| State::of(one, &packs)).collect();
+    let states: Vec<State> = models
+        .iter()
+        .map(|one| State::of(app, one, &packs))
+        .collect();
     let unfinished = unfinished(app);
     let mut out = std::io::stdout().lock();
     if as_json {
@@ -189,11 +204,21 @@ fn list(app: &App, as_json: bool) -> Result<ExitCode> {
     }
     table.write(&mut out)?;
     for (one, state) in models.iter().zip(&states) {
-        if let Some(advice) = state.advice(&one.model.file) {
+        let advice = state.advice(&one.model.file);
+        if let Some(advice) = advice.or_else(|| refusal(one)) {
             app.dim(&printable(&advice));
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// That no member can be made of the file, if our reader says so.
+fn refusal(one: &Listing) -> Option<String> {
+    let unusable = facts::read(&one.path).err()?;
+    Some(format!(
+        "{}: cannot be used: {}",
+        one.model.file, unusable.reason
+    ))
 }
 
 /// Bytes of the model, of all its files if it is split.

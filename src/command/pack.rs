@@ -148,7 +148,7 @@ fn new(app: &App, name: Option<&str>, given: &Values, replace: bool) -> Result<E
             models: models.clone(),
         },
         (None, Some(_)) => return usage("the new pack needs a name: packllm pack new NAME -m …"),
-        _ if question::possible() => dialogue::choose(app, name)?,
+        _ if question::possible() => dialogue::choose(app, name, replace)?,
         _ => {
             return usage(
                 "name its models: packllm pack new NAME -m FILE -hf OWNER/REPO:QUANT (without a terminal there is \

@@ -1,6 +1,6 @@
 //! What a trial may take.
 
-use std::path::Path;
+use std::ffi::OsString;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -12,22 +12,36 @@ const TIME: Duration = Duration::from_secs(60);
 /// Bytes of a file that even a slow disk and a busy processor get through in a second.
 const PACE: u64 = 8 << 20;
 
-/// Limits of the trial of a file.
+/// Limits of the trial of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Memory of its own: bytes. The file itself, which is mapped, does not count.
+    /// Memory of its own: bytes. The files, which are mapped, do not count.
     pub memory: u64,
     /// Time on the clock; also the processor's, of all threads together.
     pub time: Duration,
 }
 
 impl Limits {
-    /// As much as the file's size justifies.
-    pub fn of(path: &Path) -> Limits {
-        let size = std::fs::metadata(path).map_or(0, |data| data.len());
+    /// As much as the size justifies, of all files of the model together.
+    pub fn of(size: u64) -> Limits {
         Limits {
             memory: MEMORY.saturating_add(size),
             time: TIME + Duration::from_secs(size / PACE),
         }
+    }
+
+    /// As arguments of the child.
+    pub fn arguments(&self) -> [String; 2] {
+        [self.memory, self.time.as_secs()].map(|number| number.to_string())
+    }
+
+    /// Back from [`Limits::arguments`].
+    pub fn read(memory: &OsString, seconds: &OsString) -> Option<Limits> {
+        let number = |text: &OsString| text.to_str()?.parse().ok();
+        Some(Limits {
+            memory: number(memory)?,
+            time: Duration::from_secs(number(seconds)?),
+        })
     }
 
     /// Limits this process, as far as the system can. Where it cannot, the parent still watches the
@@ -73,5 +87,20 @@ pub fn is_from_outside(status: ExitStatus) -> bool {
     {
         let _ = status;
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_is_told_its_limits() {
+        let limits = Limits::of(100 << 20);
+        assert_eq!(limits.memory, (1 << 30) + (100 << 20));
+        assert_eq!(limits.time, Duration::from_secs(72));
+        let [memory, seconds] = limits.arguments().map(OsString::from);
+        assert_eq!(Limits::read(&memory, &seconds), Some(limits));
+        assert_eq!(Limits::read(&seconds, &"x".into()), None);
     }
 }

@@ -1,6 +1,8 @@
 //! How a trial ended, in a line.
 
 use crate::say::printable;
+#[cfg(unix)]
+use rustix::process::Signal;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -46,22 +48,28 @@ fn complaint(errors: &str) -> Option<String> {
     Some(printable(&line).chars().take(QUOTED).collect())
 }
 
+/// Signals by their names; their numbers are not everywhere the same.
+#[cfg(unix)]
+const KNOWN: [(Signal, &str); 7] = [
+    (Signal::ILL, "SIGILL"),
+    (Signal::ABORT, "SIGABRT"),
+    (Signal::BUS, "SIGBUS"),
+    (Signal::FPE, "SIGFPE"),
+    (Signal::KILL, "SIGKILL"),
+    (Signal::SEGV, "SIGSEGV"),
+    (Signal::XCPU, "out of time: SIGXCPU"),
+];
+
 fn name(status: ExitStatus) -> String {
     #[cfg(unix)]
     {
         use std::os::unix::process::ExitStatusExt;
         if let Some(signal) = status.signal() {
-            let known = match signal {
-                4 => "SIGILL",
-                6 => "SIGABRT",
-                7 => "SIGBUS",
-                8 => "SIGFPE",
-                9 => "SIGKILL",
-                11 => "SIGSEGV",
-                24 => "out of time: SIGXCPU",
-                _ => return format!("signal {signal}"),
-            };
-            return known.to_owned();
+            let known = KNOWN.iter().find(|(known, _)| known.as_raw() == signal);
+            return known.map_or_else(
+                || format!("signal {signal}"),
+                |(_, name)| (*name).to_owned(),
+            );
         }
     }
     match status.code() {

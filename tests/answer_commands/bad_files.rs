@@ -142,6 +142,50 @@ fn a_file_is_tried_once_and_again_when_it_has_changed() {
 }
 
 #[test]
+fn a_split_model_is_tried_as_one_and_again_when_a_part_has_changed() {
+    let user = User::new();
+    let [first, second] = [1, 2].map(|part| user.path(&format!("m-0000{part}-of-00002.gguf")));
+    let run = |verdicts_then: usize| {
+        let done = user.run(&["run", "-m", &text(&first), "-p", "Hello", "-n", "2"]);
+        assert_eq!(done.code, 0, "{}", done.err);
+        assert_eq!(verdicts(&user).len(), verdicts_then);
+    };
+    let write = |seed| {
+        let parts = TinyModel::bpe(seed).in_parts(2);
+        fs::write(&second, &parts[1]).unwrap();
+        parts
+    };
+    fs::write(&first, &write(1)[0]).unwrap();
+    run(2);
+    run(2);
+    // The first file is still the same.
+    write(2);
+    run(4);
+}
+
+#[test]
+fn a_bad_file_in_a_pack_is_named_and_the_others_are_not() {
+    let user = User::new();
+    TinyModel::spm(2).write(user.path("sound.gguf"));
+    deadly(&user, "deadly.gguf");
+    let mut alike = TinyModel::spm(1).bytes();
+    let at = alike.windows(6).position(|text| text == b"<0x41>");
+    let at = at.unwrap();
+    alike[at..at + 6].copy_from_slice(b"<0x42>");
+    fs::write(user.path("alike.gguf"), &alike).unwrap();
+    for bad in ["deadly", "alike"] {
+        let member = |name| format!("[[member]]\nname = \"{name}\"\nfile = \"{name}.gguf\"\n");
+        let manifest = ["name = \"p\"\n".into(), member("sound"), member(bad)].concat();
+        fs::write(user.path("p.toml"), manifest).unwrap();
+        let error = user.fails(&["run", "--pack", "./p.toml", "-p", "Hello", "-n", "2"]);
+        let lines: Vec<&str> = error.lines().filter(|l| !l.starts_with("hint: ")).collect();
+        assert_eq!(lines.len(), 1, "{error}");
+        says(lines[0], &["error: ", bad]);
+        assert!(!lines[0].contains("sound"), "{error}");
+    }
+}
+
+#[test]
 fn a_store_that_cannot_be_written_is_no_reason_to_stop() {
     let user = User::new();
     fs::create_dir_all(user.path("store")).unwrap();

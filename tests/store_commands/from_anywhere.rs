@@ -3,8 +3,9 @@
 use super::hub::{COMMIT, Fault, Hub, Repo, TOKEN, hash};
 use super::pty::Terminal;
 use super::*;
+use std::path::PathBuf;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 const NAME: &str = "own/tiny-GGUF";
 
@@ -200,6 +201,45 @@ fn a_model_is_pulled_listed_shown_and_removed() {
         user.json(&["models", "list", "--json"])["models"],
         serde_json::json!([])
     );
+}
+
+/// What the store keeps of trials: files with their times of change.
+fn verdicts(user: &User) -> Vec<(PathBuf, SystemTime)> {
+    let folder = fs::read_dir(user.path("store/trials"))
+        .into_iter()
+        .flatten();
+    let mut files: Vec<_> = folder
+        .map(|file| file.unwrap())
+        .map(|file| (file.path(), file.metadata().unwrap().modified().unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn a_file_of_the_hub_is_tried_once_and_forgotten_when_it_is_gone() {
+    let (user, hub) = (User::new(), Hub::new(vec![tiny()]));
+    let line = run(&["-hf", NAME]);
+    ok(&mut at(&hub, &user, &line));
+    let kept = verdicts(&user);
+    assert_eq!(kept.len(), 2, "by content and by place");
+    ok(&mut at(&hub, &user, &line));
+    // The same file by another name.
+    ok(&mut at(&hub, &user, &run(&["-hf", "own/tiny-GGUF:Q8_0"])));
+    assert_eq!(verdicts(&user), kept);
+    assert_eq!(user.ok(&["models", "gc"]), "0 B are free\n");
+
+    for name in ["tiny-Q4_K_M.gguf", "tiny-Q8_0.gguf"] {
+        user.ok(&["models", "remove", name]);
+    }
+    let gone = "how loading went of a file that is gone: ";
+    let would = user.ok(&["models", "gc", "--dry-run"]);
+    says(&would, &["would forget", gone]);
+    assert_eq!(verdicts(&user), kept);
+    let done = user.ok(&["models", "gc"]);
+    says(&done, &["forgot", gone]);
+    assert_eq!(done.lines().count(), 2, "{done}");
+    assert_eq!(verdicts(&user), []);
 }
 
 #[test]
@@ -426,6 +466,16 @@ fn new_pack_proposes_what_is_on_disk_and_asks() {
         ],
     );
     says(&user.misused(&["pack", "new", "x"]), &["name its models"]);
+
+    let mut terminal = Terminal::new(&user, &["pack", "new"], &[]);
+    terminal.waits_for("Members, by number");
+    terminal.types("1\n");
+    terminal.waits_for("Name of the pack [mine]:");
+    terminal.types("both\n");
+    terminal.waits_for("already exists");
+    terminal.waits_for("Name of the pack [mine]:");
+    terminal.types("\n");
+    says(&terminal.rest(), &["packs/mine.toml: 1 member"]);
 }
 
 /// `PACKLLM_STAND_IN=FOLDER cargo test --release --test store_commands stand_in -- --ignored --nocapture`

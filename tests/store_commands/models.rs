@@ -71,6 +71,12 @@ fn a_file_of_the_store_is_deleted_and_a_stopped_download_shown() {
         &user.ok(&["models", "list"]),
         &["own.gguf", "store", "half.gguf", "unfinished"],
     );
+    TinyModel::bpe(1)
+        .vocabulary_only()
+        .write(user.path("store/models/words.gguf"));
+    let listed = user.run(&["models", "list"]).err;
+    says(&listed, &["words.gguf: cannot be used: ", "vocabulary"]);
+    assert!(!listed.contains("own.gguf"), "{listed}");
     says(&user.ok(&["models", "remove", "own.gguf"]), &["are free"]);
     assert!(!user.path("store/models/own.gguf").exists());
     user.ok(&["models", "remove", "half.gguf"]);
@@ -216,4 +222,24 @@ fn caches_are_searched_listed_and_imported_by_number_or_name() {
         &user.ok(&["models", "import", &text(&link)]),
         &["model.gguf: imported"],
     );
+}
+
+#[test]
+fn a_file_whose_trial_went_wrong_is_marked() {
+    let user = User::new();
+    // Of an architecture that is nothing without experts, which llama.cpp asserts.
+    let model = TinyModel::bpe(1).with_architecture("smallthinker");
+    model.write(user.path("store/models/deadly.gguf"));
+    says(&user.ok(&["models", "list"]), &["unverified"]);
+    user.fails(&["run", "-m", "deadly.gguf", "-p", "Hello"]);
+    let done = user.run(&["models", "list"]);
+    says(&done.out, &["faulty"]);
+    says(
+        &done.err,
+        &["get it from another source", "models show deadly.gguf"],
+    );
+    let document = user.json(&["models", "list", "--json"]);
+    assert_eq!(document["models"][0]["state"], "faulty");
+    let shown = user.ok(&["models", "show", "deadly.gguf"]);
+    says(&shown, &["can be used", "no: loading it ends the process"]);
 }

@@ -13,6 +13,7 @@ use packllm_engine::backend::{
 };
 use packllm_engine::engine::MemberSpec;
 use packllm_engine::gguf::Header;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -44,6 +45,15 @@ impl LoadOptions {
             loader: Box::new(load),
             prefetch: None,
         }
+    }
+}
+
+/// What comes before every load: the library is ready, and the file is one that it may see.
+fn begin(path: &Path) -> Result<Header, LoadError> {
+    init();
+    match has_cpu_code() {
+        true => check_header(path),
+        false => Err(LoadError::NoCpuCode),
     }
 }
 
@@ -93,19 +103,13 @@ impl LlamaMember {
     /// [`BackendError::Load`] with a [`LoadError`];
     /// [`BackendError::Cancelled`].
     pub fn load(options: &LoadOptions) -> Result<Self, BackendError> {
-        init();
-        let refuse = |error: LoadError| error.of(&options.path);
-        if !has_cpu_code() {
-            return Err(refuse(LoadError::NoCpuCode));
-        }
-        let header = check_header(&options.path).map_err(refuse)?;
+        let header = begin(&options.path).map_err(|error| error.of(&options.path))?;
         Self::of(options, &header)
     }
 
     /// As [`LlamaMember::load`], with as much of the context as the model was trained with.
     pub(super) fn load_within(options: &LoadOptions) -> Result<Self, BackendError> {
-        init();
-        let header = check_header(&options.path).map_err(|error| error.of(&options.path))?;
+        let header = begin(&options.path).map_err(|error| error.of(&options.path))?;
         let trained = header.u64(&header.arch_key("context_length")).unwrap_or(0);
         let trained = u32::try_from(trained).unwrap_or(u32::MAX);
         let context = options.context.map(|tokens| tokens.min(trained));

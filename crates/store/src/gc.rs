@@ -1,5 +1,5 @@
-//! What nobody needs any more: what stopped downloads left, and lines of the index about files that
-//! are gone.
+//! What nobody needs any more: what stopped downloads left, and what the store remembers of files
+//! that are gone.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::disk::{file_names, open_lock, stamp};
 use super::error::{StoreError, io_error};
 use super::store::Store;
+use super::trials::read_kept;
 
 /// Something that can go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,15 @@ pub enum Garbage {
         /// Its name in the store.
         file: String,
     },
+    /// What came of the trial of a file that is gone.
+    Verdict {
+        /// Where that is kept.
+        path: PathBuf,
+        /// Its size.
+        bytes: u64,
+        /// The model's file; empty if that is not known.
+        model: String,
+    },
 }
 
 impl Store {
@@ -31,12 +41,12 @@ impl Store {
     pub fn collect(&self, looked: bool) -> Result<Vec<Garbage>, StoreError> {
         let mut found = self.parts()?;
         found.extend(incomplete(&self.hub_cache())?);
+        found.extend(self.verdicts_on_nothing()?);
         if !looked {
-            for part in &found {
-                let Garbage::Part { path, .. } = part else {
-                    continue;
-                };
-                fs::remove_file(path).map_err(io_error("delete", path))?;
+            for one in &found {
+                if let Garbage::Part { path, .. } | Garbage::Verdict { path, .. } = one {
+                    fs::remove_file(path).map_err(io_error("delete", path))?;
+                }
             }
         }
         for gone in self.list()?.into_iter().filter(|one| !one.present) {
@@ -57,6 +67,22 @@ impl Store {
                 && self.lock_file(file)?.try_lock().is_ok()
             {
                 found.push(part(self.model_path(&name))?);
+            }
+        }
+        Ok(found)
+    }
+
+    fn verdicts_on_nothing(&self) -> Result<Vec<Garbage>, StoreError> {
+        let mut found = Vec::new();
+        let names = file_names(&self.trials())?.into_iter();
+        // Others are being written.
+        for name in names.filter(|name| name.ends_with(".json")) {
+            let path = self.trials().join(name);
+            // What is no verdict is of no use either.
+            let model = read_kept(&path).map_or_else(String::new, |kept| kept.model);
+            if !Path::new(&model).is_file() {
+                let (bytes, _) = stamp(&path)?;
+                found.push(Garbage::Verdict { path, bytes, model });
             }
         }
         Ok(found)

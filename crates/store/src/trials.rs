@@ -1,8 +1,8 @@
 //! What came of the first load of a model file: `<root>/trials/<hash>.json`.
 //!
-//! A verdict is kept under a hash of the file's content, and under one of its place, size and time
-//! of change, so that a file that did not change is known without being read. Both go with the
-//! build: another one has another llama.cpp, or other checks.
+//! A verdict is kept under a hash of the content, and under one of place, size and time of change,
+//! so that a file that did not change is known without being read. Both go with the build: another
+//! one has another llama.cpp, or other checks. A split model is one model: all its files count.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::disk::stamp;
 use super::error::{StoreError, io_error};
 use super::manifest::{Manifest, Origin};
-use super::store::Store;
+use super::store::{Store, parts_on_disk};
 use packllm_engine::digest::hex;
 use packllm_engine::engine::prompt_cache::fingerprint;
 use packllm_engine::gguf::Header;
@@ -23,10 +23,19 @@ use packllm_engine::gguf::Header;
 const CHUNK: usize = 1 << 16;
 
 /// What came of a trial.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
     /// What happened, in words; none: it loads.
     pub fault: Option<String>,
+}
+
+/// A verdict on disk.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Kept {
+    fault: Option<String>,
+    /// The model's file, without links, by which it is known whether it is still there.
+    #[serde(default)]
+    pub model: String,
 }
 
 /// A file, and what is known of its trial.
@@ -34,6 +43,9 @@ pub struct Verdict {
 pub struct Trial {
     /// What came of it, if there was one.
     pub verdict: Option<Verdict>,
+    /// What the file says of itself, if it had to be read and can be.
+    pub header: Option<Header>,
+    model: PathBuf,
     /// Where verdicts on it are kept.
     places: Vec<PathBuf>,
 }
@@ -46,31 +58,47 @@ impl Trial {
     pub fn keep(&self, verdict: &Verdict) -> Result<(), StoreError> {
         self.places
             .iter()
-            .try_for_each(|place| write(place, verdict))
+            .try_for_each(|place| write(place, &self.model, verdict))
     }
 }
 
 impl Store {
-    /// What is known of the trial of this file by this build.
+    /// What is known of the trial of this file by this build; of the first of a split model, of all.
     ///
     /// # Errors
-    /// The file cannot be read.
+    /// A file that cannot be read.
     pub fn trial(&self, path: &Path, build: &str) -> Result<Trial, StoreError> {
-        let by_stamp = self.trial_path(&of_stamp(path, build)?);
+        let model = fs::canonicalize(path).map_err(io_error("read", path))?;
+        let files = files_of(path);
+        let by_stamp = self.trial_path(&of_stamps(&files, build)?);
         if let Some(verdict) = read(&by_stamp) {
             return Ok(Trial {
                 verdict: Some(verdict),
+                header: None,
+                model,
                 places: Vec::new(),
             });
         }
-        let by_content = self.trial_path(&of_content(path, build)?);
+        let header = Header::read(path).ok();
+        let by_content = self.trial_path(&of_contents(&files, header.as_ref(), build)?);
         let verdict = read(&by_content);
         if let Some(verdict) = &verdict {
             // Found more slowly the next time if it cannot be written.
-            let _ = write(&by_stamp, verdict);
+            let _ = write(&by_stamp, &model, verdict);
         }
-        let places = vec![by_content, by_stamp];
-        Ok(Trial { verdict, places })
+        Ok(Trial {
+            verdict,
+            header,
+            model,
+            places: vec![by_content, by_stamp],
+        })
+    }
+
+    /// What is known to be wrong with this file, as far as that is known without reading it.
+    #[must_use]
+    pub fn known_fault(&self, path: &Path, build: &str) -> Option<String> {
+        let stamps = of_stamps(&files_of(path), build).ok()?;
+        read(&self.trial_path(&stamps))?.fault
     }
 
     /// Whether the file is one of a shipped pack: its sha256 was computed, is the one that the pack
@@ -80,6 +108,10 @@ impl Store {
         let Ok(models) = self.list() else {
             return false;
         };
+        if files_of(path).len() > 1 {
+            // The hash is of one file.
+            return false;
+        }
         let same = models.iter().filter(|listing| listing.path == path);
         let unchanged = same.filter(|listing| {
             stamp(path).is_ok_and(|now| now == (listing.model.size, listing.model.modified))
@@ -100,17 +132,42 @@ impl Store {
     }
 
     fn trial_path(&self, name: &str) -> PathBuf {
-        self.root().join("trials").join(format!("{name}.json"))
+        self.trials().join(format!("{name}.json"))
+    }
+
+    /// The folder of verdicts.
+    pub(super) fn trials(&self) -> PathBuf {
+        self.root().join("trials")
     }
 }
 
-fn read(path: &Path) -> Option<Verdict> {
+/// The file, and those that belong to it.
+fn files_of(path: &Path) -> Vec<PathBuf> {
+    let mut files = parts_on_disk(path);
+    if files.is_empty() {
+        // To say that it is gone.
+        files.push(path.to_owned());
+    }
+    files
+}
+
+/// A verdict file; none if it is not there, or no verdict.
+pub(super) fn read_kept(path: &Path) -> Option<Kept> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
+fn read(path: &Path) -> Option<Verdict> {
+    let fault = read_kept(path)?.fault;
+    Some(Verdict { fault })
+}
+
 /// In one piece, but not at once: a verdict that a crash loses is found again.
-fn write(path: &Path, verdict: &Verdict) -> Result<(), StoreError> {
-    let text = serde_json::to_vec(verdict).unwrap_or_default();
+fn write(path: &Path, model: &Path, verdict: &Verdict) -> Result<(), StoreError> {
+    let kept = Kept {
+        fault: verdict.fault.clone(),
+        model: model.to_string_lossy().into_owned(),
+    };
+    let text = serde_json::to_vec(&kept).unwrap_or_default();
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(io_error("make the folder", folder))?;
     let new = || -> std::io::Result<()> {
@@ -122,15 +179,18 @@ fn write(path: &Path, verdict: &Verdict) -> Result<(), StoreError> {
     new().map_err(io_error("write", path))
 }
 
-/// By place, size and time of change.
-fn of_stamp(path: &Path, build: &str) -> Result<String, StoreError> {
-    let place = fs::canonicalize(path).map_err(io_error("read", path))?;
-    let (size, modified) = stamp(path)?;
+/// By places, sizes and times of change.
+fn of_stamps(files: &[PathBuf], build: &str) -> Result<String, StoreError> {
     let mut hasher = Sha256::new_with_prefix(build);
-    hasher.update(size.to_le_bytes());
-    hasher.update(modified.to_le_bytes());
-    hasher.update(node(path).to_le_bytes());
-    hasher.update(place.as_os_str().as_encoded_bytes());
+    for path in files {
+        let place = fs::canonicalize(path).map_err(io_error("read", path))?;
+        let (size, modified) = stamp(path)?;
+        let place = place.as_os_str().as_encoded_bytes();
+        for number in [size, modified, node(path), place.len() as u64] {
+            hasher.update(number.to_le_bytes());
+        }
+        hasher.update(place);
+    }
     Ok(hex(hasher))
 }
 
@@ -148,19 +208,33 @@ fn node(path: &Path) -> u64 {
     }
 }
 
-/// By the whole header, which is what a load goes by, and samples of the weights.
-fn of_content(path: &Path, build: &str) -> Result<String, StoreError> {
-    let unread = || io_error("read", path);
+/// By whole headers, which are what a load goes by, and samples of the weights. `first` is the
+/// first file's.
+fn of_contents(
+    files: &[PathBuf],
+    first: Option<&Header>,
+    build: &str,
+) -> Result<String, StoreError> {
     let mut hasher = Sha256::new_with_prefix(build);
-    hasher.update(fingerprint(path).map_err(unread())?);
-    let header = Header::read(path).map_or(u64::MAX, |header| header.data_offset);
-    let mut start = File::open(path).map_err(unread())?.take(header);
+    for (number, path) in files.iter().enumerate() {
+        let header = match number {
+            0 => first.map(|header| header.data_offset),
+            _ => Header::read(path).ok().map(|header| header.data_offset),
+        };
+        let header = header.unwrap_or(u64::MAX);
+        add_content(&mut hasher, path, header).map_err(io_error("read", path))?;
+    }
+    Ok(hex(hasher))
+}
+
+fn add_content(hasher: &mut Sha256, path: &Path, header: u64) -> std::io::Result<()> {
+    hasher.update(fingerprint(path)?);
+    let mut start = File::open(path)?.take(header);
     let mut chunk = vec![0; CHUNK];
     loop {
-        match start.read(&mut chunk).map_err(unread())? {
-            0 => break,
+        match start.read(&mut chunk)? {
+            0 => return Ok(()),
             length => hasher.update(&chunk[..length]),
         }
     }
-    Ok(hex(hasher))
 }

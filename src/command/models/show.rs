@@ -91,9 +91,10 @@ fn write_facts(
     let packs = super::packs_with(app, path).join(", ");
     fact("packs", if packs.is_empty() { "none" } else { &packs })?;
     fact("trained with", &format!("{} tokens", summary.train_context))?;
-    let usable = match facts::read(path) {
-        Ok(_) => "yes".to_owned(),
-        Err(unusable) => unusable.reason,
+    let usable = match (facts::read(path), crate::trial::known_fault(app, path)) {
+        (Err(unusable), _) => unusable.reason,
+        (Ok(_), Some(fault)) => format!("no: {fault}"),
+        (Ok(_), None) => "yes".to_owned(),
     };
     fact("can be used", &usable)?;
     Ok(())

@@ -19,8 +19,9 @@ pub struct Chosen {
     pub models: Vec<PathBuf>,
 }
 
-/// Shows what there is, proposes, and asks for members and, if it is not given, the name.
-pub fn choose(app: &App, name: Option<&str>) -> Result<Chosen> {
+/// Shows what there is, proposes, and asks for members and, if it is not given, the name: one that
+/// no pack has, unless it is to be replaced.
+pub fn choose(app: &App, name: Option<&str>, replace: bool) -> Result<Chosen> {
     let spinner = app.spinner("looking at the models on disk");
     let found = candidates(app, CONTEXT);
     spinner.finish_and_clear();
@@ -36,12 +37,25 @@ pub fn choose(app: &App, name: Option<&str>) -> Result<Chosen> {
     let models = members(app, &found, &proposed)?;
     let name = match name {
         Some(name) => name.to_owned(),
-        None => match ask(app, "Name of the pack [mine]:")? {
-            line if line.is_empty() => "mine".to_owned(),
-            line => line,
-        },
+        None => new_name(app, replace)?,
     };
     Ok(Chosen { name, models })
+}
+
+fn new_name(app: &App, replace: bool) -> Result<String> {
+    let packs = app.store.packs()?;
+    let free = |name: &String| replace || packs.iter().all(|pack| pack.name != *name);
+    let numbered = (2..).map(|number| format!("mine-{number}"));
+    let mut usual = std::iter::once("mine".to_owned()).chain(numbered);
+    let usual = usual.find(free).unwrap_or_default();
+    loop {
+        let line = ask(app, &format!("Name of the pack [{usual}]:"))?;
+        let name = if line.is_empty() { usual.clone() } else { line };
+        if free(&name) {
+            return Ok(name);
+        }
+        app.dim(&printable(&format!("pack `{name}` already exists")));
+    }
 }
 
 /// Why these are proposed, and what they take.
@@ -99,6 +113,9 @@ fn members(app: &App, found: &[Candidate], proposed: &[usize]) -> Result<Vec<Pat
     loop {
         let line = ask(app, &format!("Members, by number [{usual}]:"))?;
         let line = if line.is_empty() { usual.clone() } else { line };
+        if line.is_empty() {
+            bail!("no members were chosen");
+        }
         let words = line.split([' ', ',']).filter(|word| !word.is_empty());
         let chosen: Option<Vec<PathBuf>> = words
             .map(|word| {

@@ -55,6 +55,76 @@ fn models_tried(store: &Store) -> usize {
 }
 
 #[test]
+fn a_split_model_is_known_by_all_its_files() {
+    let fixture = fixture();
+    let (store, folder) = (&fixture.store, tempfile::tempdir().unwrap());
+    let [first, second] = [1, 2].map(|n| folder.path().join(format!("m-0000{n}-of-00002.gguf")));
+    let mut content = bytes(100_000);
+    for path in [&first, &second] {
+        fs::write(path, &content).unwrap();
+    }
+    keep(store, &first, &good());
+    assert_eq!(verdict(store, &first, BUILD), Some(good()));
+    content[99_999] ^= 1;
+    fs::write(&second, &content).unwrap();
+    assert_eq!(verdict(store, &first, BUILD), None);
+    content[99_999] ^= 1;
+    fs::write(&second, &content).unwrap();
+    assert_eq!(verdict(store, &first, BUILD), Some(good()));
+    fs::remove_file(&second).unwrap();
+    assert_eq!(verdict(store, &first, BUILD), None);
+}
+
+#[test]
+fn verdicts_on_files_that_are_gone_can_go() {
+    let fixture = fixture();
+    let (store, folder) = (&fixture.store, tempfile::tempdir().unwrap());
+    let [stays, goes] = ["stays.gguf", "goes.gguf"].map(|name| folder.path().join(name));
+    for (path, length) in [(&stays, 1000), (&goes, 2000)] {
+        fs::write(path, bytes(length)).unwrap();
+        keep(store, path, &good());
+    }
+    assert_eq!(store.collect(false).unwrap(), []);
+    let gone = fs::canonicalize(&goes).unwrap();
+    fs::remove_file(&goes).unwrap();
+    fs::write(store.root().join("trials/torn.json"), "{").unwrap();
+    for looked in [true, false] {
+        let found = store.collect(looked).unwrap();
+        let models = found.iter().map(|one| match one {
+            Garbage::Verdict { model, .. } => model.as_str(),
+            other => panic!("{other:?}"),
+        });
+        let mut models: Vec<&str> = models.collect();
+        models.sort_unstable();
+        let gone = gone.to_str().unwrap();
+        assert_eq!(models, ["", gone, gone]);
+    }
+    assert_eq!(store.collect(true).unwrap(), []);
+    assert_eq!(verdict(store, &stays, BUILD), Some(good()));
+}
+
+#[test]
+fn a_fault_is_known_without_reading_the_file() {
+    let fixture = fixture();
+    let (store, folder) = (&fixture.store, tempfile::tempdir().unwrap());
+    let path = folder.path().join("m.gguf");
+    fs::write(&path, bytes(1000)).unwrap();
+    assert_eq!(store.known_fault(&path, BUILD), None);
+    let fault = Some("it aborts".to_owned());
+    keep(
+        store,
+        &path,
+        &Verdict {
+            fault: fault.clone(),
+        },
+    );
+    assert_eq!(store.known_fault(&path, BUILD), fault);
+    assert_eq!(store.known_fault(&path, "another build"), None);
+    fs::write(&path, bytes(1001)).unwrap();
+    assert_eq!(store.known_fault(&path, BUILD), None);
+}
+
+#[test]
 fn what_is_no_verdict_is_none() {
     let fixture = fixture();
     let (store, folder) = (&fixture.store, tempfile::tempdir().unwrap());
