@@ -165,7 +165,7 @@ def test_a_stream_that_is_closed_stops_its_answer(busy):
 
 
 def test_an_answer_that_timed_out_is_not_made_three_times(busy):
-    client = client_of(busy, timeout=0.5, max_retries=2)
+    client = client_of(busy, timeout=0.05, max_retries=2)
     with pytest.raises(openai.APIError):
         client.chat.completions.create(model="fake", messages=QUESTION, max_tokens=3000)
     busy.wait("requests_processing", 0, seconds=2)

@@ -286,6 +286,21 @@ impl Lockstep {
         Ok(())
     }
 
+    /// Forgets what the fallback models of paths that are not evaluated have learnt from texts so
+    /// far, so that what is said next follows from what is in the prefix alone.
+    ///
+    /// # Errors
+    /// From a member.
+    pub fn unlearn(&mut self) -> Result<(), EngineError> {
+        self.all(|_| {
+            async |runtime: &mut MemberRuntime| {
+                runtime.unlearn();
+                Ok(())
+            }
+        })?;
+        Ok(())
+    }
+
     /// The flag that stops this conversation when raised.
     #[must_use]
     pub fn cancel_flag(&self) -> &Arc<AtomicBool> {

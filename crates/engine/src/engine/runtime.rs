@@ -202,6 +202,11 @@ impl MemberRuntime {
         self.cut_prefix(0)
     }
 
+    /// Forgets what the fallback model has learnt.
+    pub fn unlearn(&mut self) {
+        self.cover.unlearn();
+    }
+
     fn cut_prefix(&mut self, len: usize) -> Result<(), BackendError> {
         self.ahead.clear();
         self.retract(len);

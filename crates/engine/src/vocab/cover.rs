@@ -192,6 +192,11 @@ impl<S: Copy> Cover<S> {
         Ok(())
     }
 
+    /// Forgets what the fallback model has learnt.
+    pub(crate) fn unlearn(&mut self) {
+        self.fallback = FallbackModel::default();
+    }
+
     /// Forgets all paths and releases their slots.
     pub fn end(&mut self) {
         self.dead.append(&mut self.hypotheses);

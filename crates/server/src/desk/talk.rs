@@ -141,6 +141,8 @@ impl Talk<'_> {
         }
         let mut choice = 0;
         loop {
+            // The same question and seed get the same answer, whatever was said before.
+            self.kept.conversation.lockstep.unlearn()?;
             let read = self.read(request, new, host)?;
             if choice == 0 {
                 self.kept.read = Some(request.prompt.clone());
