@@ -21,6 +21,9 @@ impl AskedForm {
 
     /// `text.format` of `/v1/responses`, which has the schema in itself.
     pub fn of_response(text: Option<&Value>) -> Result<Option<Self>, Refusal> {
+        if text.is_some_and(|text| !text.is_object() && !text.is_null()) {
+            return Err(Refusal::field("text", "text must be an object"));
+        }
         let format = text.map(|text| &text["format"]);
         Self::of_type(
             "text.format",
@@ -126,5 +129,6 @@ mod tests {
             assert!(AskedForm::of_chat(Some(&wrong)).is_err(), "{wrong}");
         }
         assert!(AskedForm::of_ollama(Some(&json!("xml"))).is_err());
+        assert!(AskedForm::of_response(Some(&json!([null]))).is_err());
     }
 }
