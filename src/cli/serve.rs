@@ -37,7 +37,7 @@ pub struct ServeArgs {
     /// A name that requests may call this server by, besides its address and localhost; repeat for several
     #[arg(long, value_name = "NAME")]
     pub allow_host: Vec<String>,
-    /// An origin whose pages may ask, as https://chat.example; repeat for several
+    /// An origin whose pages may ask, as `https://chat.example`; repeat for several
     #[arg(long, value_name = "ORIGIN")]
     pub allow_origin: Vec<String>,
     /// What the pack is called in answers, instead of its name
