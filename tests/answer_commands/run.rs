@@ -91,7 +91,7 @@ fn text_that_repeats_itself_is_drafted_unless_that_is_off() {
             "--temp",
             "0",
             "-n",
-            "160",
+            "200",
             "--json",
             "--draft",
             draft,
