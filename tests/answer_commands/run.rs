@@ -91,7 +91,7 @@ fn text_that_repeats_itself_is_drafted_unless_that_is_off() {
             "--temp",
             "0",
             "-n",
-            "200",
+            "160",
             "--json",
             "--draft",
             draft,
@@ -101,8 +101,14 @@ fn text_that_repeats_itself_is_drafted_unless_that_is_off() {
     let drafted = |document: &Value, what: &str| document["draft"][what].as_u64().unwrap();
     // Greedy text of random models repeats itself.
     let (auto, off) = (document("auto"), document("off"));
-    assert!(drafted(&auto, "accepted") > 60, "{}", auto["draft"]);
-    assert!(drafted(&auto, "accepted") <= drafted(&auto, "proposed"));
+    let (accepted, proposed) = (drafted(&auto, "accepted"), drafted(&auto, "proposed"));
+    assert!(accepted > 50, "{}", auto["draft"]);
+    // Most of what is drafted is what comes.
+    assert!(
+        accepted <= proposed && accepted * 10 > proposed * 8,
+        "{}",
+        auto["draft"]
+    );
     assert_eq!(
         (drafted(&off, "accepted"), drafted(&off, "proposed")),
         (0, 0)
