@@ -58,7 +58,7 @@ fn open_webui_over_openai() {
     let (text, usage) = gather(&send(&server, CHAT, &headers, &asked));
     assert!(!text.is_empty() && is_count(&usage["completion_tokens"]));
     let title = json!({
-        "model": "fake", "stream": false, "max_completion_tokens": 1000,
+        "model": "fake", "stream": false, "max_completion_tokens": 1000, "seed": 3,
         "messages": [{ "role": "user", "content": "### Task:\nGenerate a concise title." }],
     });
     let title = send(&server, CHAT, &headers, &title);
