@@ -5,6 +5,10 @@ use super::{Cover, Hypothesis, PathId, Unevaluated};
 /// Unevaluated hypotheses below this share leave: they could only matter if all others fell as far.
 const NEGLIGIBLE: f64 = 1e-12;
 
+/// Largest probability of an unevaluated hypothesis's path, relative to the whole, which has shrunk
+/// with every byte since: what is that old leaves before it overflows.
+const LARGEST_BASE: f64 = 1e280;
+
 /// Most unevaluated hypotheses kept, the lightest leave.
 const MAX_UNEVALUATED: usize = 64;
 
@@ -56,7 +60,7 @@ impl<S: Copy> Cover<S> {
     fn drop_negligible(&mut self, pinned: Option<PathId>) {
         let least = self.total() * NEGLIGIBLE;
         self.unevaluated
-            .retain(|u| u.share > least || Some(u.path) == pinned);
+            .retain(|u| (u.share > least && u.base < LARGEST_BASE) || Some(u.path) == pinned);
         if self.unevaluated.len() > MAX_UNEVALUATED && !self.budget.exact() {
             self.unevaluated.sort_by(|a, b| b.share.total_cmp(&a.share));
             self.unevaluated.truncate(MAX_UNEVALUATED);
