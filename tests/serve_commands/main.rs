@@ -63,6 +63,19 @@ impl Served {
         reply.json()
     }
 
+    /// A stream of an answer that has begun.
+    fn answering(&self, body: &Value) -> BufReader<TcpStream> {
+        let body = body.to_string();
+        let path = "/v1/chat/completions";
+        let mut stream = self.client.open("POST", path, &[], body.as_bytes());
+        let mut line = String::new();
+        while !line.contains("\"role\":\"assistant\"") {
+            line.clear();
+            assert_ne!(stream.read_line(&mut line).unwrap(), 0);
+        }
+        stream
+    }
+
     /// Sends a signal to the program.
     fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
@@ -138,15 +151,7 @@ fn a_signal_lets_an_answer_under_way_end() {
     let body = json!({
         "messages": [{ "role": "user", "content": "Hello" }], "stream": true, "max_tokens": 40,
     });
-    let body = body.to_string();
-    let mut stream = served
-        .client
-        .open("POST", "/v1/chat/completions", &[], body.as_bytes());
-    let mut line = String::new();
-    while !line.contains("\"role\":\"assistant\"") {
-        line.clear();
-        assert_ne!(stream.read_line(&mut line).unwrap(), 0);
-    }
+    let mut stream = served.answering(&body);
     served.signal("TERM");
     let mut rest = String::new();
     while stream.read_line(&mut rest).unwrap() > 0 {}
@@ -162,15 +167,7 @@ fn a_second_signal_ends_the_program_at_once() {
         "messages": [{ "role": "user", "content": "Hello" }], "stream": true, "n": 8,
         "max_tokens": 200,
     });
-    let body = body.to_string();
-    let mut stream = served
-        .client
-        .open("POST", "/v1/chat/completions", &[], body.as_bytes());
-    let mut line = String::new();
-    while !line.contains("\"role\":\"assistant\"") {
-        line.clear();
-        assert_ne!(stream.read_line(&mut line).unwrap(), 0);
-    }
+    let mut stream = served.answering(&body);
     served.signal("TERM");
     // The first is heard once nobody is let in any more.
     let start = Instant::now();

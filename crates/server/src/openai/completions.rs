@@ -1,7 +1,7 @@
 //! `/v1/completions`: a text that goes on.
 
-use super::wire::{Failure, StreamOptions, Timings, Usage, fingerprint, finish_reason, id};
-use crate::desk::{Begun, Event, Gathered, Job, Scored};
+use super::wire::{Failure, StreamOptions, Tally, Timings, Usage, fingerprint, finish_reason, id};
+use crate::desk::{Event, Gathered, Job, Scored};
 use crate::error::Refusal;
 use crate::facts::unix_time;
 use crate::http::{Body, Entry, SentEvent, Served, Writer, event, stream};
@@ -13,7 +13,6 @@ use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::sync::Arc;
-use std::time::Duration;
 use utoipa::ToSchema;
 
 /// A text to go on with.
@@ -210,11 +209,9 @@ pub async fn completions(
         usage,
         own,
         echo,
-        begun: None,
+        tally: Tally::default(),
         opened: 0,
         offset: 0,
-        tokens: 0,
-        time: Duration::ZERO,
     };
     if streams {
         return stream(served.options.limits.silence, entry, ticket, pieces).await;
@@ -234,13 +231,11 @@ struct Pieces {
     own: bool,
     /// The prompt, where it is wanted back.
     echo: String,
-    begun: Option<Begun>,
+    tally: Tally,
     /// Choices that have begun.
     opened: u32,
     /// Characters of the choice so far.
     offset: usize,
-    tokens: usize,
-    time: Duration,
 }
 
 impl Pieces {
@@ -312,7 +307,7 @@ impl Writer for Pieces {
                     piece.packllm = Some(Told::begun(&begun));
                     event(None, &piece, out);
                 }
-                self.begun = Some(*begun);
+                self.tally.begin(*begun);
             }
             Event::More(more) => {
                 let text = self.opening(more.choice) + &more.text;
@@ -325,14 +320,12 @@ impl Writer for Pieces {
                 event(None, &piece, out);
             }
             Event::Ended(ended) => {
-                self.tokens += ended.tokens;
-                self.time += ended.time;
+                self.tally.add(&ended);
                 let text = self.opening(ended.choice);
                 let mut piece = self.of(ended.choice, text);
                 piece.choices[0].finish_reason = Some(finish_reason(&ended));
                 piece.packllm = self.own.then(|| Told::ended(&ended));
-                let begun = self.begun.as_ref();
-                piece.timings = begun.map(|b| Timings::new(b, self.tokens, self.time));
+                piece.timings = self.tally.timings();
                 event(None, &piece, out);
             }
             Event::Counted(_) => {}
@@ -344,9 +337,9 @@ impl Writer for Pieces {
     }
 
     fn close(&mut self, out: &mut String) {
-        if let Some(begun) = self.begun.as_ref().filter(|_| self.usage) {
+        if let Some(usage) = self.tally.usage().filter(|_| self.usage) {
             let mut piece = self.piece(Vec::new());
-            piece.usage = Some(Usage::new(begun, self.tokens));
+            piece.usage = Some(usage);
             event(None, &piece, out);
         }
         out.push_str("data: [DONE]\n\n");

@@ -99,6 +99,37 @@ impl Timings {
     }
 }
 
+/// What a stream has said so far: for its usage and timings.
+#[derive(Debug, Default)]
+pub struct Tally {
+    begun: Option<Begun>,
+    tokens: usize,
+    time: Duration,
+}
+
+impl Tally {
+    pub fn begin(&mut self, begun: Begun) {
+        self.begun = Some(begun);
+    }
+
+    pub fn add(&mut self, ended: &Ended) {
+        self.tokens += ended.tokens;
+        self.time += ended.time;
+    }
+
+    /// None before the prompt was read.
+    pub fn usage(&self) -> Option<Usage> {
+        let begun = self.begun.as_ref();
+        begun.map(|begun| Usage::new(begun, self.tokens))
+    }
+
+    /// None before the prompt was read.
+    pub fn timings(&self) -> Option<Timings> {
+        let begun = self.begun.as_ref();
+        begun.map(|begun| Timings::new(begun, self.tokens, self.time))
+    }
+}
+
 pub fn millis(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
 }

@@ -1,13 +1,12 @@
 //! Answers of chat completions: whole, and as chunks.
 
-use crate::desk::{Begun, Event, Gathered, Kind};
+use crate::desk::{Event, Gathered, Kind};
 use crate::error::Refusal;
 use crate::facts::unix_time;
 use crate::http::{Writer, event};
-use crate::openai::wire::{Logprobs, Timings, Usage, fingerprint, finish_reason, id};
+use crate::openai::wire::{Logprobs, Tally, Timings, Usage, fingerprint, finish_reason, id};
 use crate::own::Told;
 use serde::Serialize;
-use std::time::Duration;
 use utoipa::ToSchema;
 
 /// A whole answer.
@@ -135,11 +134,9 @@ pub struct Chunks {
     logprobs: bool,
     usage: bool,
     own: bool,
-    begun: Option<Begun>,
+    tally: Tally,
     /// Choices whose first chunk was written.
     opened: u32,
-    tokens: usize,
-    time: Duration,
 }
 
 impl Chunks {
@@ -151,10 +148,8 @@ impl Chunks {
             logprobs,
             usage,
             own,
-            begun: None,
+            tally: Tally::default(),
             opened: 0,
-            tokens: 0,
-            time: Duration::ZERO,
         }
     }
 
@@ -206,7 +201,7 @@ impl Writer for Chunks {
         match happened {
             Event::Begun(begun) => {
                 let told = self.own.then(|| Told::begun(&begun));
-                self.begun = Some(*begun);
+                self.tally.begin(*begun);
                 self.open(0, told, out);
             }
             Event::More(more) => {
@@ -230,13 +225,11 @@ impl Writer for Chunks {
             }
             Event::Ended(ended) => {
                 self.open(ended.choice, None, out);
-                self.tokens += ended.tokens;
-                self.time += ended.time;
+                self.tally.add(&ended);
                 let mut chunk = self.of(ended.choice, Delta::default());
                 chunk.choices[0].finish_reason = Some(finish_reason(&ended));
                 chunk.packllm = self.own.then(|| Told::ended(&ended));
-                let begun = self.begun.as_ref();
-                chunk.timings = begun.map(|b| Timings::new(b, self.tokens, self.time));
+                chunk.timings = self.tally.timings();
                 event(None, &chunk, out);
             }
             Event::Counted(_) => {}
@@ -248,10 +241,10 @@ impl Writer for Chunks {
     }
 
     fn close(&mut self, out: &mut String) {
-        if let Some(begun) = self.begun.as_ref().filter(|_| self.usage) {
+        if let Some(usage) = self.tally.usage().filter(|_| self.usage) {
             let mut chunk = self.chunk(Vec::new());
-            chunk.usage = Some(Usage::new(begun, self.tokens));
-            chunk.timings = Some(Timings::new(begun, self.tokens, self.time));
+            chunk.usage = Some(usage);
+            chunk.timings = self.tally.timings();
             event(None, &chunk, out);
         }
         out.push_str("data: [DONE]\n\n");
