@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::exit::INTERRUPTED;
+use crate::remote;
 use crate::settings::{Config, PackPlan, Sources, pack_of_environment};
 use crate::trial;
 
@@ -145,7 +146,7 @@ impl App {
             .enumerate()
             .map(|(k, member)| MemberSpec {
                 prefetch: prefetch(k),
-                ..member.load.clone().member(&member.name)
+                ..remote::spec(member)
             });
         let specs = specs.collect();
         let bar = self.bar(

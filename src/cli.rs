@@ -3,12 +3,14 @@
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 
+mod lend;
 mod manage;
 mod measure;
 mod parameters;
 mod serve;
 mod shared;
 
+pub use lend::LendArgs;
 pub use manage::{
     CompletionsArgs, ConfigArgs, ConfigCommand, DoctorArgs, ManArgs, ModelsCommand, PackCommand,
     TuneArgs,
@@ -45,6 +47,8 @@ pub enum Command {
     Run(RunArgs),
     /// Serve a pack to the clients of OpenAI, Anthropic, Ollama and llama-server
     Serve(ServeArgs),
+    /// Lend this machine's devices to other machines
+    Lend(LendArgs),
     /// Show how well each member predicts a text, and the weights that follow
     Weigh(WeighArgs),
     /// Show how far one vocabulary covers another, token by token

@@ -8,6 +8,7 @@ mod engine;
 mod eval;
 mod gguf;
 mod llama;
+mod remote;
 mod server;
 mod store;
 #[cfg(test)]
@@ -29,6 +30,7 @@ pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     engine::hint(error)
         .or_else(|| gguf::hint(error))
         .or_else(|| llama::hint(error))
+        .or_else(|| remote::hint(error))
         .or_else(|| server::hint(error))
         .or_else(|| store::hint(error))
 }

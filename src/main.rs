@@ -13,6 +13,7 @@ mod guard;
 mod hints;
 mod plain_progress;
 mod plural;
+mod remote;
 mod report;
 mod settings;
 mod trial;
@@ -31,6 +32,12 @@ fn main() -> ExitCode {
     }
     if first_is(trial::TRIAL) {
         return trial::become_trial(arguments);
+    }
+    if first_is(remote::MEMBER) {
+        return remote::become_member();
+    }
+    if first_is(remote::SERVER) {
+        return remote::become_server(arguments);
     }
     if let Err(missing) = cpu::check() {
         tell!("error: {missing}");

@@ -1,5 +1,6 @@
 //! The settings that hold: defaults < config file < manifest < environment < flags, checked.
 
+use crate::remote::Lender;
 use anyhow::{Context, Result};
 use packllm_engine::engine::Fusion;
 use packllm_engine::pack::Reference;
@@ -11,11 +12,13 @@ use std::path::PathBuf;
 
 mod answering;
 mod config;
+mod devices;
 mod form;
 mod fusing;
 mod layers;
 mod loading;
 mod network;
+mod placing;
 mod reference;
 mod scoring;
 mod sources;
@@ -23,11 +26,12 @@ mod sources;
 pub use crate::exit::{Usage, usage};
 pub use answering::{drafter, generation, prompt_cache, random_seed, read_prompt};
 pub use config::{Config, example};
+pub use devices::{Asked, Devices, ask};
 pub use form::{form, schema_form};
 pub use fusing::settle_fusion;
 pub use layers::{Layer, Setting, layers};
-pub use loading::offload;
 use loading::{divide_threads, load_options};
+pub use loading::{footprint, offload};
 pub use network::network;
 pub use scoring::{Scoring, scoring};
 pub use sources::{Fetcher, Sources, pack_of_environment};
@@ -58,6 +62,8 @@ pub struct MemberPlan {
     pub chat_template: Option<String>,
     /// How it is loaded.
     pub load: LoadOptions,
+    /// The machines that lend devices to it.
+    pub lenders: Vec<Lender>,
 }
 
 /// Settles which pack is used, and how it is loaded and fused. Its files must exist; models that
@@ -70,7 +76,8 @@ pub fn plan(sources: &Sources, given: &Values) -> Result<PackPlan> {
     let reference = reference::settle(given.reference.as_deref(), mined, &names)?;
     let files = files(sources, &manifest, given.offline())?;
     let threads = divide_threads(given.threads, &manifest, &files);
-    let members = manifest
+    let devices = Devices::of(&fused(sources, given, &manifest))?;
+    let mut members = manifest
         .members
         .iter()
         .zip(files)
@@ -81,11 +88,13 @@ pub fn plan(sources: &Sources, given: &Values) -> Result<PackPlan> {
             Ok(MemberPlan {
                 name: member.name.clone(),
                 load: load_options(sources, &held, &path, threads, &fusion),
+                lenders: Vec::new(),
                 path,
                 chat_template,
             })
         })
-        .collect::<Result<_>>()?;
+        .collect::<Result<Vec<_>>>()?;
+    devices.place(&mut members, given.fit());
     Ok(PackPlan {
         manifest,
         members,

@@ -196,7 +196,7 @@ fn trial_of(path: &Path, limits: &Limits) -> io::Result<Command> {
 }
 
 /// The very file that runs, where that can be said, also if another was put in its place meanwhile.
-fn this_program() -> io::Result<PathBuf> {
+pub fn this_program() -> io::Result<PathBuf> {
     match cfg!(target_os = "linux") {
         true => Ok("/proc/self/exe".into()),
         false => std::env::current_exe(),

@@ -74,7 +74,7 @@ pub enum Format {
     Off,
 }
 
-fn address(text: &str) -> Result<IpAddr, String> {
+pub(super) fn address(text: &str) -> Result<IpAddr, String> {
     match text {
         "localhost" => Ok(IpAddr::from([127, 0, 0, 1])),
         text => text

@@ -8,20 +8,27 @@ use crate::cli::DoctorArgs;
 use crate::command::facts::{file_size, in_short, memory};
 use crate::plural::counted;
 use crate::say::printable;
-use crate::settings::{self, Sources};
+use crate::settings::{self, Asked, Devices, Sources};
 use anyhow::Result;
 use fit::{Fit, MemberFit, Placement};
 pub use machine::available as memory_available;
 use machine::{Disk, Machine, is_host};
 use packllm_engine::gguf::Usage;
-use packllm_llama::offload::Device;
+use packllm_llama::offload::{Device, devices};
+use packllm_llama::rpc;
 use packllm_parameter::Values;
+use packllm_remote::probe::Host;
 use serde_json::{Map, Value, json};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 pub fn run(app: &App, args: &DoctorArgs) -> Result<ExitCode> {
-    let machine = Machine::read();
+    let asked = settings::ask(&given_hosts(app, args))?;
+    let there = asked
+        .iter()
+        .filter_map(|(_, answer)| answer.as_ref().ok().cloned());
+    let devices = Devices::with(devices(), there.collect());
+    let machine = Machine::read(devices.all);
     let disk = Disk::read(app)?;
     let named = args.given.pack.is_some() || args.given.model.is_some();
     let look_at_pack = named || app.default_pack.is_some();
@@ -40,11 +47,12 @@ pub fn run(app: &App, args: &DoctorArgs) -> Result<ExitCode> {
     let fit = if args.json {
         // Either a whole document or none.
         let fit = fit()?;
-        write_json(app, &machine, &disk, fit.as_ref())?;
+        write_json(app, &machine, &disk, &asked, fit.as_ref())?;
         fit
     } else {
         // Facts about the machine help even if the pack cannot be found.
         write_machine(app, &machine, &disk)?;
+        write_hosts(&asked)?;
         let fit = fit()?;
         if let Some(fit) = &fit {
             write_fit(fit)?;
@@ -54,7 +62,7 @@ pub fn run(app: &App, args: &DoctorArgs) -> Result<ExitCode> {
     match &fit {
         Some(fit) => conclude(fit),
         None => {
-            check_wishes(&args.given)?;
+            check_wishes(&args.given, &machine)?;
             if !args.json {
                 app.dim("name a pack to see what it would take: packllm doctor --pack starter");
             }
@@ -64,8 +72,8 @@ pub fn run(app: &App, args: &DoctorArgs) -> Result<ExitCode> {
 }
 
 /// Devices may be asked for without a pack, too.
-fn check_wishes(given: &Values) -> Result<()> {
-    match fit::place(&settings::offload(given)) {
+fn check_wishes(given: &Values, machine: &Machine) -> Result<()> {
+    match fit::place(&settings::offload(given), &machine.devices) {
         Ok(_) => Ok(()),
         Err(unusable) => Err(unusable.into()),
     }
@@ -100,9 +108,17 @@ fn conclude(fit: &Fit) -> Result<ExitCode> {
     Err(last)
 }
 
-fn write_json(app: &App, machine: &Machine, disk: &Disk, fit: Option<&Fit>) -> io::Result<()> {
+fn write_json(
+    app: &App,
+    machine: &Machine,
+    disk: &Disk,
+    asked: &[Asked],
+    fit: Option<&Fit>,
+) -> io::Result<()> {
     let mut document = Map::new();
     machine.add_to(&mut document);
+    let hosts: Vec<Value> = asked.iter().map(host_as_value).collect();
+    document.insert("hosts".into(), hosts.into());
     let store = json!({
         "path": app.store.root(),
         "models": disk.models,
@@ -116,6 +132,50 @@ fn write_json(app: &App, machine: &Machine, disk: &Disk, fit: Option<&Fit>) -> i
     writeln!(io::stdout().lock(), "{:#}", Value::Object(document))
 }
 
+/// The machines of `--rpc`: by flag, environment or config file.
+fn given_hosts(app: &App, args: &DoctorArgs) -> Vec<String> {
+    let held = args.given.rpc.as_ref().or(app.config.rpc.as_ref());
+    held.cloned().unwrap_or_default()
+}
+
+fn host_as_value((address, answer): &Asked) -> Value {
+    match answer {
+        Ok(host) => json!({
+            "address": address,
+            "version": version(host),
+            "devices": host.devices.len(),
+            "error": null,
+        }),
+        Err(error) => json!({
+            "address": address,
+            "version": null,
+            "devices": 0,
+            "error": error.to_string(),
+        }),
+    }
+}
+
+/// Of its RPC protocol.
+fn version(host: &Host) -> String {
+    host.version.map(|number| number.to_string()).join(".")
+}
+
+fn write_hosts(asked: &[Asked]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for (index, (address, answer)) in asked.iter().enumerate() {
+        let title = if index == 0 { "hosts" } else { "" };
+        let said = match answer {
+            Ok(host) => {
+                let devices = counted(host.devices.len(), "device");
+                format!("{address}: RPC protocol {}, {devices}", version(host))
+            }
+            Err(error) => error.to_string(),
+        };
+        writeln!(out, "{title:<9}  {}", printable(&said))?;
+    }
+    Ok(())
+}
+
 fn write_machine(app: &App, machine: &Machine, disk: &Disk) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let mut line = |title: &str, text: &str| writeln!(out, "{title:<9}  {}", printable(text));
@@ -126,6 +186,19 @@ fn write_machine(app: &App, machine: &Machine, disk: &Disk) -> io::Result<()> {
         format!("CPU, {}", machine.features.join(", "))
     };
     line("backends", &backends)?;
+    for module in &machine.modules {
+        let what = match module.loaded {
+            true => "found, and in use",
+            false => "found, and does not load here: its driver is missing, perhaps",
+        };
+        line("", &format!("{}: {what}", module.name))?;
+    }
+    if !rpc::is_there() {
+        line(
+            "",
+            "no RPC: this build cannot use devices of other machines",
+        )?;
+    }
     let cores = format!(
         "{}{}, {} logical",
         machine

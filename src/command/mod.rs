@@ -9,6 +9,7 @@ mod config;
 mod doctor;
 mod eval;
 mod facts;
+mod lend;
 mod loaded;
 mod man;
 mod models;
@@ -41,6 +42,7 @@ pub fn run(app: &App, command: Option<Command>, matches: &ArgMatches) -> Result<
         Command::Chat(args) => chat::run(app, &args),
         Command::Run(args) => run::run(app, &args),
         Command::Serve(args) => serve::run(app, &args),
+        Command::Lend(args) => lend::run(app, &args),
         Command::Weigh(args) => weigh::run(app, &args),
         Command::Align(args) => align::run(app, &args),
         Command::Eval(args) => eval::run(app, &args),

@@ -123,6 +123,11 @@ pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
                         such as 0.001";
             return Some(text.into());
         }
+        Some(BackendError::Lost { .. }) => {
+            let text = "once that machine lends again, the next message loads the member anew; with --on-loss drop \
+                        the others go on";
+            return Some(text.into());
+        }
         _ => {}
     }
     if let Some(ContextTooLong { trained, .. }) = error.downcast_ref() {

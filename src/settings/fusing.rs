@@ -6,7 +6,7 @@ use anyhow::Result;
 use packllm_engine::engine::Fusion;
 use packllm_engine::vocab::cover::Budget;
 use packllm_engine::weight::Method;
-use packllm_parameter::Values;
+use packllm_parameter::{OnLoss, Values};
 use packllm_store::Manifest;
 
 /// How the members `names` of a pack are fused, by the parameters `held`.
@@ -32,6 +32,7 @@ pub fn settle_fusion(held: &Values, manifest: &Manifest, names: &[String]) -> Re
             epsilon: held.epsilon(),
             hypotheses: held.heads(),
         },
+        outlive: held.on_loss() == OnLoss::Drop,
     })
 }
 

@@ -3,6 +3,7 @@
 use super::Sources;
 use packllm_engine::backend::Watch;
 use packllm_engine::engine::Fusion;
+use packllm_engine::gguf::{Footprint, Header, Plan, TensorType};
 use packllm_engine::threads::{self, Threads};
 use packllm_llama::offload::Offload;
 use packllm_llama::{CacheType, LoadOptions, OUTPUTS};
@@ -57,6 +58,32 @@ pub fn offload(held: &Values) -> Offload {
         devices: held.device.clone().unwrap_or_default(),
         tensor_split: held.tensor_split.clone().unwrap_or_default(),
         main_gpu: held.main_gpu,
+    }
+}
+
+/// What a member takes with so many layers on devices, all if negative.
+pub fn footprint(header: &Header, load: &LoadOptions, context: u32, layers: i32) -> Footprint {
+    // Limited as by the loader.
+    let batch = load.batch.min(context);
+    let plan = Plan {
+        context,
+        ubatch: load.ubatch.min(batch),
+        outputs: load.outputs.max(load.sequences),
+        sequences: load.sequences,
+        gpu_layers: layers,
+        key_type: element(load.cache.0),
+        value_type: element(load.cache.1),
+    };
+    Footprint::of(header, &plan)
+}
+
+fn element(cache: CacheType) -> TensorType {
+    let quantised = |name| TensorType::from_name(name).unwrap_or(TensorType::F16);
+    match cache {
+        CacheType::F32 => TensorType::F32,
+        CacheType::F16 => TensorType::F16,
+        CacheType::Q8_0 => quantised("Q8_0"),
+        CacheType::Q4_0 => quantised("Q4_0"),
     }
 }
 

@@ -18,6 +18,7 @@ mod look;
 mod mined;
 mod prompt_cache;
 mod pty;
+mod remote;
 mod run;
 mod score;
 mod sessions;

@@ -217,6 +217,25 @@ impl Conversation {
         request: ScoreRequest,
         host: &mut dyn Host,
     ) -> Result<Read, PackError> {
+        loop {
+            match self.read_with_all(messages, new, begun, request, host) {
+                Err(PackError::Engine(error)) if self.lockstep.goes_on_without(&error) => {
+                    host.note(Note::Lost(error));
+                }
+                read => return read,
+            }
+        }
+    }
+
+    /// With all members that are there.
+    fn read_with_all(
+        &mut self,
+        messages: &[Message],
+        new: usize,
+        begun: &str,
+        request: ScoreRequest,
+        host: &mut dyn Host,
+    ) -> Result<Read, PackError> {
         let start = Instant::now();
         let request = self.cast(messages, request)?;
         let (reading, opening) = self.reading(messages, new, begun, host.now())?;

@@ -6,8 +6,8 @@
 //! process is checked by the [`Ledger`](packllm_engine::backend::Ledger) first.
 //!
 //! [`LoadOptions`] say how a file is loaded, [`LlamaMember::load`] does it, [`LoadError`] says why
-//! it could not, and [`offload`] which device runs what. [`try_file`] is for a process of its own:
-//! some files end it.
+//! it could not, and [`offload`] which device runs what. [`rpc`] adds devices of other machines and
+//! lends this one's. [`try_file`] is for a process of its own: some files end it.
 #![allow(unsafe_code, reason = "llama.cpp is called here, and nowhere else")]
 
 mod context;
@@ -17,10 +17,11 @@ mod load;
 mod member;
 pub mod offload;
 mod options;
+pub mod rpc;
 mod trial;
 
 pub use error::LoadError;
-pub use library::{cpu_features, init, threads_give_way};
+pub use library::{Module, backends, cpu_features, init, modules, threads_give_way};
 pub use member::LlamaMember;
 pub use options::{CacheType, LoadOptions, OUTPUTS, WIDE, threads_batch};
 pub use trial::try_file;

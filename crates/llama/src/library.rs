@@ -27,18 +27,85 @@ pub fn init() {
 /// else those of the build. llama.cpp takes the best one that this processor can run.
 #[cfg(feature = "portable")]
 fn load_code_for_this_processor() {
-    use std::path::PathBuf;
+    // The crate panics on other paths.
+    if let Some(folder) = folder_of_modules().filter(|folder| folder.to_str().is_some()) {
+        llama_cpp_2::llama_backend::load_backends_from_path(&folder);
+    }
+}
+
+/// Where a portable build has its libraries.
+#[cfg(feature = "portable")]
+fn folder_of_modules() -> Option<std::path::PathBuf> {
     let beside = std::env::current_exe()
         .ok()
         .and_then(|exe| exe.canonicalize().ok())
         .and_then(|exe| Some(exe.parent()?.join("backends")))
         .filter(|folder| folder.is_dir());
-    let built = || sys::BACKENDS_DIR.map(PathBuf::from);
-    let folder = beside.or_else(built);
-    // The crate panics on other paths.
-    if let Some(folder) = folder.filter(|folder| folder.to_str().is_some()) {
-        llama_cpp_2::llama_backend::load_backends_from_path(&folder);
+    beside.or_else(|| sys::BACKENDS_DIR.map(std::path::PathBuf::from))
+}
+
+/// A library of a portable build, beside those for processors.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Module {
+    /// What it is called: `vulkan`, `cuda`, `rpc`.
+    pub name: String,
+    /// Whether it is in use. One whose driver is missing is not.
+    pub loaded: bool,
+}
+
+/// The libraries that lie with a portable build, by name; no other build has any.
+#[must_use]
+pub fn modules() -> Vec<Module> {
+    #[cfg(feature = "portable")]
+    let folder = folder_of_modules();
+    #[cfg(not(feature = "portable"))]
+    let folder: Option<std::path::PathBuf> = None;
+    let files = folder.and_then(|folder| std::fs::read_dir(folder).ok());
+    let names = files.into_iter().flatten().filter_map(|file| {
+        let file = file.ok()?.path();
+        let stem = file.file_stem()?.to_str()?.to_owned();
+        let name = stem
+            .strip_prefix("lib")
+            .unwrap_or(&stem)
+            .strip_prefix("ggml-")?;
+        (!name.starts_with("cpu")).then(|| name.to_owned())
+    });
+    let backends = backends();
+    let mut modules: Vec<Module> = names
+        .map(|name| Module {
+            loaded: backends
+                .iter()
+                .any(|backend| backend.eq_ignore_ascii_case(named(&name))),
+            name,
+        })
+        .collect();
+    modules.sort();
+    modules.dedup();
+    modules
+}
+
+/// What a backend calls itself whose library has this name.
+fn named(library: &str) -> &str {
+    match library {
+        "hip" => "ROCm",
+        "metal" => "MTL",
+        name => name,
     }
+}
+
+/// The backends in use, by their own names: `CPU`, `RPC`, `Vulkan`.
+#[must_use]
+pub fn backends() -> Vec<String> {
+    init();
+    // SAFETY: a plain function that returns a value.
+    let count = unsafe { sys::ggml_backend_reg_count() };
+    let name = |index: usize| {
+        // SAFETY: the index is below the count; names are static and NUL-terminated.
+        let name =
+            unsafe { CStr::from_ptr(sys::ggml_backend_reg_name(sys::ggml_backend_reg_get(index))) };
+        name.to_string_lossy().into_owned()
+    };
+    (0..count).map(name).collect()
 }
 
 /// `CPU : SSE3 = 1 | AVX2 = 1 | OPENMP = 1 | ` → the names.

@@ -1,7 +1,9 @@
 //! Which device runs what: the build's devices, and what a member asks of them.
 
-use super::library::init;
+use super::library::{backends, init};
+use super::rpc;
 use llama_cpp_2::{LlamaBackendDevice, LlamaBackendDeviceType, list_llama_ggml_backend_devices};
+use serde::{Deserialize, Serialize};
 
 /// A device of this build on this machine.
 #[derive(Debug, Clone)]
@@ -22,15 +24,17 @@ pub struct Device {
     pub gpu: bool,
     /// Whether it shares the host's memory.
     pub integrated: bool,
+    /// The machine that lends it, as `HOST:PORT`; None: this one.
+    pub host: Option<String>,
 }
 
-/// Lists the devices.
+/// Lists the devices of this machine, and of those that were [added](rpc::add_host).
 #[must_use]
 pub fn devices() -> Vec<Device> {
     init();
     list_llama_ggml_backend_devices()
         .into_iter()
-        .map(Device::from)
+        .map(|device| rpc::named(Device::from(device)))
         .collect()
 }
 
@@ -46,27 +50,29 @@ impl From<LlamaBackendDevice> for Device {
             memory_free: d.memory_free as u64,
             gpu: integrated || d.device_type == LlamaBackendDeviceType::Gpu,
             integrated,
+            host: None,
         }
     }
 }
 
-/// GPU backends compiled into this build.
+/// GPU backends compiled into this build, or found beside it.
 #[must_use]
 pub fn compiled_backends() -> Vec<&'static str> {
     let all = [
-        ("cuda", cfg!(feature = "cuda")),
-        ("metal", cfg!(feature = "metal")),
-        ("vulkan", cfg!(feature = "vulkan")),
-        ("rocm", cfg!(feature = "rocm")),
+        ("cuda", cfg!(feature = "cuda"), "CUDA"),
+        ("metal", cfg!(feature = "metal"), "MTL"),
+        ("vulkan", cfg!(feature = "vulkan"), "Vulkan"),
+        ("rocm", cfg!(feature = "rocm"), "ROCm"),
     ];
+    let found = backends();
     all.iter()
-        .filter(|(_, on)| *on)
-        .map(|(name, _)| *name)
+        .filter(|(_, on, called)| *on || found.iter().any(|name| name == called))
+        .map(|(name, ..)| *name)
         .collect()
 }
 
 /// What a member asks for.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Offload {
     /// Layers on GPUs. None: all of them if there is a GPU. `Some(u32::MAX)`: all.
     pub layers: Option<u32>,
@@ -157,7 +163,15 @@ impl Offload {
         self.resolve_among(&devices(), &compiled_backends())
     }
 
-    fn resolve_among(&self, devices: &[Device], backends: &[&str]) -> Result<Placed, OffloadError> {
+    /// As [`Offload::resolve`], with these devices and GPU backends.
+    ///
+    /// # Errors
+    /// What cannot be met.
+    pub fn resolve_among(
+        &self,
+        devices: &[Device],
+        backends: &[&str],
+    ) -> Result<Placed, OffloadError> {
         if self.devices.iter().any(|d| d.eq_ignore_ascii_case("none")) {
             if self.layers.is_some_and(|n| n > 0) {
                 return Err(OffloadError::LayersWithoutDevice);
@@ -219,18 +233,26 @@ impl Offload {
     /// Where the weights live, for people.
     #[must_use]
     pub fn describe(&self, layers: u32) -> String {
-        let devices = devices();
-        let Ok(placed) = self.resolve_among(&devices, &compiled_backends()) else {
+        self.describe_among(&devices(), layers)
+    }
+
+    /// As [`Offload::describe`], with these devices.
+    #[must_use]
+    pub fn describe_among(&self, devices: &[Device], layers: u32) -> String {
+        let Ok(placed) = self.resolve_among(devices, &compiled_backends()) else {
             return "CPU".into();
         };
         let on_gpu = u32::try_from(placed.layers).map_or(layers + 1, |n| n.min(layers + 1));
         if placed.devices.is_empty() || on_gpu == 0 {
             return "CPU".into();
         }
-        let names: Vec<&str> = devices
+        let names: Vec<String> = devices
             .iter()
             .filter(|d| placed.devices.contains(&d.index))
-            .map(|d| d.name.as_str())
+            .map(|d| match &d.host {
+                Some(host) => format!("{} at {host}", d.name),
+                None => d.name.clone(),
+            })
             .collect();
         // llama.cpp counts the output layer as one more.
         format!("{} ({on_gpu} of {} layers)", names.join("+"), layers + 1)

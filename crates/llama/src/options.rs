@@ -5,6 +5,7 @@ use super::offload::Offload;
 use llama_cpp_sys_2 as sys;
 use packllm_engine::backend::Watch;
 use packllm_engine::engine::Fusion;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ pub const OUTPUTS: u32 = 64;
 pub const WIDE: usize = 16;
 
 /// Element type of the KV cache.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum CacheType {
     /// 32 bits.
     F32,
@@ -41,7 +42,7 @@ impl CacheType {
 }
 
 /// How a model is loaded and its context made.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LoadOptions {
     /// The GGUF file.
     pub path: PathBuf,
@@ -69,7 +70,8 @@ pub struct LoadOptions {
     pub repack: bool,
     /// What runs on which device.
     pub offload: Offload,
-    /// Progress and cancellation.
+    /// Progress and cancellation. It is not written with the rest.
+    #[serde(skip)]
     pub watch: Arc<Watch>,
 }
 

@@ -20,7 +20,7 @@ pub use kind::{Kind, Range, Word};
 pub use table::{Values, all, find, known};
 pub use typed::{Layers, Misfit, Typed};
 pub use value::Value;
-pub use words::{Cache, Draft, FlashAttention, Overflow, RepeatStop, Think, Vocab};
+pub use words::{Cache, Draft, FlashAttention, OnLoss, Overflow, RepeatStop, Think, Vocab};
 
 use thiserror::Error;
 

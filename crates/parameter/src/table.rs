@@ -3,8 +3,8 @@
 use super::Place::{Chat, Config, Environment, Fusion, Member, MemberAlone};
 use super::declare::parameters;
 use super::{
-    Cache, Draft, FlashAttention, Group, Layers, Overflow, Parameter, Place, Range, RepeatStop,
-    Think, Typed, Value, Vocab,
+    Cache, Draft, FlashAttention, Group, Layers, OnLoss, Overflow, Parameter, Place, Range,
+    RepeatStop, Think, Typed, Value, Vocab,
 };
 use packllm_engine::engine::MAX_HYPOTHESES;
 use packllm_engine::mix::{self, Mix};
@@ -56,6 +56,14 @@ parameters! {
         .checked(some_share, "and not all 0").like("[1, 1]");
     main_gpu: i32 => Group::Pack.says("The one GPU to use (-mg)")
         .spelled(&["-mg"]).of("INDEX").at(LOADING).within(Range::between(0.0, 255.0)).like("0");
+    rpc: Vec<String> => Group::Pack
+        .says("Machines that lend their devices, as HOST:PORT separated by commas (`packllm lend` there): RPC0, RPC1, …")
+        .of("HOSTS").at(&[Environment, Config]).commas().like("[\"192.168.1.7:50052\"]");
+    on_loss: OnLoss = OnLoss::End => Group::Pack
+        .says("If a machine of --rpc is lost in mid-answer: end the answer, or drop its members, and the others go on")
+        .of("WHAT");
+    fit: bool = false => Group::Pack
+        .says("Place a member anew that asks for more memory of a device than it has (-ngl, -dev)");
     flash_attn: FlashAttention = FlashAttention::Auto => Group::Pack.says("Flash attention (-fa)")
         .spelled(&["-fa"]).of("WHEN");
     cache_type_k: Cache = Cache::F16 => Group::Pack.says("Element type of the K cache (-ctk)")

@@ -162,3 +162,13 @@ words! {
         Stop = "stop",
     }
 }
+
+words! {
+    /// What becomes of an answer when a member's machine is lost.
+    OnLoss {
+        /// It ends.
+        End = "end",
+        /// The other members go on.
+        Drop = "drop",
+    }
+}

@@ -4,10 +4,9 @@
 use super::machine::{Machine, is_host, shares_memory};
 use crate::command::facts;
 use crate::report::Unusable;
-use crate::settings::{MemberPlan, PackPlan};
-use packllm_engine::gguf::{Footprint, Header, Plan, Summary, TensorType, Usage};
-use packllm_llama::offload::{Device, Offload, Placed};
-use packllm_llama::{CacheType, LoadOptions};
+use crate::settings::{self, MemberPlan, PackPlan};
+use packllm_engine::gguf::{Footprint, Summary, Usage};
+use packllm_llama::offload::{Device, Offload, Placed, compiled_backends};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
@@ -151,13 +150,13 @@ fn usage(usage: &Usage) -> Value {
 
 fn estimate(member: &MemberPlan, machine: &Machine) -> Result<Placement, Unusable> {
     let load = &member.load;
-    let placed = place(&load.offload)?;
+    let placed = place(&load.offload, &machine.devices)?;
     let (header, summary) = facts::read(&member.path)?;
     let context = facts::context(load.context, &summary)?;
     let layers = u32::try_from(summary.layers).unwrap_or(u32::MAX);
     Ok(Placement {
-        footprint: footprint(&header, load, context, &placed),
-        placement: load.offload.describe(layers),
+        footprint: settings::footprint(&header, load, context, placed.layers),
+        placement: load.offload.describe_among(&machine.devices, layers),
         shares: shares(&load.offload, &placed, &machine.devices),
         threads: load.threads,
         threads_batch: packllm_llama::threads_batch(load),
@@ -167,33 +166,9 @@ fn estimate(member: &MemberPlan, machine: &Machine) -> Result<Placement, Unusabl
 }
 
 /// The devices of a member; an error if this build or machine does not have what was asked for.
-pub fn place(offload: &Offload) -> Result<Placed, Unusable> {
-    offload.resolve().map_err(|error| Unusable::of(&error))
-}
-
-fn footprint(header: &Header, load: &LoadOptions, context: u32, placed: &Placed) -> Footprint {
-    // Limited as by the loader.
-    let batch = load.batch.min(context);
-    let plan = Plan {
-        context,
-        ubatch: load.ubatch.min(batch),
-        outputs: load.outputs.max(load.sequences),
-        sequences: load.sequences,
-        gpu_layers: placed.layers,
-        key_type: element(load.cache.0),
-        value_type: element(load.cache.1),
-    };
-    Footprint::of(header, &plan)
-}
-
-fn element(cache: CacheType) -> TensorType {
-    let quantised = |name| TensorType::from_name(name).unwrap_or(TensorType::F16);
-    match cache {
-        CacheType::F32 => TensorType::F32,
-        CacheType::F16 => TensorType::F16,
-        CacheType::Q8_0 => quantised("Q8_0"),
-        CacheType::Q4_0 => quantised("Q4_0"),
-    }
+pub fn place(offload: &Offload, devices: &[Device]) -> Result<Placed, Unusable> {
+    let placed = offload.resolve_among(devices, &compiled_backends());
+    placed.map_err(|error| Unusable::of(&error))
 }
 
 /// How llama.cpp divides layers among devices: all on the main one if it is named, else by the
@@ -287,6 +262,7 @@ mod tests {
             memory_free: free,
             gpu: true,
             integrated: false,
+            host: None,
         }
     }
 

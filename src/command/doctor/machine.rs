@@ -2,7 +2,8 @@
 
 use crate::app::App;
 use crate::cpu;
-use packllm_llama::offload::{Device, compiled_backends, devices};
+use packllm_llama::offload::{Device, compiled_backends};
+use packllm_llama::{Module, modules};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -11,6 +12,8 @@ use std::process::{Command, Stdio};
 pub struct Machine {
     /// Backends and libraries compiled in, besides the CPU.
     pub features: Vec<&'static str>,
+    /// Libraries of a portable build.
+    pub modules: Vec<Module>,
     /// Model of the processor.
     pub processor: Option<String>,
     pub physical_cores: usize,
@@ -36,16 +39,16 @@ fn instructions() -> Vec<(&'static str, bool)> {
 
 impl Machine {
     /// Looks at the machine.
-    pub fn read() -> Self {
+    pub fn read(devices: Vec<Device>) -> Self {
         let mut features = compiled_backends();
         if cfg!(feature = "mkl") {
             features.push("mkl");
         }
-        let devices = devices();
         let host = devices.iter().find(|device| is_host(device));
         let known = |bytes: u64| Some(bytes).filter(|&bytes| bytes > 0);
         Self {
             features,
+            modules: modules(),
             processor: host
                 .map(|device| device.description.trim().to_owned())
                 .filter(|text| !text.is_empty()),
@@ -90,11 +93,15 @@ impl Machine {
                     "integrated": device.integrated,
                     "memory_total": device.memory_total,
                     "memory_free": self.free(device),
+                    "host": device.host,
                 })
             })
             .collect();
         document.insert("version".into(), env!("CARGO_PKG_VERSION").into());
         document.insert("features".into(), json!(self.features));
+        let modules = self.modules.iter();
+        let modules = modules.map(|one| json!({"name": one.name, "loaded": one.loaded}));
+        document.insert("modules".into(), modules.collect::<Vec<_>>().into());
         document.insert(
             "cpu".into(),
             json!({

@@ -5,6 +5,11 @@ use indicatif::HumanBytes;
 use packllm_engine::backend::tokenizer_json::TokenizerJson;
 use packllm_engine::pack::{CacheNote, Note};
 
+/// That the others go on after a member was lost.
+pub fn going_on(what: &str) -> String {
+    format!("{what}; the others go on")
+}
+
 /// The line of a note.
 pub fn line(note: &Note) -> String {
     match note {
@@ -34,6 +39,7 @@ pub fn line(note: &Note) -> String {
             "{member} has no token for {} of the text (first: 0x{first:02x}) and reads it without",
             counted(*bytes, "byte")
         ),
+        Note::Lost(error) => going_on(&crate::hints::words(error)),
         Note::NoEvidence => {
             "there is no text to measure the members on: all weights are equal".into()
         }

@@ -1,6 +1,7 @@
 //! Streaming an answer to stdout, or gathering it for a document.
 
 use super::LoadedPack;
+use super::notes::going_on;
 use crate::command::screen::{Look, View, Writer};
 use anyhow::Result;
 use packllm_engine::chat::attribution::Attribution;
@@ -50,6 +51,15 @@ impl Shown {
 }
 
 impl LoadedPack<'_> {
+    /// Members that were lost on the way.
+    fn tell_lost(&self, answer: &Answer) {
+        for (_, what) in &answer.lost {
+            self.terminal
+                .app
+                .dim(&format!("\nnote: {}", going_on(what)));
+        }
+    }
+
     /// Generates to stdout what follows `begun`, which is already on the screen, and `opening`,
     /// which is shown first. The time to the first byte is counted from `start`.
     pub fn stream(
@@ -69,12 +79,15 @@ impl LoadedPack<'_> {
             writer.push(more);
         });
         let written = writer.finish();
-        Ok(Shown::new(streamed?, first_byte, written))
+        let streamed = streamed?;
+        self.tell_lost(&streamed.answer);
+        Ok(Shown::new(streamed, first_byte, written))
     }
 
     /// Generates an answer without showing it.
     pub fn gather(&mut self, generation: &AnswerOptions) -> Result<Shown> {
         let streamed = self.conversation.stream(generation, "", &mut |_| {})?;
+        self.tell_lost(&streamed.answer);
         Ok(Shown::new(streamed, None, Ok(())))
     }
 }

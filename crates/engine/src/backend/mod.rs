@@ -224,6 +224,15 @@ pub enum BackendError {
         /// The last lines of its log.
         log: String,
     },
+    /// The member is elsewhere, and the way to it was lost. The next request finds another way, if
+    /// there is one.
+    #[error("lost {place}: {reason}")]
+    Lost {
+        /// Where it is.
+        place: String,
+        /// What happened.
+        reason: String,
+    },
     /// The model's output is not a number: its file is damaged.
     #[error("the model answers with values that are not numbers; its file is probably damaged")]
     NotANumber,

@@ -99,6 +99,8 @@ pub struct Answer {
     pub mean_weights: Vec<f64>,
     /// How good the drafts were.
     pub drafted: Drafted,
+    /// Members that were lost on the way, with what was said of it.
+    pub lost: Vec<(String, String)>,
 }
 
 impl Answer {
@@ -138,5 +140,6 @@ impl Answer {
         self.overruled += more.overruled;
         self.drafted.proposed += more.drafted.proposed;
         self.drafted.accepted += more.drafted.accepted;
+        self.lost.extend(more.lost);
     }
 }

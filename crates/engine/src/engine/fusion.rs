@@ -37,6 +37,8 @@ pub struct Fusion {
     pub drop: f64,
     /// How much of a cover is evaluated.
     pub budget: Budget,
+    /// Whether the others go on when a member is [lost](crate::backend::BackendError::Lost).
+    pub outlive: bool,
 }
 
 impl Default for Fusion {
@@ -53,6 +55,7 @@ impl Default for Fusion {
             follow_answer: false,
             drop: weight::DEFAULT_DROP,
             budget: Budget::default(),
+            outlive: false,
         }
     }
 }

@@ -33,6 +33,8 @@ pub struct Lockstep {
     pub(super) soloist: Option<usize>,
     /// Which members rest: they read nothing.
     pub(super) resting: Vec<bool>,
+    /// Which members were lost, and left out since.
+    pub(super) lost: Vec<bool>,
     /// What can be expected of the next answer, if that is known.
     pub(super) outlook: Option<Outlook>,
     /// Which members can end a turn.
@@ -73,6 +75,7 @@ impl Lockstep {
             reference: None,
             soloist: None,
             resting: vec![false; n],
+            lost: vec![false; n],
             outlook: None,
             can_end: vec![true; n],
             silent: vec![false; n],
@@ -117,6 +120,7 @@ impl Lockstep {
         fork.reference.clone_from(&self.reference);
         fork.soloist = self.soloist;
         fork.resting.clone_from(&self.resting);
+        fork.lost.clone_from(&self.lost);
         fork.outlook.clone_from(&self.outlook);
         fork.can_end.clone_from(&self.can_end);
         fork.silent.clone_from(&self.silent);
@@ -282,6 +286,8 @@ impl Lockstep {
     /// From a member.
     pub fn clear(&mut self) -> Result<(), EngineError> {
         self.forget_evidence();
+        self.lost.fill(false);
+        self.find_ending_members();
         self.all(|_| async |runtime: &mut MemberRuntime| runtime.clear())?;
         Ok(())
     }

@@ -27,6 +27,7 @@ mod exchange;
 mod fusion;
 mod load;
 mod lockstep;
+mod loss;
 mod mapped;
 mod meter;
 pub mod prompt_cache;

@@ -48,7 +48,7 @@ impl Lockstep {
     ) -> Result<Prepared, EngineError> {
         let mut prepared = Prepared::default();
         for (k, (info, prompt)) in self.engine.members.iter().zip(prompts).enumerate() {
-            if self.resting[k] {
+            if !self.reads(k) {
                 prepared.tokens.push(prompt.tokens);
                 prepared.new_tokens.push(0);
                 prepared.lost.push(Vec::new());
@@ -77,11 +77,24 @@ impl Lockstep {
         &self,
         prompts: Vec<Prompt>,
     ) -> Result<Vec<PreparedPrompt>, EngineError> {
-        let mut prompts = prompts.into_iter();
-        self.all(|_| {
-            let prompt = prompts.next().unwrap_or_default();
+        let mut prompts = prompts;
+        let there: Vec<usize> = (0..self.lost.len()).filter(|&k| !self.lost[k]).collect();
+        let prepared = self.some(&there, |k| {
+            let prompt = prompts.get_mut(k).map(std::mem::take).unwrap_or_default();
             async move |runtime: &mut MemberRuntime| runtime.prepare(&prompt)
-        })
+        })?;
+        let mut all: Vec<PreparedPrompt> = Vec::new();
+        all.resize_with(self.lost.len(), PreparedPrompt::default);
+        there
+            .into_iter()
+            .zip(prepared)
+            .for_each(|(k, of)| all[k] = of);
+        Ok(all)
+    }
+
+    /// Whether a member reads what is prepared.
+    fn reads(&self, k: usize) -> bool {
+        !self.resting[k] && !self.lost[k]
     }
 
     /// Evaluates the prepared prompts, all members at the same time but those that rest, and adds
@@ -106,7 +119,7 @@ impl Lockstep {
         progress: &mut dyn FnMut(&[usize]),
     ) -> Result<(), EngineError> {
         let evaluate = async move |runtime: &mut MemberRuntime| runtime.evaluate(request).await;
-        let readers = (0..self.resting.len()).filter(|&k| !self.resting[k]);
+        let readers = (0..self.resting.len()).filter(|&k| self.reads(k));
         let readers: Vec<usize> = readers.collect();
         let read = self.some_watched(&readers, |_| evaluate, progress)?;
         self.prefetched = read.iter().all(|read| read.prefetched);

@@ -64,10 +64,11 @@ impl Lockstep {
         self.resting.contains(&true)
     }
 
-    /// Whether a member has a say in answers: it is neither silent nor does it rest.
+    /// Whether a member has a say in answers: it is neither silent nor lost,
+    /// nor does it rest.
     #[must_use]
     pub fn speaks(&self, k: usize) -> bool {
-        !self.silent[k] && !self.resting[k]
+        !self.silent[k] && !self.resting[k] && !self.lost[k]
     }
 
     /// Which members are silent, in order.

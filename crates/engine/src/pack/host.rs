@@ -99,6 +99,8 @@ pub enum Note {
         /// The first of them.
         first: u8,
     },
+    /// A member was lost, and the others go on without it.
+    Lost(EngineError),
     /// Nothing was there to measure the members on: all weights are equal.
     NoEvidence,
     /// The vocabulary of a member is the reference, by choice.

@@ -12,6 +12,7 @@ fn device(index: usize, name: &str, gpu: bool, integrated: bool) -> Device {
         memory_free: 0,
         gpu,
         integrated,
+        host: None,
     }
 }
 

@@ -149,11 +149,17 @@ impl<'a> Generation<'a> {
         for (&k, tokens) in active.iter().zip(committed) {
             member_tokens[k] = tokens;
         }
+        let lost: Vec<usize> = run.lost.iter().map(|(k, _)| *k).collect();
+        self.lockstep.give_up(&lost);
+        self.lockstep.lose(&lost);
         let lambda = &mut self.lockstep.lambda;
         let skipped = active.iter();
         let skipped = skipped.map(|&k| lambda[k] * run.standings[k].skipped_mass);
         let skipped_mass = skipped.sum();
         lambda.clone_from(&run.lambda);
+        let lost = std::mem::take(&mut run.lost).into_iter();
+        let lost = lost.map(|(k, what)| (self.lockstep.members()[k].name.clone(), what));
+        let lost = lost.collect();
         Ok(Answer {
             skipped_mass,
             text: std::mem::take(&mut run.text),
@@ -167,6 +173,7 @@ impl<'a> Generation<'a> {
             overruled: run.overruled,
             mean_weights: mean(&run.weights, run.steps),
             drafted: self.drafting.drafted,
+            lost,
         })
     }
 }
@@ -175,6 +182,8 @@ impl Drop for Generation<'_> {
     fn drop(&mut self) {
         self.lockstep.drafter = self.drafting.take_drafter();
         self.lockstep.give_up(&self.run.active);
+        let lost: Vec<usize> = self.run.lost.iter().map(|(k, _)| *k).collect();
+        self.lockstep.give_up(&lost);
         self.lockstep.presence.rest();
     }
 }

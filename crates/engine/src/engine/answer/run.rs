@@ -37,6 +37,10 @@ enum Unsent {
 pub(super) struct Run {
     /// Members that take part, ascending.
     pub active: Vec<usize>,
+    /// Members that were lost on the way, with what was said of it.
+    pub lost: Vec<(usize, String)>,
+    /// Which members decide when it ends.
+    ending_members: Vec<bool>,
     /// The member with the largest weight at the start.
     pub lead: usize,
     /// The member whose tokens are counted.
@@ -109,6 +113,8 @@ impl Run {
             .collect();
         Ok(Self {
             active,
+            lost: Vec::new(),
+            ending_members: engine.ending_members.clone(),
             lead,
             counting: lead,
             limit,
@@ -170,7 +176,7 @@ impl Run {
             if engine.cancelled() {
                 return Ok(Some(Finish::Cancelled));
             }
-            let Some(symbol) = self.next_symbol(engine)? else {
+            let Some(symbol) = self.next_symbol()? else {
                 return Ok(Some(Finish::Stop));
             };
             if self.say(symbol)? {
@@ -219,27 +225,73 @@ impl Run {
             }
         };
         if let Some(draft) = draft {
-            engine.some(&self.active, |_| {
+            let prefetched = engine.some(&self.active, |_| {
                 let draft = draft.clone();
                 async move |runtime: &mut MemberRuntime| runtime.prefetch(&draft).await
-            })?;
+            });
+            self.outlive(engine, prefetched.map(drop))?;
         }
         Ok(())
     }
 
     /// Sends the symbol, if there is one yet, to every active member, which then predicts the next.
     fn step(&mut self, engine: &Lockstep, symbol: Option<u32>) -> Result<(), EngineError> {
-        engine.step(&self.active, symbol, &mut self.rows, &mut self.standings)
+        let stepped = engine.step(&self.active, symbol, &mut self.rows, &mut self.standings);
+        self.outlive(engine, stepped)
+    }
+
+    /// Where that is wished, the others go on without a member that was lost, with its weight. One
+    /// that failed beside it has no row either.
+    fn outlive(
+        &mut self,
+        engine: &Lockstep,
+        done: Result<(), EngineError>,
+    ) -> Result<(), EngineError> {
+        let Err(error) = &done else {
+            return done;
+        };
+        let Some(lost) = engine.lost_by(error).filter(|_| engine.fusion.outlive) else {
+            return done;
+        };
+        let stays = |k: &usize| *k != lost && !self.rows[*k].is_empty();
+        let (left, gone): (Vec<usize>, Vec<usize>) = self.active.iter().partition(|k| stays(k));
+        let weight: f64 = left.iter().map(|&k| self.lambda[k]).sum();
+        let heaviest = |&&a: &&usize, &&b: &&usize| self.lambda[a].total_cmp(&self.lambda[b]);
+        let Some(&lead) = left.iter().max_by(heaviest).filter(|_| weight > 0.0) else {
+            return done;
+        };
+        let ends = |k: usize| left.contains(&k);
+        let can_end = left.iter().any(|&k| self.ending_members[k]);
+        for k in 0..self.lambda.len() {
+            self.lambda[k] = if ends(k) {
+                self.lambda[k] / weight
+            } else {
+                0.0
+            };
+            let may_end = self.ending_members[k] || !can_end && engine.members()[k].has_end();
+            self.ending_members[k] = ends(k) && may_end;
+        }
+        for k in gone {
+            self.rows[k].clear();
+            self.lost.push((k, error.to_string()));
+            if self.counting == k {
+                self.count_by(engine, lead);
+            }
+        }
+        self.lead = lead;
+        self.follower = None;
+        self.active = left;
+        Ok(())
     }
 
     /// The next symbol: what has to come, else what is drawn. None for the end.
-    fn next_symbol(&mut self, engine: &Lockstep) -> Result<Option<usize>, EngineError> {
+    fn next_symbol(&mut self) -> Result<Option<usize>, EngineError> {
         if self.forced.is_empty() && self.allowed.is_constrained() {
             self.allowed.forced(&mut self.forced)?;
             self.forced.reverse();
         }
         let Some(forced) = self.forced.pop() else {
-            return self.pick(engine);
+            return self.pick();
         };
         if let Some(attributor) = &mut self.attributor {
             // Nobody argued for it.
@@ -261,12 +313,12 @@ impl Run {
     }
 
     /// The symbol that is drawn; None for END, or if nothing is possible.
-    fn pick(&mut self, engine: &Lockstep) -> Result<Option<usize>, EngineError> {
+    fn pick(&mut self) -> Result<Option<usize>, EngineError> {
         let start = Instant::now();
         self.mixer.mix(
             &self.rows,
             &self.lambda,
-            &engine.ending_members,
+            &self.ending_members,
             &mut self.mixed,
         )?;
         self.count_step();
@@ -284,7 +336,7 @@ impl Run {
         }
         let said = picked.filter(|&s| !self.symbols.is_end(s));
         if let (Some(mixed), Some(symbol)) = (mixed, said) {
-            self.attribute(engine, &mixed, symbol)?;
+            self.attribute(&mixed, symbol)?;
             self.record(&mixed, symbol);
         }
         let follower = self.follower.as_mut().filter(|f| !f.said.is_open());
@@ -299,15 +351,10 @@ impl Run {
     }
 
     /// Measures what each member contributed to the symbol.
-    fn attribute(
-        &mut self,
-        engine: &Lockstep,
-        mixed: &[f64],
-        symbol: usize,
-    ) -> Result<(), EngineError> {
+    fn attribute(&mut self, mixed: &[f64], symbol: usize) -> Result<(), EngineError> {
         if let Some(attributor) = &mut self.attributor {
             let (lambda, ending_members, out) =
-                (&self.lambda, &engine.ending_members, attributor.symbol());
+                (&self.lambda, &self.ending_members, attributor.symbol());
             self.mixer
                 .contributions(&self.rows, lambda, ending_members, mixed, symbol, out)?;
         }
