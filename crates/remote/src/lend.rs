@@ -16,6 +16,8 @@ const MOST: usize = 32;
 /// How long a server may take to listen: a GPU's driver may start first.
 const STARTS: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(10);
+/// Who stays for less is not told of.
+const STAYS: Duration = Duration::from_secs(1);
 
 /// Starts a server that listens at this address.
 pub type Start = dyn Fn(SocketAddr) -> io::Result<Child> + Send + Sync;
@@ -34,8 +36,14 @@ pub fn lend(listener: &TcpListener, start: Arc<Start>, tell: Arc<Tell>) -> io::R
     loop {
         let (client, from) = listener.accept()?;
         let (pool, tell) = (Arc::clone(&pool), Arc::clone(&tell));
+        let since = Instant::now();
         thread::spawn(move || match pool.serve(&client) {
-            Ok(()) => tell(&format!("{from} has left")),
+            // A client connects several times before it stays.
+            Ok(_) if since.elapsed() < STAYS => {}
+            Ok((came, went)) => tell(&format!(
+                "{from}: {} s, {came} bytes came, {went} went",
+                since.elapsed().as_secs()
+            )),
             Err(error) => {
                 let _ = client.shutdown(Shutdown::Both);
                 tell(&format!("{from}: {error}"));
@@ -74,8 +82,8 @@ impl Pool {
         self.servers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Leads a client to a server until one of them leaves.
-    fn serve(&self, client: &TcpStream) -> io::Result<()> {
+    /// Leads a client to a server until one of them leaves: the bytes that came, and that went.
+    fn serve(&self, client: &TcpStream) -> io::Result<(u64, u64)> {
         guard(client)?;
         let idle = {
             let mut servers = self.servers();
@@ -88,11 +96,17 @@ impl Pool {
         let served = self.serve_by(idle, client);
         let mut servers = self.servers();
         servers.busy -= 1;
-        served.map(|server| servers.idle.extend(server))
+        let (server, bytes) = served?;
+        servers.idle.extend(server);
+        Ok(bytes)
     }
 
-    /// The server, if it is still good.
-    fn serve_by(&self, idle: Option<Server>, client: &TcpStream) -> io::Result<Option<Server>> {
+    /// The server, if it is still good, and the bytes.
+    fn serve_by(
+        &self,
+        idle: Option<Server>,
+        client: &TcpStream,
+    ) -> io::Result<(Option<Server>, (u64, u64))> {
         let reached = idle.and_then(|server| {
             let stream = TcpStream::connect(server.address).ok()?;
             Some((server, stream))
@@ -104,20 +118,21 @@ impl Pool {
         stream.set_nodelay(true)?;
         let (mut from, mut to) = (client.try_clone()?, stream.try_clone()?);
         let sends = thread::spawn(move || {
-            let _ = io::copy(&mut from, &mut to);
+            let came = io::copy(&mut from, &mut to);
             // The server then frees what the client had.
             let _ = to.shutdown(Shutdown::Write);
+            came.unwrap_or(0)
         });
         let (mut from, mut to) = (stream, client);
         let answered = io::copy(&mut from, &mut to);
         // Whichever closed first, both are closed.
         let _ = client.shutdown(Shutdown::Both);
         let _ = from.shutdown(Shutdown::Both);
-        let _ = sends.join();
+        let came = sends.join().unwrap_or(0);
         match (answered, server.child.try_wait()?) {
             (_, Some(status)) => Err(io::Error::other(format!("its server ended: {status}"))),
-            (Err(_), None) => Ok(None),
-            (Ok(_), None) => Ok(Some(server)),
+            (Err(_), None) => Ok((None, (came, 0))),
+            (Ok(went), None) => Ok((Some(server), (came, went))),
         }
     }
 

@@ -2,6 +2,9 @@
 //! the host. It neither limits the time of a connection nor notices a machine that has gone, and
 //! ends the process where one breaks; here the reason is known before it does.
 
+mod silence;
+
+use silence::is_silent;
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
@@ -13,12 +16,10 @@ use std::time::Duration;
 /// How long a host may take to accept a connection.
 const PATIENCE: Duration = Duration::from_secs(4);
 /// A connection over which nothing comes is looked at after this time, then as often again, and is
-/// lost after [`TRIES`] looks without an answer. A machine at work answers, however long it works.
+/// lost after [`TRIES`] looks without an answer; [`silence`] looks at those that are in use. A machine
+/// at work answers, however long it works.
 const QUIET: Duration = Duration::from_secs(1);
 const TRIES: u32 = 3;
-/// How long what was sent may stay unacknowledged.
-#[cfg(target_os = "linux")]
-const UNACKNOWLEDGED: Duration = Duration::from_secs(4);
 
 /// What is called where a connection is lost.
 pub type OnLoss = Arc<dyn Fn(&str) + Send + Sync>;
@@ -68,10 +69,7 @@ pub(super) fn guard(stream: &TcpStream) -> io::Result<()> {
     let alive = TcpKeepalive::new().with_time(QUIET).with_interval(QUIET);
     #[cfg(not(target_os = "openbsd"))]
     let alive = alive.with_retries(TRIES);
-    socket.set_tcp_keepalive(&alive)?;
-    #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
-    Ok(())
+    socket.set_tcp_keepalive(&alive)
 }
 
 /// Carries what both say, each way in a thread. The far end must not close first.
@@ -87,6 +85,19 @@ fn lead(near: TcpStream, far: TcpStream, on_loss: &OnLoss) -> io::Result<()> {
             let _ = to_far.shutdown(Shutdown::Write);
         }
         Err(error) => lost(&error.to_string()),
+    });
+    let (over, lost, watched) = (
+        Arc::clone(&closed),
+        Arc::clone(on_loss),
+        from_far.try_clone()?,
+    );
+    thread::spawn(move || {
+        while !over.load(Ordering::SeqCst) {
+            thread::sleep(QUIET);
+            if is_silent(&watched) {
+                lost("it does not answer");
+            }
+        }
     });
     let lost = Arc::clone(on_loss);
     thread::spawn(move || {

@@ -11,6 +11,7 @@ use crate::plural::counted;
 use crate::report::message;
 use crate::settings::PackPlan;
 use anyhow::Result;
+use packllm_engine::backend::BackendError;
 use packllm_engine::chat::log::LogEntry;
 use packllm_engine::chat::{Conversation, Message, RemovedMessages, Role, SpeakerError};
 use packllm_engine::engine::{EngineError, Fusion};
@@ -237,6 +238,11 @@ impl<'a> Talk<'a> {
                 tell!("error: {error:#}");
                 tell!("hint: {}", self.what_makes_room());
             }
+            // The next message finds the way to it again, perhaps.
+            Some(EngineError::Member {
+                source: BackendError::Lost { .. },
+                ..
+            }) => crate::report::tell(&error),
             // A template may refuse one conversation and accept the next.
             _ if error.is::<SpeakerError>() => crate::report::tell(&error),
             _ => return Err(error),

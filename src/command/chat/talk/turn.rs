@@ -29,9 +29,13 @@ impl Talk<'_> {
         self.show_weights_before();
         let generation = self.generation();
         let look = self.settings.look;
-        let mut said = self
+        let said = self
             .loaded
-            .stream(&generation, look, start, begun, &read.opening)?;
+            .stream(&generation, look, start, begun, &read.opening);
+        let mut said = match said {
+            Ok(said) => said,
+            Err(error) => return self.not_said(error, begun),
+        };
         if !said.answer.text.is_empty() {
             said.answer.text.insert_str(0, &read.opening);
         }
@@ -63,6 +67,17 @@ impl Talk<'_> {
             self.note_message_down();
         }
         told
+    }
+
+    /// A member failed in the middle of an answer, of which only what was there before stays.
+    fn not_said(&mut self, error: anyhow::Error, begun: &str) -> Result<()> {
+        say!("")?;
+        if !begun.is_empty() {
+            self.conversation.answer(begun);
+        }
+        self.tell(error, "interrupted")?;
+        self.app.dim("/regenerate answers the message");
+        Ok(())
     }
 
     fn note_message_down(&mut self) {
