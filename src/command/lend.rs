@@ -37,7 +37,7 @@ pub fn run(app: &App, args: &LendArgs) -> Result<ExitCode> {
     }
     let at = SocketAddr::new(args.host, args.port);
     let listener = TcpListener::bind(at).with_context(|| at.to_string())?;
-    announce(listener.local_addr()?, &lent)?;
+    announce(listener.local_addr()?, &lent);
     let lending = Lending {
         devices: lent.iter().map(|device| device.index).collect(),
         threads: args.threads.unwrap_or_else(num_cpus::get_physical),
@@ -78,23 +78,19 @@ fn choose<'a>(all: &'a [Device], names: &[String]) -> Result<Vec<&'a Device>> {
     found.collect()
 }
 
-/// Says what is lent, and what to type elsewhere.
-fn announce(address: SocketAddr, lent: &[&Device]) -> Result<()> {
+/// Says what is lent, and what to type elsewhere. Nobody reads it, perhaps; it is lent all the same.
+fn announce(address: SocketAddr, lent: &[&Device]) {
     let (major, minor) = probe::PROTOCOL;
-    say!("lending at {address} (RPC protocol {major}.{minor})")?;
+    let _ = say!("lending at {address} (RPC protocol {major}.{minor})");
     for device in lent {
         let (free, total) = (memory(device.memory_free), memory(device.memory_total));
-        say!(
-            "  {}: {}, {total}, {free} free",
-            device.name,
-            device.description.trim()
-        )?;
+        let description = device.description.trim();
+        let _ = say!("  {}: {description}, {total}, {free} free", device.name);
     }
     if !address.ip().is_loopback() {
         tell!(
             "warning: whoever reaches {address} can use this machine: RPC knows no keys and encrypts nothing"
         );
     }
-    say!("there: packllm run --rpc {address} --pack …")?;
-    Ok(())
+    let _ = say!("there: packllm run --rpc {address} --pack …");
 }
