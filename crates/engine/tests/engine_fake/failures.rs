@@ -269,6 +269,82 @@ fn after_an_evaluation_that_failed_once_the_pack_answers_as_ever() {
     }
 }
 
+/// A member that is lost at one evaluation.
+fn lost_at(fail_at: usize) -> Fake {
+    let fails = move |n, _: &[BatchToken]| match n == fail_at {
+        true => Err(BackendError::Lost {
+            place: "there:1".into(),
+            reason: "gone".into(),
+        }),
+        false => Ok(()),
+    };
+    Fake::without_end(NESTED, 2).with_hook(Box::new(fails))
+}
+
+#[test]
+fn the_others_outlive_a_member_that_was_lost_if_they_are_to() {
+    let mut in_answers = 0;
+    for fail_at in 1..10 {
+        let steady = both_alphabets(|| Fake::without_end(NESTED, 2));
+        for (mut engine, mut steady) in both_alphabets(|| lost_at(fail_at)).zip(steady) {
+            let fusion = engine.fusion().clone();
+            set(
+                &mut engine,
+                Fusion {
+                    outlive: true,
+                    ..fusion
+                },
+            );
+            let text = match attempt(&mut engine) {
+                Ok(text) => {
+                    in_answers += 1;
+                    text
+                }
+                // Lost in the prompt: it is for the caller to read again.
+                Err(error) => {
+                    assert_eq!(error.to_string(), "b: lost there:1: gone");
+                    assert!(engine.goes_on_without(&error) && !engine.goes_on_without(&error));
+                    attempt(&mut engine).unwrap()
+                }
+            };
+            assert_eq!(engine.lost(), [false, true], "{fail_at}");
+            assert_eq!(engine.lambda(), [1.0, 0.0]);
+            let all = attempt(&mut steady).unwrap();
+            assert_eq!(text.len(), all.len());
+            // It reads and says nothing more, until all begins anew.
+            let before = spent(&engine);
+            attempt(&mut engine).unwrap();
+            let after = spent(&engine);
+            assert!(
+                after[0] > before[0] && after[1] == before[1],
+                "{before:?} {after:?}"
+            );
+            engine.clear().unwrap();
+            assert_eq!(attempt(&mut engine).unwrap(), all);
+        }
+    }
+    assert!(in_answers > 5, "{in_answers}");
+}
+
+#[test]
+fn a_lost_member_ends_an_answer_that_it_alone_makes() {
+    for fail_at in 1..6 {
+        let mut engine = load(vec![lost_at(fail_at)]);
+        let fusion = Fusion {
+            outlive: true,
+            ..uniform()
+        };
+        set(&mut engine, fusion);
+        let error = attempt(&mut engine).unwrap_err();
+        assert!(
+            error.to_string().ends_with(": lost there:1: gone"),
+            "{error}"
+        );
+        assert!(!engine.goes_on_without(&error));
+        assert!(attempt(&mut engine).is_ok());
+    }
+}
+
 #[test]
 fn an_exact_cover_without_room_is_an_error_and_the_next_one_works() {
     for sequences in 2..12 {
