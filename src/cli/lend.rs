@@ -1,6 +1,6 @@
 //! The command that lends.
 
-use super::serve::address;
+use super::serve::{address, at_least_one};
 use clap::Args;
 use std::net::IpAddr;
 
@@ -21,7 +21,7 @@ pub struct LendArgs {
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub device: Vec<String>,
     /// Threads, where the CPU is lent [default: the physical cores]
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", value_parser = at_least_one)]
     pub threads: Option<usize>,
     /// Keep large tensors that were received (-c), so that they need not come again
     #[arg(short, long)]

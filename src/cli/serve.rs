@@ -83,7 +83,7 @@ pub(super) fn address(text: &str) -> Result<IpAddr, String> {
     }
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
+pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|n| *n > 0);
     number.ok_or_else(|| "it must be a whole number, at least 1".into())
 }

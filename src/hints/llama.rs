@@ -36,6 +36,10 @@ pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
                 .into(),
         ),
         Some(LoadError::ContextTooLong(error)) => super::hint(error),
+        Some(LoadError::Refused { log }) if log.contains("allocate") => Some(
+            "with --fit it is placed anew, as far as there is room; `packllm doctor` shows the plan"
+                .into(),
+        ),
         Some(LoadError::NoContext { .. }) => Some("try a smaller -c".into()),
         _ => of_offload(error.downcast_ref()?),
     }

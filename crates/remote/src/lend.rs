@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// Most connections at a time.
 const MOST: usize = 32;
 /// How long a server may take to listen: a GPU's driver may start first.
-const STARTS: Duration = Duration::from_secs(30);
+const STARTS: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(10);
 /// Who stays for less is not told of.
 const STAYS: Duration = Duration::from_secs(1);

@@ -1,5 +1,10 @@
 //! A member behind a link says what it says without one, also where its process ends now and then.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests may panic; the exemption for tests does not reach them"
+)]
+
 use packllm_engine::backend::fake::{FakeMember, FakeOptions};
 use packllm_engine::backend::{
     BackendError, BatchToken, Limits, Member, PREFIX, SeqId, Vocab, Watch,
