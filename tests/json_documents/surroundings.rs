@@ -28,7 +28,8 @@ fn config() {
 #[test]
 fn doctor() {
     let (user, pack) = setting();
-    let machine = user.json(&["doctor", "--json"]);
+    // Nobody lends there.
+    let machine = user.json(&["doctor", "--json", "--rpc", "127.0.0.1:1"]);
     let fit = user.json(&line(&["doctor"], &pack, &["--json"]));
     let adapter = TinyModel::bpe(1).adapter();
     let adapter = text(&adapter.write(user.path("files/lora.gguf")));

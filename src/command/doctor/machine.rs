@@ -100,8 +100,8 @@ impl Machine {
         document.insert("version".into(), env!("CARGO_PKG_VERSION").into());
         document.insert("features".into(), json!(self.features));
         let modules = self.modules.iter();
-        let modules = modules.map(|one| json!({"name": one.name, "loaded": one.loaded}));
-        document.insert("modules".into(), modules.collect::<Vec<_>>().into());
+        let modules = modules.map(|one| (one.name.clone(), one.loaded.into()));
+        document.insert("modules".into(), Value::Object(modules.collect()));
         document.insert(
             "cpu".into(),
             json!({
