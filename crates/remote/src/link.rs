@@ -3,7 +3,7 @@
 use super::wire::{self, Ask, PROTOCOL, Reply};
 use packllm_engine::backend::Watch;
 use std::io::{self, BufReader, BufWriter, Read, Write};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -99,6 +99,18 @@ impl Link {
     pub fn tell(&mut self, ask: &Ask, body: &[u8]) -> Result<(), Broken> {
         let sent = wire::send(&mut self.input, ask, body);
         sent.map_err(|error| self.lost(&error.to_string()))
+    }
+
+    /// Whether the process has ended since it was last asked.
+    pub fn is_over(&self) -> bool {
+        loop {
+            match self.replies.try_recv() {
+                // Nobody waited for it any more.
+                Ok(Ok(Some(_))) => {}
+                Err(TryRecvError::Empty) => return false,
+                Ok(Ok(None) | Err(_)) | Err(TryRecvError::Disconnected) => return true,
+            }
+        }
     }
 
     /// Asks, and waits for the reply.

@@ -68,9 +68,10 @@ impl RemoteMember {
         })
     }
 
-    /// Asks the process, which is started again if it was lost.
+    /// Asks the process, which is started again if it was lost, then or while nothing was asked.
     fn ask(&mut self, ask: &Ask, body: &[u8]) -> Result<(Reply, Vec<u8>), BackendError> {
-        if self.link.is_none() {
+        if self.link.as_ref().is_none_or(Link::is_over) {
+            self.link = None;
             self.start_again()?;
         }
         self.exchange(ask, body)
