@@ -305,7 +305,7 @@ fn bits_per_byte_agree_with_an_independent_computation() {
         run_json(&args)
     };
     let (chain, full) = (weigh(&[]), weigh(&["--full", "--epsilon", "0.0005"]));
-    // SmolLM2 adds no BOS: text starts after its document separator. Gemma adds one.
+    // SmolLM2 adds no BOS: text starts after a line break. Gemma adds one.
     for (k, file, start) in [(0, SMOLLM2, "<|endoftext|>"), (1, GEMMA, "<bos>")] {
         let plain = Plain::open(file);
         let start = plain.model.vocab().tokenize(start.as_bytes(), false, true);

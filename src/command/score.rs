@@ -20,7 +20,7 @@ use packllm_engine::engine::{
 };
 use packllm_engine::mix::Mix;
 use packllm_engine::vocab::Alphabet;
-use packllm_engine::weight::{self, Evidence, Method, Mixture};
+use packllm_engine::weight::{self, Evidence, Method};
 use serde::Serialize;
 use std::io::Write;
 use std::process::ExitCode;
@@ -147,8 +147,11 @@ fn measure(
             measured.members = member_rows(engine, &reading, &second);
         }
         for &mix in &scoring.mixes {
-            let floor = engine.fusion().floor;
-            let mixture = Mixture::new(&second, mix, floor)?;
+            let fusion = Fusion {
+                mix,
+                ..engine.fusion().clone()
+            };
+            let mixture = fusion.mixture(&second)?;
             for method in &scoring.methods {
                 if app.cancel.load(Ordering::Relaxed) {
                     return Err(EngineError::Cancelled.into());

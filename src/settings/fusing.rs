@@ -28,6 +28,7 @@ pub fn settle_fusion(held: &Values, manifest: &Manifest, names: &[String]) -> Re
         rate: held.rate(),
         drop: held.drop(),
         floor: held.floor(),
+        confidence: held.confidence,
         budget: Budget {
             epsilon: held.epsilon(),
             hypotheses: held.heads(),

@@ -24,8 +24,12 @@
 //!
 //! A member that is certain of END says nothing about going on: its `p_k(s | not END)` is taken as
 //! uniform.
+//!
+//! In part 2 the weights can depend on how sure the members are: λ is then replaced by the ω of
+//! [`confidence`].
 
 mod attribution;
+pub mod confidence;
 mod end;
 mod symbol_set;
 
@@ -161,9 +165,13 @@ pub struct Mixer {
     mix: Mix,
     ln_floor: f64,
     alphabet: SymbolSet,
+    confidence: f64,
     // Scratch, one entry a member.
     splits: Vec<Split>,
     shares: Vec<f64>,
+    /// ω, summing to 1.
+    weights: Vec<f64>,
+    entropies: Vec<f64>,
 }
 
 impl Mixer {
@@ -176,9 +184,18 @@ impl Mixer {
             mix,
             ln_floor: ln_floor(floor)?,
             alphabet,
+            confidence: 0.0,
             splits: Vec::new(),
             shares: Vec::new(),
+            weights: Vec::new(),
+            entropies: Vec::new(),
         })
+    }
+
+    /// The same, where those that are sure count for more: κ ≥ 0 of [`confidence`].
+    #[must_use]
+    pub fn with_confidence(self, confidence: f64) -> Self {
+        Mixer { confidence, ..self }
     }
 
     /// The alphabet mixed over.
@@ -205,6 +222,7 @@ impl Mixer {
     ) -> Result<(), MixError> {
         let total = self.check(rows, lambda, can_end, out.len())?;
         self.split(rows);
+        self.share_out(rows, lambda, total);
         let Mixer {
             mix,
             ln_floor,
@@ -218,11 +236,9 @@ impl Mixer {
         let pooled = pool_end(mix, ln_floor, &self.shares, |k| self.splits[k]);
 
         let members = || {
-            let weighted = lambda
-                .iter()
-                .enumerate()
-                .filter(|(_, weight)| **weight > 0.0);
-            weighted.map(|(k, weight)| (weight / total, rows[k].as_ref(), self.splits[k]))
+            let weights = self.weights.iter().enumerate();
+            let weighted = weights.filter(|(_, weight)| **weight > 0.0);
+            weighted.map(|(k, &weight)| (weight, rows[k].as_ref(), self.splits[k]))
         };
         let z = match mix {
             Mix::Log => {
@@ -254,6 +270,26 @@ impl Mixer {
                 Split::of(row, alphabet)
             }
         }));
+    }
+
+    /// The weights of this step, once [split](Mixer::split).
+    fn share_out<R: AsRef<[f64]>>(&mut self, rows: &[R], lambda: &[f64], total: f64) {
+        self.weights.clear();
+        self.weights
+            .extend(lambda.iter().map(|weight| weight / total));
+        if self.confidence == 0.0 {
+            return;
+        }
+        let each = rows.iter().zip(&self.splits).zip(lambda);
+        self.entropies.clear();
+        self.entropies.extend(each.map(|((row, split), weight)| {
+            if *weight > 0.0 {
+                confidence::entropy(row.as_ref(), *split, &self.alphabet)
+            } else {
+                0.0
+            }
+        }));
+        confidence::share_out(&mut self.weights, self.confidence, &self.entropies);
     }
 
     /// Checks shapes and weights; gives Σ λ.

@@ -215,7 +215,7 @@ impl Judge {
         let mixtures: Vec<Mixture<'_>> = reading
             .options
             .iter()
-            .map(|option| Mixture::new(option, self.fusion.mix, self.fusion.floor))
+            .map(|option| self.fusion.mixture(option))
             .collect::<Result<_, WeightError>>()?;
         let shared = start.elapsed();
         let spent = spent_since(engine, &before)?;

@@ -30,6 +30,7 @@ pub struct Settings {
     pub rate: Option<f64>,
     pub drop: Option<f64>,
     pub floor: Option<f64>,
+    pub confidence: Option<f64>,
     pub epsilon: Option<f64>,
     pub heads: Option<i64>,
 }
@@ -53,6 +54,7 @@ pub fn settle(asked: Option<Asked>, draft: &mut Draft<'_>) -> Result<bool, Refus
     draft.number("packllm.rate", "rate", settings.rate)?;
     draft.number("packllm.drop", "drop", settings.drop)?;
     draft.number("packllm.floor", "floor", settings.floor)?;
+    draft.number("packllm.confidence", "confidence", settings.confidence)?;
     draft.number("packllm.epsilon", "epsilon", settings.epsilon)?;
     draft.whole("packllm.heads", "heads", settings.heads)?;
     Ok(true)

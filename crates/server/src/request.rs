@@ -328,6 +328,7 @@ impl Request {
         fusion.rate = values.rate.unwrap_or(fusion.rate);
         fusion.drop = values.drop.unwrap_or(fusion.drop);
         fusion.floor = values.floor.unwrap_or(fusion.floor);
+        fusion.confidence = values.confidence.or(fusion.confidence);
         fusion.budget.epsilon = values.epsilon.unwrap_or(fusion.budget.epsilon);
         fusion.budget.hypotheses = values.heads.unwrap_or(fusion.budget.hypotheses);
         Ok(fusion)

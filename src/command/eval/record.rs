@@ -76,6 +76,7 @@ pub fn record(
         "prior": fusion.prior,
         "rate": fusion.rate,
         "floor": fusion.floor,
+        "confidence": fusion.confidence,
         "drop": fusion.drop,
         "epsilon": fusion.budget.epsilon,
         "heads": fusion.budget.hypotheses,

@@ -1,9 +1,9 @@
 //! The settings of a fusion.
 
-use crate::mix::{self, Mix};
+use crate::mix::{self, Mix, MixError, Mixer, SymbolSet};
 use crate::vocab::Alphabet;
 use crate::vocab::cover::Budget;
-use crate::weight::{self, Method};
+use crate::weight::{self, Evidence, Method, Mixture, WeightError};
 
 /// Most KV sequences that a member is given: llama.cpp serves 256.
 pub const MAX_SEQUENCES: usize = 250;
@@ -21,6 +21,9 @@ pub struct Fusion {
     pub mix: Mix,
     /// Smallest probability a member may give a symbol in log mixing.
     pub floor: f64,
+    /// κ: how much more of its weight a member has where it is sure; see [`mix::confidence`]. None:
+    /// [`mix::confidence::OF_BYTES`] over bytes, 0 over tokens.
+    pub confidence: Option<f64>,
     /// Where weights come from.
     pub method: Method,
     /// Temperature of `sim`.
@@ -45,6 +48,7 @@ impl Default for Fusion {
             alphabet: None,
             mix: Mix::Log,
             floor: mix::DEFAULT_FLOOR,
+            confidence: None,
             method: Method::Auto,
             tau: weight::DEFAULT_TAU,
             prior_bytes: weight::DEFAULT_PRIOR_BYTES,
@@ -69,12 +73,31 @@ impl Fusion {
         sequences(self.alphabet.unwrap_or(Alphabet::Bytes), self.budget)
     }
 
+    /// Mixes over `alphabet` as set here.
+    ///
+    /// # Errors
+    /// A floor that is none.
+    pub fn mixer(&self, alphabet: SymbolSet) -> Result<Mixer, MixError> {
+        let confidence = mix::confidence::over(&alphabet, self.confidence);
+        Ok(Mixer::new(self.mix, self.floor, alphabet)?.with_confidence(confidence))
+    }
+
+    /// What is lost on the evidence by mixing as set here.
+    ///
+    /// # Errors
+    /// As [`Mixture::new`].
+    pub fn mixture<'a>(&self, evidence: &'a Evidence) -> Result<Mixture<'a>, WeightError> {
+        let confidence = mix::confidence::over(&evidence.alphabet, self.confidence);
+        Ok(Mixture::new(evidence, self.mix, self.floor)?.with_confidence(confidence))
+    }
+
     /// The options for deriving weights.
     #[must_use]
     pub fn weighing(&self) -> weight::Options {
         weight::Options {
             mix: self.mix,
             floor: self.floor,
+            confidence: self.confidence,
             tau: self.tau,
             prior_bytes: self.prior_bytes,
             prior: self.prior.clone(),

@@ -65,6 +65,9 @@ pub struct Options {
     pub mix: Mix,
     /// Smallest probability a member may give a symbol in log mixing.
     pub floor: f64,
+    /// κ of [`mix::confidence`], which [`follow`] predicts with; weights are derived without. None:
+    /// what is usual over the alphabet.
+    pub confidence: Option<f64>,
     /// Temperature of [`Method::Sim`], above 0.
     pub tau: f64,
     /// n₀ of [`Method::Exact`], in bytes, at least 0.
@@ -86,6 +89,7 @@ impl Default for Options {
         Options {
             mix: Mix::default(),
             floor: mix::DEFAULT_FLOOR,
+            confidence: None,
             tau: DEFAULT_TAU,
             prior_bytes: DEFAULT_PRIOR_BYTES,
             prior: Vec::new(),
@@ -296,6 +300,10 @@ pub fn follow(
         return Err(WeightError::Count { expected, actual });
     }
     let mixture = Mixture::new(evidence, options.mix, options.floor)?;
+    let mixture = mixture.with_confidence(mix::confidence::over(
+        &evidence.alphabet,
+        options.confidence,
+    ));
     Ok(Adaptive::new(start, options)?.follow(&mixture))
 }
 

@@ -116,7 +116,7 @@ impl Run {
             lambda: engine.lambda.clone(),
             follower: Follower::of(engine, &alphabet)?,
             mixed: vec![0.0; alphabet.size()],
-            mixer: Mixer::new(engine.fusion.mix, engine.fusion.floor, alphabet)?,
+            mixer: engine.fusion.mixer(alphabet)?,
             sampler,
             stops: StopStrings::new(stops)?,
             repetition,
