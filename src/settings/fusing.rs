@@ -4,9 +4,10 @@ use super::{Usage, usage};
 use crate::hints::words;
 use anyhow::Result;
 use packllm_engine::engine::Fusion;
+use packllm_engine::mix::Mix;
 use packllm_engine::vocab::cover::Budget;
 use packllm_engine::weight::Method;
-use packllm_parameter::Values;
+use packllm_parameter::{Values, Vocab};
 use packllm_store::Manifest;
 
 /// How the members `names` of a pack are fused, by the parameters `held`.
@@ -19,7 +20,11 @@ pub fn settle_fusion(held: &Values, manifest: &Manifest, names: &[String]) -> Re
     }
     Ok(Fusion {
         alphabet: held.vocab().alphabet(),
-        mix: held.mix(),
+        mix: match held.vocab() {
+            // As it was published.
+            Vocab::Mined => held.mix.unwrap_or(Mix::Log),
+            _ => held.mix(),
+        },
         follow_answer: held.follow_answer(),
         method,
         tau: held.tau(),

@@ -60,7 +60,9 @@ pub fn scoring(sources: &Sources, typed: &ScoreArgs) -> Result<(PackPlan, Scorin
     // Lengths are checked before there is a reference.
     plan.fusion.alphabet = plan.fusion.alphabet.filter(|&a| a != Alphabet::Mapped);
     if mixes.is_empty() {
-        mixes.push(plan.fusion.mix);
+        // As `--vocab mined` was published.
+        let published = mined && alphabets.len() == 1;
+        mixes.push(if published { Mix::Log } else { plan.fusion.mix });
     }
     let methods = methods(&plan, &typed.weights)?;
     let scoring = Scoring {

