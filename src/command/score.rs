@@ -146,9 +146,10 @@ fn measure(
         if measured.members.is_empty() {
             measured.members = member_rows(engine, &reading, &second);
         }
-        for &mix in &scoring.mixes {
+        for mix in &scoring.mixes {
+            let mix = mix.unwrap_or(engine.mix());
             let fusion = Fusion {
-                mix,
+                mix: Some(mix),
                 ..engine.fusion().clone()
             };
             let mixture = fusion.mixture(&second)?;
@@ -184,7 +185,7 @@ fn following(engine: &Lockstep, mix: Mix, lambda: &[f64], text: &Evidence) -> Re
     let lambda = present.iter().map(|&k| lambda[k]).collect();
     let options = weight::Options {
         mix,
-        ..engine.fusion().weighing()
+        ..engine.fusion().weighing(&text.alphabet)
     };
     let course = weight::follow(lambda, &text, &options)?;
     let nats: f64 = course.nats.iter().sum();

@@ -88,7 +88,7 @@ fn weigh(
     let given = Some(fusion.method.clone()).filter(|m| matches!(m, Method::Given(_)));
     let options = weight::Options {
         outlook,
-        ..fusion.weighing()
+        ..fusion.weighing(&evidence.alphabet)
     };
     let row = |method: Method| -> Result<WeightsByMethod> {
         let weights = weight::weights(&method, evidence, &options)?;

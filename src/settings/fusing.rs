@@ -4,10 +4,9 @@ use super::{Usage, usage};
 use crate::hints::words;
 use anyhow::Result;
 use packllm_engine::engine::Fusion;
-use packllm_engine::mix::Mix;
 use packllm_engine::vocab::cover::Budget;
 use packllm_engine::weight::Method;
-use packllm_parameter::{Values, Vocab};
+use packllm_parameter::Values;
 use packllm_store::Manifest;
 
 /// How the members `names` of a pack are fused, by the parameters `held`.
@@ -20,11 +19,7 @@ pub fn settle_fusion(held: &Values, manifest: &Manifest, names: &[String]) -> Re
     }
     Ok(Fusion {
         alphabet: held.vocab().alphabet(),
-        mix: match held.vocab() {
-            // As it was published.
-            Vocab::Mined => held.mix.unwrap_or(Mix::Log),
-            _ => held.mix(),
-        },
+        mix: held.mix,
         follow_answer: held.follow_answer(),
         method,
         tau: held.tau(),

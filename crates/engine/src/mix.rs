@@ -19,9 +19,10 @@
 //!   Mavromatis et al. 2024, arXiv 2404.11531);
 //! - [`Mix::Linear`]: `q(s) = Σ λ_k p_k(s)`.
 //!
-//! Linear is the default: nobody has a veto. Greedily, of 1,500 words that come next (LAMBADA)
-//! SmolLM2-135M and Gemma-3-270M at weights of 0.4 and 0.6 say 39.1% by linear and 37.4% by log
-//! mixing; bits per byte differ by a thousandth.
+//! Linear is usual over bytes, where nobody has a veto then: of 1,500 words that come next (LAMBADA)
+//! SmolLM2-135M and Gemma-3-270M at weights of 0.4 and 0.6 say 39.1% greedily, and 37.4% by log mixing,
+//! while their bits per byte differ by a thousandth. Over tokens log mixing is: four texts cost
+//! Qwen2.5-Coder-1.5B and 0.5B 0.4% fewer bits by it.
 //!
 //! The floor bounds the veto a member has over a symbol. Where one member alone decides there is no
 //! veto to bound and the floor is not applied, so that a pack of one is that member itself.
@@ -56,13 +57,23 @@ pub const DEFAULT_FLOOR: f64 = 1e-10;
 const MIN_FLOOR: f64 = 1e-300;
 
 /// How members' distributions are combined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mix {
     /// Weighted geometric mean, renormalised: an average of logits.
     Log,
     /// Weighted arithmetic mean.
-    #[default]
     Linear,
+}
+
+impl Mix {
+    /// How distributions over bytes, or else tokens, are combined if nothing else is asked for.
+    #[must_use]
+    pub fn usual(bytes: bool) -> Self {
+        match bytes {
+            true => Mix::Linear,
+            false => Mix::Log,
+        }
+    }
 }
 
 impl fmt::Display for Mix {

@@ -347,7 +347,7 @@ impl Judge {
     fn weights(&self, method: &Method, evidence: &Evidence) -> Result<Vec<f64>, WeightError> {
         let options = weight::Options {
             ties_to_newcomer: self.per_option,
-            ..self.fusion.weighing()
+            ..self.fusion.weighing(&evidence.alphabet)
         };
         let weights = weight::weights(method, evidence, &options)?;
         Ok(weight::apply_drop(&weights.lambda, self.fusion.drop, &[]))

@@ -71,8 +71,8 @@ parameters! {
     reference: String => Group::Fusion
         .says("With --vocab mined: the member, or the tokenizer.json, whose vocabulary is the reference")
         .of("NAME|FILE").at(NOT_FOR_GOOD).otherwise("the member with the lowest loss per token");
-    mix: Mix = Mix::default() => Group::Fusion
-        .says("How distributions are combined: linear or log; with --vocab mined log, unless it is given").at(FUSING);
+    mix: Mix => Group::Fusion.says("How distributions are combined: linear or log").at(FUSING)
+        .otherwise("linear over bytes, log over tokens").like("\"log\"");
     weights: String = weight::Method::Auto.to_string() =>
         Group::Fusion.says("auto, uniform, top1, sim, opt, exact, adaptive, or NAME=WEIGHT,…").at(FUSING);
     follow_answer: bool = false =>

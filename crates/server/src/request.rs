@@ -322,7 +322,7 @@ impl Request {
             };
             fusion.method = Method::parse(text, names).map_err(wrong)?;
         }
-        fusion.mix = values.mix.unwrap_or(fusion.mix);
+        fusion.mix = values.mix.or(fusion.mix);
         fusion.tau = values.tau.unwrap_or(fusion.tau);
         fusion.prior_bytes = values.prior_bytes.unwrap_or(fusion.prior_bytes);
         fusion.rate = values.rate.unwrap_or(fusion.rate);

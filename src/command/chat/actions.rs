@@ -184,11 +184,11 @@ impl Talk<'_> {
 
     fn mix(&mut self, name: &str) -> Result<()> {
         if name.is_empty() {
-            say!("{}", self.fusion.mix)?;
+            say!("{}", self.loaded.conversation.lockstep.mix())?;
             return Ok(());
         }
         match name.parse() {
-            Ok(mix) => self.fusion.mix = mix,
+            Ok(mix) => self.fusion.mix = Some(mix),
             Err(error) => {
                 tell!("error: /mix {name}: {}", words(&error));
                 return Ok(());

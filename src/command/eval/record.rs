@@ -70,7 +70,7 @@ pub fn record(
         "given": matches!(fusion.method, Method::Given(_)).then(|| fusion.method.to_string()),
         "vocab": fusion.alphabet.map_or("auto", |alphabet| alphabet.name()),
         "reference": reference,
-        "mix": fusion.mix.to_string(),
+        "mix": fusion.mix.map(|mix| mix.to_string()),
         "tau": fusion.tau,
         "prior_bytes": fusion.prior_bytes,
         "prior": fusion.prior,

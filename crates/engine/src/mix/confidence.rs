@@ -37,13 +37,13 @@ pub const OF_BYTES: f64 = 2.0;
 /// takes members away one by one, stays finite.
 const LEAST: f64 = -20.0;
 
-/// κ over this alphabet, where `asked` for or as is usual.
-pub(crate) fn over(alphabet: &SymbolSet, asked: Option<f64>) -> f64 {
-    let usual = match *alphabet == SymbolSet::bytes() {
+/// κ over this alphabet if nothing else is asked for: [`OF_BYTES`], or 0.
+#[must_use]
+pub fn usual(alphabet: &SymbolSet) -> f64 {
+    match alphabet.is_bytes() {
         true => OF_BYTES,
         false => 0.0,
-    };
-    asked.unwrap_or(usual)
+    }
 }
 
 /// H of a member's row.

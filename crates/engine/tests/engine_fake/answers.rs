@@ -43,7 +43,13 @@ fn in_tokens_one_member_and_the_same_twice_answer_like_a_plain_greedy_loop() {
             for mix in [Mix::Log, Mix::Linear] {
                 let members = fakes.len();
                 let mut engine = load((0..members).map(|_| fake()).collect());
-                set(&mut engine, Fusion { mix, ..uniform() });
+                set(
+                    &mut engine,
+                    Fusion {
+                        mix: Some(mix),
+                        ..uniform()
+                    },
+                );
                 assert_eq!(engine.alphabet(), Alphabet::Tokens);
                 let got = ask(&mut engine, "ab c", &greedy(10));
                 assert_eq!(

@@ -120,7 +120,7 @@ fn in_bytes_one_model_and_the_same_twice_answer_alike() {
                     Fusion {
                         alphabet: bytes,
                         method,
-                        mix,
+                        mix: Some(mix),
                         ..Fusion::default()
                     },
                 );

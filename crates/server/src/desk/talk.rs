@@ -273,7 +273,7 @@ impl Talk<'_> {
             members: members.collect(),
             fusion: FusionTold {
                 weights: lockstep.fusion().method.to_string(),
-                mix: lockstep.fusion().mix.to_string(),
+                mix: lockstep.mix().to_string(),
                 alphabet: lockstep.alphabet().name(),
             },
         }

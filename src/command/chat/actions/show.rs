@@ -32,7 +32,7 @@ impl Talk<'_> {
             "pack {} · vocab {} · mix {} · weights {}",
             self.plan.manifest.name,
             engine.alphabet().name(),
-            fusion.mix,
+            engine.mix(),
             fusion.method.brief()
         )?;
         for (member, plan) in engine.members().iter().zip(&self.plan.members) {

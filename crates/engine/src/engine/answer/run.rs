@@ -418,7 +418,7 @@ impl Follower {
         if !engine.fusion.follow_answer || engine.fusion.method != Method::Adaptive {
             return Ok(None);
         }
-        let weights = Adaptive::new(engine.lambda.clone(), &engine.fusion.weighing())?;
+        let weights = Adaptive::new(engine.lambda.clone(), &engine.fusion.weighing(alphabet))?;
         let mut follower = Self {
             weights,
             alphabet: alphabet.clone(),
