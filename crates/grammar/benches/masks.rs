@@ -1,4 +1,6 @@
 //! What a mask costs, and a symbol that is forced: `cargo bench -p packllm-grammar`.
+//!
+//! Masks are measured by the time that their thread had on the processor: others may use it as well.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark")]
 
@@ -7,7 +9,16 @@ use packllm_engine::backend::{Special, TokenKind, Vocab, VocabBuilder};
 use packllm_engine::constraint::{Constraint, Mask};
 use packllm_grammar::{Alphabet, Form, Structured, Thought};
 use rand_pcg::rand_core::{Rng, SeedableRng};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+#[path = "../tests/generator/mod.rs"]
+mod generator;
+
+/// The time that this thread had on the processor.
+fn processor() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
 
 const SCHEMA: &str = r#"{"type": "object", "additionalProperties": false,
     "required": ["name", "kind", "price", "tags", "maker"],
@@ -53,9 +64,9 @@ fn masks(constraint: &Structured, symbols: &[usize], times: u64) -> Vec<Duration
         let mut constraint = constraint.fork();
         for &symbol in symbols {
             mask.fill();
-            let start = Instant::now();
+            let start = processor();
             constraint.allows(&mut mask).unwrap();
-            taken.push(start.elapsed());
+            taken.push(processor() - start);
             constraint.advance(symbol).unwrap();
         }
     }
@@ -93,6 +104,43 @@ fn report(name: &str, taken: &[Duration]) {
     );
 }
 
+/// Texts by chance of the generated schemas: every mask, with its schema and what was said before it.
+fn babble(alphabet: &Alphabet, vocab: &Vocab, schemas: u64) -> Vec<(Duration, u64, String)> {
+    let mut taken = Vec::new();
+    let mut mask = Mask::none(vocab.len());
+    for n in 0..schemas {
+        let form = Form::Json(generator::schema(n));
+        let mut constraint = form.over(alphabet, Thought::None).unwrap();
+        let mut random = rand_pcg::Pcg64::seed_from_u64(n);
+        let mut said = Vec::new();
+        for _ in 0..60 {
+            mask.fill();
+            let start = processor();
+            constraint.allows(&mut mask).unwrap();
+            let text = String::from_utf8_lossy(&said).into_owned();
+            taken.push((processor() - start, n, text));
+            if constraint.may_end().unwrap() && mask.count() == 1 {
+                break;
+            }
+            // What closes comes as often as not, so that an answer ends.
+            let closes = |s: &usize| b"\"]}".contains(vocab.piece(*s as u32).first().unwrap_or(&0));
+            let closing: Vec<usize> = mask.iter().filter(closes).collect();
+            let pool = match closing.is_empty() || random.next_u64().is_multiple_of(2) {
+                true => mask.iter().collect(),
+                false => closing,
+            };
+            let symbol = pool[random.next_u64() as usize % pool.len()];
+            if vocab.kinds()[symbol] == TokenKind::End {
+                break;
+            }
+            constraint.advance(symbol).unwrap();
+            said.extend_from_slice(vocab.piece(symbol as u32));
+        }
+    }
+    taken.sort();
+    taken
+}
+
 fn all(c: &mut Criterion) {
     let form = Form::schema(SCHEMA).unwrap();
     let bytes = form
@@ -110,6 +158,12 @@ fn all(c: &mut Criterion) {
         &masks(&form.over(&alphabet, Thought::None).unwrap(), &spelled, 1),
     );
     report("a token", &masks(&tokens, &spelled, 20));
+    let taken = babble(&alphabet, &vocab, 200);
+    let times: Vec<Duration> = taken.iter().map(|(time, ..)| *time).collect();
+    report("a token of 200 generated schemas", &times);
+    for (time, schema, said) in taken.iter().rev().take(10) {
+        println!("  {time:?}: schema {schema} after {said:?}");
+    }
 
     c.bench_function("an answer of 146 bytes", |b| {
         b.iter(|| masks(&bytes, &answer, 1))
