@@ -14,6 +14,10 @@ use std::time::Duration;
 #[path = "../tests/generator/mod.rs"]
 mod generator;
 
+/// As many symbols as SmolLM2 and Qwen2.5 have.
+const SMALL: usize = 49_152;
+const LARGE: usize = 151_936;
+
 /// The time that this thread had on the processor.
 fn processor() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
@@ -33,8 +37,8 @@ const SCHEMA: &str = r#"{"type": "object", "additionalProperties": false,
 const ANSWER: &str = "{\"name\": \"Rye with sunflower seeds, baked twice a week\", \"kind\": \"bread\", \
     \"price\": 4.25, \"tags\": [\"dark\", \"sour\", \"größe €\"], \"maker\": {\"town\": \"Bremen\"}}";
 
-/// All bytes, and as many words as SmolLM2's vocabulary has, JSON's own among them.
-fn vocabulary() -> Vocab {
+/// All bytes, and words up to this many symbols, JSON's own among them.
+fn vocabulary(symbols: usize) -> Vocab {
     let mut random = rand_pcg::Pcg64::seed_from_u64(7);
     let mut below = |n: u64| random.next_u64() % n;
     let mut builder = VocabBuilder::default();
@@ -44,7 +48,7 @@ fn vocabulary() -> Vocab {
     ] {
         builder.push(piece.as_bytes(), TokenKind::Text);
     }
-    for _ in 267..49_151 {
+    for _ in 267..symbols - 1 {
         let mut piece = vec![b' '; below(2) as usize];
         for _ in 0..=below(10) {
             let letters = 1 + below(26);
@@ -141,6 +145,19 @@ fn babble(alphabet: &Alphabet, vocab: &Vocab, schemas: u64) -> Vec<(Duration, u6
     taken
 }
 
+fn babbled(alphabet: &Alphabet, vocab: &Vocab) {
+    let taken = babble(alphabet, vocab, 200);
+    let times: Vec<Duration> = taken.iter().map(|(time, ..)| *time).collect();
+    let symbols = vocab.len();
+    report(
+        &format!("a token of {symbols}, 200 generated schemas"),
+        &times,
+    );
+    for (time, schema, said) in taken.iter().rev().take(5) {
+        println!("  {time:?}: schema {schema} after {said:?}");
+    }
+}
+
 fn all(c: &mut Criterion) {
     let form = Form::schema(SCHEMA).unwrap();
     let bytes = form
@@ -149,7 +166,7 @@ fn all(c: &mut Criterion) {
     let answer: Vec<usize> = ANSWER.bytes().map(usize::from).collect();
     report("first answer, a byte", &masks(&bytes, &answer, 1));
     report("a byte", &masks(&bytes, &answer, 20));
-    let vocab = vocabulary();
+    let vocab = vocabulary(SMALL);
     let alphabet = Alphabet::tokens(&vocab).unwrap();
     let tokens = form.over(&alphabet, Thought::None).unwrap();
     let spelled = spelled(&tokens, &vocab);
@@ -158,12 +175,9 @@ fn all(c: &mut Criterion) {
         &masks(&form.over(&alphabet, Thought::None).unwrap(), &spelled, 1),
     );
     report("a token", &masks(&tokens, &spelled, 20));
-    let taken = babble(&alphabet, &vocab, 200);
-    let times: Vec<Duration> = taken.iter().map(|(time, ..)| *time).collect();
-    report("a token of 200 generated schemas", &times);
-    for (time, schema, said) in taken.iter().rev().take(10) {
-        println!("  {time:?}: schema {schema} after {said:?}");
-    }
+    babbled(&alphabet, &vocab);
+    let large = vocabulary(LARGE);
+    babbled(&Alphabet::tokens(&large).unwrap(), &large);
 
     c.bench_function("an answer of 146 bytes", |b| {
         b.iter(|| masks(&bytes, &answer, 1))
