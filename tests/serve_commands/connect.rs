@@ -116,7 +116,7 @@ fn commands_do_what_they_do_here_or_say_where_it_is_done() {
         "weights by uniform on your last message:",
         "off: reads along",
         "linear\nbytes",
-        "packllm 0.1.0 · context ",
+        concat!("packllm ", env!("CARGO_PKG_VERSION"), " · context "),
         "prompt ",
         "── bpe alone",
         "── spm alone",

@@ -14,7 +14,7 @@ use crate::command::loaded::Shown;
 use anyhow::Result;
 use packllm_client::ClientError;
 use packllm_engine::chat::{Message, RemovedMessages};
-use packllm_engine::engine::{EngineError, Fusion};
+use packllm_engine::engine::{Answer, EngineError, Fusion};
 use packllm_engine::mix::Mix;
 use packllm_engine::pack::Read;
 use packllm_engine::weight::Method;
@@ -120,6 +120,8 @@ pub trait Partner {
     /// Writes the answer to the question that was read to stdout. The time to its first byte is
     /// counted from `start`.
     fn stream(&mut self, read: &Read, start: Instant) -> Result<Shown>;
+    /// Whether it was a full context that ended an answer by its length, of at most `limit` tokens.
+    fn is_full(&self, answer: &Answer, limit: Option<usize>) -> bool;
     /// A turn has ended.
     fn end_turn(&mut self, read: &mut Read);
     /// What the members spent on a turn, line by line.

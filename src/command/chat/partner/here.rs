@@ -9,7 +9,7 @@ use crate::command::screen::Look;
 use crate::settings::PackPlan;
 use anyhow::{Context, Result, bail};
 use packllm_engine::chat::{Message, RemovedMessages};
-use packllm_engine::engine::{AnswerOptions, Fusion, ScoreRequest};
+use packllm_engine::engine::{Answer, AnswerOptions, Fusion, ScoreRequest};
 use packllm_engine::mix::Mix;
 use packllm_engine::pack::{Conversation, Read};
 use packllm_engine::vocab::Alphabet;
@@ -258,6 +258,10 @@ impl Partner for Here<'_> {
         let (begun, opening) = (&next.begun, &read.opening);
         self.loaded
             .stream(&next.generation, next.look, start, begun, opening)
+    }
+
+    fn is_full(&self, answer: &Answer, limit: Option<usize>) -> bool {
+        limit.is_none_or(|limit| answer.tokens < limit)
     }
 
     fn end_turn(&mut self, _: &mut Read) {

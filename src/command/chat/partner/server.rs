@@ -402,6 +402,14 @@ impl Partner for Server<'_> {
         })
     }
 
+    /// The server may have a limit of its own, and does not say so.
+    fn is_full(&self, _: &Answer, _: Option<usize>) -> bool {
+        let known = self.state.usage.zip(self.about.context);
+        known.is_some_and(|(usage, context)| {
+            usage.prompt_tokens + usage.completion_tokens + 1 >= context
+        })
+    }
+
     fn end_turn(&mut self, read: &mut Read) {
         if let Some(usage) = self.state.usage.filter(|_| read.new_tokens.is_empty()) {
             read.new_tokens = vec![usage.prompt_tokens];

@@ -93,6 +93,7 @@ impl Talk<'_> {
         while drops
             && grows
             && said.answer.finish == Finish::Length
+            && self.partner.is_full(&said.answer, limit)
             && said.written.is_ok()
             && self.guard.told_to_end().is_none()
         {
@@ -129,9 +130,8 @@ impl Talk<'_> {
             self.app
                 .dim(&legend(self.app, look, attribution, &self.names(), weights));
         }
-        let tokens = said.answer.tokens;
         let finish = said.answer.finish;
-        let full = finish == Finish::Length && limit.is_none_or(|n| tokens < n);
+        let full = finish == Finish::Length && self.partner.is_full(&said.answer, limit);
         self.last = Some(Turn { read, said });
         if self.verbose {
             self.app.dim(&self.figures());
