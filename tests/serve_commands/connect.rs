@@ -123,7 +123,7 @@ fn commands_do_what_they_do_here_or_say_where_it_is_done() {
     ];
     says(&done.out, &out);
     let err = [
-        "not known before the first answer",
+        "not known before the next answer",
         "weights bpe 1.00 · spm off (uniform",
         "weights bpe 0.75 · spm 0.25 (bpe=0.75,spm=0.25",
         "it holds from the next message on",
@@ -132,7 +132,7 @@ fn commands_do_what_they_do_here_or_say_where_it_is_done() {
         "contexts are the server's",
         "temp is 0.5",
         "the server does not tell it",
-        "taken back; 6 messages left",
+        "taken back; 4 messages left",
         "argued for by [1 bpe]",
     ];
     says(&done.err, &err);
@@ -253,6 +253,35 @@ fn ctrl_c_stops_the_server_as_well() {
     assert_eq!(done.code, 0, "{}", done.err);
     says(&done.err, &["cancelled"]);
     says(&done.out, &["2 messages"]);
+}
+
+#[test]
+fn a_full_queue_is_waited_for_and_that_is_said() {
+    let user = User::new();
+    let endless = user.endless();
+    let mut line = vec!["serve", "-m", &endless, "--port", "0"];
+    line.extend(["-c", "100000", "--temp", "0", "--repeat-stop", "off"]);
+    line.extend(["--parallel", "1", "--max-queue", "0"]);
+    let served = Served::of(user.piped(&line));
+    let url = served.url();
+    let body = json!({ "messages": [{ "role": "user", "content": "Hello" }], "stream": true });
+    let busy = served.answering(&body);
+    let mut child = user.piped(&["chat", "--connect", &url, "-n", "4"]);
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(b"The moon\n")
+        .unwrap();
+    let mut err = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("no place now: waiting") {
+        line.clear();
+        assert_ne!(err.read_line(&mut line).unwrap(), 0);
+    }
+    drop(busy);
+    let done = child.wait_with_output().unwrap();
+    assert!(done.status.success() && done.stdout.len() > 1);
 }
 
 #[test]

@@ -287,7 +287,8 @@ impl<'a> Talk<'a> {
             };
             match self.partner.read(&question) {
                 // What could not be measured shows when it is read.
-                Err(error) if is_too_long(&error) && self.leaves_oldest() => {}
+                Err(error)
+                    if is_too_long(&error) && self.fits_alone(begun) && self.leaves_oldest() => {}
                 read => break read?,
             }
         };

@@ -57,7 +57,7 @@ pub struct Server<'a> {
 #[derive(Debug, Clone, Default)]
 struct State {
     members: Vec<packllm_client::Member>,
-    /// Whether more than their names is known.
+    /// Whether more than their names is known, of those that speak now.
     answered: bool,
     fused: Option<Fused>,
     usage: Option<Usage>,
@@ -226,8 +226,8 @@ impl Partner for Server<'_> {
 
     fn weighing(&self) -> Result<Weighing> {
         self.is_a_pack()?;
-        let fused = self.state.fused.as_ref();
-        let fused = fused.context("they are not known before the first answer")?;
+        let fused = self.state.fused.as_ref().filter(|_| self.state.answered);
+        let fused = fused.context("they are not known before the next answer")?;
         Ok(Weighing {
             method: fused.weights.clone(),
             text: "your last message".into(),
@@ -261,6 +261,7 @@ impl Partner for Server<'_> {
         if !silent.is_empty() && silent.iter().all(|silent| *silent) {
             bail!("all members are off: one has to speak");
         }
+        self.state.answered &= self.wishes.silent == silent;
         self.wishes.silent = silent;
         Ok(())
     }
