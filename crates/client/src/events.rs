@@ -20,12 +20,11 @@ pub struct Events {
 }
 
 impl Events {
-    /// Takes more bytes; returns the data of the events that are whole now.
+    /// Takes more bytes, and adds the data of the events that are whole now.
     ///
     /// # Errors
-    /// An event is too long.
-    pub fn push(&mut self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, TooLong> {
-        let mut events = Vec::new();
+    /// An event is too long. Those before it were added.
+    pub fn push(&mut self, bytes: &[u8], events: &mut Vec<Vec<u8>>) -> Result<(), TooLong> {
         for &byte in bytes {
             let returned = std::mem::replace(&mut self.returned, byte == b'\r');
             match byte {
@@ -35,7 +34,7 @@ impl Events {
                 _ => self.line.push(byte),
             }
         }
-        Ok(events)
+        Ok(())
     }
 
     /// The line is whole; returns the data of the event that it ends.
@@ -63,9 +62,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn events(text: &str) -> Vec<String> {
-        let events = Events::default().push(text.as_bytes()).unwrap();
+        let mut found = Vec::new();
+        let pushed = Events::default().push(text.as_bytes(), &mut found);
+        assert_eq!(pushed, Ok(()));
         let text = |data| String::from_utf8(data).unwrap();
-        events.into_iter().map(text).collect()
+        found.into_iter().map(text).collect()
     }
 
     #[test]
@@ -79,17 +80,19 @@ mod tests {
 
     #[test]
     fn no_event_is_longer_than_the_longest() {
-        let mut events = Events::default();
+        let (mut events, mut found) = (Events::default(), Vec::new());
         let line = vec![b'a'; LONGEST];
-        assert_eq!(events.push(&line), Ok(Vec::new()));
-        assert_eq!(events.push(b"a"), Err(TooLong));
+        assert_eq!(events.push(b"data: a\n\n", &mut found), Ok(()));
+        assert_eq!(events.push(&line, &mut found), Ok(()));
+        assert_eq!(events.push(b"a", &mut found), Err(TooLong));
+        assert_eq!(found, [b"a"]);
         let mut events = Events::default();
-        let mut pushed = Ok(Vec::new());
+        let mut pushed = Ok(());
         for _ in 0..5 {
             let mut line = b"data:".to_vec();
             line.resize(1 << 20, b'a');
             line.push(b'\n');
-            pushed = pushed.and(events.push(&line));
+            pushed = pushed.and(events.push(&line, &mut found));
         }
         assert_eq!(pushed, Err(TooLong));
     }
@@ -101,14 +104,14 @@ mod tests {
             cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
         ) {
             let text: String = lines.concat();
-            let whole = Events::default().push(text.as_bytes()).unwrap();
+            let (mut whole, mut parts) = (Vec::new(), Vec::new());
+            Events::default().push(text.as_bytes(), &mut whole).unwrap();
             let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(text.len() + 1)).collect();
             cuts.extend([0, text.len()]);
             cuts.sort_unstable();
             let mut events = Events::default();
-            let mut parts = Vec::new();
             for cut in cuts.windows(2) {
-                parts.extend(events.push(&text.as_bytes()[cut[0]..cut[1]]).unwrap());
+                events.push(&text.as_bytes()[cut[0]..cut[1]], &mut parts).unwrap();
             }
             prop_assert_eq!(parts, whole);
         }

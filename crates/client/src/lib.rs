@@ -140,7 +140,7 @@ impl Client {
 pub struct Stream {
     call: Call,
     events: Events,
-    ready: VecDeque<Chunk>,
+    ready: VecDeque<Result<Chunk, ClientError>>,
     is_over: bool,
 }
 
@@ -153,7 +153,7 @@ impl Stream {
     pub fn next(&mut self) -> Result<Option<Chunk>, ClientError> {
         loop {
             if let Some(chunk) = self.ready.pop_front() {
-                return chunk.checked(self.call.address()).map(Some);
+                return chunk?.checked(self.call.address()).map(Some);
             }
             if self.is_over {
                 return Ok(None);
@@ -164,22 +164,27 @@ impl Stream {
                     why: "the connection was closed".into(),
                 });
             };
-            self.take(&bytes)?;
+            self.take(&bytes);
         }
     }
 
-    fn take(&mut self, bytes: &[u8]) -> Result<(), ClientError> {
+    /// Reads what came. What is wrong is told after what came before it.
+    fn take(&mut self, bytes: &[u8]) {
         let address = self.call.address();
-        let events = self.events.push(bytes);
-        for data in events.map_err(|error| ClientError::strange(address, error))? {
+        let mut events = Vec::new();
+        let pushed = self.events.push(bytes, &mut events);
+        for data in events {
             if data == b"[DONE]" {
                 self.is_over = true;
-                break;
+                return;
             }
             let chunk = serde_json::from_slice(&data);
-            self.ready
-                .push_back(chunk.map_err(|error| ClientError::strange(address, error))?);
+            let chunk = chunk.map_err(|error| ClientError::strange(address, error));
+            self.ready.push_back(chunk);
         }
-        Ok(())
+        if let Err(error) = pushed {
+            self.ready
+                .push_back(Err(ClientError::strange(address, error)));
+        }
     }
 }

@@ -73,8 +73,8 @@ pub trait Partner {
     fn members(&self) -> Vec<Standing>;
     /// What it is, line by line.
     fn described(&self) -> Vec<String>;
-    /// The messages as member `k` reads them.
-    fn rendered(&self, k: usize, context: &[Message]) -> Result<String>;
+    /// The question as member `k` reads it.
+    fn rendered(&mut self, k: usize, question: &Question<'_>) -> Result<String>;
     /// Parameters that `/set` cannot set here, and why.
     fn elsewhere(&self) -> &'static Elsewhere;
 

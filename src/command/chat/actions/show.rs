@@ -44,7 +44,7 @@ impl Talk<'_> {
 
     /// The conversation as the members read it before they answer: of all members, or of the one
     /// named.
-    fn show_prompt(&self, only: Option<&str>) -> Result<()> {
+    fn show_prompt(&mut self, only: Option<&str>) -> Result<()> {
         let names = self.names();
         if let Some(name) = only.filter(|name| !names.iter().any(|n| n == name)) {
             tell!("error: /show prompt: {}", no_member(name, &names));
@@ -54,11 +54,19 @@ impl Talk<'_> {
         let mut asked = self.conversation.clone();
         asked.open_answer();
         let context = asked.context();
+        let question = Question {
+            context: &context,
+            new: context.len(),
+            begun: "",
+            limit: None,
+            form: self.form.as_ref(),
+            settings: &self.settings,
+        };
         for (k, name) in names.iter().enumerate() {
             if only.is_some_and(|only| only != name) {
                 continue;
             }
-            match self.partner.rendered(k, &context) {
+            match self.partner.rendered(k, &question) {
                 Ok(text) if only.is_some() => say!("{}", screen::harmless(self.app, &text))?,
                 Ok(text) => say!("── {name}\n{}", screen::harmless(self.app, &text))?,
                 Err(error) => crate::report::tell(&error),

@@ -8,7 +8,7 @@ use crate::command::outlook;
 use crate::command::screen::Look;
 use crate::settings::PackPlan;
 use anyhow::{Context, Result, bail};
-use packllm_engine::chat::{Message, RemovedMessages};
+use packllm_engine::chat::RemovedMessages;
 use packllm_engine::engine::{Answer, AnswerOptions, Fusion, ScoreRequest};
 use packllm_engine::mix::Mix;
 use packllm_engine::pack::{Conversation, Read};
@@ -94,8 +94,9 @@ impl Partner for Here<'_> {
         members.collect()
     }
 
-    fn rendered(&self, k: usize, context: &[Message]) -> Result<String> {
-        self.loaded.rendered(k, context)
+    fn rendered(&mut self, k: usize, question: &Question<'_>) -> Result<String> {
+        self.prepare(question);
+        self.loaded.rendered(k, question.context)
     }
 
     fn elsewhere(&self) -> &'static Elsewhere {

@@ -11,7 +11,7 @@ use crate::command::screen::{Look, View, Writer};
 use crate::say::printable;
 use anyhow::{Context, Result, bail};
 use packllm_client::{About, Chunk, Client, ClientError, Own, Stream, Timings, Usage};
-use packllm_engine::chat::{Message, RemovedMessages};
+use packllm_engine::chat::RemovedMessages;
 use packllm_engine::engine::{Answer, Finish};
 use packllm_engine::mix::Mix;
 use packllm_engine::pack::{More, Read};
@@ -212,7 +212,7 @@ impl Partner for Server<'_> {
         [server].into_iter().chain(members).collect()
     }
 
-    fn rendered(&self, _: usize, _: &[Message]) -> Result<String> {
+    fn rendered(&mut self, _: usize, _: &Question<'_>) -> Result<String> {
         bail!("what members read is known where the pack is, and the server does not tell it")
     }
 
