@@ -26,7 +26,12 @@ impl FromStr for Address {
         let short = short.strip_suffix("/v1").unwrap_or(short);
         let uri: ureq::http::Uri = short.parse().map_err(|_| wrong())?;
         let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
-        let named = uri.authority().is_some_and(|a| !a.host().is_empty());
+        // What follows the host is a port, or nothing.
+        let named = uri.authority().is_some_and(|authority| {
+            let host = authority.host();
+            let ends = authority.port().is_some() || authority.as_str() == host;
+            !host.is_empty() && ends
+        });
         // A name and a password in an address would be shown with it.
         let plain = !short.contains(['@', '?', '#']);
         match is_http && named && plain {
