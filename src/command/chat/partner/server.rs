@@ -1,26 +1,26 @@
 //! A server, here or elsewhere. Nothing is read before it is to be answered: a question is one
 //! request, and what is known of the members comes with its answer.
 
-use super::told::Told;
 use super::{Fused, Gauge, Partner, Question, Standing, Weighing, busy};
 use crate::app::App;
 use crate::command::chat::parameters::Elsewhere;
 use crate::command::chat::talk::Turn;
 use crate::command::loaded::Shown;
-use crate::command::screen::{Look, View, Writer};
 use crate::say::printable;
 use anyhow::{Context, Result, bail};
-use packllm_client::{About, Chunk, Client, ClientError, Own, Stream, Timings, Usage};
+use packllm_client::{About, Client, ClientError, Own, Timings, Usage};
 use packllm_engine::chat::RemovedMessages;
-use packllm_engine::engine::{Answer, Finish};
+use packllm_engine::engine::Answer;
 use packllm_engine::mix::Mix;
-use packllm_engine::pack::{More, Read};
+use packllm_engine::pack::Read;
 use packllm_engine::weight::Method;
 use packllm_parameter::{Values, Vocab};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+mod answer;
 mod asked;
 
+use answer::Next;
 use asked::Wishes;
 
 /// What is set where the pack is served.
@@ -64,15 +64,6 @@ struct State {
     timings: Option<Timings>,
     /// Tokens of a prompt a byte of its messages.
     density: Option<f64>,
-}
-
-/// An answer that has begun.
-struct Next {
-    stream: Stream,
-    /// What came while it was waited for.
-    first: Option<Chunk>,
-    begun: String,
-    look: Look,
 }
 
 impl<'a> Server<'a> {
@@ -343,64 +334,8 @@ impl Partner for Server<'_> {
     }
 
     fn stream(&mut self, _: &Read, start: Instant) -> Result<Shown> {
-        let mut next = self.next.take().context("nothing was asked")?;
-        let attributed = next.look.attribution && self.about.is_packllm();
-        let members = self.state.members.len();
-        let mut told = Told::new(&next.begun, attributed.then_some(members));
-        let mut writer = Writer::new(View::new(self.app, next.look, &next.begun));
-        let (began, mut first_byte) = (Instant::now(), None);
-        (self.state.usage, self.state.timings) = (None, None);
-        let mut answer = Answer::default();
-        answer.mean_weights = self.state.members.iter().map(|m| m.weight).collect();
-        let (mut ended, mut broken) = (false, None);
-        loop {
-            let chunk = match next
-                .first
-                .take()
-                .map_or_else(|| next.stream.next(), |first| Ok(Some(first)))
-            {
-                Ok(Some(chunk)) => chunk,
-                Ok(None) => break,
-                Err(error) => {
-                    // Some servers close the connection after the answer without a word.
-                    if !ended {
-                        answer.finish = Finish::Cancelled;
-                        broken = Some(error).filter(|e| !matches!(e, ClientError::Cancelled));
-                    }
-                    break;
-                }
-            };
-            let more = told.hear(&chunk);
-            if !more.is_empty() {
-                first_byte.get_or_insert_with(|| start.elapsed());
-            }
-            writer.push(More {
-                text: &more,
-                attribution: told.attribution.as_ref(),
-            });
-            ended |= self.hear_end(&chunk, &mut answer);
-        }
-        let silent = told
-            .attribution
-            .as_ref()
-            .is_some_and(|a| a.pieces().is_empty());
-        if silent {
-            // The server told no words.
-            let text = &told.text;
-            let attribution = None;
-            writer.push(More { text, attribution });
-        }
-        let written = writer.finish();
-        answer.text = told.text;
-        self.count(&mut answer, began.elapsed());
-        Ok(Shown {
-            tail: vec![answer.tokens; members],
-            answer,
-            first_byte,
-            attribution: told.attribution,
-            written,
-            broken: broken.map(Into::into),
-        })
+        let next = self.next.take().context("nothing was asked")?;
+        Ok(self.answer(next, start))
     }
 
     /// The server may have a limit of its own, and does not say so.
@@ -444,38 +379,5 @@ impl Partner for Server<'_> {
         if let Some((state, silent)) = self.main.take() {
             (self.state, self.wishes.silent) = (state, silent);
         }
-    }
-}
-
-impl Server<'_> {
-    /// What a chunk says of the end; whether it is the end of the text.
-    fn hear_end(&mut self, chunk: &Chunk, answer: &mut Answer) -> bool {
-        self.state.usage = chunk.usage.or(self.state.usage);
-        self.state.timings = chunk.timings.or(self.state.timings);
-        let own = chunk.packllm.as_ref();
-        let members = self.state.members.len();
-        let weights = own.and_then(|own| own.mean_weights.as_ref());
-        if let Some(weights) = weights.filter(|weights| weights.len() == members) {
-            answer.mean_weights.clone_from(weights);
-        }
-        let reason = chunk.choice().and_then(|c| c.finish_reason.as_deref());
-        let own = own.and_then(|own| own.finish_reason.as_deref());
-        match own.or(reason) {
-            Some("length") => answer.finish = Finish::Length,
-            Some("repetition") => answer.finish = Finish::Repetition,
-            Some(_) => answer.finish = Finish::Stop,
-            None => return false,
-        }
-        true
-    }
-
-    /// Tokens and time of an answer, as the server counts them, or by the clock here.
-    fn count(&self, answer: &mut Answer, time: Duration) {
-        let usage = self.state.usage.map(|usage| usage.completion_tokens);
-        let timings = self.state.timings.filter(|t| t.predicted_ms > 0.0);
-        answer.tokens = usage.or(timings.map(|t| t.predicted_n)).unwrap_or(0);
-        // A server may say anything.
-        let told = timings.map(|t| Duration::try_from_secs_f64(t.predicted_ms / 1e3));
-        answer.time = told.and_then(Result::ok).unwrap_or(time);
     }
 }
