@@ -6,7 +6,7 @@
 
 use packllm_engine::engine::{Ending, Engine, ScoreRequest};
 use packllm_engine::pack::{Pack, PackOptions};
-use packllm_engine::weight::{Method, Mixture, weights};
+use packllm_engine::weight::{Method, weights};
 use packllm_llama::LoadOptions;
 use std::sync::Arc;
 

@@ -13,6 +13,7 @@ mod answering;
 mod config;
 mod form;
 mod fusing;
+mod keys;
 mod layers;
 mod loading;
 mod network;
@@ -25,6 +26,7 @@ pub use answering::{drafter, generation, prompt_cache, random_seed, read_prompt}
 pub use config::{Config, example};
 pub use form::{form, schema_form};
 pub use fusing::settle_fusion;
+pub use keys::{key_of_environment, keys_of, plain as plain_keys};
 pub use layers::{Layer, Setting, layers};
 pub use loading::offload;
 use loading::{divide_threads, load_options};

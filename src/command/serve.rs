@@ -5,7 +5,7 @@ mod source;
 use crate::app::App;
 use crate::cli::{ServeArgs, ServeFormat};
 use crate::settings::{self, PackPlan, usage};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use packllm_engine::engine::MAX_SEQUENCES;
 use packllm_parameter::{Draft, Think};
 use packllm_server::{Handle, Limits, Log, LogFormat, Options, Safety, ServeError, Server};
@@ -89,20 +89,9 @@ fn log(format: ServeFormat) -> Log {
 
 /// Who may ask. An address that others reach needs a key, or a word that none is wanted.
 fn safety(args: &ServeArgs) -> Result<Safety> {
-    let mut keys = args.api_key.clone();
+    let mut keys = settings::plain_keys(args.api_key.clone())?;
     if let Some(path) = &args.api_key_file {
-        let file = path.display();
-        let text = std::fs::read_to_string(path).with_context(|| file.to_string())?;
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        let from = keys.len();
-        keys.extend(lines.map(str::to_owned));
-        if keys.len() == from {
-            return usage(format!("{file}: there is no key in it, one a line"));
-        }
-    }
-    let is_plain = |key: &String| !key.is_empty() && key.bytes().all(|b| b.is_ascii_graphic());
-    if !keys.iter().all(is_plain) {
-        return usage("a key must be of ASCII letters, digits and signs, without spaces");
+        keys.extend(settings::keys_of(path)?);
     }
     if !args.host.is_loopback() && keys.is_empty() && !args.no_auth {
         let host = args.host;

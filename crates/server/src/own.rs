@@ -25,6 +25,8 @@ pub struct Settings {
     pub members: Option<Vec<String>>,
     /// Whether to tell which member argued for which word.
     pub attribution: Option<bool>,
+    /// The form of the answer: a grammar in the notation of Lark.
+    pub grammar: Option<String>,
     pub tau: Option<f64>,
     pub prior_bytes: Option<f64>,
     pub rate: Option<f64>,
@@ -38,7 +40,7 @@ pub struct Settings {
 /// Puts the settings into a request; returns whether the answer is to have the key.
 ///
 /// # Errors
-/// A value out of its range.
+/// A value out of its range, or a grammar beside another form.
 pub fn settle(asked: Option<Asked>, draft: &mut Draft<'_>) -> Result<bool, Refusal> {
     let settings = match asked {
         None | Some(Asked::Plainly(false)) => return Ok(false),
@@ -49,6 +51,7 @@ pub fn settle(asked: Option<Asked>, draft: &mut Draft<'_>) -> Result<bool, Refus
     draft.text("packllm.mix", "mix", settings.mix)?;
     draft.members(settings.members);
     draft.attribution(settings.attribution.unwrap_or(false));
+    draft.grammar("packllm.grammar", settings.grammar)?;
     draft.number("packllm.tau", "tau", settings.tau)?;
     draft.number("packllm.prior_bytes", "prior-bytes", settings.prior_bytes)?;
     draft.number("packllm.rate", "rate", settings.rate)?;

@@ -7,6 +7,7 @@ use packllm_engine::chat::{Message, Role};
 use packllm_engine::engine::Fusion;
 use packllm_engine::sample::Params;
 use packllm_engine::weight::Method;
+use packllm_grammar::Form;
 use packllm_parameter::{Value, Values, find};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -217,6 +218,20 @@ impl<'a> Draft<'a> {
 
     pub fn form(&mut self, form: Option<AskedForm>) {
         self.request.form = form;
+    }
+
+    /// A form of its own, in the notation of Lark.
+    pub fn grammar(&mut self, field: &'static str, grammar: Option<String>) -> Result<(), Refusal> {
+        let Some(grammar) = grammar.filter(|grammar| !grammar.is_empty()) else {
+            return Ok(());
+        };
+        if let Some(other) = &self.request.form {
+            let message = format!("{field} and {} do not go together", other.field);
+            return Err(Refusal::field(field, message));
+        }
+        let form = Form::Lark(grammar);
+        self.request.form = Some(AskedForm { field, form });
+        Ok(())
     }
 
     pub fn members(&mut self, members: Option<Vec<String>>) {
