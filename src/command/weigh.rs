@@ -9,7 +9,7 @@ use anyhow::Result;
 use packllm_engine::chat::Message;
 use packllm_engine::competence::DOMAINS;
 use packllm_engine::engine::{Fusion, ScoreRequest};
-use packllm_engine::weight::{self, Certificate, Evidence, Method, Outlook};
+use packllm_engine::weight::{self, Certificate, Evidence, Method, Mixture, Outlook};
 use serde_json::{Map, Value, json};
 use std::io::Write;
 use std::process::ExitCode;
@@ -84,7 +84,9 @@ fn weigh(
     fusion: &Fusion,
     outlook: Option<Outlook>,
 ) -> Result<Vec<WeightsByMethod>> {
-    let mixture = fusion.mixture(evidence)?;
+    // What the methods minimise: without confidence at the step.
+    let mix = fusion.mix_over(&evidence.alphabet);
+    let mixture = Mixture::new(evidence, mix, fusion.floor)?;
     let given = Some(fusion.method.clone()).filter(|m| matches!(m, Method::Given(_)));
     let options = weight::Options {
         outlook,
