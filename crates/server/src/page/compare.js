@@ -79,8 +79,8 @@ async function fill(page, name, writer, figures, signal) {
         if (timings) {
           const { predicted_n: tokens, predicted_per_second: rate } = timings;
           figures.textContent = `answer ${tokens} tok ${rate.toFixed(1)} tok/s · ${end}`;
-        } else {
-          figures.textContent = `${writer.text.length} characters`;
+        } else if (text || thought) {
+          figures.textContent = `${writer.text.length + writer.thought.length} characters`;
         }
       }
     }

@@ -25,6 +25,7 @@ export class Follow {
       this.#show();
     }, { passive: true });
     toEnd.addEventListener("click", () => this.end());
+    new ResizeObserver(() => this.follow()).observe(view);
   }
 
   #distance() {

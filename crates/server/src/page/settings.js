@@ -20,7 +20,7 @@ export class Settings {
     }
   }
 
-  /** The fields of a request that are set. */
+  /** The fields of a request that are set. @returns {Record<string, any>} */
   get fields() {
     /** @type {Record<string, any>} */
     const fields = {};
