@@ -1,7 +1,7 @@
 // A server without models, a browser, and what a user does with the page.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
+import { mkdtemp, readFile, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -39,11 +39,12 @@ export class Served {
     await rm(this.folder, { recursive: true, force: true });
   }
 
-  /** The lines of the only session. */
+  /** The lines of the session that was changed last. */
   async session() {
-    const names = await readdir(this.folder);
-    assert.equal(names.length, 1, `${names}`);
-    const text = await readFile(join(this.folder, names[0]), "utf8");
+    const files = (await readdir(this.folder)).map((name) => join(this.folder, name));
+    const times = await Promise.all(files.map(async (file) => [(await stat(file)).mtimeMs, file]));
+    const [[, newest]] = times.sort((a, b) => b[0] - a[0]);
+    const text = await readFile(newest, "utf8");
     return text.trim().split("\n").map((line) => JSON.parse(line));
   }
 }

@@ -102,13 +102,18 @@ export class Thread {
 
   /** Shows a version of a message, and what was said after it last. @param {number} index */
   select(index) {
-    const path = [index];
-    for (let i = this.messages[index].follows; i !== null; i = this.messages[i].follows) path.unshift(i);
-    for (let i = index; i >= 0; ) {
-      i = this.messages.findLastIndex((m, j) => m.follows === i && j !== i);
-      if (i >= 0) path.push(i);
+    const last = this.messages.findLastIndex((_, i) => this.#to(i).includes(index));
+    this.path = this.#to(last);
+  }
+
+  /** The messages up to this one; none where it was taken back. @param {number} index */
+  #to(index) {
+    const path = [];
+    for (let i = /** @type {number | null} */ (index); i !== null; i = this.messages[i].follows) {
+      if (path[0] === i) return [];
+      path.unshift(i);
     }
-    this.path = path;
+    return path;
   }
 
   /**
