@@ -23,7 +23,7 @@ test("a key is asked for, told if it is wrong, and kept in the tab", async () =>
   await page.reload();
   await page.waitForSelector("body[data-ready]");
   assert.equal(await page.getByRole("dialog").count(), 0);
-  assert.match(await lastAnswer(page), /^The sky/);
+  await until("the answer", async () => /^The sky/.test(await lastAnswer(page)));
   assert.equal(await page.evaluate(() => JSON.stringify(localStorage).includes("sesame")), false);
   assert.deepEqual(page.elsewhere, []);
   await context.close();
@@ -31,7 +31,7 @@ test("a key is asked for, told if it is wrong, and kept in the tab", async () =>
 });
 
 test("a server that dies in an answer: what came stays, and it goes on when it is back", async () => {
-  const first = await Served.start(["--delay-us", "4000"]);
+  const first = await Served.start(["--delay-us", "20000"]);
   const page = await open(first);
   await say(page, SKY);
   await until("a beginning", async () => (await page.locator(".turn.answer .prose").textContent()).length > 20);
@@ -42,10 +42,10 @@ test("a server that dies in an answer: what came stays, and it goes on when it i
   assert.ok(half.length > 10);
   assert.match(await page.locator(".turn.answer .note").innerText(), /^The server went away/);
   // A draft stays, and is not sent into nothing.
-  await page.fill("#message", "a draft");
+  await page.fill("#message", "Short.");
   await page.press("#message", "Enter");
   await new Promise((done) => setTimeout(done, 300));
-  assert.equal(await page.inputValue("#message"), "a draft");
+  assert.equal(await page.inputValue("#message"), "Short.");
   assert.equal(await page.locator(".turn").count(), 2);
 
   const second = await Served.start([], { sessions: first.folder, port: first.port });
@@ -53,7 +53,7 @@ test("a server that dies in an answer: what came stays, and it goes on when it i
   await until("the half is saved", async () => (await second.session()).some((line) => line.message?.content === half));
   await tool(page, "Continue").click();
   await until("the rest", async () => /is red\.$/.test(await lastAnswer(page)));
-  assert.equal(await page.inputValue("#message"), "a draft");
+  assert.equal(await page.inputValue("#message"), "Short.");
   await page.press("#message", "Enter");
   await until("the draft is said", async () => (await page.locator(".turn").count()) === 4);
   await rest(page);
@@ -63,7 +63,7 @@ test("a server that dies in an answer: what came stays, and it goes on when it i
 });
 
 test("two tabs: the second follows, and waits while the first is answered", async () => {
-  const served = await Served.start(["--delay-us", "4000"]);
+  const served = await Served.start(["--delay-us", "20000"]);
   const context = await (await launch()).newContext();
   const one = await openIn(context, served);
   await ask(one, "Short.");
@@ -72,9 +72,9 @@ test("two tabs: the second follows, and waits while the first is answered", asyn
   await until("the same conversation", async () => (await two.locator(".turn").count()) === 2);
   await say(one, SKY);
   await two.getByText("Another tab has this conversation answered").waitFor();
-  await two.fill("#message", "in between");
+  await two.fill("#message", "Think first.");
   await two.press("#message", "Enter");
-  assert.equal(await two.inputValue("#message"), "in between");
+  assert.equal(await two.inputValue("#message"), "Think first.");
   await rest(one);
   const said = await lastAnswer(one);
   await until("the answer in the second tab", async () =>
@@ -110,14 +110,14 @@ test("what a terminal has changed is not written over, and a copy goes on", asyn
 });
 
 test("a page that is closed in an answer leaves what came of it", async () => {
-  const served = await Served.start(["--delay-us", "4000"]);
+  const served = await Served.start(["--delay-us", "20000"]);
   const page = await open(served);
   await say(page, SKY);
   await until("a beginning", async () => (await page.locator(".turn.answer .prose").textContent()).length > 20);
   await page.reload();
   await page.waitForSelector("body[data-ready]");
   await until("the half", async () => (await page.locator(".turn.answer").count()) === 1);
-  assert.match(await lastAnswer(page), /^The sky is/);
+  await until("its text", async () => /^The sky is/.test(await lastAnswer(page)));
   await page.context().close();
   await served.end();
 });
@@ -137,7 +137,7 @@ test("sessions are found, opened, renamed and removed", async () => {
   assert.match(await list.innerText(), /air scatters/);
   await list.click();
   await page.waitForFunction(() => document.querySelectorAll(".turn").length === 2);
-  assert.match(await lastAnswer(page), /^The sky/);
+  await until("its text", async () => /^The sky/.test(await lastAnswer(page)));
   await page.fill("#search", "");
   await page.click("#more");
   await page.getByRole("button", { name: "Rename…" }).click();

@@ -8,7 +8,7 @@ const SKY = "Why is the sky blue?";
 let served, slow;
 before(async () => {
   served = await Served.start();
-  slow = await Served.start(["--delay-us", "4000"]);
+  slow = await Served.start(["--delay-us", "12000"]);
 });
 after(async () => {
   await quit();

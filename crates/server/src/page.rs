@@ -139,6 +139,8 @@ fn answer(i: usize, file: &File, asked: &HeaderMap) -> Response {
             same_origin,
         ),
     ];
-    response.headers_mut().extend(headers);
+    for (name, value) in headers {
+        response.headers_mut().insert(name, value);
+    }
     response
 }

@@ -55,12 +55,13 @@ export class Chat extends EventTarget {
    */
   async #say(text, follows) {
     if (this.busy || this.elsewhere) return false;
+    const before = this.thread.path;
     const index = this.thread.add("user", text, follows);
     this.#changed();
     this.setting.follow.end();
     if (this.setting.keeps && !(await this.save())) {
       this.thread.drop(index);
-      if (this.thread.id) this.thread.path = [...this.thread.saved];
+      this.thread.path = before;
       this.#changed();
       return false;
     }
