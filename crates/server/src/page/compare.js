@@ -47,7 +47,7 @@ function column(turn, page, k, heading, name) {
   const tools = el("div", { class: "tools", role: "group", "aria-label": `What to do with the answer of ${name}` },
     button("Stop", () => stop.abort(), { "aria-label": `Stop ${name}` }));
   const label = `The answer of ${name} alone`;
-  turn.columns.append(el("section", { class: `column alone m${k % 10}`, "aria-label": label },
+  turn.columns.append(el("div", { class: `column alone m${k % 10}`, role: "group", "aria-label": label },
     el("h3", {}, heading, el("span", { class: "faint" }, " alone")), body, figures, tools));
   const writer = new Writer(body, { onput: page.onput });
   fill(page, name, writer, figures, stop.signal).then(() => {

@@ -2,7 +2,7 @@
 // until its line ends; one without is text. Nothing that was put is changed later.
 
 /** A mark that waits keeps back at most so many characters. */
-const MOST_HELD = 1000;
+const MOST_HELD = 600;
 const PUNCTUATION = /[!-/:-@[-`{-~]/;
 const MARK = /[\\`*_~[!<&]|https?:\/\//g;
 /** The beginning of an address, at the end of what has come. */
@@ -16,7 +16,8 @@ const WAIT = Symbol("wait");
 
 /**
  * @typedef {{ end: number, draw: (parent: Node) => void }} Found
- * @typedef {{ ink: import("./words.js").Ink, text: string, at: number, whole: boolean, before: string }} Line
+ * @typedef {{ ink: import("./words.js").Ink, text: string, at: number, whole: boolean, before: string,
+ *   barren: Map<string, number> }} Line
  */
 
 /**
@@ -143,7 +144,7 @@ function emphasis(line, i) {
   if (next === undefined && !line.whole) return WAIT;
   if (space(next) || n > 3 || (sign === "~" && n !== 2)) return null;
   if (sign === "_" && letter(i > 0 ? text[i - 1] : line.before)) return null;
-  const close = closer(text, i + n, sign, n);
+  const close = closer(line, i + n, sign, n);
   if (close < 0) return WAIT;
   const tags = sign === "~" ? ["del"] : [[], ["em"], ["strong"], ["strong", "em"]][n];
   const inner = text.slice(i + n, close);
@@ -151,20 +152,22 @@ function emphasis(line, i) {
     end: close + n,
     draw: (parent) => {
       const inside = tags.reduce(child, parent);
-      inline(inside, { ...line, text: inner, at: line.at + i + n, whole: true, before: sign });
+      inline(inside, { ...line, text: inner, at: line.at + i + n, whole: true, before: sign, barren: new Map() });
     },
   };
 }
 
 /**
- * Where a run of the sign ends what began, code apart.
- * @param {string} text
+ * Where a run of the sign ends what began, code apart. Where none was found none is looked for again.
+ * @param {Line} line
  * @param {number} from
  * @param {string} sign
  * @param {number} n
  */
-function closer(text, from, sign, n) {
-  for (let j = from; j < text.length && j - from < MOST_HELD; ) {
+function closer({ text, barren }, from, sign, n) {
+  const kind = sign + n;
+  let j = Math.max(from, barren.get(kind) ?? 0);
+  while (j < text.length && j - from < MOST_HELD) {
     if (text[j] === "\\") {
       j += 2;
     } else if (text[j] === "`") {
@@ -181,6 +184,7 @@ function closer(text, from, sign, n) {
       j += 1;
     }
   }
+  barren.set(kind, j);
   return -1;
 }
 
@@ -193,10 +197,12 @@ function closer(text, from, sign, n) {
  */
 function link(line, i, open) {
   const { ink, text, at } = line;
-  const close = matching(text, open, "[", "]");
+  // Most brackets are none of a link.
+  if (line.whole && text.indexOf("](", open) < 0) return null;
+  const close = text.indexOf("]", open) < 0 ? -1 : matching(text, open, "[", "]");
   if (close < 0 || close + 1 === text.length) return WAIT;
   if (text[close + 1] !== "(") return null;
-  const end = matching(text, close + 1, "(", ")");
+  const end = text.indexOf(")", close) < 0 ? -1 : matching(text, close + 1, "(", ")");
   if (end < 0) return WAIT;
   const [url] = text.slice(close + 2, end).trim().split(/\s/, 1);
   const href = safe(url.replace(/^<(.*)>$/, "$1"));
@@ -209,7 +215,7 @@ function link(line, i, open) {
       const anchor = leading(parent, href);
       if (open > i) anchor.append("image: ");
       if (inner.trim() === "") ink.put(anchor, href, at + open);
-      else inline(anchor, { ...line, text: inner, at: at + open + 1, whole: true, before: "[" });
+      else inline(anchor, { ...line, text: inner, at: at + open + 1, whole: true, before: "[", barren: new Map() });
     },
   };
 }

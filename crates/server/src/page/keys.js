@@ -31,6 +31,12 @@ export function listen(chat, { send, drawer }) {
       last?.turn.edit();
     }
   });
+  const skip = document.querySelector(".skip");
+  skip?.addEventListener("click", (event) => {
+    // An address with a name after # is that of a session.
+    event.preventDefault();
+    message.focus();
+  });
   const search = () => {
     drawer(true);
     part("search").focus();

@@ -13,6 +13,9 @@ const MOST_ROW = 8000;
 /** A paragraph, or a stretch of code, that is longer goes on in another node: layout stays cheap. */
 const LONG = 12000;
 
+/** Quotes in quotes, and lists in lists. */
+const DEEPEST = 8;
+
 const FENCE = /^(`{3,}|~{3,})[ \t]*([^`\n]*)$/;
 const RULE = /^ {0,3}([-*_])([ \t]*\1){2,}[ \t]*$/;
 const MARKER = /^( *)([-*+]|\d{1,9}[.)])( +|$)/;
@@ -96,7 +99,7 @@ export class Markdown {
     const end = this.#pending.indexOf("\n");
     const text = end < 0 ? this.#pending : this.#pending.slice(0, end);
     const whole = end >= 0 || final;
-    const count = inline(this.#target(), { ink: this.ink, text, at: this.#at, whole, before: this.#before });
+    const count = inline(this.#target(), { ink: this.ink, text, at: this.#at, whole, before: this.#before, barren: new Map() });
     this.#openSize += count;
     if (count > 0) this.#before = text[count - 1];
     this.#take(count);
@@ -245,7 +248,7 @@ export class Markdown {
       this.#leave(list);
       list = this.#boxes.findLast((box) => box.kind === "list");
     }
-    if (list && indent - list.indent < 2) {
+    if (list && (indent - list.indent < 2 || this.#boxes.length > 2 * DEEPEST)) {
       this.#boxes.length = this.#boxes.indexOf(list) + 1;
     } else {
       const node = this.#box("list", ordered ? "ol" : "ul", indent, ordered);
@@ -273,7 +276,7 @@ export class Markdown {
     this.#blank = false;
     const frame = this.#add("div", "table");
     frame.tabIndex = 0;
-    frame.role = "region";
+    frame.role = "group";
     frame.ariaLabel = "Table";
     const table = document.createElement("table");
     const head = table.createTHead();
@@ -302,7 +305,7 @@ export class Markdown {
       const node = document.createElement(tag);
       node.dir = "auto";
       const lead = cell.length - cell.trimStart().length;
-      inline(node, { ink: this.ink, text: cell.trim(), at: start + at + lead, whole: true, before: "" });
+      inline(node, { ink: this.ink, text: cell.trim(), at: start + at + lead, whole: true, before: "", barren: new Map() });
       row.append(node);
       at = end + 1;
     }
@@ -325,7 +328,7 @@ export class Markdown {
     const node = document.createElement("pre");
     node.tabIndex = 0;
     node.dir = "ltr";
-    node.role = "region";
+    node.role = "group";
     node.ariaLabel = language ? `Code, ${language}` : "Code";
     const code = document.createElement("code");
     node.append(code);
@@ -396,7 +399,7 @@ export class Markdown {
 }
 
 /** How many quotes these marks open. @param {string} marks */
-const depth = (marks) => marks.replace(/[^>]/g, "").length;
+const depth = (marks) => Math.min(DEEPEST, marks.replace(/[^>]/g, "").length);
 
 /** Whether a line could become several things. @param {string} line */
 function isOpen(line) {

@@ -126,7 +126,7 @@ export class AnswerTurn extends Turn {
     super(page, index, "answer", "this answer");
     this.weights = el("div");
     this.body = el("div", { class: "body" });
-    this.column = el("section", { class: "column fused", "aria-label": "The fused answer" }, this.body);
+    this.column = el("div", { class: "column fused", role: "group", "aria-label": "The fused answer" }, this.body);
     this.columns = el("div", { class: "columns" }, this.column);
     this.legend = el("div", { hidden: true });
     this.figures = el("p", { class: "figures faint" });

@@ -151,6 +151,8 @@ export class Writer {
     const rest = this.text.slice(this.#announced, this.#put);
     let end = this.#ended && this.#put === this.text.length ? rest.length : 0;
     for (const stop of rest.matchAll(SENTENCE)) end = Math.max(end, stop.index + 1);
+    // What has no sentences is not waited for.
+    if (rest.length > SLICE) end = rest.length;
     const said = rest.slice(0, end).replace(/[*_`#|>]/g, "").trim();
     this.#announced += end;
     if (said) say(said.slice(0, 2000));

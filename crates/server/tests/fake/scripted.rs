@@ -60,9 +60,9 @@ impl Scripted {
     fn row(&self, tokens: &[Token]) -> Option<Vec<f32>> {
         let vocab = self.fake.vocab();
         let (next, words) = self.next(tokens)?;
-        let sure = if words % 4 == self.unsure { 2.0 } else { 16.0 };
+        let sure = if words % 4 == self.unsure { 4.0 } else { 24.0 };
         let weight = |t: Token| match vocab.kind(t) {
-            TokenKind::End if next.is_empty() => 16.0,
+            TokenKind::End if next.is_empty() => 24.0,
             TokenKind::Text if next.as_bytes().starts_with(vocab.piece(t)) => sure,
             TokenKind::Text => 0.0,
             _ => -16.0,
