@@ -38,7 +38,7 @@ impl Scripted {
     }
 
     /// The text that a sequence is to go on with; None: by the rule.
-    fn next(&self, tokens: &[Token]) -> Option<(&str, usize)> {
+    fn next(&self, tokens: &[Token]) -> Option<(&[u8], usize)> {
         let vocab = self.fake.vocab();
         let last = |piece: &[u8], of: &[Token]| {
             let markup = |t: &Token| vocab.kind(*t) != TokenKind::Text && vocab.piece(*t) == piece;
@@ -53,7 +53,7 @@ impl Scripted {
         let (_, answer) = answers.find(|(question, _)| question.as_bytes() == asked)?;
         let rest = answer.as_bytes().strip_prefix(&*said)?;
         let words = said.iter().filter(|b| **b == b' ').count();
-        Some((std::str::from_utf8(rest).ok()?, words))
+        Some((rest, words))
     }
 
     /// Logits after a sequence.
@@ -63,7 +63,7 @@ impl Scripted {
         let sure = if words % 4 == self.unsure { 4.0 } else { 24.0 };
         let weight = |t: Token| match vocab.kind(t) {
             TokenKind::End if next.is_empty() => 24.0,
-            TokenKind::Text if next.as_bytes().starts_with(vocab.piece(t)) => sure,
+            TokenKind::Text if next.starts_with(vocab.piece(t)) => sure,
             TokenKind::Text => 0.0,
             _ => -16.0,
         };
