@@ -17,7 +17,7 @@ test("weights stand above an answer: a bar, numbers, and the reason", async () =
   const weights = await page.locator(".weights").innerText();
   assert.match(weights, /1 ?left 0\.\d\d/);
   assert.match(weights, /2 ?right 0\.\d\d/);
-  assert.match(weights, /Why: sim, by sim on \d+ bytes of what was written\. Your message cost them, in bits per byte: left \d/);
+  assert.match(weights, /Why: by sim on \d+ bytes of what was written\. Your message cost them, in bits per byte: left \d/);
   const widths = await page.locator(".bar .part").evaluateAll((all) => all.map((part) => part.clientWidth));
   assert.equal(widths.length, 2);
   assert.ok(widths.every((width) => width > 20), `${widths}`);

@@ -82,7 +82,8 @@ export class Members extends EventTarget {
     }
     const cost = bits.map((told) => `${told.name} ${told.bits_per_byte?.toFixed(2)}`).join(" · ");
     const evidence = cost ? ` Your message cost them, in bits per byte: ${cost}.` : "";
-    const why = el("p", { class: "why faint" }, `Why: ${facts.method}, ${facts.reason}.${evidence}`);
+    const reason = facts.reason.startsWith("by ") ? facts.reason : `${facts.method}, ${facts.reason}`;
+    const why = el("p", { class: "why faint" }, `Why: ${reason}.${evidence}`);
     return el("div", { class: "weights" }, bar, line, why);
   }
 
