@@ -101,15 +101,15 @@ export async function say(page, text) {
 }
 
 /** Waits until no answer is under way, and all is put. */
-export async function rest(page) {
-  await page.waitForSelector("#stop", { state: "hidden" });
-  await page.waitForSelector(".turn.busy", { state: "detached" });
+export async function rest(page, timeout = 30000) {
+  await page.waitForSelector("#stop", { state: "hidden", timeout });
+  await page.waitForSelector(".turn.busy", { state: "detached", timeout });
 }
 
-/** Says something and waits for the whole answer; returns its text. */
-export async function ask(page, text) {
+/** Says something and waits for the whole answer; returns its text. `shown` is what is seen of it. */
+export async function ask(page, text, shown = text) {
   await say(page, text);
-  await page.waitForFunction((t) => [...document.querySelectorAll(".turn.user")].at(-1)?.textContent.includes(t), text);
+  await page.waitForFunction((t) => [...document.querySelectorAll(".turn.user")].at(-1)?.textContent.includes(t), shown);
   await page.waitForSelector(".turn.answer:last-child .tools button");
   await rest(page);
   return lastAnswer(page);

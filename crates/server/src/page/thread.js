@@ -108,6 +108,7 @@ export class Thread {
 
   /** The messages up to this one; none where it was taken back. @param {number} index */
   #to(index) {
+    /** @type {number[]} */
     const path = [];
     for (let i = /** @type {number | null} */ (index); i !== null; i = this.messages[i].follows) {
       if (path[0] === i) return [];

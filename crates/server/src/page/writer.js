@@ -10,6 +10,9 @@ const PACE = 40;
 /** Characters that are put at once, and milliseconds after which the rest waits. */
 const SLICE = 2000;
 const PATIENCE = 12;
+/** Where so much has piled up, more is put at once: each time costs a frame. */
+const PILE = 50000;
+const MORE_PATIENCE = 40;
 /** Where words are not told, the text waits for them no longer than this. */
 const HELD = 200;
 /** The end of a sentence. */
@@ -119,7 +122,8 @@ export class Writer {
     this.#goThought();
     const to = this.#ended || !this.how.attributed ? this.text.length
       : Math.max(this.stretches.end, this.from, this.text.length - HELD, this.#put);
-    while (this.#put < Math.min(to, this.text.length) && performance.now() - start < PATIENCE) {
+    const patience = to - this.#put > PILE ? MORE_PATIENCE : PATIENCE;
+    while (this.#put < Math.min(to, this.text.length) && performance.now() - start < patience) {
       const end = Math.min(to, this.text.length, this.#put + SLICE);
       this.markdown.push(this.text.slice(this.#put, end));
       this.#put = end;
