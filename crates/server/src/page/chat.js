@@ -5,7 +5,7 @@ import { compare } from "./compare.js";
 import { notice, unnotice } from "./notices.js";
 import { Gone, Refused } from "./server.js";
 import { answer } from "./stream.js";
-import { Thread, isConflict } from "./thread.js";
+import { Thread } from "./thread.js";
 import { AnswerTurn, UserTurn } from "./turn.js";
 import { forget, recall, remember } from "./facts.js";
 
@@ -206,8 +206,9 @@ export class Chat extends EventTarget {
   /** A new conversation begins. */
   async begin() {
     await this.stop();
+    this.elsewhere = false;
     this.#show(new Thread());
-    unnotice("conflict", "left");
+    unnotice("conflict", "left", "elsewhere");
     history.replaceState(null, "", location.pathname);
   }
 
@@ -217,7 +218,7 @@ export class Chat extends EventTarget {
     const opened = await this.setting.server.json(`/packllm/sessions/${encodeURIComponent(id)}`);
     const thread = Thread.of(opened);
     recall(thread);
-    unnotice("conflict", "left");
+    unnotice("conflict", "left", "elsewhere");
     this.elsewhere = false;
     this.#show(thread);
     this.setting.follow.end();
@@ -288,8 +289,7 @@ export class Chat extends EventTarget {
       await this.save(thread);
       this.#changed();
     };
-    const text = isConflict(error) ? `Not saved: ${error.message}.` : `Not saved: ${error.message}`;
-    notice("conflict", text, {
+    notice("conflict", `Not saved: ${error.message}.`, {
       "Try again": () => this.save(thread),
       "Go on in a copy": copy,
       "Read it again": () => this.open(thread.id),

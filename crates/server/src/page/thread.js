@@ -1,7 +1,5 @@
 // A conversation: every version of its messages, which of them stand, and what of it is saved.
 
-import { Refused } from "./server.js";
-
 /**
  * @typedef {{ members: import("./stream.js").MemberTold[], reason: string, method: string,
  *   mean?: number[], seed?: number, finish?: string, tokens?: number, rate?: number, prompt?: number,
@@ -162,8 +160,7 @@ export class Thread {
     });
     const system = this.system;
     if (!this.id) {
-      const begin = { system, messages: path.map(said) };
-      const body = begin;
+      const body = { system, messages: path.map(said) };
       const begun = await server.json("/packllm/sessions", { body, keepalive });
       this.id = begun.id;
       this.revision = begun.revision;
@@ -175,8 +172,8 @@ export class Thread {
       const left = Math.min(this.left, path.length);
       const body = { revision: this.revision, keep, messages: path.slice(keep).map(said), left,
         ...(changed ? { system } : {}) };
-      const path_ = `/packllm/sessions/${encodeURIComponent(this.id)}`;
-      this.revision = (await server.json(path_, { body, keepalive })).revision;
+      const at = `/packllm/sessions/${encodeURIComponent(this.id)}`;
+      this.revision = (await server.json(at, { body, keepalive })).revision;
     }
     this.saved = path;
     this.#systemSaved = system;
@@ -200,6 +197,3 @@ export class Thread {
     return true;
   }
 }
-
-/** Whether a session is in the way of others. @param {unknown} error */
-export const isConflict = (error) => error instanceof Refused && error.status === 409;
