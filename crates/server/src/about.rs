@@ -108,7 +108,6 @@ pub struct ParameterTold {
     /// The words that it may be; empty where it may be others.
     pub words: Vec<&'static str>,
     /// What holds where a request does not say; null: nothing is set.
-    #[schema(value_type = Option<Object>)]
     pub default: serde_json::Value,
 }
 
