@@ -21,6 +21,8 @@ pub struct MemberFacts {
     pub parameters: u64,
     pub bytes: u64,
     pub train_context: u32,
+    /// Whether it has a chat template.
+    pub template: bool,
 }
 
 impl Facts {
@@ -28,12 +30,19 @@ impl Facts {
         let members = pack.engine().members();
         let context = pack.engine().smallest_context();
         let smallest = members.iter().position(|m| m.limits.context == context);
-        let facts = members.iter().map(|member| MemberFacts {
+        // Where none has one all are rivals.
+        let rivals = pack.rivals();
+        let all = rivals.len() == members.len();
+        let facts = members.iter().enumerate().map(|(k, member)| MemberFacts {
             name: member.name.clone(),
             architecture: member.description.architecture.clone(),
             parameters: member.description.parameters,
             bytes: member.description.weight_bytes,
             train_context: member.description.train_context,
+            template: match all {
+                true => member.description.chat_template.is_some(),
+                false => rivals.contains(&k),
+            },
         });
         Self {
             members: facts.collect(),

@@ -99,6 +99,9 @@ pub struct MemberTold {
     pub cached_tokens: usize,
     /// The evidence: what the last message that was measured cost it, in bits per byte.
     pub bits_per_byte: Option<f64>,
+    /// What it can be expected to lose on the answer, the best's loss as 1: what `auto` goes by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_loss: Option<f64>,
     /// Whether it takes part.
     pub takes_part: bool,
 }
@@ -111,6 +114,8 @@ pub struct FusionTold {
     pub mix: String,
     /// The shared alphabet: `bytes` or `tokens`.
     pub alphabet: &'static str,
+    /// What the weights go by, in words.
+    pub reason: String,
 }
 
 impl Told {

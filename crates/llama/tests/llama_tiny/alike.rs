@@ -74,7 +74,7 @@ fn llama_greedy(path: &Path, start: &str) -> (Vec<u8>, Finish) {
 fn models(seed: u64) -> [(TinyModel, &'static str); 2] {
     [
         (TinyModel::spm(seed).with_space_prefix(false), ""),
-        (TinyModel::bpe(seed), "<|endoftext|>"),
+        (TinyModel::bpe(seed), "\n"),
     ]
 }
 
