@@ -1,6 +1,9 @@
 //! What is known of a loaded pack.
 
+use packllm_engine::engine::Fusion;
+use packllm_engine::mix::Mix;
 use packllm_engine::pack::Pack;
+use packllm_engine::vocab::Alphabet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// See the module.
@@ -11,6 +14,8 @@ pub struct Facts {
     pub context: u32,
     /// The member whose tokens are counted: the first of those with the smallest context.
     pub counting: usize,
+    /// How distributions are combined where a request does not say.
+    pub mix: Mix,
 }
 
 /// What is known of a member.
@@ -26,7 +31,7 @@ pub struct MemberFacts {
 }
 
 impl Facts {
-    pub fn of(pack: &Pack) -> Self {
+    pub fn of(pack: &Pack, fusion: &Fusion) -> Self {
         let members = pack.engine().members();
         let context = pack.engine().smallest_context();
         let smallest = members.iter().position(|m| m.limits.context == context);
@@ -48,6 +53,10 @@ impl Facts {
             members: facts.collect(),
             context,
             counting: smallest.unwrap_or(0),
+            mix: fusion.mix.unwrap_or_else(|| {
+                let alphabet = pack.engine().alphabet_of(fusion);
+                Mix::usual(alphabet.is_ok_and(|alphabet| alphabet == Alphabet::Bytes))
+            }),
         }
     }
 

@@ -7,7 +7,7 @@ use packllm_engine::chat::speaker::plain_text;
 use packllm_engine::engine::{
     Ending, Fusion, Lockstep, Place, Prompt, ScoreRequest, Segment, Start,
 };
-use packllm_engine::mix::{DEFAULT_FLOOR, Mix};
+use packllm_engine::mix::DEFAULT_FLOOR;
 use packllm_engine::vocab::Alphabet;
 use packllm_engine::weight::{Evidence, Method, mixture_bits_per_byte};
 
