@@ -6,7 +6,7 @@
 
 use packllm_engine::engine::{Ending, Engine, ScoreRequest};
 use packllm_engine::pack::{Pack, PackOptions};
-use packllm_engine::weight::{Method, Mixture, weights};
+use packllm_engine::weight::{Method, weights};
 use packllm_llama::LoadOptions;
 use std::sync::Arc;
 
@@ -35,9 +35,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{:.3} bits per byte  {name}", evidence.bits_per_byte(k));
     }
     let fusion = talk.lockstep.fusion();
-    let mixture = Mixture::new(&evidence, fusion.mix, fusion.floor)?;
+    let mixture = fusion.mixture(&evidence)?;
     for (name, method) in Method::named() {
-        let weights = weights(&method, &evidence, &fusion.weighing())?.lambda;
+        let weights = weights(&method, &evidence, &fusion.weighing(&evidence.alphabet))?.lambda;
         let bits = mixture.bits_per_byte(&weights)?;
         println!("{bits:.3} bits per byte  {name}: {weights:.3?}");
     }

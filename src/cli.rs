@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 mod lend;
 mod manage;
@@ -17,7 +18,7 @@ pub use manage::{
 };
 pub use measure::{AlignArgs, BenchArgs, EvalArgs, ScoreArgs, ScoreName, SuiteName, WeighArgs};
 pub use parameters::{Answers, Given, Loading, Packs, takes_config};
-use parameters::{Keeping, Opening, spellings, takes_any_text};
+use parameters::{Keeping, Opening, Selection, spellings, takes_any_text};
 pub use serve::{Format as ServeFormat, ServeArgs};
 pub use shared::{FormArgs, PromptArgs};
 
@@ -106,14 +107,22 @@ pub struct RunArgs {
 #[derive(Debug, Args)]
 #[command(
     after_help = CHAT_HELP,
-    mut_arg("no-history", |arg| arg.conflicts_with_all(["last", "session"]))
+    mut_arg("no-history", |arg| arg.conflicts_with_all(["last", "session"])),
+    mut_arg("connect", |arg| arg.conflicts_with_all(set_where_loaded()))
 )]
 pub struct ChatArgs {
-    /// A pack by name or manifest file, as by --pack [default: that of the session]
+    /// A pack by name or manifest file, as by --pack [default: that of the session]; with --connect, a model of
+    /// the server
     #[arg(value_name = "PACK", conflicts_with_all = ["pack", "model", "hf-repo"])]
     pub name: Option<String>,
     #[command(flatten)]
     pub opening: Given<Opening>,
+    /// Talk with a running `packllm serve` at this address, http://127.0.0.1:8114 say, and load nothing
+    #[arg(long, value_name = "URL", value_hint = clap::ValueHint::Url)]
+    pub connect: Option<String>,
+    /// A file with the server's key in its first line [default: PACKLLM_API_KEY]
+    #[arg(long, value_name = "FILE", requires = "connect")]
+    pub api_key_file: Option<PathBuf>,
     /// Go on with the last session
     #[arg(long = "continue", conflicts_with = "session")]
     pub last: bool,
@@ -124,6 +133,13 @@ pub struct ChatArgs {
     pub keeping: Given<Keeping>,
     #[command(flatten)]
     pub given: Given<Answers>,
+}
+
+/// Flags of a chat that say how a pack is loaded: a server has its own.
+fn set_where_loaded() -> Vec<&'static str> {
+    let parameters = packllm_parameter::all().iter();
+    let others = parameters.filter(|p| Answers::takes(p) && !p.is_asked());
+    others.map(|parameter| &*parameter.name).collect()
 }
 
 /// Whether the flag takes the prompt, which is not in the table of parameters.

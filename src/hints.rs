@@ -4,6 +4,7 @@
 //! [`words`] is a library's error in this program's words, and [`hint`] what can be done about it.
 //! There is one file for each library.
 
+mod client;
 mod engine;
 mod eval;
 mod gguf;
@@ -31,6 +32,7 @@ pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         .or_else(|| gguf::hint(error))
         .or_else(|| llama::hint(error))
         .or_else(|| remote::hint(error))
+        .or_else(|| client::hint(error))
         .or_else(|| server::hint(error))
         .or_else(|| store::hint(error))
 }

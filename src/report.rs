@@ -3,6 +3,7 @@
 use crate::exit::{INTERRUPTED, Usage};
 use crate::hints;
 use crate::say::printable_lines;
+use packllm_client::ClientError;
 use packllm_engine::engine::EngineError;
 use packllm_store::StoreError;
 use std::error::Error;
@@ -72,6 +73,7 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 fn is_cancelled(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(EngineError::Cancelled))
         || matches!(error.downcast_ref(), Some(StoreError::Cancelled))
+        || matches!(error.downcast_ref(), Some(ClientError::Cancelled))
 }
 
 fn hint(error: &anyhow::Error) -> Option<String> {

@@ -2,6 +2,7 @@
 
 use clap::builder::{PathBufValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, ValueHint};
 use packllm_parameter::{Group, Kind, Parameter, Place, Typed, Value, Values, Word, all};
 use std::marker::PhantomData;
@@ -193,8 +194,15 @@ pub fn word<T: Typed + Send + Sync + 'static>() -> impl TypedValueParser<Value =
     one_of(T::KIND.words()).try_map(read)
 }
 
-/// The value that was typed, or the argument's default.
+/// The value that was typed, or that of the config file; None where the table's own default holds, so
+/// that what is asked of a server is not taken for a wish.
 fn typed(parameter: &Parameter, matches: &ArgMatches) -> Option<Value> {
+    let is_default = matches.value_source(&parameter.name) == Some(ValueSource::DefaultValue);
+    let value = value(parameter, matches)?;
+    Some(value).filter(|value| !is_default || parameter.default.as_ref() != Some(value))
+}
+
+fn value(parameter: &Parameter, matches: &ArgMatches) -> Option<Value> {
     let name = &*parameter.name;
     match parameter.kind {
         Kind::Switch => Some(Value::Switch(true)).filter(|_| matches.get_flag(name)),

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 const SERVE_HELP: &str = "Clients of OpenAI, Anthropic, Ollama and llama-server find what they know: docs/clients.md \
-has the lines to type for many of them, http://ADDRESS/openapi.json the routes. What is set of sampling and fusion \
+has the lines to type for many of them, http://ADDRESS/openapi.json the routes. At http://ADDRESS/ is a page for a \
+browser, with the sessions of `packllm chat`. What is set of sampling and fusion \
 holds where a request does not say. SIGTERM or Ctrl-C lets answers under way end, a second one ends at once.";
 
 #[derive(Debug, Args)]
@@ -40,6 +41,9 @@ pub struct ServeArgs {
     /// An origin whose pages may ask, as `https://chat.example`; repeat for several
     #[arg(long, value_name = "ORIGIN")]
     pub allow_origin: Vec<String>,
+    /// Serve no page at the address, and none of the conversations that it keeps
+    #[arg(long, visible_alias = "no-webui")]
+    pub no_page: bool,
     /// What the pack is called in answers, instead of its name
     #[arg(long, value_name = "NAME")]
     pub alias: Option<String>,

@@ -182,21 +182,25 @@ impl<'a> LoadedPack<'a> {
         Ok(self.conversation.fuse_by(fusion)?)
     }
 
-    /// Members and weights in a line: `smollm2 0.41 · gemma3 0.59`.
+    /// Members and weights in a line.
     pub fn weights_line(&self) -> String {
         let engine = &self.conversation.lockstep;
-        let parts = engine.members().iter().zip(engine.lambda());
-        let parts = parts.zip(engine.silent()).map(|((m, &w), &silent)| {
-            if silent {
-                format!("{} off", m.name)
-            } else if w == 0.0 {
-                format!("{} dropped", m.name)
-            } else {
-                format!("{} {w:.2}", m.name)
-            }
-        });
-        parts.collect::<Vec<String>>().join(" · ")
+        let members = engine.members().iter().zip(engine.lambda());
+        let members = members.zip(engine.silent());
+        weights_line(members.map(|((m, &weight), &silent)| (&*m.name, Some(weight), silent)))
     }
+}
+
+/// Members, their weights if they are known, and whether they are silent, in a line:
+/// `smollm2 0.41 · gemma3 0.59`.
+pub fn weights_line<'m>(members: impl Iterator<Item = (&'m str, Option<f64>, bool)>) -> String {
+    let parts = members.map(|(name, weight, silent)| match weight {
+        _ if silent => format!("{name} off"),
+        None => name.to_owned(),
+        Some(0.0) => format!("{name} dropped"),
+        Some(weight) => format!("{name} {weight:.2}"),
+    });
+    parts.collect::<Vec<String>>().join(" · ")
 }
 
 /// Loads a pack for conversations, with a progress bar on a terminal, and shows its notes.

@@ -159,7 +159,7 @@ fn document(
         "text": answer.text,
         "finish_reason": answer.finish.name(),
         "vocab": engine.alphabet().name(),
-        "mix": fusion.mix.to_string(),
+        "mix": engine.mix().to_string(),
         "weights_method": fusion.method.to_string(),
         "members": members,
         "usage": {

@@ -20,7 +20,7 @@ use packllm_engine::engine::{
 };
 use packllm_engine::mix::Mix;
 use packllm_engine::vocab::Alphabet;
-use packllm_engine::weight::{self, Evidence, Method, Mixture};
+use packllm_engine::weight::{self, Evidence, Method};
 use serde::Serialize;
 use std::io::Write;
 use std::process::ExitCode;
@@ -146,9 +146,13 @@ fn measure(
         if measured.members.is_empty() {
             measured.members = member_rows(engine, &reading, &second);
         }
-        for &mix in &scoring.mixes {
-            let floor = engine.fusion().floor;
-            let mixture = Mixture::new(&second, mix, floor)?;
+        for mix in &scoring.mixes {
+            let mix = mix.unwrap_or(engine.mix());
+            let fusion = Fusion {
+                mix: Some(mix),
+                ..engine.fusion().clone()
+            };
+            let mixture = fusion.mixture(&second)?;
             for method in &scoring.methods {
                 if app.cancel.load(Ordering::Relaxed) {
                     return Err(EngineError::Cancelled.into());
@@ -181,7 +185,7 @@ fn following(engine: &Lockstep, mix: Mix, lambda: &[f64], text: &Evidence) -> Re
     let lambda = present.iter().map(|&k| lambda[k]).collect();
     let options = weight::Options {
         mix,
-        ..engine.fusion().weighing()
+        ..engine.fusion().weighing(&text.alphabet)
     };
     let course = weight::follow(lambda, &text, &options)?;
     let nats: f64 = course.nats.iter().sum();

@@ -5,7 +5,7 @@ mod source;
 use crate::app::App;
 use crate::cli::{ServeArgs, ServeFormat};
 use crate::settings::{self, PackPlan, usage};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use packllm_engine::engine::MAX_SEQUENCES;
 use packllm_parameter::{Draft, Think};
 use packllm_server::{Handle, Limits, Log, LogFormat, Options, Safety, ServeError, Server};
@@ -19,7 +19,7 @@ use std::time::Duration;
 pub fn run(app: &App, args: &ServeArgs) -> Result<ExitCode> {
     let safety = safety(args)?;
     let plan = plan(app, args)?;
-    let server = Server::bind(options(args, &plan, safety)?)?;
+    let server = Server::bind(options(app, args, &plan, safety)?)?;
     let (address, handle) = (server.address(), server.handle());
     let loaded = Arc::new(AtomicBool::new(false));
     end_by_signals(app, &handle, &loaded)?;
@@ -51,7 +51,7 @@ fn plan(app: &App, args: &ServeArgs) -> Result<PackPlan> {
     Ok(plan)
 }
 
-fn options(args: &ServeArgs, plan: &PackPlan, safety: Safety) -> Result<Options> {
+fn options(app: &App, args: &ServeArgs, plan: &PackPlan, safety: Safety) -> Result<Options> {
     let repeat_stop = args.given.repeat_stop();
     Ok(Options {
         address: SocketAddr::new(args.host, args.port),
@@ -65,6 +65,8 @@ fn options(args: &ServeArgs, plan: &PackPlan, safety: Safety) -> Result<Options>
         draft: args.given.draft() == Draft::Auto,
         parallel: args.parallel,
         keep_alive: args.keep_alive,
+        page: !args.no_page,
+        sessions: keeps_sessions(args).then(|| app.state.join("sessions")),
         safety,
         limits: Limits {
             queue: args.max_queue,
@@ -73,6 +75,11 @@ fn options(args: &ServeArgs, plan: &PackPlan, safety: Safety) -> Result<Options>
         },
         log: log(args.log_format),
     })
+}
+
+/// Whether the page has the user's conversations: not where strangers may ask without a key.
+fn keeps_sessions(args: &ServeArgs) -> bool {
+    !args.no_page && (args.host.is_loopback() || !args.no_auth)
 }
 
 fn log(format: ServeFormat) -> Log {
@@ -89,20 +96,9 @@ fn log(format: ServeFormat) -> Log {
 
 /// Who may ask. An address that others reach needs a key, or a word that none is wanted.
 fn safety(args: &ServeArgs) -> Result<Safety> {
-    let mut keys = args.api_key.clone();
+    let mut keys = settings::plain_keys(args.api_key.clone())?;
     if let Some(path) = &args.api_key_file {
-        let file = path.display();
-        let text = std::fs::read_to_string(path).with_context(|| file.to_string())?;
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        let from = keys.len();
-        keys.extend(lines.map(str::to_owned));
-        if keys.len() == from {
-            return usage(format!("{file}: there is no key in it, one a line"));
-        }
-    }
-    let is_plain = |key: &String| !key.is_empty() && key.bytes().all(|b| b.is_ascii_graphic());
-    if !keys.iter().all(is_plain) {
-        return usage("a key must be of ASCII letters, digits and signs, without spaces");
+        keys.extend(settings::keys_of(path)?);
     }
     if !args.host.is_loopback() && keys.is_empty() && !args.no_auth {
         let host = args.host;
@@ -142,6 +138,9 @@ fn announce(address: SocketAddr, args: &ServeArgs) {
     let _ = say!(
         "curl http://{shown}/v1/chat/completions {key}-d '{{\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'"
     );
+    if !args.no_page {
+        let _ = say!("in a browser: http://{shown}/");
+    }
 }
 
 /// The first Ctrl-C or SIGTERM lets answers under way end; before there are any, and the second

@@ -84,11 +84,13 @@ fn weigh(
     fusion: &Fusion,
     outlook: Option<Outlook>,
 ) -> Result<Vec<WeightsByMethod>> {
-    let mixture = Mixture::new(evidence, fusion.mix, fusion.floor)?;
+    // What the methods minimise: without confidence at the step.
+    let mix = fusion.mix_over(&evidence.alphabet);
+    let mixture = Mixture::new(evidence, mix, fusion.floor)?;
     let given = Some(fusion.method.clone()).filter(|m| matches!(m, Method::Given(_)));
     let options = weight::Options {
         outlook,
-        ..fusion.weighing()
+        ..fusion.weighing(&evidence.alphabet)
     };
     let row = |method: Method| -> Result<WeightsByMethod> {
         let weights = weight::weights(&method, evidence, &options)?;

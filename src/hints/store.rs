@@ -26,6 +26,7 @@ fn named(error: &StoreError) -> Option<String> {
         StoreError::NameTaken { file, .. } => {
             format!("import under another name, or `packllm models remove {file}`")
         }
+        StoreError::NoSuchFile { wanted, .. } => elsewhere(wanted),
         StoreError::NotHere { name } => format!("`packllm models pull {name}` fetches it"),
         StoreError::PipMissing { python } => {
             format!(
@@ -37,6 +38,20 @@ fn named(error: &StoreError) -> Option<String> {
         }
         _ => return None,
     })
+}
+
+/// Where to look for a file that is not where it was said to be.
+fn elsewhere(wanted: &str) -> String {
+    if let Some(model) = wanted.strip_prefix("ollama:") {
+        format!(
+            "`ollama pull {model}` fetches it; where Ollama keeps its models elsewhere, set OLLAMA_MODELS"
+        )
+    } else if wanted.starts_with("lmstudio:") {
+        "download it with LM Studio, or name a repository of the hub: hf:OWNER/REPO:QUANT"
+            .to_owned()
+    } else {
+        "name another: hf:OWNER/REPO:QUANT or hf:OWNER/REPO/FILE.gguf".to_owned()
+    }
 }
 
 fn fixed(error: &StoreError) -> Option<&'static str> {
@@ -77,9 +92,6 @@ fn fixed(error: &StoreError) -> Option<&'static str> {
         StoreError::Refused { .. } => "check the name and @revision; private ones need HF_TOKEN",
         StoreError::NoRepository { .. } => {
             "check the owner and the name; private repositories need HF_TOKEN"
-        }
-        StoreError::NoSuchFile { .. } => {
-            "name another: hf:OWNER/REPO:QUANT or hf:OWNER/REPO/FILE.gguf"
         }
         StoreError::PartsMissing { .. } => {
             "the repository is not complete; choose another file of it"

@@ -1,6 +1,7 @@
 //! What a user reads of the libraries' errors.
 
 use super::{hint, words};
+use packllm_client::{ClientError, Refused};
 use packllm_engine::backend::{BackendError, ContextTooLong};
 use packllm_engine::chat::TemplateError;
 use packllm_engine::chat::log::LogError;
@@ -241,4 +242,26 @@ fn the_store_has_a_way_out() {
         of: 3,
     };
     assert!(hint(&damaged).is_some() && hint(&split).is_some());
+}
+
+#[test]
+fn a_key_an_address_and_a_name_are_what_a_server_may_want() {
+    let refused = |status| ClientError::Refused {
+        address: "http://a".into(),
+        refused: Box::new(Refused {
+            status,
+            message: "no".into(),
+            ..Refused::default()
+        }),
+    };
+    let says = |error: &ClientError, part: &str| hint(error).is_some_and(|h| h.contains(part));
+    assert!(says(&refused(401), "PACKLLM_API_KEY") && says(&refused(401), "--api-key-file"));
+    assert!(says(&refused(403), "--allow-host"));
+    assert!(hint(&refused(400)).is_none());
+    assert_eq!(words(&refused(401)), "http://a: no (status 401)");
+    let unreachable = ClientError::Unreachable {
+        address: "http://a".into(),
+        why: "refused".into(),
+    };
+    assert!(says(&unreachable, "packllm serve"));
 }

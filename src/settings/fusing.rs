@@ -19,7 +19,7 @@ pub fn settle_fusion(held: &Values, manifest: &Manifest, names: &[String]) -> Re
     }
     Ok(Fusion {
         alphabet: held.vocab().alphabet(),
-        mix: held.mix(),
+        mix: held.mix,
         follow_answer: held.follow_answer(),
         method,
         tau: held.tau(),
@@ -28,6 +28,7 @@ pub fn settle_fusion(held: &Values, manifest: &Manifest, names: &[String]) -> Re
         rate: held.rate(),
         drop: held.drop(),
         floor: held.floor(),
+        confidence: held.confidence,
         budget: Budget {
             epsilon: held.epsilon(),
             hypotheses: held.heads(),

@@ -14,7 +14,8 @@ pub struct Scoring {
     /// Alphabets; None: tokens if all vocabularies are identical, else bytes.
     pub alphabets: Vec<Option<Alphabet>>,
     /// Ways to combine distributions.
-    pub mixes: Vec<Mix>,
+    /// None: what is usual over the alphabet.
+    pub mixes: Vec<Option<Mix>>,
     /// Ways to derive weights.
     pub methods: Vec<Method>,
     /// Share of a text that the weights are derived from, between 0 and 1.
@@ -59,6 +60,7 @@ pub fn scoring(sources: &Sources, typed: &ScoreArgs) -> Result<(PackPlan, Scorin
     plan.reference = reference::settle(typed.reference.reference.as_deref(), mined, &names)?;
     // Lengths are checked before there is a reference.
     plan.fusion.alphabet = plan.fusion.alphabet.filter(|&a| a != Alphabet::Mapped);
+    let mut mixes: Vec<Option<Mix>> = mixes.into_iter().map(Some).collect();
     if mixes.is_empty() {
         mixes.push(plan.fusion.mix);
     }

@@ -252,7 +252,7 @@ fn files_are_read_together_and_settings_go_by_other_names_too() {
     assert_eq!(done.code, 0, "{}", done.err);
     let read = "a.md:\n\nThe moon\n\nb.md:\n\nand the sea\n\nWhy?";
     assert_eq!(done.out.matches(read).count(), 2, "{}", done.out);
-    says(&done.out, &["Be brief.", " · vocab bytes · mix log"]);
+    says(&done.out, &["Be brief.", " · vocab bytes · mix linear"]);
     says(
         &done.err,
         &[

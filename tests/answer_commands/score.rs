@@ -138,7 +138,7 @@ fn weights_come_from_the_first_part_alone() {
     ];
     let document = user.json(&line("score", &pack, &rest));
     for weights in ["sim", "opt"] {
-        let of = |i: usize| mixture(&document["files"][i], "log", weights);
+        let of = |i: usize| mixture(&document["files"][i], "linear", weights);
         // Batches of different lengths round differently.
         let lambda = |i: usize| number(&of(i)["lambda"][0]);
         assert!(

@@ -91,7 +91,7 @@ fn what_is_asked_for_changes_what_comes_out() {
         &["--as-published"],
         &["--methods", "opt,uniform"],
         &["--weights", "bpe=0.9,spm=0.1"],
-        &["--mix", "linear"],
+        &["--mix", "log"],
     ] {
         assert_ne!(scores(other), usual, "{other:?}");
     }

@@ -9,7 +9,11 @@
 #[path = "../../crates/server/tests/server_fake/client.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod client;
+mod connect;
 mod options;
+#[path = "../answer_commands/pty.rs"]
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+mod pty;
 #[path = "../tiny/mod.rs"]
 mod tiny;
 #[path = "../user/mod.rs"]
@@ -38,7 +42,11 @@ impl Served {
         let (bpe, spm) = user.models();
         let mut line = vec!["serve", "-m", &bpe, "-m", &spm, "--port", "0"];
         line.extend(flags);
-        let mut child = user.piped(&line);
+        Self::of(user.piped(&line))
+    }
+
+    /// One that was started.
+    fn of(mut child: Child) -> Self {
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let (mut address, mut curl) = (String::new(), String::new());
         out.read_line(&mut address).unwrap();

@@ -99,3 +99,47 @@ fn an_idle_pack_is_unloaded() {
     }
     served.chat(json!({}));
 }
+
+#[test]
+fn there_is_a_page_with_the_sessions_of_chat() {
+    let user = User::new();
+    let mut served = Served::new(&user, &["-n", "2"]);
+    let mut line = String::new();
+    served._out.read_line(&mut line).unwrap();
+    let address = served.client.0;
+    assert_eq!(line, format!("in a browser: http://{address}/\n"));
+    assert!(
+        served
+            .client
+            .get("/")
+            .text()
+            .contains("<title>packllm</title>")
+    );
+    let message = json!({ "role": "user", "content": "said on the page" });
+    let sessions = "/packllm/sessions";
+    let begun = served
+        .client
+        .post(sessions, &json!({ "messages": [message] }));
+    let begun = begun.json();
+    // The terminal goes on with it.
+    let name = begun["id"].as_str().unwrap();
+    let (bpe, spm) = user.models();
+    let chat = ["chat", "-m", &bpe, "-m", &spm, "--session", name];
+    let done = user.run_with(&chat, b"/exit\n");
+    assert!(done.out.contains("said on the page"), "{}", done.out);
+}
+
+#[test]
+fn the_page_can_be_turned_off_and_strangers_see_no_sessions() {
+    let user = User::new();
+    for flag in ["--no-page", "--no-webui"] {
+        let served = Served::new(&user, &["-n", "2", flag]);
+        assert_eq!(served.client.get("/").text(), "packllm is running");
+        assert_eq!(served.client.get("/packllm/sessions").status, 404);
+    }
+    let open = Served::new(&user, &["-n", "2", "--host", "0.0.0.0", "--no-auth"]);
+    let port = open.client.0.port();
+    let here = Client(std::net::SocketAddr::from(([127, 0, 0, 1], port)));
+    assert_eq!(here.get("/packllm/pack").json()["sessions"], false);
+    assert_eq!(here.get("/packllm/sessions").status, 404);
+}

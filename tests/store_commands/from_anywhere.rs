@@ -474,6 +474,9 @@ fn new_pack_proposes_what_is_on_disk_and_asks() {
     terminal.types("both\n");
     terminal.waits_for("already exists");
     terminal.waits_for("Name of the pack [mine]:");
+    terminal.types("../mine\n");
+    terminal.waits_for("cannot name a pack");
+    terminal.waits_for("Name of the pack [mine]:");
     terminal.types("\n");
     says(&terminal.rest(), &["packs/mine.toml: 1 member"]);
 }

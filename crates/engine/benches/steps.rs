@@ -178,7 +178,7 @@ fn weights(c: &mut Criterion) {
     for mix in [Mix::Log, Mix::Linear] {
         let options = weight::Options {
             mix,
-            ..packllm_engine::engine::Fusion::default().weighing()
+            ..packllm_engine::engine::Fusion::default().weighing(&SymbolSet::bytes())
         };
         group.bench_function(BenchmarkId::new("exact, 8 members, 8000 bytes", mix), |b| {
             b.iter(|| weight::weights(&Method::Exact, &evidence, &options).unwrap());

@@ -21,6 +21,7 @@
 
 mod probe;
 mod subject;
+pub mod words;
 
 pub use probe::{DOMAINS, Pair, VERSION, pairs};
 pub use subject::subject;

@@ -19,13 +19,22 @@
 //!   Mavromatis et al. 2024, arXiv 2404.11531);
 //! - [`Mix::Linear`]: `q(s) = Σ λ_k p_k(s)`.
 //!
+//! Linear is usual over bytes, where nobody has a veto then: of 1,500 words that come next (LAMBADA)
+//! SmolLM2-135M and Gemma-3-270M at weights of 0.4 and 0.6 say 39.1% greedily, and 37.4% by log mixing,
+//! while their bits per byte differ by a thousandth. Over tokens log mixing is: four texts cost
+//! Qwen2.5-Coder-1.5B and 0.5B 0.4% fewer bits by it.
+//!
 //! The floor bounds the veto a member has over a symbol. Where one member alone decides there is no
 //! veto to bound and the floor is not applied, so that a pack of one is that member itself.
 //!
 //! A member that is certain of END says nothing about going on: its `p_k(s | not END)` is taken as
 //! uniform.
+//!
+//! In part 2 the weights can depend on how sure the members are: λ is then replaced by the ω of
+//! [`confidence`].
 
 mod attribution;
+pub mod confidence;
 mod end;
 mod symbol_set;
 
@@ -48,13 +57,23 @@ pub const DEFAULT_FLOOR: f64 = 1e-10;
 const MIN_FLOOR: f64 = 1e-300;
 
 /// How members' distributions are combined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mix {
     /// Weighted geometric mean, renormalised: an average of logits.
-    #[default]
     Log,
     /// Weighted arithmetic mean.
     Linear,
+}
+
+impl Mix {
+    /// How distributions over bytes, or else tokens, are combined if nothing else is asked for.
+    #[must_use]
+    pub fn usual(bytes: bool) -> Self {
+        match bytes {
+            true => Mix::Linear,
+            false => Mix::Log,
+        }
+    }
 }
 
 impl fmt::Display for Mix {
@@ -161,9 +180,13 @@ pub struct Mixer {
     mix: Mix,
     ln_floor: f64,
     alphabet: SymbolSet,
+    confidence: f64,
     // Scratch, one entry a member.
     splits: Vec<Split>,
     shares: Vec<f64>,
+    /// ω, summing to 1.
+    weights: Vec<f64>,
+    entropies: Vec<f64>,
 }
 
 impl Mixer {
@@ -176,9 +199,18 @@ impl Mixer {
             mix,
             ln_floor: ln_floor(floor)?,
             alphabet,
+            confidence: 0.0,
             splits: Vec::new(),
             shares: Vec::new(),
+            weights: Vec::new(),
+            entropies: Vec::new(),
         })
+    }
+
+    /// The same, where those that are sure count for more: κ ≥ 0 of [`confidence`].
+    #[must_use]
+    pub fn with_confidence(self, confidence: f64) -> Self {
+        Mixer { confidence, ..self }
     }
 
     /// The alphabet mixed over.
@@ -205,6 +237,7 @@ impl Mixer {
     ) -> Result<(), MixError> {
         let total = self.check(rows, lambda, can_end, out.len())?;
         self.split(rows);
+        self.share_out(rows, lambda, total);
         let Mixer {
             mix,
             ln_floor,
@@ -218,11 +251,9 @@ impl Mixer {
         let pooled = pool_end(mix, ln_floor, &self.shares, |k| self.splits[k]);
 
         let members = || {
-            let weighted = lambda
-                .iter()
-                .enumerate()
-                .filter(|(_, weight)| **weight > 0.0);
-            weighted.map(|(k, weight)| (weight / total, rows[k].as_ref(), self.splits[k]))
+            let weights = self.weights.iter().enumerate();
+            let weighted = weights.filter(|(_, weight)| **weight > 0.0);
+            weighted.map(|(k, &weight)| (weight, rows[k].as_ref(), self.splits[k]))
         };
         let z = match mix {
             Mix::Log => {
@@ -254,6 +285,26 @@ impl Mixer {
                 Split::of(row, alphabet)
             }
         }));
+    }
+
+    /// The weights of this step, once [split](Mixer::split).
+    fn share_out<R: AsRef<[f64]>>(&mut self, rows: &[R], lambda: &[f64], total: f64) {
+        self.weights.clear();
+        self.weights
+            .extend(lambda.iter().map(|weight| weight / total));
+        if self.confidence == 0.0 {
+            return;
+        }
+        let each = rows.iter().zip(&self.splits).zip(lambda);
+        self.entropies.clear();
+        self.entropies.extend(each.map(|((row, split), weight)| {
+            if *weight > 0.0 {
+                confidence::entropy(row.as_ref(), *split, &self.alphabet)
+            } else {
+                0.0
+            }
+        }));
+        confidence::share_out(&mut self.weights, self.confidence, &self.entropies);
     }
 
     /// Checks shapes and weights; gives Σ λ.

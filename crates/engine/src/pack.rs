@@ -76,7 +76,7 @@ pub struct Conversation {
 }
 
 /// A prompt that was read.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Read {
     /// Time to evaluate it and to derive the weights.

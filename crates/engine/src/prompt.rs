@@ -7,7 +7,7 @@ use crate::backend::{Token, Vocab};
 /// begins and ends at a token.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Prompt {
-    /// Whether the text's start token (BOS, else the document separator) comes first.
+    /// Whether the text's start token (BOS, else a line break) comes first.
     pub start: Start,
     /// The stretches, in order.
     pub segments: Vec<Segment>,
@@ -23,7 +23,7 @@ pub enum Start {
     /// BOS if the model adds one: for templates.
     #[default]
     Bos,
-    /// BOS if the model adds one, else its document separator: plain text.
+    /// BOS if the model adds one, else a line break: plain text.
     Text,
 }
 

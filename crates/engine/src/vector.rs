@@ -246,6 +246,41 @@ impl pulp::WithSimd for AddExponentials<'_> {
     }
 }
 
+/// `−Σ p ln p` of `p_i = exp(values[i] − shift)`, where a value above `shift` counts as `shift`.
+pub(crate) fn entropy(values: &[f64], shift: f64) -> f64 {
+    pulp::Arch::new().dispatch(Entropy { values, shift })
+}
+
+struct Entropy<'a> {
+    values: &'a [f64],
+    shift: f64,
+}
+
+impl pulp::WithSimd for Entropy<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) -> f64 {
+        const LANES: usize = 16;
+        // Far below what matters, so that an impossible symbol costs no 0 · ∞.
+        const BOTTOM: f64 = -800.0;
+        let cost = |value: f64| {
+            let ln_p = lift(value - self.shift, BOTTOM);
+            let ln_p = if ln_p > 0.0 { 0.0 } else { ln_p };
+            -ln_p * ln_p.exp_nonpositive()
+        };
+        let mut sums = [0.0f64; LANES];
+        let chunks = self.values.chunks_exact(LANES);
+        let rest = chunks.remainder().iter();
+        for chunk in chunks {
+            for i in 0..LANES {
+                sums[i] += cost(chunk[i]);
+            }
+        }
+        sums.iter().sum::<f64>() + rest.map(|&value| cost(value)).sum::<f64>()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -291,6 +326,13 @@ mod tests {
         assert_eq!(maximum::<f64>(&[]), f64::NEG_INFINITY);
     }
 
+    #[test]
+    fn what_is_impossible_has_no_entropy() {
+        assert_eq!(entropy(&[f64::NEG_INFINITY, 0.0, 1e-12], 0.0), 0.0);
+        assert_eq!(entropy(&[], 0.0), 0.0);
+        assert!(entropy(&[0.0, f64::NAN], 0.0).is_nan());
+    }
+
     proptest! {
         #[test]
         fn the_loops_are_those_of_their_definitions(
@@ -306,6 +348,9 @@ mod tests {
             for (sum, value) in sums.iter().zip(&values) {
                 prop_assert!((sum - (0.5 + weight * (value - 1.0).max(bottom))).abs() < 1e-9);
             }
+            let plain = |v: &f64| -(v - max) * (v - max).exp();
+            let exact: f64 = values.iter().map(plain).sum();
+            prop_assert!((entropy(&values, max) - exact).abs() <= 1e-13 * (1.0 + exact));
             sums.fill(0.5);
             add_exponentials(&mut sums, &values, weight, 1.0);
             for (sum, value) in sums.iter().zip(&values) {

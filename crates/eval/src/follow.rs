@@ -10,7 +10,6 @@ use super::judge::{Contestant, ContestantKind, Judge, Predictions, seconds, spen
 use super::layout::Sheet;
 use packllm_engine::engine::{Ending, EngineError, Lockstep, Prompt};
 use packllm_engine::vocab::Alphabet;
-use packllm_engine::weight::Mixture;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
@@ -60,7 +59,7 @@ impl Judge {
             true => engine.follow(&sheet.options[0], &lambdas)?,
             false => {
                 let text = &reading.options[0];
-                let mixture = Mixture::new(text, self.fusion.mix, self.fusion.floor)?;
+                let mixture = self.fusion.mixture(text)?;
                 let likeliest = lambdas.iter().map(|lambda| mixture.likeliest(lambda));
                 likeliest.collect::<Result<_, _>>()?
             }

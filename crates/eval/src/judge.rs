@@ -215,7 +215,7 @@ impl Judge {
         let mixtures: Vec<Mixture<'_>> = reading
             .options
             .iter()
-            .map(|option| Mixture::new(option, self.fusion.mix, self.fusion.floor))
+            .map(|option| self.fusion.mixture(option))
             .collect::<Result<_, WeightError>>()?;
         let shared = start.elapsed();
         let spent = spent_since(engine, &before)?;
@@ -347,7 +347,7 @@ impl Judge {
     fn weights(&self, method: &Method, evidence: &Evidence) -> Result<Vec<f64>, WeightError> {
         let options = weight::Options {
             ties_to_newcomer: self.per_option,
-            ..self.fusion.weighing()
+            ..self.fusion.weighing(&evidence.alphabet)
         };
         let weights = weight::weights(method, evidence, &options)?;
         Ok(weight::apply_drop(&weights.lambda, self.fusion.drop, &[]))

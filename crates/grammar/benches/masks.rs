@@ -1,4 +1,6 @@
 //! What a mask costs, and a symbol that is forced: `cargo bench -p packllm-grammar`.
+//!
+//! Masks are measured by the time that their thread had on the processor: others may use it as well.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark")]
 
@@ -7,7 +9,20 @@ use packllm_engine::backend::{Special, TokenKind, Vocab, VocabBuilder};
 use packllm_engine::constraint::{Constraint, Mask};
 use packllm_grammar::{Alphabet, Form, Structured, Thought};
 use rand_pcg::rand_core::{Rng, SeedableRng};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+#[path = "../tests/generator/mod.rs"]
+mod generator;
+
+/// As many symbols as SmolLM2 and Qwen2.5 have.
+const SMALL: usize = 49_152;
+const LARGE: usize = 151_936;
+
+/// The time that this thread had on the processor.
+fn processor() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
 
 const SCHEMA: &str = r#"{"type": "object", "additionalProperties": false,
     "required": ["name", "kind", "price", "tags", "maker"],
@@ -22,8 +37,8 @@ const SCHEMA: &str = r#"{"type": "object", "additionalProperties": false,
 const ANSWER: &str = "{\"name\": \"Rye with sunflower seeds, baked twice a week\", \"kind\": \"bread\", \
     \"price\": 4.25, \"tags\": [\"dark\", \"sour\", \"größe €\"], \"maker\": {\"town\": \"Bremen\"}}";
 
-/// All bytes, and as many words as SmolLM2's vocabulary has, JSON's own among them.
-fn vocabulary() -> Vocab {
+/// All bytes, and words up to this many symbols, JSON's own among them.
+fn vocabulary(symbols: usize) -> Vocab {
     let mut random = rand_pcg::Pcg64::seed_from_u64(7);
     let mut below = |n: u64| random.next_u64() % n;
     let mut builder = VocabBuilder::default();
@@ -33,7 +48,7 @@ fn vocabulary() -> Vocab {
     ] {
         builder.push(piece.as_bytes(), TokenKind::Text);
     }
-    for _ in 267..49_151 {
+    for _ in 267..symbols - 1 {
         let mut piece = vec![b' '; below(2) as usize];
         for _ in 0..=below(10) {
             let letters = 1 + below(26);
@@ -53,9 +68,9 @@ fn masks(constraint: &Structured, symbols: &[usize], times: u64) -> Vec<Duration
         let mut constraint = constraint.fork();
         for &symbol in symbols {
             mask.fill();
-            let start = Instant::now();
+            let start = processor();
             constraint.allows(&mut mask).unwrap();
-            taken.push(start.elapsed());
+            taken.push(processor() - start);
             constraint.advance(symbol).unwrap();
         }
     }
@@ -93,6 +108,56 @@ fn report(name: &str, taken: &[Duration]) {
     );
 }
 
+/// Texts by chance of the generated schemas: every mask, with its schema and what was said before it.
+fn babble(alphabet: &Alphabet, vocab: &Vocab, schemas: u64) -> Vec<(Duration, u64, String)> {
+    let mut taken = Vec::new();
+    let mut mask = Mask::none(vocab.len());
+    for n in 0..schemas {
+        let form = Form::Json(generator::schema(n));
+        let mut constraint = form.over(alphabet, Thought::None).unwrap();
+        let mut random = rand_pcg::Pcg64::seed_from_u64(n);
+        let mut said = Vec::new();
+        for _ in 0..60 {
+            mask.fill();
+            let start = processor();
+            constraint.allows(&mut mask).unwrap();
+            let text = String::from_utf8_lossy(&said).into_owned();
+            taken.push((processor() - start, n, text));
+            if constraint.may_end().unwrap() && mask.count() == 1 {
+                break;
+            }
+            // What closes comes as often as not, so that an answer ends.
+            let closes = |s: &usize| b"\"]}".contains(vocab.piece(*s as u32).first().unwrap_or(&0));
+            let closing: Vec<usize> = mask.iter().filter(closes).collect();
+            let pool = match closing.is_empty() || random.next_u64().is_multiple_of(2) {
+                true => mask.iter().collect(),
+                false => closing,
+            };
+            let symbol = pool[random.next_u64() as usize % pool.len()];
+            if vocab.kinds()[symbol] == TokenKind::End {
+                break;
+            }
+            constraint.advance(symbol).unwrap();
+            said.extend_from_slice(vocab.piece(symbol as u32));
+        }
+    }
+    taken.sort();
+    taken
+}
+
+fn babbled(alphabet: &Alphabet, vocab: &Vocab) {
+    let taken = babble(alphabet, vocab, 200);
+    let times: Vec<Duration> = taken.iter().map(|(time, ..)| *time).collect();
+    let symbols = vocab.len();
+    report(
+        &format!("a token of {symbols}, 200 generated schemas"),
+        &times,
+    );
+    for (time, schema, said) in taken.iter().rev().take(5) {
+        println!("  {time:?}: schema {schema} after {said:?}");
+    }
+}
+
 fn all(c: &mut Criterion) {
     let form = Form::schema(SCHEMA).unwrap();
     let bytes = form
@@ -101,7 +166,7 @@ fn all(c: &mut Criterion) {
     let answer: Vec<usize> = ANSWER.bytes().map(usize::from).collect();
     report("first answer, a byte", &masks(&bytes, &answer, 1));
     report("a byte", &masks(&bytes, &answer, 20));
-    let vocab = vocabulary();
+    let vocab = vocabulary(SMALL);
     let alphabet = Alphabet::tokens(&vocab).unwrap();
     let tokens = form.over(&alphabet, Thought::None).unwrap();
     let spelled = spelled(&tokens, &vocab);
@@ -110,6 +175,9 @@ fn all(c: &mut Criterion) {
         &masks(&form.over(&alphabet, Thought::None).unwrap(), &spelled, 1),
     );
     report("a token", &masks(&tokens, &spelled, 20));
+    babbled(&alphabet, &vocab);
+    let large = vocabulary(LARGE);
+    babbled(&Alphabet::tokens(&large).unwrap(), &large);
 
     c.bench_function("an answer of 146 bytes", |b| {
         b.iter(|| masks(&bytes, &answer, 1))

@@ -52,6 +52,15 @@ impl TokenizerEnv for Env {
     }
 }
 
+/// llguidance's slices for JSON, and some for strings of limited length that are nearly full: without
+/// them every token is looked at there, which takes most of the time of the slowest masks.
+fn slices() -> Vec<String> {
+    let short = [2, 4, 7].map(|most| format!(r#"[^"\\\x00-\x1F\x7F]{{1,{most}}}"#));
+    let mut slices = SlicedBiasComputer::json_slices();
+    slices.extend(short);
+    slices
+}
+
 impl Alphabet {
     /// 256 bytes and END.
     ///
@@ -107,7 +116,7 @@ impl Alphabet {
         // Slices are for large vocabularies: sets of tokens that strings allow or refuse whole.
         let slices = match is_bytes {
             true => Vec::new(),
-            false => SlicedBiasComputer::json_slices(),
+            false => slices(),
         };
         let factory = ParserFactory::new(&env, InferenceCapabilities::default(), &slices);
         let mut factory = factory.map_err(|e| failed(&e))?;

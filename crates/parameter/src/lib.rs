@@ -223,6 +223,19 @@ impl Parameter {
         }
     }
 
+    /// Whether a question to a server may set it, or it is about the program that asks. What is
+    /// left is set where the pack is loaded.
+    #[must_use]
+    pub fn is_asked(&self) -> bool {
+        let is_number = matches!(self.kind, Kind::Number | Kind::Whole { .. });
+        match self.group {
+            Group::Pack | Group::Prompt => false,
+            Group::Fusion => is_number || matches!(self.key, "weights" | "mix"),
+            Group::Sampling => !matches!(self.key, "draft" | "repeat_stop"),
+            Group::Conversation | Group::Look => true,
+        }
+    }
+
     /// Its value in `values`, if it is set there.
     #[must_use]
     pub fn get(&self, values: &Values) -> Option<Value> {

@@ -79,7 +79,8 @@ parameters! {
     reference: String => Group::Fusion
         .says("With --vocab mined: the member, or the tokenizer.json, whose vocabulary is the reference")
         .of("NAME|FILE").at(NOT_FOR_GOOD).otherwise("the member with the lowest loss per token");
-    mix: Mix = Mix::Log => Group::Fusion.says("How distributions are combined: log or linear").at(FUSING);
+    mix: Mix => Group::Fusion.says("How distributions are combined: linear or log").at(FUSING)
+        .otherwise("linear over bytes, log over tokens").like("\"log\"");
     weights: String = weight::Method::Auto.to_string() =>
         Group::Fusion.says("auto, uniform, top1, sim, opt, exact, adaptive, or NAME=WEIGHT,…").at(FUSING);
     follow_answer: bool = false =>
@@ -102,6 +103,9 @@ parameters! {
         .at(FUSING).within(Range::between(0.0, 1.0));
     floor: f64 = mix::DEFAULT_FLOOR => Group::Fusion.says("Smallest probability a member may give in log mixing")
         .at(FUSING).within(Range::between(0.0, 0.5));
+    confidence: f64 => Group::Fusion
+        .says("How much more of its weight a member has where it is sure of what comes; 0: the same at every step")
+        .at(FUSING).within(Range::between(0.0, 20.0)).otherwise("2 over bytes, 0 over tokens").like("0.5");
 
     predict: i64 = -1 => Group::Sampling
         .says("Most tokens to generate, counted by the leading member; -1 until the end")

@@ -4,7 +4,9 @@
 //! cargo run --release -p packllm-server --example fake_server -- --port 8114 --delay-us 2000
 //! ```
 //!
-//! `--parallel N`, `--max-queue N`, `--key KEY` and `--context N` are as those of `packllm serve`;
+//! `--parallel N`, `--max-queue N`, `--key KEY`, `--context N` and `--limit N` (tokens of an answer) are
+//! as those of `packllm serve`; `--sessions FOLDER` keeps the conversations of the page there,
+//! `--answers FILE` has a JSON object of questions and what they are answered with;
 //! `--log` writes the access log to stderr. With `--until-eof` it ends when stdin is closed, and says
 //! what its members hold then.
 
@@ -18,6 +20,7 @@
 mod fake;
 
 use packllm_server::{Log, LogFormat, Server};
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::Read;
 use std::sync::Arc;
@@ -37,6 +40,13 @@ fn main() -> Result<(), Box<dyn Error>> {
             "--parallel" => options.parallel = value()?.parse()?,
             "--max-queue" => options.limits.queue = value()?.parse()?,
             "--context" => source.context = value()?.parse()?,
+            "--limit" => options.answers.limit = Some(value()?.parse()?),
+            "--sessions" => options.sessions = Some(value()?.into()),
+            "--answers" => {
+                let text = std::fs::read_to_string(value()?)?;
+                let answers: BTreeMap<String, String> = serde_json::from_str(&text)?;
+                source.answers = Arc::new(answers.into_iter().collect());
+            }
             "--key" => options.safety.keys.push(value()?),
             "--until-eof" => until_eof = true,
             "--log" => {

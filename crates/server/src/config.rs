@@ -2,6 +2,7 @@
 
 use packllm_engine::engine::{AnswerOptions, Fusion};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,10 @@ pub struct Options {
     pub parallel: usize,
     /// Unload after so much time without a request; None: never.
     pub keep_alive: Option<Duration>,
+    /// Whether there is a page at `/`.
+    pub page: bool,
+    /// The folder of the conversations that the page shows and keeps; None: it keeps none.
+    pub sessions: Option<PathBuf>,
     /// Who may ask.
     pub safety: Safety,
     /// How much may be asked.

@@ -74,6 +74,24 @@ impl Refusal {
         Self::new(StatusCode::FORBIDDEN, "permission_error", message)
     }
 
+    /// Something is not as the request takes it to be.
+    pub fn conflict(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            code: Some(code),
+            ..Self::new(StatusCode::CONFLICT, "conflict_error", message)
+        }
+    }
+
+    pub fn no_sessions() -> Self {
+        let message = "no conversations are kept here";
+        Self::new(StatusCode::NOT_FOUND, "not_found_error", message)
+    }
+
+    pub fn no_session() -> Self {
+        let message = "there is no session of this name: /packllm/sessions lists them";
+        Self::new(StatusCode::NOT_FOUND, "not_found_error", message)
+    }
+
     pub fn no_route() -> Self {
         let message = "nothing is served here: see /openapi.json";
         Self::new(StatusCode::NOT_FOUND, "not_found_error", message)

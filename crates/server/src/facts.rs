@@ -1,6 +1,9 @@
 //! What is known of a loaded pack.
 
+use packllm_engine::engine::Fusion;
+use packllm_engine::mix::Mix;
 use packllm_engine::pack::Pack;
+use packllm_engine::vocab::Alphabet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// See the module.
@@ -11,6 +14,8 @@ pub struct Facts {
     pub context: u32,
     /// The member whose tokens are counted: the first of those with the smallest context.
     pub counting: usize,
+    /// How distributions are combined where a request does not say.
+    pub mix: Mix,
 }
 
 /// What is known of a member.
@@ -21,24 +26,37 @@ pub struct MemberFacts {
     pub parameters: u64,
     pub bytes: u64,
     pub train_context: u32,
+    /// Whether it has a chat template.
+    pub template: bool,
 }
 
 impl Facts {
-    pub fn of(pack: &Pack) -> Self {
+    pub fn of(pack: &Pack, fusion: &Fusion) -> Self {
         let members = pack.engine().members();
         let context = pack.engine().smallest_context();
         let smallest = members.iter().position(|m| m.limits.context == context);
-        let facts = members.iter().map(|member| MemberFacts {
+        // Where none has one all are rivals.
+        let rivals = pack.rivals();
+        let all = rivals.len() == members.len();
+        let facts = members.iter().enumerate().map(|(k, member)| MemberFacts {
             name: member.name.clone(),
             architecture: member.description.architecture.clone(),
             parameters: member.description.parameters,
             bytes: member.description.weight_bytes,
             train_context: member.description.train_context,
+            template: match all {
+                true => member.description.chat_template.is_some(),
+                false => rivals.contains(&k),
+            },
         });
         Self {
             members: facts.collect(),
             context,
             counting: smallest.unwrap_or(0),
+            mix: fusion.mix.unwrap_or_else(|| {
+                let alphabet = pack.engine().alphabet_of(fusion);
+                Mix::usual(alphabet.is_ok_and(|alphabet| alphabet == Alphabet::Bytes))
+            }),
         }
     }
 

@@ -14,6 +14,7 @@
 //! no dialect. The crate prints nothing and knows no llama.cpp: what loads a pack, where
 //! lines go and which signals end it is its caller's.
 
+mod about;
 mod anthropic;
 mod config;
 mod desk;
@@ -25,9 +26,11 @@ mod llama;
 mod ollama;
 mod openai;
 mod own;
+mod page;
 mod request;
 mod responses;
 mod server;
+mod sessions;
 
 pub use config::{Limits, Log, LogFormat, Options, Safety};
 pub use desk::Source;

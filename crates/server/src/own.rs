@@ -25,11 +25,14 @@ pub struct Settings {
     pub members: Option<Vec<String>>,
     /// Whether to tell which member argued for which word.
     pub attribution: Option<bool>,
+    /// The form of the answer: a grammar in the notation of Lark.
+    pub grammar: Option<String>,
     pub tau: Option<f64>,
     pub prior_bytes: Option<f64>,
     pub rate: Option<f64>,
     pub drop: Option<f64>,
     pub floor: Option<f64>,
+    pub confidence: Option<f64>,
     pub epsilon: Option<f64>,
     pub heads: Option<i64>,
 }
@@ -37,7 +40,7 @@ pub struct Settings {
 /// Puts the settings into a request; returns whether the answer is to have the key.
 ///
 /// # Errors
-/// A value out of its range.
+/// A value out of its range, or a grammar beside another form.
 pub fn settle(asked: Option<Asked>, draft: &mut Draft<'_>) -> Result<bool, Refusal> {
     let settings = match asked {
         None | Some(Asked::Plainly(false)) => return Ok(false),
@@ -48,11 +51,13 @@ pub fn settle(asked: Option<Asked>, draft: &mut Draft<'_>) -> Result<bool, Refus
     draft.text("packllm.mix", "mix", settings.mix)?;
     draft.members(settings.members);
     draft.attribution(settings.attribution.unwrap_or(false));
+    draft.grammar("packllm.grammar", settings.grammar)?;
     draft.number("packllm.tau", "tau", settings.tau)?;
     draft.number("packllm.prior_bytes", "prior-bytes", settings.prior_bytes)?;
     draft.number("packllm.rate", "rate", settings.rate)?;
     draft.number("packllm.drop", "drop", settings.drop)?;
     draft.number("packllm.floor", "floor", settings.floor)?;
+    draft.number("packllm.confidence", "confidence", settings.confidence)?;
     draft.number("packllm.epsilon", "epsilon", settings.epsilon)?;
     draft.whole("packllm.heads", "heads", settings.heads)?;
     Ok(true)
@@ -94,6 +99,9 @@ pub struct MemberTold {
     pub cached_tokens: usize,
     /// The evidence: what the last message that was measured cost it, in bits per byte.
     pub bits_per_byte: Option<f64>,
+    /// What it can be expected to lose on the answer, the best's loss as 1: what `auto` goes by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_loss: Option<f64>,
     /// Whether it takes part.
     pub takes_part: bool,
 }
@@ -106,6 +114,8 @@ pub struct FusionTold {
     pub mix: String,
     /// The shared alphabet: `bytes` or `tokens`.
     pub alphabet: &'static str,
+    /// What the weights go by, in words.
+    pub reason: String,
 }
 
 impl Told {

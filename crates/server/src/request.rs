@@ -7,6 +7,7 @@ use packllm_engine::chat::{Message, Role};
 use packllm_engine::engine::Fusion;
 use packllm_engine::sample::Params;
 use packllm_engine::weight::Method;
+use packllm_grammar::Form;
 use packllm_parameter::{Value, Values, find};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -219,6 +220,20 @@ impl<'a> Draft<'a> {
         self.request.form = form;
     }
 
+    /// A form of its own, in the notation of Lark.
+    pub fn grammar(&mut self, field: &'static str, grammar: Option<String>) -> Result<(), Refusal> {
+        let Some(grammar) = grammar.filter(|grammar| !grammar.is_empty()) else {
+            return Ok(());
+        };
+        if let Some(other) = &self.request.form {
+            let message = format!("{field} and {} do not go together", other.field);
+            return Err(Refusal::field(field, message));
+        }
+        let form = Form::Lark(grammar);
+        self.request.form = Some(AskedForm { field, form });
+        Ok(())
+    }
+
     pub fn members(&mut self, members: Option<Vec<String>>) {
         self.request.members = members;
     }
@@ -322,12 +337,13 @@ impl Request {
             };
             fusion.method = Method::parse(text, names).map_err(wrong)?;
         }
-        fusion.mix = values.mix.unwrap_or(fusion.mix);
+        fusion.mix = values.mix.or(fusion.mix);
         fusion.tau = values.tau.unwrap_or(fusion.tau);
         fusion.prior_bytes = values.prior_bytes.unwrap_or(fusion.prior_bytes);
         fusion.rate = values.rate.unwrap_or(fusion.rate);
         fusion.drop = values.drop.unwrap_or(fusion.drop);
         fusion.floor = values.floor.unwrap_or(fusion.floor);
+        fusion.confidence = values.confidence.or(fusion.confidence);
         fusion.budget.epsilon = values.epsilon.unwrap_or(fusion.budget.epsilon);
         fusion.budget.hypotheses = values.heads.unwrap_or(fusion.budget.hypotheses);
         Ok(fusion)

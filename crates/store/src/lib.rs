@@ -44,7 +44,7 @@ pub use error::{Refused, SourceFailure, StoreError};
 pub use fetch::{Fetched, Watch, fetch};
 pub use gc::Garbage;
 pub use job::{Progress, PullOptions};
-pub use manifest::{Licence, Manifest, Member, Origin};
+pub use manifest::{Licence, Manifest, Member, Origin, VALID_NAME, valid_name};
 pub use maps::KeptMap;
 pub use pull::{Pulled, digest, pull, verify};
 pub use source::{Named, Pick, Source, Wheel};

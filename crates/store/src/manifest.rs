@@ -133,7 +133,7 @@ impl Manifest {
             table: table.get_ref(),
         };
         top.only(&["name", "about", "fusion", "member"])?;
-        let name = top.need("name", NAME, |value| {
+        let name = top.need("name", VALID_NAME, |value| {
             string(value).filter(|text| valid_name(text))
         })?;
         let about = top.get("about", "a string", string)?;
@@ -230,11 +230,14 @@ const OF_MEMBER: [&str; 10] = [
     "prior",
 ];
 
-const NAME: &str = "a name of letters, digits, `.`, `_` and `-` that starts with a letter or digit";
+/// What packs and members may be called.
+pub const VALID_NAME: &str =
+    "a name of letters, digits, `.`, `_` and `-` that starts with a letter or digit";
 const TABLES: &str = "a list of tables, each begun by [[member]]";
 
 /// Whether a pack or member may be called so.
-pub(super) fn valid_name(name: &str) -> bool {
+#[must_use]
+pub fn valid_name(name: &str) -> bool {
     name.len() <= 100
         && name.starts_with(|first: char| first.is_ascii_alphanumeric())
         && name
@@ -267,7 +270,7 @@ fn read_member(section: &Section, origin: &Origin) -> Result<Member, StoreError>
     let id = section.get("licence", "a string", string)?;
     let url = section.get("licence_url", "a string", string)?;
     let member = Member {
-        name: section.need("name", NAME, |value| {
+        name: section.need("name", VALID_NAME, |value| {
             string(value).filter(|text| valid_name(text))
         })?,
         file: section.need("file", "a path", string)?,

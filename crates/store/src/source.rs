@@ -115,6 +115,9 @@ impl Named {
     }
 }
 
+/// What an address of another machine must start with.
+pub(super) const NOT_HTTPS: &str = "https: plain http is for this machine only";
+
 /// How names of models begin, as opposed to paths.
 const NAMES: [&str; 5] = ["hf:", "https://", "http://", "ollama:", "lmstudio:"];
 
@@ -159,7 +162,7 @@ impl FromStr for Source {
                 Some(host) if text.starts_with("https:") || is_loopback(host) => {
                     Ok(Self::Url(text.to_owned()))
                 }
-                Some(_) => Err(bad("https: plain http is for this machine only")),
+                Some(_) => Err(bad(NOT_HTTPS)),
                 None => Err(bad("a URL with a host and without a user name")),
             }
         } else {

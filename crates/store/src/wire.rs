@@ -16,7 +16,7 @@ use ureq::Body;
 use ureq::http::{HeaderMap, Response, header};
 
 use super::refusal::{self, Refusal};
-use super::source::{authority, is_loopback};
+use super::source::{NOT_HTTPS, authority, is_loopback};
 
 /// Most redirects that are followed.
 const HOPS: usize = 10;
@@ -102,6 +102,7 @@ pub(super) fn start(request: Request) -> std::io::Result<Receiver<Piece>> {
         .spawn(move || {
             let last = match stream(&request, &sender) {
                 Ok(()) => Piece::End,
+                Err(ureq::Error::RequireHttpsOnly(_)) => Piece::Failed(NOT_HTTPS.to_owned()),
                 Err(error) => Piece::Failed(error.to_string()),
             };
             // The receiver is gone if the pull was stopped.

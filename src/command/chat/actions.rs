@@ -1,6 +1,7 @@
 //! What each command does.
 
 use super::input::Input;
+use super::partner::Fused;
 use super::table::Action;
 use super::talk::Talk;
 use super::{files, parameters, sessions};
@@ -11,9 +12,7 @@ use crate::plural::counted;
 use crate::report::message;
 use crate::settings::schema_form;
 use anyhow::Result;
-use packllm_engine::engine::Fusion;
 use packllm_engine::thought;
-use packllm_engine::vocab::Alphabet;
 use packllm_grammar::Form;
 use packllm_parameter::{Typed, Value, Vocab};
 use std::io::{IsTerminal, Write};
@@ -58,7 +57,7 @@ impl Talk<'_> {
     }
 
     fn clear(&mut self) -> Result<()> {
-        self.loaded.conversation.lockstep.clear()?;
+        self.partner.clear()?;
         self.conversation.clear();
         let before = self.sessions.saved_name().map(str::to_owned);
         self.sessions.begin();
@@ -119,17 +118,17 @@ impl Talk<'_> {
     /// `/set schema`: answers are JSON from now on, or any text again.
     fn set_schema(&mut self, typed: &str) -> Result<()> {
         match typed {
-            "" => match &self.loaded.form {
+            "" => match &self.form {
                 Some(Form::Json(schema)) => say!("{schema}")?,
                 _ => self.app.dim("schema is none: answers are text"),
             },
             "none" => {
-                self.loaded.form = None;
+                self.form = None;
                 self.app.dim("schema is none: answers are text");
             }
             typed => match schema_form(typed) {
                 Ok(form) => {
-                    self.loaded.form = Some(form);
+                    self.form = Some(form);
                     self.app
                         .dim("answers are JSON of this schema: /set schema none ends that");
                 }
@@ -140,66 +139,57 @@ impl Talk<'_> {
     }
 
     fn set_parameter(&mut self, typed: &str) {
-        match parameters::set(&mut self.settings, typed) {
-            Ok(said) => {
-                self.loaded
-                    .conversation
-                    .ask_to_think(self.settings.look.lets_think());
-                self.app.dim(&said);
-            }
+        match parameters::set(&mut self.settings, typed, self.partner.elsewhere()) {
+            Ok(said) => self.app.dim(&said),
             Err(error) => tell!("error: {error}"),
         }
     }
 
     fn vocab(&mut self, name: &str) -> Result<()> {
         if name.is_empty() {
-            say!("{}", self.loaded.conversation.lockstep.alphabet().name())?;
-            return Ok(());
+            return self.show_fusion("vocab", |fused| &fused.alphabet);
         }
         let Ok(vocab) = Vocab::read(&Value::Text(name.to_owned())) else {
             tell!("error: /vocab {name}: it is {}", Vocab::KIND.noun());
             return Ok(());
         };
-        let alphabet = vocab.alphabet();
-        let tokens_alone = Some(Alphabet::Tokens) == self.plan.fusion.alphabet
-            || Some(Alphabet::Mapped) == self.plan.fusion.alphabet;
-        if tokens_alone && alphabet != self.plan.fusion.alphabet {
-            tell!(
-                "error: /vocab {name}: the pack was loaded for tokens; start with --vocab {name}"
-            );
-            return Ok(());
+        match self.partner.spell_by(vocab) {
+            Ok(()) => self.refit(true),
+            Err(error) => {
+                tell!("error: /vocab {name}: {}", message(&error));
+                Ok(())
+            }
         }
-        let wanted = Fusion {
-            alphabet,
-            ..self.fusion.clone()
-        };
-        if let Err(error) = self.loaded.fuse_by(wanted.clone()) {
-            tell!("error: /vocab {name}: {}", message(&error));
-            return Ok(());
-        }
-        self.fusion = wanted;
-        self.loaded.conversation.lockstep.clear()?;
-        self.refit(true)
     }
 
     fn mix(&mut self, name: &str) -> Result<()> {
         if name.is_empty() {
-            say!("{}", self.fusion.mix)?;
-            return Ok(());
+            return self.show_fusion("mix", |fused| &fused.mix);
         }
-        match name.parse() {
-            Ok(mix) => self.fusion.mix = mix,
+        let mixed = match name.parse() {
+            Ok(mix) => self.partner.mix_by(mix),
+            Err(error) => Err(anyhow::Error::msg(words(&error))),
+        };
+        match mixed {
+            Ok(()) => self.refit(false),
             Err(error) => {
-                tell!("error: /mix {name}: {}", words(&error));
-                return Ok(());
+                tell!("error: /mix {name}: {}", message(&error));
+                Ok(())
             }
         }
-        self.refit(false)
+    }
+
+    fn show_fusion(&self, command: &str, part: fn(&Fused) -> &String) -> Result<()> {
+        match self.partner.fusion() {
+            Some(fused) => say!("{}", part(&fused))?,
+            None => tell!("error: /{command}: it is not known before the first answer"),
+        }
+        Ok(())
     }
 
     fn take_back(&mut self) -> Result<()> {
         if self.undo()? {
-            self.loaded.conversation.lockstep.weigh()?;
+            self.partner.weigh()?;
             let standing = counted(self.conversation.messages().len(), "message");
             self.app.dim(&format!("taken back; {standing} left"));
         } else {

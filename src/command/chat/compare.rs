@@ -1,10 +1,12 @@
 //! Commands about the members: their own answers, who speaks, how much each counts.
 
+use super::parameters::Settings;
+use super::partner::Question;
 use super::talk::Talk;
-use crate::command::outlook;
+use crate::report::message;
 use anyhow::Result;
 use packllm_engine::chat::Message;
-use packllm_engine::engine::{AnswerOptions, EngineError, Finish, ScoreRequest};
+use packllm_engine::engine::Finish;
 use packllm_engine::weight::Method;
 use std::time::Instant;
 
@@ -20,24 +22,27 @@ impl Talk<'_> {
         }
         if let Some(fused) = fused {
             let shown = self.shown(&fused);
-            say!("── fused: {}\n{shown}", self.loaded.weights_line())?;
+            say!("── fused: {}\n{shown}", self.weights_line())?;
         }
         let _guarded = self.guard.hold();
-        let aside = self.loaded.turn_aside()?;
+        self.partner.turn_aside()?;
         let answered = self.answer_in_turn(&asked.context());
-        self.loaded.turn_back(aside);
+        self.partner.turn_back();
         answered
     }
 
     fn answer_in_turn(&mut self, context: &[Message]) -> Result<()> {
-        let names = self.loaded.conversation.lockstep.names();
+        let names = self.names();
+        // A lone member argued for all of it.
+        let mut settings = self.settings.clone();
+        settings.attribute(false);
         for (k, name) in names.iter().enumerate() {
             if self.guard.told_to_end().is_some() {
                 break;
             }
             say!("── {name} alone")?;
             let alone = (0..names.len()).map(|j| j != k).collect();
-            match self.answer_alone(alone, context) {
+            match self.answer_alone(alone, context, &settings) {
                 Ok(Finish::Cancelled) => break,
                 Ok(finish) => self.tell_repetition(finish),
                 Err(error) => return self.tell(error, "interrupted"),
@@ -46,32 +51,35 @@ impl Talk<'_> {
         Ok(())
     }
 
-    fn answer_alone(&mut self, silent: Vec<bool>, context: &[Message]) -> Result<Finish> {
-        self.loaded.conversation.lockstep.silence(silent)?;
-        let read = self
-            .loaded
-            .read_chat(context, context.len(), ScoreRequest::NOTHING)?;
-        let generation = AnswerOptions {
-            // A lone member argued for all of it.
-            attribution: false,
-            ..self.generation()
-        };
-        let streamed = self.loaded.stream(
-            &generation,
-            self.settings.look,
-            Instant::now(),
-            "",
-            &read.opening,
-        )?;
-        streamed.written?;
+    fn answer_alone(
+        &mut self,
+        silent: Vec<bool>,
+        context: &[Message],
+        settings: &Settings,
+    ) -> Result<Finish> {
+        self.partner.silence(silent)?;
+        let read = self.partner.read(&Question {
+            context,
+            new: context.len(),
+            begun: "",
+            limit: settings.generation.limit,
+            form: self.form.as_ref(),
+            settings,
+        })?;
+        let said = self.partner.stream(&read, Instant::now())?;
+        said.written?;
         say!("")?;
-        Ok(streamed.answer.finish)
+        match said.broken {
+            Some(error) => Err(error),
+            None => Ok(said.answer.finish),
+        }
     }
 
     /// `/members`: who speaks. `on NAME`, `off NAME`, `only NAME`; `on` alone means all.
     pub fn members(&mut self, typed: &str) -> Result<()> {
-        let names = self.loaded.conversation.lockstep.names();
-        let mut silent = self.loaded.conversation.lockstep.silent().to_vec();
+        let members = self.partner.members();
+        let names: Vec<String> = members.iter().map(|m| m.name.clone()).collect();
+        let mut silent: Vec<bool> = members.iter().map(|m| m.silent).collect();
         let (verb, name) = typed.split_once(char::is_whitespace).unwrap_or((typed, ""));
         let name = name.trim();
         let k = names.iter().position(|n| n == name);
@@ -93,101 +101,81 @@ impl Talk<'_> {
                 return Ok(());
             }
         }
-        match self.loaded.conversation.lockstep.silence(silent) {
-            Err(error @ EngineError::AllSilent) => {
-                tell!("error: /members: {error}");
-                return Ok(());
-            }
-            done => done?,
+        if let Err(error) = self.partner.silence(silent) {
+            tell!("error: /members: {}", message(&error));
+            return Ok(());
         }
-        self.loaded.conversation.lockstep.weigh()?;
+        self.partner.weigh()?;
         self.show_members()
     }
 
     fn show_members(&self) -> Result<()> {
-        let engine = &self.loaded.conversation.lockstep;
-        for (k, member) in engine.members().iter().enumerate() {
-            let state = match (engine.silent()[k], engine.lambda()[k]) {
+        for member in self.partner.members() {
+            let state = match (member.silent, member.weight) {
                 (true, _) => "off: reads along".to_owned(),
-                (false, 0.0) => "dropped: too little weight".to_owned(),
-                (false, weight) => format!("weight {weight:.3}"),
+                (false, None) => "its weight comes with the answer".to_owned(),
+                (false, Some(0.0)) => "dropped: too little weight".to_owned(),
+                (false, Some(weight)) => format!("weight {weight:.3}"),
             };
-            let facts = &member.description;
-            say!("  {:30} {state:28} {}", member.name, facts.architecture)?;
+            say!("  {:30} {state:28} {}", member.name, member.facts)?;
         }
         Ok(())
     }
 
     /// `/weights METHOD`: another method from now on.
     pub fn weigh_by(&mut self, typed: &str) -> Result<()> {
-        let names = self.loaded.conversation.lockstep.names();
-        let method = match Method::parse(typed, &names) {
+        let method = match Method::parse(typed, &self.names()) {
             Ok(method) => method,
             Err(error) => {
                 tell!("error: /weights: {error}");
                 return Ok(());
             }
         };
-        let engine = &self.loaded.conversation.lockstep;
-        let (had, needs) = (
-            engine.score_request_for(&self.fusion.method),
-            engine.score_request_for(&method),
-        );
-        // With `auto` members may have rested.
-        let before = std::mem::replace(&mut self.fusion.method, method);
-        if before != self.fusion.method && [&before, &self.fusion.method].contains(&&Method::Auto) {
-            if self.fusion.method == Method::Auto {
-                self.loaded.learn(&self.plan)?;
-            }
-            return self.refit(true);
-        }
-        if needs.rows && !had.rows || needs.scores && !had.scores {
-            return self.refit(true);
-        }
-        self.refit(false)
+        let anew = self.partner.weigh_by(method)?;
+        self.refit(anew)
     }
 
     /// Fuses by the current settings; with `anew`, measures the members again on the whole
     /// conversation.
     pub fn refit(&mut self, anew: bool) -> Result<()> {
-        self.loaded.fuse_by(self.fusion.clone())?;
+        self.partner.fuse()?;
         if anew {
-            self.loaded.conversation.lockstep.forget_evidence();
+            self.partner.forget_evidence();
             self.conversation.mark_unread();
         }
+        if !self.partner.reads_ahead() {
+            self.app.dim("it holds from the next message on");
+            return Ok(());
+        }
         if !self.conversation.context().is_empty() && anew {
-            if let Err(error) = self.read("") {
+            if let Err(error) = self.read("", None) {
                 return self.tell(error, "interrupted");
             }
         } else {
-            self.loaded.conversation.lockstep.weigh()?;
+            self.partner.weigh()?;
         }
         self.show_weights()
     }
 
     /// `/weights`: the weight of each member, and where it comes from.
     pub fn show_weights(&self) -> Result<()> {
-        let engine = &self.loaded.conversation.lockstep;
-        let evidence = engine.evidence()?;
-        say!(
-            "weights by {} on {} bytes of what you wrote:",
-            self.fusion.method.brief(),
-            evidence.bytes
-        )?;
-        for (k, member) in engine.members().iter().enumerate() {
-            let weight = engine.lambda()[k];
-            if evidence.is_empty() || evidence.members[k].nats.is_empty() {
-                say!("  {:30} {weight:.3}", member.name)?;
-            } else {
-                let bits = evidence.bits_per_byte(k);
-                say!("  {:30} {weight:.3}   {bits:.3} bits per byte", member.name)?;
+        let weighing = match self.partner.weighing() {
+            Ok(weighing) => weighing,
+            Err(error) => {
+                tell!("error: /weights: {}", message(&error));
+                return Ok(());
+            }
+        };
+        say!("weights by {} on {}:", weighing.method, weighing.text)?;
+        for (k, member) in self.partner.members().iter().enumerate() {
+            let weight = member.weight.unwrap_or(0.0);
+            match weighing.bits.get(k).copied().flatten() {
+                None => say!("  {:30} {weight:.3}", member.name)?,
+                Some(bits) => say!("  {:30} {weight:.3}   {bits:.3} bits per byte", member.name)?,
             }
         }
-        let outlook = engine
-            .outlook()
-            .filter(|_| self.fusion.method == Method::Auto);
-        if let Some(outlook) = outlook {
-            say!("{}", outlook::line(&engine.names(), outlook))?;
+        if let Some(outlook) = weighing.outlook {
+            say!("{outlook}")?;
         }
         self.show_course()
     }
@@ -201,8 +189,8 @@ impl Talk<'_> {
             return Ok(());
         }
         say!("their course, turn by turn:")?;
+        let names = self.names();
         for (turn, lambda) in course {
-            let names = self.loaded.conversation.lockstep.names();
             let weights = names.iter().zip(lambda);
             let weights: Vec<String> = weights.map(|(n, w)| format!("{n} {w:.3}")).collect();
             say!("  {turn:4}  {}", weights.join("  "))?;

@@ -7,6 +7,7 @@ mod editor;
 mod files;
 mod input;
 mod parameters;
+mod partner;
 pub mod sessions;
 mod table;
 mod talk;
@@ -16,15 +17,18 @@ use crate::app::App;
 use crate::cli::ChatArgs;
 use crate::exit::INTERRUPTED;
 use crate::guard::Guard;
-use crate::settings;
+use crate::settings::{self, PackPlan};
 use anyhow::Result;
 use input::{Entered, Input};
+use packllm_client::{Address, Client};
 use packllm_engine::chat::Conversation;
 use packllm_engine::chat::log::{SessionHeader, read};
 use packllm_engine::weight::Method;
 use packllm_parameter::Values;
+use partner::{Here, Partner, Server};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use table::Line;
 use talk::Talk;
 
@@ -32,49 +36,85 @@ pub fn run(app: &App, args: &ChatArgs) -> Result<ExitCode> {
     let chosen = parameters::Settings::new(&args.given)?;
     let folder = app.state.join("sessions");
     let name = session(args, &folder);
-    let given = with_pack(app, args, &folder, name.as_deref())?;
-    let mut plan = settings::plan(&app.sources(), &given)?;
-    // The conversation stays where it is while members answer by themselves.
-    let members = plan.members.iter_mut();
-    members.for_each(|member| member.load.sequences += 1);
-    let prompt_cache = settings::prompt_cache(&given, &plan.fusion, false)?;
+    // Before anything is loaded, what was typed is checked.
+    let way = match &args.connect {
+        Some(address) => Way::Connect(connection(app, args, address)?),
+        None => Way::Load(Box::new(plan(app, args, &folder, name.as_deref())?)),
+    };
     let guard = Guard::new(&app.cancel, input::edits())?;
-    let mut loaded = LoadedPack::open(app, &plan, false)?;
-    if let Some(path) = prompt_cache {
-        loaded.use_prompt_cache(path, &plan);
-    }
-    loaded
-        .conversation
-        .lockstep
-        .draft_with(settings::drafter(given.draft()));
-    let names = loaded.conversation.lockstep.names();
+    let partner: Box<dyn Partner> = match way {
+        Way::Connect(client) => {
+            let model = args.name.as_deref();
+            Box::new(Server::connect(app, client, model, &args.given)?)
+        }
+        Way::Load(plan) => Box::new(load(app, args, *plan)?),
+    };
+    let members = partner.members().into_iter();
+    let names: Vec<String> = members.map(|member| member.name).collect();
     let words = editor::completion::Words {
         members: names.clone(),
         methods: Method::named().map(|(name, _)| name.to_owned()).collect(),
         sessions: folder.clone(),
     };
+    let who = match names.is_empty() {
+        true => partner.name().to_owned(),
+        false => names.join(" + "),
+    };
     // A session that was asked for is saved, whatever the config file says about the history.
     let keep = !args.keeping.no_history() || args.last || args.session.is_some();
-    let session_store = sessions::SessionStore::new(folder, &plan.manifest.name, names, keep);
+    let session_store = sessions::SessionStore::new(folder, partner.name(), names, keep);
     let conversation = Conversation::new(args.opening.system_prompt.clone());
-    loaded.conversation.ask_to_think(chosen.look.lets_think());
-    let mut talk = Talk::new(
-        app,
-        loaded,
-        &plan,
-        chosen,
-        conversation,
-        session_store,
-        guard,
-    );
+    let mut talk = Talk::new(app, partner, chosen, conversation, session_store, guard);
     talk.overflow = args.keeping.overflow();
     let mut input = Input::new(app, keep, words);
     if input.is_watched() {
-        let names = talk.loaded.conversation.lockstep.names().join(" + ");
-        app.dim(&format!("{names} · /help for commands, Ctrl-D to leave"));
+        app.dim(&format!("{who} · /help for commands, Ctrl-D to leave"));
     }
     talk.begin(args, name.as_deref())?;
     converse(app, &mut talk, &mut input)
+}
+
+/// How there is somebody to talk with.
+enum Way {
+    Connect(Client),
+    Load(Box<(Values, PackPlan)>),
+}
+
+/// How the pack is loaded.
+fn plan(
+    app: &App,
+    args: &ChatArgs,
+    folder: &Path,
+    session: Option<&str>,
+) -> Result<(Values, PackPlan)> {
+    let given = with_pack(app, args, folder, session)?;
+    let mut plan = settings::plan(&app.sources(), &given)?;
+    // The conversation stays where it is while members answer by themselves.
+    let members = plan.members.iter_mut();
+    members.for_each(|member| member.load.sequences += 1);
+    Ok((given, plan))
+}
+
+fn load<'a>(app: &'a App, args: &ChatArgs, (given, plan): (Values, PackPlan)) -> Result<Here<'a>> {
+    let prompt_cache = settings::prompt_cache(&given, &plan.fusion, false)?;
+    let mut loaded = LoadedPack::open(app, &plan, false)?;
+    if let Some(path) = prompt_cache {
+        loaded.use_prompt_cache(path, &plan);
+    }
+    let drafter = settings::drafter(args.given.draft());
+    loaded.conversation.lockstep.draft_with(drafter);
+    Ok(Here::new(loaded, plan))
+}
+
+/// The server to ask, and its key: of the file, or of `PACKLLM_API_KEY`.
+fn connection(app: &App, args: &ChatArgs, address: &str) -> Result<Client> {
+    let address = address.parse::<Address>();
+    let address = address.map_err(|error| settings::Usage(format!("--connect: {error}")))?;
+    let key = match &args.api_key_file {
+        Some(path) => settings::keys_of(path)?.into_iter().next(),
+        None => settings::key_of_environment()?,
+    };
+    Ok(Client::new(address, key, Arc::clone(&app.cancel)))
 }
 
 /// The name of the session to continue or to begin, if one was asked for.

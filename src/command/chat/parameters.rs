@@ -14,6 +14,22 @@ pub struct Settings {
     pub look: Look,
 }
 
+/// What is set when a pack is loaded here.
+pub const WHEN_LOADED: &Elsewhere = &[
+    (
+        "num-ctx",
+        "contexts are made when the pack is loaded: start with -c N",
+    ),
+    (
+        "num-gpu",
+        "devices are chosen when the pack is loaded: start with -ngl N",
+    ),
+    (
+        "num-thread",
+        "threads are started when the pack is loaded: start with -t N",
+    ),
+];
+
 impl Settings {
     /// A seed that was not given is drawn once, here.
     ///
@@ -27,6 +43,11 @@ impl Settings {
             look: Look::of(&values),
             values,
         })
+    }
+
+    /// What is set of them; None where it is not.
+    pub fn values(&self) -> &Values {
+        &self.values
     }
 
     /// Takes the next seed: the same one would give the same answer again.
@@ -43,20 +64,11 @@ impl Settings {
     }
 }
 
+/// What cannot be set here, and where it is set instead.
+pub type Elsewhere = [(&'static str, &'static str)];
+
 /// What other programs set by `/set`, and where it is set here.
-const ELSEWHERE: [(&str, &str); 8] = [
-    (
-        "num-ctx",
-        "contexts are made when the pack is loaded: start with -c N",
-    ),
-    (
-        "num-gpu",
-        "devices are chosen when the pack is loaded: start with -ngl N",
-    ),
-    (
-        "num-thread",
-        "threads are started when the pack is loaded: start with -t N",
-    ),
+const ELSEWHERE: [(&str, &str); 5] = [
     (
         "history",
         "lines and sessions are kept unless it is started with --no-history",
@@ -157,11 +169,12 @@ pub fn show(settings: &Settings) -> String {
     known(Place::Chat).map(line).collect()
 }
 
-/// Sets `PARAMETER VALUE`. A wrong one changes nothing.
-pub fn set(settings: &mut Settings, typed: &str) -> Result<String, String> {
+/// Sets `PARAMETER VALUE`. A wrong one, or one that is set `elsewhere`, changes nothing.
+pub fn set(settings: &mut Settings, typed: &str, elsewhere: &Elsewhere) -> Result<String, String> {
     let (name, text) = typed.split_once(char::is_whitespace).unwrap_or((typed, ""));
     let (name, text) = (name.trim_start_matches('-').replace('_', "-"), text.trim());
-    if let Some((_, why)) = ELSEWHERE.iter().find(|(other, _)| *other == name) {
+    let mut others = elsewhere.iter().chain(&ELSEWHERE);
+    if let Some((_, why)) = others.find(|(other, _)| *other == name) {
         return Err(format!("/set {name}: {why}"));
     }
     let called = |p: &&Parameter| p.name == name || p.aliases.contains(&name.as_str());
@@ -195,6 +208,7 @@ mod tests {
     #[test]
     fn values_are_checked_and_a_wrong_one_changes_nothing() {
         let mut g = Settings::new(&Values::default()).unwrap();
+        let set = |g: &mut Settings, typed: &str| set(g, typed, WHEN_LOADED);
         assert_eq!(set(&mut g, "temperature 0.5"), Ok("temp is 0.5".into()));
         assert_eq!(set(&mut g, "num_predict 7"), Ok("predict is 7".into()));
         assert_eq!(set(&mut g, "predict -1"), Ok("predict is -1".into()));

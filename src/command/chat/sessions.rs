@@ -3,37 +3,19 @@
 use crate::plural::counted;
 use crate::say::printable;
 use anyhow::{Context, Result};
-use packllm_engine::chat::Message;
 use packllm_engine::chat::log::{LogEntry, SavedSession, SessionHeader, SessionLog, read};
+use packllm_engine::chat::{Message, folder};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
-
-const EXTENSION: &str = "jsonl";
 
 /// Names of the sessions in a folder, the newest first.
 pub fn names(folder: &Path) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return Vec::new();
-    };
-    let named = entries.flatten().filter_map(|entry| {
-        let path = entry.path();
-        let changed = entry.metadata().and_then(|m| m.modified());
-        let fits = path.extension().is_some_and(|e| e == EXTENSION);
-        let name = path.file_stem()?.to_str()?.to_owned();
-        fits.then(|| (changed.unwrap_or(SystemTime::UNIX_EPOCH), name))
-    });
-    let mut named: Vec<(SystemTime, String)> = named.collect();
-    named.sort_by(|a, b| b.cmp(a));
-    named.into_iter().map(|(_, name)| name).collect()
+    let all = folder::sessions(folder).into_iter();
+    all.map(|(_, name)| name).collect()
 }
 
 /// The file of a session's name.
 pub fn path(folder: &Path, name: &str) -> Result<PathBuf> {
-    let plain = |c: char| c.is_alphanumeric() || "._- ".contains(c);
-    if name.is_empty() || name.starts_with(['.', '-']) || !name.chars().all(plain) {
-        anyhow::bail!("session name `{name}`: use letters, digits, spaces, and - _ . inside it");
-    }
-    Ok(folder.join(format!("{name}.{EXTENSION}")))
+    Ok(folder::path(folder, name)?)
 }
 
 /// A table of the sessions: name, messages, pack, first words. The newest is last, next to the

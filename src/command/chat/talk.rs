@@ -1,21 +1,22 @@
 //! A conversation at work: its turns, the room in the context, the entries of its session.
 
 use super::parameters::Settings;
+use super::partner::{Gauge, Partner, Question, is_cancelled, is_lost, is_too_long};
 use super::sessions::SessionStore;
 use crate::app::App;
 use crate::cli::ChatArgs;
-use crate::command::loaded::{LoadedPack, Shown};
+use crate::command::loaded::{Shown, weights_line};
 use crate::command::screen;
 use crate::guard::Guard;
 use crate::plural::counted;
 use crate::report::message;
-use crate::settings::PackPlan;
+use crate::say::printable;
 use anyhow::Result;
-use packllm_engine::backend::BackendError;
+use packllm_client::ClientError;
 use packllm_engine::chat::log::LogEntry;
 use packllm_engine::chat::{Conversation, Message, RemovedMessages, Role, SpeakerError};
-use packllm_engine::engine::{EngineError, Fusion};
 use packllm_engine::pack::Read;
+use packllm_grammar::Form;
 use packllm_parameter::Overflow;
 use std::sync::atomic::Ordering;
 
@@ -25,11 +26,11 @@ mod turn;
 /// A conversation under way.
 pub struct Talk<'a> {
     pub app: &'a App,
-    pub loaded: LoadedPack<'a>,
-    pub plan: PackPlan,
-    /// How members are fused at present.
-    pub fusion: Fusion,
+    /// Who answers.
+    pub partner: Box<dyn Partner + 'a>,
     pub settings: Settings,
+    /// What answers have to look like; None: any text.
+    pub form: Option<Form>,
     pub conversation: Conversation,
     pub sessions: SessionStore,
     pub overflow: Overflow,
@@ -52,8 +53,7 @@ pub struct Turn {
 impl<'a> Talk<'a> {
     pub fn new(
         app: &'a App,
-        loaded: LoadedPack<'a>,
-        plan: &PackPlan,
+        partner: Box<dyn Partner + 'a>,
         settings: Settings,
         conversation: Conversation,
         sessions: SessionStore,
@@ -61,10 +61,9 @@ impl<'a> Talk<'a> {
     ) -> Self {
         Self {
             app,
-            loaded,
-            plan: plan.clone(),
-            fusion: plan.fusion.clone(),
+            partner,
             settings,
+            form: None,
             conversation,
             sessions,
             overflow: Overflow::Drop,
@@ -93,12 +92,12 @@ impl<'a> Talk<'a> {
         }
     }
 
-    /// Continues a saved session: shows it and lets the members read it.
+    /// Continues a saved session: shows it and lets the members read it, if they can.
     pub fn load(&mut self, name: &str, system: Option<&str>) -> Result<()> {
         let mut notes = Vec::new();
         let kept = self.sessions.resume(name, &mut notes)?;
         self.conversation = kept.conversation;
-        self.loaded.conversation.lockstep.clear()?;
+        self.partner.clear()?;
         self.last = None;
         self.course.clear();
         notes
@@ -123,15 +122,23 @@ impl<'a> Talk<'a> {
             self.app
                 .dim("the last message has no answer: /regenerate answers it");
         }
-        match self.read("").map(|_| ()) {
-            Ok(()) => Ok(()),
-            Err(error) => self.tell(error, "interrupted: it is read with the next message"),
+        self.read_ahead("interrupted: it is read with the next message")
+    }
+
+    /// Lets the members read what was said so far, if they can.
+    pub fn read_ahead(&mut self, interrupted: &str) -> Result<()> {
+        if !self.partner.reads_ahead() {
+            return Ok(());
+        }
+        match self.read("", None) {
+            Ok(_) => Ok(()),
+            Err(error) => self.tell(error, interrupted),
         }
     }
 
     /// Waits until the interrupted work has stopped, and lowers the cancel flag.
     pub fn calm_down(&self) {
-        self.loaded.conversation.lockstep.settle();
+        self.partner.settle();
         self.app.cancel.store(false, Ordering::Relaxed);
     }
 
@@ -146,7 +153,7 @@ impl<'a> Talk<'a> {
 
     /// Messages left the context: what was scored of them no longer counts.
     pub fn forget(&mut self, gone: &RemovedMessages) {
-        self.loaded.conversation.lockstep.forget_messages(gone);
+        self.partner.forget(gone);
     }
 
     fn keep_standing(&mut self) {
@@ -191,8 +198,9 @@ impl<'a> Talk<'a> {
         let mut more = self.conversation.clone();
         while more.come_back() {
             let none = self.conversation.left() == self.conversation.messages().len();
-            let measured = self.loaded.measure(&more.context(), "");
-            let short = measured.map_or(true, |tokens| self.is_short(&tokens, 4));
+            let short = self
+                .measure(&more.context(), "")
+                .map_or(true, |gauges| gauges.is_empty() || is_short(&gauges, 4));
             if short && !none {
                 break;
             }
@@ -200,7 +208,7 @@ impl<'a> Talk<'a> {
         }
         let left = self.conversation.left();
         if left < before {
-            self.loaded.conversation.lockstep.forget_evidence();
+            self.partner.forget_evidence();
             self.note_down(&LogEntry::Left(left));
         }
     }
@@ -229,22 +237,20 @@ impl<'a> Talk<'a> {
 
     /// Reports an error that a user can cause; any other error ends the conversation.
     pub fn tell(&mut self, error: anyhow::Error, interrupted: &str) -> Result<()> {
-        match error.downcast_ref::<EngineError>() {
-            Some(EngineError::Cancelled) => {
+        match &error {
+            error if is_cancelled(error) => {
                 self.app.dim(interrupted);
                 return Ok(());
             }
-            Some(EngineError::TooLong { .. }) => {
-                tell!("error: {error:#}");
+            error if is_too_long(error) => {
+                tell!("error: {}", printable(&format!("{error:#}")));
                 tell!("hint: {}", self.what_makes_room());
             }
-            // The next message finds the way to it again, perhaps.
-            Some(EngineError::Member {
-                source: BackendError::Lost { .. },
-                ..
-            }) => crate::report::tell(&error),
-            // A template may refuse one conversation and accept the next.
-            _ if error.is::<SpeakerError>() => crate::report::tell(&error),
+            // The next message finds the way to the member again, perhaps; a template may refuse one
+            // conversation and accept the next; a server may come back.
+            error if is_lost(error) || error.is::<SpeakerError>() || error.is::<ClientError>() => {
+                crate::report::tell(error);
+            }
             _ => return Err(error),
         }
         self.failed = true;
@@ -258,35 +264,72 @@ impl<'a> Talk<'a> {
         }
         let message = self.conversation.messages().last().cloned();
         let alone: Vec<Message> = message.into_iter().collect();
-        let fits = !alone.is_empty() && self.loaded.measure(&alone, "").is_ok();
+        let fits = !alone.is_empty() && self.measure(&alone, "").is_ok_and(fit);
         match fits && self.conversation.system().is_some() {
             true => {
-                "it does not fit beside the system prompt: /system sets a shorter one; or start with a larger -c"
+                "it does not fit beside the system prompt: /system sets a shorter one; or give the pack a larger context (-c)"
             }
-            false => "it is too long by itself: shorten it, or start with a larger -c",
+            false => "it is too long by itself: shorten it, or give the pack a larger context (-c)",
         }
     }
 
     /// Lets every member read the context and derives the weights.
-    pub fn read(&mut self, begun: &str) -> Result<Read> {
-        self.make_room(begun)?;
-        let request = self
-            .loaded
-            .conversation
-            .lockstep
-            .score_request_for(&self.fusion.method);
-        let context = self.conversation.context();
-        let new = self.conversation.read();
-        let read = self.loaded.read_going_on(&context, new, request, begun);
-        // Some member may have been scored before the failure; it will be scored again.
-        let read =
-            read.inspect_err(|_| self.loaded.conversation.lockstep.forget_messages_from(new))?;
+    pub fn read(&mut self, begun: &str, limit: Option<usize>) -> Result<Read> {
+        let read = loop {
+            self.make_room(begun)?;
+            let context = self.conversation.context();
+            let question = Question {
+                context: &context,
+                new: self.conversation.read(),
+                begun,
+                limit,
+                form: self.form.as_ref(),
+                settings: &self.settings,
+            };
+            match self.partner.read(&question) {
+                // What could not be measured shows when it is read.
+                Err(error)
+                    if is_too_long(&error) && self.fits_alone(begun) && self.leaves_oldest() => {}
+                read => break read?,
+            }
+        };
         self.conversation.mark_read();
         let turn = self.turns();
         self.course.retain(|&(earlier, _)| earlier < turn);
-        let lambda = self.loaded.conversation.lockstep.lambda().to_vec();
-        self.course.push((turn, lambda));
+        self.course.push((turn, self.weights()));
         Ok(read)
+    }
+
+    /// The members' weights; 0 where it is not known.
+    pub fn weights(&self) -> Vec<f64> {
+        let members = self.partner.members().into_iter();
+        members.map(|m| m.weight.unwrap_or(0.0)).collect()
+    }
+
+    /// The members' names.
+    pub fn names(&self) -> Vec<String> {
+        let members = self.partner.members().into_iter();
+        members.map(|m| m.name).collect()
+    }
+
+    /// Members and weights in a line.
+    pub fn weights_line(&self) -> String {
+        let members = self.partner.members();
+        let members = members.iter();
+        weights_line(members.map(|m| (&*m.name, m.weight, m.silent)))
+    }
+
+    /// The tokens of each member for a context and the beginning of its answer; none if that is not
+    /// known.
+    fn measure(&mut self, context: &[Message], begun: &str) -> Result<Vec<Gauge>> {
+        self.partner.measure(&Question {
+            context,
+            new: context.len(),
+            begun,
+            limit: None,
+            form: self.form.as_ref(),
+            settings: &self.settings,
+        })
     }
 
     /// Drops the oldest turns until the rest fits and leaves room for an answer. If turns have to
@@ -296,25 +339,33 @@ impl<'a> Talk<'a> {
         let mut free = 8;
         loop {
             let context = self.conversation.context();
-            let measured = self.loaded.measure(&context, begun);
+            let measured = self.measure(&context, begun);
             let full = match &measured {
-                Ok(tokens) => self.is_short(tokens, free),
-                Err(error) => matches!(error.downcast_ref(), Some(EngineError::TooLong { .. })),
+                Ok(gauges) => is_short(gauges, free),
+                Err(error) => is_too_long(error),
             };
-            if !full || self.overflow == Overflow::Stop || !self.fits_alone(begun) {
+            if !full || !self.fits_alone(begun) || !self.leaves_oldest() {
                 return measured.map(|_| ());
             }
-            let Some(gone) = self.conversation.drop_oldest() else {
-                return measured.map(|_| ());
-            };
             free = 4;
-            self.forget(&gone);
-            self.note_down(&LogEntry::Left(self.conversation.left()));
-            let left = self.conversation.left();
-            self.app.dim(&format!(
-                "the context is full: the oldest turn leaves it ({left} messages are out of it now)"
-            ));
         }
+    }
+
+    /// The oldest turn leaves the context; false if it may not, or is the only one.
+    fn leaves_oldest(&mut self) -> bool {
+        if self.overflow == Overflow::Stop {
+            return false;
+        }
+        let Some(gone) = self.conversation.drop_oldest() else {
+            return false;
+        };
+        self.forget(&gone);
+        let left = self.conversation.left();
+        self.note_down(&LogEntry::Left(left));
+        self.app.dim(&format!(
+            "the context is full: the oldest turn leaves it ({left} messages are out of it now)"
+        ));
+        true
     }
 
     /// The number of the user's messages.
@@ -323,30 +374,26 @@ impl<'a> Talk<'a> {
         messages.filter(|m| m.role == Role::User).count()
     }
 
-    /// Whether some member has less than 1/`of` of its context left.
-    fn is_short(&self, tokens: &[usize], of: usize) -> bool {
-        let members = self
-            .loaded
-            .conversation
-            .lockstep
-            .members()
-            .iter()
-            .zip(tokens);
-        members.into_iter().any(|(m, &used)| {
-            let context = m.limits.context as usize;
-            used + context / of > context
-        })
-    }
-
     /// Whether the last turn would fit without all before it.
     fn fits_alone(&mut self, begun: &str) -> bool {
         let mut alone = self.conversation.clone();
         while alone.drop_oldest().is_some() {}
-        self.loaded.measure(&alone.context(), begun).is_ok()
+        self.measure(&alone.context(), begun).is_ok_and(fit)
     }
 
     /// An answer as it is written to stdout.
     pub fn shown(&self, text: &str) -> String {
         screen::shown(self.app, self.settings.look, text)
     }
+}
+
+/// Whether some member has less than 1/`of` of its context left.
+fn is_short(gauges: &[Gauge], of: usize) -> bool {
+    let mut gauges = gauges.iter();
+    gauges.any(|&(used, context)| used + context / of > context)
+}
+
+/// Whether all contexts have room.
+fn fit(gauges: Vec<Gauge>) -> bool {
+    gauges.iter().all(|(used, context)| used <= context)
 }

@@ -22,6 +22,8 @@ pub struct Shown {
     /// Whether all of it could be written: a terminal may close, a disk may fill up. The answer
     /// itself is whole in any case.
     pub written: Result<()>,
+    /// Why it broke off, where it did: a server may go away.
+    pub broken: Option<anyhow::Error>,
 }
 
 impl Shown {
@@ -37,13 +39,14 @@ impl Shown {
             first_byte,
             attribution,
             written,
+            broken: None,
         }
     }
 
     /// Adds the next part of the same answer.
     pub fn append(&mut self, more: Shown) {
         self.answer.append(more.answer);
-        (self.tail, self.written) = (more.tail, more.written);
+        (self.tail, self.written, self.broken) = (more.tail, more.written, more.broken);
         if let (Some(first), Some(more)) = (&mut self.attribution, more.attribution) {
             first.append(more);
         }

@@ -8,6 +8,7 @@ use crate::command::question::ask;
 use crate::command::table::Table;
 use crate::say::printable;
 use anyhow::{Result, bail};
+use packllm_store::{VALID_NAME, valid_name};
 use std::path::PathBuf;
 
 /// Tokens of context that members are given room for, unless `-c` says otherwise later.
@@ -51,10 +52,14 @@ fn new_name(app: &App, replace: bool) -> Result<String> {
     loop {
         let line = ask(app, &format!("Name of the pack [{usual}]:"))?;
         let name = if line.is_empty() { usual.clone() } else { line };
-        if free(&name) {
+        let refused = if !valid_name(&name) {
+            format!("`{name}` cannot name a pack: it must be {VALID_NAME}")
+        } else if !free(&name) {
+            format!("pack `{name}` already exists")
+        } else {
             return Ok(name);
-        }
-        app.dim(&printable(&format!("pack `{name}` already exists")));
+        };
+        app.dim(&printable(&refused));
     }
 }
 

@@ -137,8 +137,8 @@ fn a_manifest_is_filled_where_it_is_silent() {
     let manifest = Manifest::parse(text, "p.toml", Default::default()).unwrap();
     let fusion = manifest.fusion.or(&config);
     assert_eq!(
-        (fusion.mix(), fusion.tau, fusion.heads),
-        (Mix::Linear, Some(5.0), Some(3))
+        (fusion.mix, fusion.tau, fusion.heads),
+        (Some(Mix::Linear), Some(5.0), Some(3))
     );
     let members = manifest.members.into_iter();
     let members: Vec<Values> = members.map(|m| m.settings.or(&config)).collect();

@@ -94,31 +94,24 @@ impl Vocab {
         (0..self.len() as Token).filter(|&t| self.kind(t) == TokenKind::End)
     }
 
-    /// The token that a raw text starts after: BOS if the model adds one, else its document
-    /// separator, else nothing. The separator is the first of a list of known names, then EOS (if
-    /// it is no text: llama.cpp names a plain byte where the file names none).
+    /// The token that a raw text starts after: BOS if the model adds one, else a line break, which
+    /// begins a text as well as any other, else its end token (if that is no text: llama.cpp names a
+    /// plain byte where the file names none), else nothing.
+    ///
+    /// A document separator in place of the line break was tried. llama.cpp puts none in front of
+    /// such models' texts, and while Qwen2.5-Coder-1.5B and SmolLM2-135M do not mind it (five texts
+    /// of 1,200 bytes, −1% to +2% bits), Qwen2.5-Coder-0.5B is lost after it: 1.76 bits a byte of
+    /// English prose, 1.30 after a line break and 1.32 after nothing.
     #[must_use]
     pub fn text_start(&self) -> Option<Token> {
-        if self.special.add_bos && self.special.bos.is_some() {
-            return self.special.bos;
-        }
-        const SEPARATORS: [&[u8]; 5] = [
-            b"<|endoftext|>",
-            b"<|end_of_text|>",
-            b"<|begin_of_text|>",
-            b"</s>",
-            b"<eos>",
-        ];
-        SEPARATORS
-            .iter()
-            .find_map(|name| {
-                (0..self.len() as Token)
-                    .find(|&t| self.kind(t) != TokenKind::Text && self.piece(t) == *name)
-            })
-            .or(self
-                .special
-                .eos
-                .filter(|&t| self.kind(t) != TokenKind::Text))
+        let Special {
+            bos, eos, add_bos, ..
+        } = self.special;
+        let is_text = |t: Token| self.kind(t) == TokenKind::Text;
+        let breaks = (0..self.len() as Token).filter(|&t| is_text(t) && self.piece(t) == b"\n");
+        let bos = bos.filter(|_| add_bos);
+        bos.or_else(|| breaks.min_by_key(|&t| self.is_byte_fallback(t)))
+            .or(eos.filter(|&t| !is_text(t)))
     }
 }
 

@@ -89,6 +89,12 @@ impl Attribution {
         }
     }
 
+    /// A piece that is whole comes next: it was told by another process.
+    pub fn add(&mut self, piece: Piece) {
+        self.finish();
+        self.pieces.push(piece);
+    }
+
     /// The text ends here, unless more is pushed later.
     pub fn finish(&mut self) {
         if !self.open.text.is_empty() {

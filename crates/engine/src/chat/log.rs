@@ -97,6 +97,14 @@ pub struct SavedSession {
     whole: u64,
 }
 
+impl SavedSession {
+    /// Bytes of the file that are whole lines: more once something was added.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.whole
+    }
+}
+
 /// Reads a session without opening it for writing.
 ///
 /// # Errors
@@ -173,11 +181,32 @@ impl SessionLog {
     /// # Errors
     /// [`LogError::Io`].
     pub fn write(&mut self, entry: &LogEntry) -> Result<(), LogError> {
-        let line = serde_json::to_string(entry).map_err(|e| io(&self.path, e.into()))?;
+        self.write_all(std::slice::from_ref(entry))
+    }
+
+    /// Adds several lines, and waits until they are on the disk.
+    ///
+    /// # Errors
+    /// [`LogError::Io`].
+    pub fn write_all(&mut self, entries: &[LogEntry]) -> Result<(), LogError> {
+        let mut lines = String::new();
+        for entry in entries {
+            lines += &serde_json::to_string(entry).map_err(|e| io(&self.path, e.into()))?;
+            lines.push('\n');
+        }
         self.file
-            .write_all(format!("{line}\n").as_bytes())
+            .write_all(lines.as_bytes())
             .and_then(|()| self.file.sync_data())
             .map_err(|e| io(&self.path, e))
+    }
+
+    /// Bytes of the file.
+    ///
+    /// # Errors
+    /// [`LogError::Io`].
+    pub fn size(&self) -> Result<u64, LogError> {
+        let facts = self.file.metadata();
+        facts.map(|m| m.len()).map_err(|e| io(&self.path, e))
     }
 }
 
@@ -188,10 +217,15 @@ fn io(path: &Path, source: std::io::Error) -> LogError {
     }
 }
 
-/// Plays the lines back. Only the last may be torn: it has no line feed.
-fn parse(path: &Path, bytes: &[u8]) -> Result<SavedSession, LogError> {
+/// Hands every line's entry on, and returns the bytes that are whole lines. Only the last may be
+/// torn: it has no line feed.
+pub(super) fn play(
+    path: &Path,
+    bytes: &[u8],
+    hear: &mut dyn FnMut(LogEntry),
+) -> Result<u64, LogError> {
     let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |i| i + 1);
-    let (mut header, mut system, mut messages, mut left) = (None, None, Vec::new(), 0);
+    let mut named = false;
     let lines = bytes[..whole].split(|&b| b == b'\n');
     for (i, line) in lines.enumerate().filter(|(_, line)| !line.is_empty()) {
         let wrong = |reason: String| LogError::Line {
@@ -199,35 +233,48 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<SavedSession, LogError> {
             line: i + 1,
             reason,
         };
-        match serde_json::from_slice(line).map_err(|e| wrong(e.to_string()))? {
+        let entry = serde_json::from_slice(line).map_err(|e| wrong(e.to_string()))?;
+        match &entry {
             LogEntry::Session(new) if new.format != FORMAT => {
                 return Err(wrong(format!(
                     "format {}, and this program knows {FORMAT}",
                     new.format
                 )));
             }
-            LogEntry::Session(new) => header = Some(new),
-            _ if header.is_none() => {
-                return Err(wrong("the first line does not name a pack".into()));
-            }
-            LogEntry::System(new) => system = new,
-            LogEntry::Message(message) => messages.push(message),
-            LogEntry::Keep(n) => {
-                messages.truncate(n);
-                left = left.min(n);
-            }
-            LogEntry::Left(n) => left = n.min(messages.len()),
+            LogEntry::Session(_) => named = true,
+            _ if !named => return Err(wrong("the first line does not name a pack".into())),
+            _ => {}
         }
+        hear(entry);
     }
-    let missing = || LogError::Line {
-        path: path.to_owned(),
-        line: 1,
-        reason: "the file is empty".into(),
-    };
+    match named {
+        true => Ok(whole as u64),
+        false => Err(LogError::Line {
+            path: path.to_owned(),
+            line: 1,
+            reason: "the file is empty".into(),
+        }),
+    }
+}
+
+/// The conversation as it stands at the end of a file.
+fn parse(path: &Path, bytes: &[u8]) -> Result<SavedSession, LogError> {
+    let (mut header, mut system, mut messages, mut left) =
+        (SessionHeader::default(), None, Vec::new(), 0);
+    let whole = play(path, bytes, &mut |entry| match entry {
+        LogEntry::Session(new) => header = new,
+        LogEntry::System(new) => system = new,
+        LogEntry::Message(message) => messages.push(message),
+        LogEntry::Keep(n) => {
+            messages.truncate(n);
+            left = left.min(n);
+        }
+        LogEntry::Left(n) => left = n.min(messages.len()),
+    })?;
     Ok(SavedSession {
-        header: header.ok_or_else(missing)?,
+        header,
         conversation: Conversation::resume(system, messages, left),
-        whole: whole as u64,
+        whole,
     })
 }
 

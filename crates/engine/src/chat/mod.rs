@@ -7,6 +7,8 @@
 
 pub mod attribution;
 pub mod conversation;
+pub mod folder;
+pub mod history;
 pub mod log;
 pub mod pieces;
 #[cfg(test)]

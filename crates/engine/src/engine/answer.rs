@@ -32,10 +32,11 @@ pub struct AnswerOptions {
 }
 
 /// Why an answer ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Finish {
     /// The members ended it, or a stop string.
+    #[default]
     Stop,
     /// The limit of tokens, or a full context.
     Length,
@@ -68,8 +69,9 @@ pub enum Event<'a> {
     Text(&'a str, &'a [f64]),
 }
 
-/// A finished answer.
-#[derive(Debug, Clone, PartialEq)]
+/// A finished answer. The default is an empty one, to be filled in where the answer is told by another
+/// process.
+#[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Answer {
     /// Its text, as it was reported.

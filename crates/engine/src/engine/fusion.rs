@@ -1,9 +1,9 @@
 //! The settings of a fusion.
 
-use crate::mix::{self, Mix};
+use crate::mix::{self, Mix, MixError, Mixer, SymbolSet};
 use crate::vocab::Alphabet;
 use crate::vocab::cover::Budget;
-use crate::weight::{self, Method};
+use crate::weight::{self, Evidence, Method, Mixture, WeightError};
 
 /// Most KV sequences that a member is given: llama.cpp serves 256.
 pub const MAX_SEQUENCES: usize = 250;
@@ -17,10 +17,13 @@ pub const MAX_HYPOTHESES: usize = MAX_SEQUENCES / 2 - 4;
 pub struct Fusion {
     /// The shared alphabet; None: tokens if all vocabularies are identical, else bytes.
     pub alphabet: Option<Alphabet>,
-    /// How distributions are combined.
-    pub mix: Mix,
+    /// How distributions are combined. None: as [is usual](Mix::usual) over the alphabet.
+    pub mix: Option<Mix>,
     /// Smallest probability a member may give a symbol in log mixing.
     pub floor: f64,
+    /// κ: how much more of its weight a member has where it is sure; see [`mix::confidence`]. None:
+    /// [`mix::confidence::OF_BYTES`] over bytes, 0 over tokens.
+    pub confidence: Option<f64>,
     /// Where weights come from.
     pub method: Method,
     /// Temperature of `sim`.
@@ -45,8 +48,9 @@ impl Default for Fusion {
     fn default() -> Self {
         Self {
             alphabet: None,
-            mix: Mix::Log,
+            mix: None,
             floor: mix::DEFAULT_FLOOR,
+            confidence: None,
             method: Method::Auto,
             tau: weight::DEFAULT_TAU,
             prior_bytes: weight::DEFAULT_PRIOR_BYTES,
@@ -72,12 +76,44 @@ impl Fusion {
         sequences(self.alphabet.unwrap_or(Alphabet::Bytes), self.budget)
     }
 
-    /// The options for deriving weights.
+    /// How distributions over this alphabet are combined.
     #[must_use]
-    pub fn weighing(&self) -> weight::Options {
+    pub fn mix_over(&self, alphabet: &SymbolSet) -> Mix {
+        self.mix.unwrap_or(Mix::usual(alphabet.is_bytes()))
+    }
+
+    /// κ over this alphabet.
+    fn confidence_over(&self, alphabet: &SymbolSet) -> f64 {
+        let usual = || mix::confidence::usual(alphabet);
+        self.confidence.unwrap_or_else(usual)
+    }
+
+    /// Mixes over `alphabet` as set here.
+    ///
+    /// # Errors
+    /// A floor that is none.
+    pub fn mixer(&self, alphabet: SymbolSet) -> Result<Mixer, MixError> {
+        let (mix, confidence) = (self.mix_over(&alphabet), self.confidence_over(&alphabet));
+        Ok(Mixer::new(mix, self.floor, alphabet)?.with_confidence(confidence))
+    }
+
+    /// What is lost on the evidence by mixing as set here.
+    ///
+    /// # Errors
+    /// As [`Mixture::new`].
+    pub fn mixture<'a>(&self, evidence: &'a Evidence) -> Result<Mixture<'a>, WeightError> {
+        let alphabet = &evidence.alphabet;
+        let mixture = Mixture::new(evidence, self.mix_over(alphabet), self.floor)?;
+        Ok(mixture.with_confidence(self.confidence_over(alphabet)))
+    }
+
+    /// The options for deriving weights of members that are mixed over `alphabet`.
+    #[must_use]
+    pub fn weighing(&self, alphabet: &SymbolSet) -> weight::Options {
         weight::Options {
-            mix: self.mix,
+            mix: self.mix_over(alphabet),
             floor: self.floor,
+            confidence: self.confidence_over(alphabet),
             tau: self.tau,
             prior_bytes: self.prior_bytes,
             prior: self.prior.clone(),

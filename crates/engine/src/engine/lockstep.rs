@@ -13,6 +13,7 @@ use super::schedule::Presence;
 use super::worker::Seat;
 use crate::backend::{MemberInfo, Vocab};
 use crate::constraint::{Constraint, Utf8};
+use crate::mix::Mix;
 use crate::vocab::Alphabet;
 use crate::weight::Outlook;
 use std::sync::Arc;
@@ -162,6 +163,13 @@ impl Lockstep {
     #[must_use]
     pub fn alphabet(&self) -> Alphabet {
         self.alphabet
+    }
+
+    /// How distributions are combined over it.
+    #[must_use]
+    pub fn mix(&self) -> Mix {
+        let usual = Mix::usual(self.alphabet == Alphabet::Bytes);
+        self.fusion.mix.unwrap_or(usual)
     }
 
     /// How members are fused.

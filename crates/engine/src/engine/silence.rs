@@ -101,7 +101,7 @@ impl Lockstep {
         let mut options = weight::Options {
             mix,
             outlook: self.outlook.clone(),
-            ..self.fusion.weighing()
+            ..self.fusion.weighing(&evidence.alphabet)
         };
         let speaking: Vec<usize> = (0..self.engine.members.len())
             .filter(|&k| self.speaks(k))

@@ -33,7 +33,11 @@ impl Lockstep {
         let n = self.engine.members.len();
         let alone = self.soloist.or((n == 1).then_some(0));
         let weights = match alone {
-            None => self.weights(&self.fusion.method, self.fusion.mix, &self.evidence()?)?,
+            None => {
+                let evidence = self.evidence()?;
+                let mix = self.fusion.mix_over(&evidence.alphabet);
+                self.weights(&self.fusion.method, mix, &evidence)?
+            }
             Some(k) => weight::Weights {
                 lambda: (0..n).map(|j| f64::from(u8::from(j == k))).collect(),
                 no_evidence: false,
@@ -50,8 +54,8 @@ impl Lockstep {
     /// [`EngineError::Weight`].
     pub fn foresee(&self) -> Result<Vec<f64>, EngineError> {
         let nothing = self.evidence_in(&vec![Scores::default(); self.engine.members.len()])?;
-        let fusion = &self.fusion;
-        Ok(self.weights(&fusion.method, fusion.mix, &nothing)?.lambda)
+        let mix = self.fusion.mix_over(&nothing.alphabet);
+        Ok(self.weights(&self.fusion.method, mix, &nothing)?.lambda)
     }
 
     /// The weights that generation would use after `evidence`, by any method and for any mix.

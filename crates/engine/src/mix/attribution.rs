@@ -3,7 +3,8 @@
 //! The contribution of member k to symbol s is `ln q(s) − ln q₋ₖ(s)` in nats, where q is the
 //! mixture and q₋ₖ the mixture, by the same definition, of all members but k, their weights
 //! renormalised. It is positive where k made the symbol likelier, and for two members the
-//! contributions differ by `ln p₁(s) − ln p₂(s)`, but for what was decided about END. A member of
+//! contributions differ by `ln p₁(s) − ln p₂(s)`, but for what was decided about END. The others have
+//! what the [confidence](super::confidence) of the step gave them in the mixture of all. A member of
 //! weight 0 contributes nothing. Where there are no others, or the symbol is impossible to them, a
 //! contribution is infinite.
 
@@ -29,17 +30,18 @@ impl Mixer {
     ) -> Result<(), MixError> {
         let total = self.check(rows, lambda, can_end, mixed.len())?;
         self.split(rows);
+        self.share_out(rows, lambda, total);
         let present = |k: usize| !rows[k].as_ref().is_empty();
         let may_end = |k: usize| can_end[k] && present(k) && !self.alphabet.ends().is_empty();
-        let mut others = lambda.to_vec();
+        let (mut voters, mut others) = (lambda.to_vec(), self.weights.clone());
         out.clear();
         for k in 0..lambda.len() {
             if lambda[k] == 0.0 {
                 out.push(0.0);
                 continue;
             }
-            others[k] = 0.0;
-            votes(&others, |j| j != k && may_end(j), &mut self.shares);
+            (voters[k], others[k]) = (0.0, 0.0);
+            votes(&voters, |j| j != k && may_end(j), &mut self.shares);
             let pooled = pool_end(self.mix, self.ln_floor, &self.shares, |j| self.splits[j]);
             let without = Without {
                 member: k,
@@ -50,10 +52,10 @@ impl Mixer {
             };
             let said = match self.mix {
                 Mix::Linear => without.linear(symbol),
-                Mix::Log => without.log(symbol, mixed, lambda[k] / total, self.ln_floor),
+                Mix::Log => without.log(symbol, mixed, self.weights[k], self.ln_floor),
             };
             out.push(mixed[symbol] - (pooled.go_on + said));
-            others[k] = lambda[k];
+            (voters[k], others[k]) = (lambda[k], self.weights[k]);
         }
         Ok(())
     }

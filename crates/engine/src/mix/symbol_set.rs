@@ -43,6 +43,11 @@ impl SymbolSet {
         Ok(SymbolSet { size, ends })
     }
 
+    /// Whether these are the 256 bytes and [`END`].
+    pub fn is_bytes(&self) -> bool {
+        self.size == SYMBOLS && self.ends == [END]
+    }
+
     /// Number of symbols, END included.
     pub fn size(&self) -> usize {
         self.size

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 fn plain(
     mix: Mix,
     floor: f64,
+    confidence: f64,
     alphabet: &SymbolSet,
     p: &[Vec<f64>],
     lambda: &[f64],
@@ -58,7 +59,19 @@ fn plain(
             .map(|&s| if z > 0.0 { p[s] / z } else { uniform })
             .collect()
     };
-    let go_on = combine(lambda, &p.iter().map(conditional).collect::<Vec<_>>());
+    let conditional: Vec<Vec<f64>> = p.iter().map(conditional).collect();
+    let entropy = |p: &Vec<f64>| -> f64 {
+        let some = p.iter().filter(|p| **p > 0.0);
+        some.map(|p| -p * p.ln()).sum()
+    };
+    let entropies: Vec<f64> = conditional.iter().map(entropy).collect();
+    let heard = (0..p.len()).filter(|&k| lambda[k] > 0.0);
+    let surest = heard.map(|k| entropies[k]).fold(f64::INFINITY, f64::min);
+    let sure = |k: usize| (-confidence * (entropies[k] - surest)).max(-20.0).exp();
+    let omega: Vec<f64> = (0..p.len()).map(|k| lambda[k] * sure(k)).collect();
+    let total: f64 = omega.iter().sum();
+    let omega: Vec<f64> = omega.iter().map(|w| w / total).collect();
+    let go_on = combine(&omega, &conditional);
 
     let mut q = vec![0.0; alphabet.size()];
     for (&s, p) in others.iter().zip(go_on) {
@@ -83,7 +96,19 @@ fn run(
     lambda: &[f64],
     can_end: &[bool],
 ) -> Result<Vec<f64>, MixError> {
-    let mut mixer = Mixer::new(mix, DEFAULT_FLOOR, alphabet.clone())?;
+    sure(0.0, mix, alphabet, p, lambda, can_end)
+}
+
+fn sure(
+    confidence: f64,
+    mix: Mix,
+    alphabet: &SymbolSet,
+    p: &[Vec<f64>],
+    lambda: &[f64],
+    can_end: &[bool],
+) -> Result<Vec<f64>, MixError> {
+    let mixer = Mixer::new(mix, DEFAULT_FLOOR, alphabet.clone())?;
+    let mut mixer = mixer.with_confidence(confidence);
     let mut out = vec![f64::NAN; alphabet.size()];
     mixer.mix(&ln(p), lambda, can_end, &mut out)?;
     Ok(out.iter().map(|q| q.exp()).collect())
@@ -113,6 +138,10 @@ fn simplex(members: usize) -> impl Strategy<Value = Vec<f64>> {
         })
 }
 
+fn confidences() -> impl Strategy<Value = f64> {
+    prop_oneof![1 => Just(0.0), 3 => 0.1..8.0f64]
+}
+
 fn mixes() -> impl Strategy<Value = Mix> {
     prop_oneof![Just(Mix::Log), Just(Mix::Linear)]
 }
@@ -123,14 +152,15 @@ proptest! {
     #[test]
     fn equals_the_definition(
         mix in mixes(),
+        confidence in confidences(),
         p in distributions(4, 9),
         lambda in simplex(4),
         can_end in prop::collection::vec(any::<bool>(), 4),
         ends in prop::collection::vec(0..9usize, 0..4),
     ) {
         let alphabet = SymbolSet::tokens(9, ends).unwrap();
-        let fast = run(mix, &alphabet, &p, &lambda, &can_end).unwrap();
-        let slow = plain(mix, DEFAULT_FLOOR, &alphabet, &p, &lambda, &can_end);
+        let fast = sure(confidence, mix, &alphabet, &p, &lambda, &can_end).unwrap();
+        let slow = plain(mix, DEFAULT_FLOOR, confidence, &alphabet, &p, &lambda, &can_end);
         prop_assert!(close(&fast, &slow), "{fast:?}\n{slow:?}");
         prop_assert!((fast.iter().sum::<f64>() - 1.0).abs() < 1e-12);
         if !can_end.contains(&true) {
@@ -142,6 +172,8 @@ proptest! {
     #[test]
     fn contributions_are_against_the_others_alone(
         mix in mixes(),
+        // Where one has nearly all say, what the others said is a difference of nearly equal numbers.
+        confidence in 0.0..3.0f64,
         p in distributions(4, 9),
         lambda in simplex(4),
         can_end in prop::collection::vec(any::<bool>(), 4),
@@ -150,7 +182,8 @@ proptest! {
     ) {
         let alphabet = SymbolSet::tokens(9, ends).unwrap();
         prop_assume!(!alphabet.is_end(symbol));
-        let mut mixer = Mixer::new(mix, DEFAULT_FLOOR, alphabet.clone()).unwrap();
+        let mixer = Mixer::new(mix, DEFAULT_FLOOR, alphabet.clone()).unwrap();
+        let mut mixer = mixer.with_confidence(confidence);
         let (rows, mut mixed, mut fast) = (ln(&p), vec![0.0; 9], Vec::new());
         mixer.mix(&rows, &lambda, &can_end, &mut mixed).unwrap();
         mixer.contributions(&rows, &lambda, &can_end, &mixed, symbol, &mut fast).unwrap();
@@ -160,7 +193,7 @@ proptest! {
             let (lambda, can_end): (Vec<f64>, Vec<bool>) = rest.into_iter().unzip();
             let total: f64 = lambda.iter().sum();
             let lambda: Vec<f64> = lambda.iter().map(|w| w / total).collect();
-            plain(mix, DEFAULT_FLOOR, &alphabet, &p, &lambda, &can_end)[symbol].ln()
+            plain(mix, DEFAULT_FLOOR, confidence, &alphabet, &p, &lambda, &can_end)[symbol].ln()
         };
         for k in 0..4 {
             let others: Vec<usize> = (0..4).filter(|&j| j != k).collect();
@@ -172,6 +205,19 @@ proptest! {
             let equal = fast[k] == slow || (fast[k] - slow).abs() <= 1e-9 * (1.0 + slow.abs());
             prop_assert!(equal, "{k}: {} {slow}", fast[k]);
         }
+    }
+
+    /// The surer a member is, the more of its weight it has.
+    #[test]
+    fn confidence_moves_the_mixture_to_the_surest(lambda in 0.05..0.95f64, more in 0.1..3.0f64) {
+        let sure: Vec<f64> = [0.97, 0.01, 0.01, 0.01].to_vec();
+        let p = vec![sure, vec![0.25; 4]];
+        let alphabet = SymbolSet::tokens(4, vec![]).unwrap();
+        let first = |confidence| {
+            let q = super::tests::sure(confidence, Mix::Linear, &alphabet, &p, &[lambda, 1.0 - lambda], &[true; 2]);
+            q.unwrap()[0]
+        };
+        prop_assert!(first(more) > first(0.0) && first(2.0 * more) > first(more));
     }
 
     #[test]

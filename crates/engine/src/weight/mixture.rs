@@ -8,7 +8,7 @@
 //! [`crate::mix::Mixer`] gives.
 
 use super::{Evidence, Rows, WeightError};
-use crate::mix::{Mix, MixError, Split, lift, ln_floor, pool_end, votes};
+use crate::mix::{Mix, MixError, Split, confidence, lift, ln_floor, pool_end, votes};
 
 /// Evidence, prepared for asking what a mixture loses on it.
 #[derive(Debug, Clone)]
@@ -21,6 +21,9 @@ pub struct Mixture<'a> {
     targets: Vec<usize>,
     /// `splits[k][i]`.
     splits: Vec<Vec<Split>>,
+    confidence: f64,
+    /// Entropies of what members say of going on, `[i][k]`; none where confidence is 0.
+    entropies: Vec<Vec<f64>>,
 }
 
 /// The members that decide how the text goes on, and scratch to mix them in.
@@ -111,7 +114,43 @@ impl<'a> Mixture<'a> {
             splits: splits.collect(),
             targets,
             columns,
+            confidence: 0.0,
+            entropies: Vec::new(),
         })
+    }
+
+    /// The same where those that are sure count for more: κ of [`confidence`]. Weights are derived
+    /// without it.
+    #[must_use]
+    pub fn with_confidence(mut self, confidence: f64) -> Self {
+        if confidence > 0.0 {
+            let all = |i: usize| (0..self.members()).map(|k| self.entropy(k, i)).collect();
+            self.entropies = (0..self.len()).map(all).collect();
+            self.confidence = confidence;
+        }
+        self
+    }
+
+    fn entropy(&self, k: usize, i: usize) -> f64 {
+        let mut row = vec![0.0; self.width(i)];
+        self.conditional(k, i, &mut row);
+        let seen = row
+            .iter()
+            .enumerate()
+            .filter(|(_, x)| **x > f64::NEG_INFINITY);
+        -seen
+            .map(|(c, x)| self.copies(i, c) * x * x.exp())
+            .sum::<f64>()
+    }
+
+    /// The weights that position i is mixed with, from weights that sum to 1.
+    fn shared_out(&self, i: usize, members: &[(usize, f64)]) -> Vec<f64> {
+        let mut weights: Vec<f64> = members.iter().map(|(_, w)| *w).collect();
+        if let Some(entropies) = self.entropies.get(i) {
+            let entropies: Vec<f64> = members.iter().map(|(k, _)| entropies[*k]).collect();
+            confidence::share_out(&mut weights, self.confidence, &entropies);
+        }
+        weights
     }
 
     /// L(λ) / ln 2, the mixture's loss in bits per byte; 0 on empty evidence.
@@ -208,8 +247,10 @@ impl<'a> Mixture<'a> {
 
     fn go_on_nats(&self, i: usize, blender: &mut Blender) -> f64 {
         if let Mix::Linear = self.mix {
-            let part = |&(k, w): &(usize, f64)| w * self.conditional_target(k, i).exp();
-            return -blender.members.iter().map(part).sum::<f64>().ln();
+            let weights = self.shared_out(i, &blender.members);
+            let parts = blender.members.iter().zip(weights);
+            let part = |(&(k, _), w): (&(usize, f64), f64)| w * self.conditional_target(k, i).exp();
+            return -parts.map(part).sum::<f64>().ln();
         }
         let z = self.blend(i, blender);
         if z > 0.0 {
@@ -231,7 +272,7 @@ impl<'a> Mixture<'a> {
         row.resize(self.width(i), 0.0);
         sum.clear();
         sum.resize(self.width(i), 0.0);
-        for &(k, w) in members.iter() {
+        for (&(k, _), w) in members.iter().zip(self.shared_out(i, members)) {
             self.conditional(k, i, row);
             for (s, x) in sum.iter_mut().zip(row.iter()) {
                 *s += match self.mix {

@@ -65,6 +65,8 @@ pub struct Options {
     pub mix: Mix,
     /// Smallest probability a member may give a symbol in log mixing.
     pub floor: f64,
+    /// κ of [`mix::confidence`], which [`follow`] predicts with; weights are derived without.
+    pub confidence: f64,
     /// Temperature of [`Method::Sim`], above 0.
     pub tau: f64,
     /// n₀ of [`Method::Exact`], in bytes, at least 0.
@@ -84,8 +86,9 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Options {
-            mix: Mix::default(),
+            mix: Mix::Log,
             floor: mix::DEFAULT_FLOOR,
+            confidence: 0.0,
             tau: DEFAULT_TAU,
             prior_bytes: DEFAULT_PRIOR_BYTES,
             prior: Vec::new(),
@@ -296,6 +299,7 @@ pub fn follow(
         return Err(WeightError::Count { expected, actual });
     }
     let mixture = Mixture::new(evidence, options.mix, options.floor)?;
+    let mixture = mixture.with_confidence(options.confidence);
     Ok(Adaptive::new(start, options)?.follow(&mixture))
 }
 

@@ -64,7 +64,12 @@ fn in_f64(row: &[f32]) -> Vec<f64> {
 
 /// The mixture's loss in bits per byte by way of the mixer of generation.
 fn plain_loss(evidence: &Evidence, lambda: &[f64], mix: Mix) -> f64 {
-    let mut mixer = Mixer::new(mix, FLOOR, evidence.alphabet.clone()).unwrap();
+    plain_loss_of_the_sure(evidence, lambda, mix, 0.0)
+}
+
+fn plain_loss_of_the_sure(evidence: &Evidence, lambda: &[f64], mix: Mix, confidence: f64) -> f64 {
+    let mixer = Mixer::new(mix, FLOOR, evidence.alphabet.clone()).unwrap();
+    let mut mixer = mixer.with_confidence(confidence);
     let can_end: Vec<bool> = evidence.members.iter().map(|m| m.can_end).collect();
     let mut out = vec![0.0; SIZE];
     let mut loss = 0.0;
@@ -194,6 +199,25 @@ proptest! {
         let slow = plain_loss(&evidence, &lambda, mix);
         // Apart from the rounding of f32 rows.
         prop_assert!((fast - slow).abs() < 1e-6, "{fast} {slow}");
+    }
+
+    #[test]
+    fn the_sure_count_for_more_as_in_the_mixer(
+        evidence in evidence(3),
+        lambda in lambda(3),
+        mix in mixes(),
+        keep in 0..SIZE,
+        confidence in 0.0..4.0f64,
+    ) {
+        let sure = |evidence: &Evidence| {
+            let mixture = Mixture::new(evidence, mix, FLOOR).unwrap();
+            mixture.with_confidence(confidence).bits_per_byte(&lambda).unwrap()
+        };
+        let (sparse, spread) = sparsify(&evidence, keep);
+        for (fast, of) in [(sure(&evidence), &evidence), (sure(&sparse), &spread)] {
+            let slow = plain_loss_of_the_sure(of, &lambda, mix, confidence);
+            prop_assert!((fast - slow).abs() < 1e-5, "{fast} {slow}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use packllm_engine::chat::speaker::plain_text;
 use packllm_engine::engine::{
     Ending, Fusion, Lockstep, Place, Prompt, ScoreRequest, Segment, Start,
 };
-use packllm_engine::mix::{DEFAULT_FLOOR, Mix};
+use packllm_engine::mix::DEFAULT_FLOOR;
 use packllm_engine::vocab::Alphabet;
 use packllm_engine::weight::{Evidence, Method, mixture_bits_per_byte};
 
@@ -191,10 +191,10 @@ fn weights_by_opt_are_the_best_of_the_grid() {
             let request = engine.score_request_for(&Method::Opt);
             let prompts = plain_text("ab cab a\nbc", 2, Ending::Continue);
             let evidence = measure(&mut engine, prompts, request);
-            let lambda = engine.weigh().unwrap().lambda;
+            let (lambda, mix) = (engine.weigh().unwrap().lambda, engine.mix());
             let bits = |first: f64| {
                 let lambda = [first, 1.0 - first];
-                mixture_bits_per_byte(&lambda, &evidence, Mix::Log, DEFAULT_FLOOR).unwrap()
+                mixture_bits_per_byte(&lambda, &evidence, mix, DEFAULT_FLOOR).unwrap()
             };
             let best = (0..=20)
                 .map(|i| bits(f64::from(i) / 20.0))

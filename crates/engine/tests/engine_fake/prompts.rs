@@ -73,9 +73,9 @@ fn a_context_that_fills_up_ends_the_answer_by_length() {
 }
 
 #[test]
-fn an_empty_raw_prompt_starts_after_the_document_separator() {
+fn an_empty_raw_prompt_starts_after_a_line_break() {
     for alphabet in [Alphabet::Bytes, Alphabet::Tokens] {
-        let fake = || Fake::new(LETTERS, 4);
+        let fake = || Fake::without_end(LETTERS, 4);
         let mut engine = pack(vec![fake(), fake()], alphabet);
         let said = ask(&mut engine, "", &greedy(6));
         assert_eq!(engine.prompt_tokens(), [1, 1]);
@@ -85,8 +85,8 @@ fn an_empty_raw_prompt_starts_after_the_document_separator() {
 }
 
 #[test]
-fn an_empty_raw_prompt_without_a_separator_is_an_error_that_names_the_member() {
-    let mut engine = load(vec![Fake::new(LETTERS, 1), Fake::without_end(LETTERS, 1)]);
+fn an_empty_raw_prompt_that_has_nothing_to_start_after_is_an_error_that_names_the_member() {
+    let mut engine = load(vec![Fake::new(WHOLE, 1), Fake::without_end(WHOLE, 1)]);
     let error = engine
         .prepare(plain_text("", 2, Ending::Continue))
         .unwrap_err();

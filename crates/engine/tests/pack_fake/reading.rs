@@ -58,18 +58,21 @@ fn plain_text_goes_on() {
 
 #[test]
 fn an_answer_goes_on_from_where_it_was() {
-    let fakes = || vec![member(LETTERS, 7), member(LETTERS_MOVED, 8)];
+    let fakes = |seed| vec![member(LETTERS, seed), member(LETTERS_MOVED, seed + 1)];
     let options = || PackOptions {
         fusion: uniform(),
         ..PackOptions::default()
     };
     let messages = [Message::user("abc")];
-    let (mut pack, mut ear) = pack_of(fakes(), options());
-    read(&mut pack, &mut ear, &messages);
-    let whole = stream(&mut pack, &greedy(8), "");
-    assert_eq!(whole.len(), 8, "a seed of a long answer");
+    let mut answers = (0..100).map(|seed| {
+        let (mut pack, mut ear) = pack_of(fakes(seed), options());
+        read(&mut pack, &mut ear, &messages);
+        (seed, stream(&mut pack, &greedy(8), ""))
+    });
+    let long = answers.find(|(_, whole)| whole.len() == 8);
+    let (seed, whole) = long.expect("a long answer");
 
-    let (mut pack, mut ear) = pack_of(fakes(), options());
+    let (mut pack, mut ear) = pack_of(fakes(seed), options());
     read(&mut pack, &mut ear, &messages);
     let begun = stream(&mut pack, &greedy(3), "");
     let request = pack.score_request();

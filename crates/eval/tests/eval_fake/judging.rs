@@ -6,7 +6,7 @@ use packllm_engine::engine::{
 };
 use packllm_engine::mix::Mix;
 use packllm_engine::vocab::Alphabet;
-use packllm_engine::weight::{self, Evidence, Method, apply_drop, mixture_bits_per_byte, weights};
+use packllm_engine::weight::{self, Evidence, Method, apply_drop, weights};
 use packllm_eval::{Ask, ContestantKind, Judge, Layout, Question, Score, Sheet, Shots, Verdict};
 use proptest::prelude::*;
 use std::f64::consts::LN_2;
@@ -50,9 +50,7 @@ fn plain(
     sheet: &Sheet,
 ) -> Plain {
     let alphabet = judge.fusion.alphabet.unwrap();
-    let Fusion {
-        mix, floor, drop, ..
-    } = judge.fusion;
+    let drop = judge.fusion.drop;
     let question = from_scratch(fakes(), alphabet, &[&sheet.shots], &sheet.query);
     let before = [&*sheet.shots, &*sheet.query, &*sheet.bridge];
     let mut plain = Plain::default();
@@ -72,11 +70,12 @@ fn plain(
                 };
                 let options = weight::Options {
                     ties_to_newcomer: judge.per_option,
-                    ..judge.fusion.weighing()
+                    ..judge.fusion.weighing(&evidence.alphabet)
                 };
                 let lambda = weights(method, &evidence, &options).unwrap().lambda;
                 let lambda = apply_drop(&lambda, drop, &[]);
-                let bits = mixture_bits_per_byte(&lambda, &option, mix, floor).unwrap();
+                let mixture = judge.fusion.mixture(&option).unwrap();
+                let bits = mixture.bits_per_byte(&lambda).unwrap();
                 let lead = usize::from(lambda[1] > lambda[0]);
                 plain.lambdas.push(lambda);
                 (bits * LN_2 * text.len() as f64, lead)
@@ -137,7 +136,7 @@ proptest! {
         let pool = ["a b", "ca", "bb"].map(question).into();
         let shots = Shots::draw(pool, shots, seed);
         for alphabet in [Alphabet::Bytes, Alphabet::Tokens] {
-            let fusion = Fusion { alphabet: Some(alphabet), mix, ..Fusion::default() };
+            let fusion = Fusion { alphabet: Some(alphabet), mix: Some(mix), ..Fusion::default() };
             let methods = Method::named().map(|(name, method)| (name.to_owned(), method));
             let names = ["a".to_owned(), "b".into()];
             let judge = Judge { score, per_option, ..Judge::new(&names, methods.collect(), fusion.clone()) };

@@ -74,7 +74,7 @@ fn llama_greedy(path: &Path, start: &str) -> (Vec<u8>, Finish) {
 fn models(seed: u64) -> [(TinyModel, &'static str); 2] {
     [
         (TinyModel::spm(seed).with_space_prefix(false), ""),
-        (TinyModel::bpe(seed), "<|endoftext|>"),
+        (TinyModel::bpe(seed), "\n"),
     ]
 }
 
@@ -120,7 +120,7 @@ fn in_bytes_one_model_and_the_same_twice_answer_alike() {
                     Fusion {
                         alphabet: bytes,
                         method,
-                        mix,
+                        mix: Some(mix),
                         ..Fusion::default()
                     },
                 );

@@ -5,6 +5,7 @@
 //! of the queue at once, and an answer under way stops within one step.
 
 mod event;
+mod reason;
 mod run;
 mod scored;
 mod shelf;

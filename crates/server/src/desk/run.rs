@@ -56,7 +56,7 @@ impl Desk {
         let mut state = self.state();
         match &loaded {
             Ok(pack) => {
-                state.facts = Some(Arc::new(Facts::of(pack)));
+                state.facts = Some(Arc::new(Facts::of(pack, &self.options.fusion)));
                 state.phase = Phase::Ready;
             }
             Err(_) => state.phase = Phase::Failed,

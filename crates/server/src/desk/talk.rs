@@ -1,6 +1,7 @@
 //! A conversation's thread: it reads, answers, and tells what happens over a bounded channel.
 
 use super::event::{Begun, Ended, Event};
+use super::reason::{outlook, reason};
 use super::shelf::Kept;
 use super::stop::Stop;
 use super::telling::Telling;
@@ -12,6 +13,7 @@ use crate::own::{FusionTold, MemberTold};
 use crate::request::{Prompt, Request};
 use packllm_engine::backend::MemberInfo;
 use packllm_engine::chat::speaker::{end_markers, plain_text};
+use packllm_engine::competence::words;
 use packllm_engine::engine::{
     self, Answer, AnswerOptions, Ending, EngineError, Finish, Lookup, Place, Segment, Start,
 };
@@ -250,6 +252,7 @@ impl Talk<'_> {
             Prompt::Chat { messages, .. } => lockstep.bits_per_byte_of(messages.len() - 1),
             Prompt::Text(_) => lockstep.bits_per_byte_of(0),
         };
+        let expected = outlook(lockstep).map(words::expected);
         let members = self.facts.members.iter().enumerate();
         let members = members.map(|(k, member)| MemberTold {
             name: member.name.clone(),
@@ -257,6 +260,7 @@ impl Talk<'_> {
             prompt_tokens: prompt[k],
             cached_tokens: cached(k),
             bits_per_byte: evidence.as_ref().map(|e| e[k]).filter(|b| b.is_finite()),
+            expected_loss: expected.as_ref().map(|e| e[k]).filter(|e| e.is_finite()),
             takes_part: lockstep.speaks(k) && lockstep.lambda()[k] > 0.0,
         });
         let totals = &self.desk.totals;
@@ -273,8 +277,9 @@ impl Talk<'_> {
             members: members.collect(),
             fusion: FusionTold {
                 weights: lockstep.fusion().method.to_string(),
-                mix: lockstep.fusion().mix.to_string(),
+                mix: lockstep.mix().to_string(),
                 alphabet: lockstep.alphabet().name(),
+                reason: reason(lockstep),
             },
         }
     }

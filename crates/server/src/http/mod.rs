@@ -13,7 +13,7 @@ pub use stream::{SentEvent, Writer, event, stream};
 use crate::config::Options;
 use crate::desk::{Desk, Job, Ticket};
 use crate::error::Refusal;
-use crate::{anthropic, llama, ollama, openai, responses};
+use crate::{about, anthropic, llama, ollama, openai, page, responses, sessions};
 use axum::http::Method;
 use axum::middleware::from_fn_with_state;
 use axum::{Json, Router};
@@ -58,7 +58,7 @@ impl Served {
     // What the data of events are.
     components(schemas(openai::chat::Chunk)),
     tags(
-        (name = "openai"), (name = "anthropic"), (name = "ollama"), (name = "llama-server")
+        (name = "openai"), (name = "anthropic"), (name = "ollama"), (name = "llama-server"), (name = "packllm")
     )
 )]
 struct Document;
@@ -83,6 +83,15 @@ fn routes() -> OpenApiRouter<Served> {
         .routes(routes!(llama::props))
         .routes(routes!(llama::slots))
         .routes(routes!(llama::metrics))
+        .routes(routes!(about::pack))
+        .routes(routes!(about::parameters))
+        .routes(routes!(sessions::list, sessions::begin))
+        .routes(routes!(
+            sessions::open,
+            sessions::change,
+            sessions::rename,
+            sessions::remove
+        ))
 }
 
 /// The document of all routes.
@@ -101,13 +110,12 @@ pub fn router(served: &Served) -> Router {
         let refuse = move || std::future::ready(Refusal::not_implemented(what));
         router.route(path, axum::routing::post(refuse))
     });
-    router
+    page::routes(router, served.options.page)
         // Without /v1, as llama-server has them.
         .route("/chat/completions", axum::routing::post(openai::chat::chat))
         .route("/models", axum::routing::get(openai::models::models))
         .route("/v1/health", axum::routing::get(llama::health))
         .route("/openapi.json", axum::routing::get(show))
-        .route("/", axum::routing::get(llama::greeting))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .with_state(served.clone())

@@ -6,6 +6,7 @@
 
 use crate::config::Safety;
 use crate::error::Refusal;
+use crate::page;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use sha2::{Digest, Sha256};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -48,7 +49,7 @@ pub fn check(
 
 /// What is told to anybody.
 fn is_open(path: &str) -> bool {
-    matches!(path, "/" | "/health" | "/v1/health")
+    matches!(path, "/" | "/health" | "/v1/health") || page::is_file(path)
 }
 
 /// The host that is asked for; the one of the request line counts as well.

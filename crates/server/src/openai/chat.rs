@@ -137,8 +137,9 @@ impl ChatRequest {
             request::absent("tools", &self.tools, why)?;
             request::absent("functions", &self.functions, why)?;
         }
-        let why = "grammars come later";
+        let why = "packllm.grammar takes a grammar, in the notation of Lark";
         request::absent("grammar", &self.grammar, why)?;
+        let why = "response_format takes a schema";
         request::absent("json_schema", &self.json_schema, why)?;
         let why = "members have tokens of their own";
         request::absent("logit_bias", &self.logit_bias, why)?;

@@ -86,7 +86,7 @@ impl CompletionRequest {
         request::absent("suffix", &self.suffix, why)?;
         let why = "members have tokens of their own";
         request::absent("logit_bias", &self.logit_bias, why)?;
-        let why = "grammars come later";
+        let why = "packllm.grammar takes a grammar, in the notation of Lark";
         request::absent("grammar", &self.grammar, why)?;
         request::absent("json_schema", &self.json_schema, why)?;
         request::neutral("best_of", self.best_of, 1.0, "every choice is returned")?;

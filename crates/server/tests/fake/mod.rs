@@ -1,6 +1,10 @@
 //! A pack without weights behind a server: bytes and some words by a seeded rule, as slow as it is
 //! told.
 
+mod scripted;
+
+pub use scripted::Answers;
+
 use packllm_engine::backend::fake::{FakeMember, FakeOptions};
 use packllm_engine::backend::{
     BackendError, BatchToken, Description, Limits, Member, SeqId, Special, Token, TokenKind, Vocab,
@@ -11,6 +15,7 @@ use packllm_engine::pack::{Host, Pack, PackOptions};
 use packllm_engine::sample::Params;
 use packllm_engine::weight::Method;
 use packllm_server::{Limits as ServerLimits, Log, Options, Safety, Source};
+use scripted::Scripted;
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -45,6 +50,8 @@ pub struct FakeSource {
     pub template: &'static str,
     /// What the members can do at most.
     pub sequences: u32,
+    /// Questions that are answered with given texts.
+    pub answers: Answers,
     /// Loads so far.
     pub loads: Arc<AtomicUsize>,
     /// Whether the next load fails.
@@ -64,6 +71,7 @@ impl Default for FakeSource {
             context: 4096,
             template: TEMPLATE,
             sequences: 128,
+            answers: Answers::default(),
             loads: Arc::default(),
             fails: Arc::default(),
             trouble: Arc::default(),
@@ -96,6 +104,8 @@ impl FakeSource {
                 ..FakeOptions::default()
             };
             let fake = FakeMember::new(vocab(words), options);
+            let unsure = if seed == 5 { 1 } else { 3 };
+            let fake = Scripted::new(fake, source.answers, unsure);
             let (delay, decodes, trouble) = (source.delay, source.decodes, source.trouble);
             let member: Box<dyn Member> = Box::new(Slow {
                 fake,
@@ -178,6 +188,8 @@ pub fn options() -> Options {
         draft: false,
         parallel: 4,
         keep_alive: None,
+        page: true,
+        sessions: None,
         safety: Safety::default(),
         limits: ServerLimits::default(),
         log: Log::nowhere(),
@@ -186,7 +198,7 @@ pub fn options() -> Options {
 
 /// A fake that takes its time.
 struct Slow {
-    fake: FakeMember,
+    fake: Scripted,
     delay: Duration,
     decodes: Arc<AtomicUsize>,
     trouble: Arc<AtomicUsize>,

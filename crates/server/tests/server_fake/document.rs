@@ -22,12 +22,19 @@ fn the_document_is_served_as_it_is() {
 
 #[test]
 fn every_route_of_the_document_is_served() {
-    let server = Running::new();
+    let folder = tempfile::tempdir().unwrap();
+    let server = Running::with(FakeSource::default(), |options| {
+        options.sessions = Some(folder.path().to_owned());
+    });
     let document = serde_json::to_value(openapi()).unwrap();
     let paths = document["paths"].as_object().unwrap();
     for (path, operations) in paths {
         for method in operations.as_object().unwrap().keys() {
+            let message = json!({ "role": "user", "content": "Hello" });
+            let begun = json!({ "messages": [message] });
+            let begun = server.client.post("/packllm/sessions", &begun).json();
             let path = path.replace("{model}", "fake");
+            let path = path.replace("{name}", begun["id"].as_str().unwrap());
             let reply = server
                 .client
                 .send(&method.to_uppercase(), &path, &[], b"{}");

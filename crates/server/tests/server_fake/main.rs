@@ -14,10 +14,12 @@ mod fake;
 mod ollama;
 mod openai;
 mod own;
+mod page;
 mod programs;
 mod queue;
 mod responses;
 mod safety;
+mod sessions;
 mod structured;
 
 use client::{Client, Reply};

@@ -89,3 +89,28 @@ fn a_schema_that_is_not_supported_is_refused_with_its_path() {
         "{error}"
     );
 }
+
+#[test]
+fn a_grammar_is_asked_for_in_the_key_packllm() {
+    let server = Running::new();
+    let grammar =
+        "start: size \" of \" (\"rye\" | \"wheat\")\nsize: /[1-9]/ \" loaves\" | \"a slice\"\n";
+    for seed in 0..4 {
+        let own = json!({ "grammar": grammar });
+        let asked = json!({ "packllm": own, "temperature": 1, "seed": seed, "max_tokens": 40 });
+        let answer = chat(&server, asked);
+        let choice = &answer["choices"][0];
+        assert_eq!(choice["finish_reason"], "stop", "{answer}");
+        let said = choice["message"]["content"].as_str().unwrap();
+        let (size, of) = said.split_once(" of ").unwrap();
+        assert!(size == "a slice" || size.ends_with(" loaves"), "{said}");
+        assert!(["rye", "wheat"].contains(&of), "{said}");
+    }
+    for wrong in [
+        json!({ "packllm": { "grammar": "start: nothing" } }),
+        json!({ "packllm": { "grammar": grammar }, "response_format": format(&schema()) }),
+    ] {
+        let error = refused(&server, CHAT, &question("Hello", wrong)).json();
+        assert_eq!(error["error"]["param"], "packllm.grammar", "{error}");
+    }
+}

@@ -421,6 +421,15 @@ fn what_is_not_there_is_told_with_what_is() {
         user.fails("hf:o/r", &of(&bare)),
         "hf:o/r: no such GGUF file there; there is none at all"
     );
+    let plain = PullOptions {
+        hub_endpoint: "http://192.0.2.1".to_owned(),
+        ..options()
+    };
+    let line = user.fails("hf:o/r", &plain);
+    assert!(
+        line.ends_with(": https: plain http is for this machine only"),
+        "{line}"
+    );
     assert_eq!(
         user.fails("hf:o/r", &offline(&hub)),
         "model `hf:o/r` would have to be downloaded, but offline mode is on"

@@ -2,12 +2,12 @@
 
 use crate::command::chat::compare::no_member;
 use crate::command::chat::parameters;
+use crate::command::chat::partner::{Fused, Question};
 use crate::command::chat::table::{self, SUBJECTS};
 use crate::command::chat::talk::Talk;
 use crate::command::screen;
 use crate::plural::counted;
 use anyhow::Result;
-use packllm_engine::vocab::Alphabet;
 
 impl Talk<'_> {
     pub(super) fn show(&mut self, typed: &str) -> Result<()> {
@@ -26,31 +26,26 @@ impl Talk<'_> {
     }
 
     fn show_pack(&self) -> Result<()> {
-        let engine = &self.loaded.conversation.lockstep;
-        let fusion = engine.fusion();
-        say!(
-            "pack {} · vocab {} · mix {} · weights {}",
-            self.plan.manifest.name,
-            engine.alphabet().name(),
-            fusion.mix,
-            fusion.method.brief()
-        )?;
-        for (member, plan) in engine.members().iter().zip(&self.plan.members) {
-            let context = member.limits.context;
-            say!(
-                "  {:30} {:10} context {context:6} {}",
-                member.name,
-                member.description.architecture,
-                plan.path.display()
-            )?;
+        let fused = self.partner.fusion().map(|fused| {
+            let Fused {
+                weights,
+                mix,
+                alphabet,
+            } = fused;
+            format!(" · vocab {alphabet} · mix {mix} · weights {weights}")
+        });
+        let (name, fused) = (self.partner.name(), fused.unwrap_or_default());
+        say!("pack {name}{fused}")?;
+        for line in self.partner.described() {
+            say!("{line}")?;
         }
         Ok(())
     }
 
     /// The conversation as the members read it before they answer: of all members, or of the one
     /// named.
-    fn show_prompt(&self, only: Option<&str>) -> Result<()> {
-        let names = self.loaded.conversation.lockstep.names();
+    fn show_prompt(&mut self, only: Option<&str>) -> Result<()> {
+        let names = self.names();
         if let Some(name) = only.filter(|name| !names.iter().any(|n| n == name)) {
             tell!("error: /show prompt: {}", no_member(name, &names));
             return Ok(());
@@ -59,11 +54,19 @@ impl Talk<'_> {
         let mut asked = self.conversation.clone();
         asked.open_answer();
         let context = asked.context();
+        let question = Question {
+            context: &context,
+            new: context.len(),
+            begun: "",
+            limit: None,
+            form: self.form.as_ref(),
+            settings: &self.settings,
+        };
         for (k, name) in names.iter().enumerate() {
             if only.is_some_and(|only| only != name) {
                 continue;
             }
-            match self.loaded.rendered(k, &context) {
+            match self.partner.rendered(k, &question) {
                 Ok(text) if only.is_some() => say!("{}", screen::harmless(self.app, &text))?,
                 Ok(text) => say!("── {name}\n{}", screen::harmless(self.app, &text))?,
                 Err(error) => crate::report::tell(&error),
@@ -82,26 +85,9 @@ impl Talk<'_> {
             tell!("error: /stats: there is no answer yet");
             return Ok(());
         };
-        let members = self.loaded.conversation.lockstep.members().iter();
-        for (k, member) in members.enumerate() {
-            let spent = &turn.said.answer.spent[k];
-            say!(
-                "  {:30} read {} tok · answer {} tok · {} evaluations · {:.0} ms",
-                member.name,
-                turn.read.new_tokens[k],
-                turn.said.answer.member_tokens[k],
-                spent.tokens,
-                spent.time.as_secs_f64() * 1e3
-            )?;
-        }
-        say!(
-            "  mixing {:.1} ms · {} steps · skipped mass {:.4} · seed {}",
-            turn.said.answer.mix_time.as_secs_f64() * 1e3,
-            turn.said.answer.steps,
-            turn.said.answer.skipped_mass,
-            self.settings.generation.sampling.seed
-        )?;
-        Ok(())
+        let lines = self.partner.stats(turn).join("\n");
+        let seed = self.settings.generation.sampling.seed;
+        Ok(say!("{lines} · seed {seed}")?)
     }
 
     pub(super) fn show_context(&mut self) -> Result<()> {
@@ -112,25 +98,22 @@ impl Talk<'_> {
             .map(|(text, _)| text)
             .unwrap_or_default();
         let context = asked.context();
-        let mined = self.loaded.conversation.lockstep.alphabet() == Alphabet::Mapped;
-        let gauges = match context.is_empty() || mined {
-            true => self.gauges(),
-            false => match self.loaded.size(&context, &said) {
-                Ok(tokens) => self.of_contexts(tokens),
-                Err(error) => return self.tell(error, "interrupted"),
-            },
+        let sized = self.partner.size(&Question {
+            context: &context,
+            new: context.len(),
+            begun: &said,
+            limit: None,
+            form: self.form.as_ref(),
+            settings: &self.settings,
+        });
+        let gauges = match sized {
+            Ok(gauges) => gauges.unwrap_or_else(|| self.gauges()),
+            Err(error) => return self.tell(error, "interrupted"),
         };
-        for (member, (used, of)) in self
-            .loaded
-            .conversation
-            .lockstep
-            .members()
-            .iter()
-            .zip(gauges)
-        {
+        for (name, (used, of)) in self.names().iter().zip(gauges) {
             let filled = (used * WIDTH / of.max(1)).min(WIDTH);
             let bar = format!("{}{}", "#".repeat(filled), "-".repeat(WIDTH - filled));
-            say!("  {:30} [{bar}] {used}/{of}", member.name)?;
+            say!("  {name:30} [{bar}] {used}/{of}")?;
         }
         let left = self.conversation.left();
         let turns = self.turns();

@@ -6,7 +6,7 @@ use crate::command::screen::attribution::legend;
 use anyhow::Result;
 use packllm_engine::chat::Message;
 use packllm_engine::chat::log::LogEntry;
-use packllm_engine::engine::{AnswerOptions, Finish};
+use packllm_engine::engine::Finish;
 use packllm_engine::pack::Read;
 use packllm_parameter::Overflow;
 use std::time::Instant;
@@ -19,7 +19,8 @@ impl Talk<'_> {
     pub(super) fn respond(&mut self, begun: &str, fresh: bool) -> Result<()> {
         let _guarded = self.guard.hold();
         let start = Instant::now();
-        let read = match self.read(begun) {
+        let limit = self.settings.generation.limit;
+        let read = match self.read(begun, limit) {
             Ok(read) => read,
             Err(error) => return self.not_read(error, begun, fresh),
         };
@@ -27,22 +28,20 @@ impl Talk<'_> {
             self.note_message_down();
         }
         self.show_weights_before();
-        let generation = self.generation();
-        let look = self.settings.look;
-        let said = self
-            .loaded
-            .stream(&generation, look, start, begun, &read.opening);
-        let mut said = match said {
+        let mut said = match self.partner.stream(&read, start) {
             Ok(said) => said,
             Err(error) => return self.not_said(error, begun),
         };
         if !said.answer.text.is_empty() {
             said.answer.text.insert_str(0, &read.opening);
         }
-        let gone_on = self.go_on(generation.clone(), start, begun, &mut said);
+        let mut gone_on = self.go_on(limit, start, begun, &mut said);
+        if let Some(broken) = said.broken.take() {
+            gone_on = Err(broken);
+        }
         let text = format!("{begun}{}", said.answer.text);
         let nothing = text.is_empty() && said.answer.finish == Finish::Cancelled;
-        let shown = self.end_turn(read, said, generation.limit);
+        let shown = self.end_turn(read, said, limit);
         if nothing {
             self.app
                 .dim("nothing was said yet: /regenerate answers the message");
@@ -98,24 +97,24 @@ impl Talk<'_> {
     /// If the answer reached the end of the context, drops the oldest turns and continues.
     fn go_on(
         &mut self,
-        mut generation: AnswerOptions,
+        limit: Option<usize>,
         start: Instant,
         begun: &str,
         said: &mut Shown,
     ) -> Result<()> {
-        let limit = generation.limit;
         let mut grows = !said.answer.text.is_empty();
         let drops = self.overflow == Overflow::Drop;
         while drops
             && grows
             && said.answer.finish == Finish::Length
+            && self.partner.is_full(&said.answer, limit)
             && said.written.is_ok()
             && self.guard.told_to_end().is_none()
         {
-            generation.limit = limit.map(|n| n.saturating_sub(said.answer.tokens));
+            let limit = limit.map(|n| n.saturating_sub(said.answer.tokens));
             let begun = format!("{begun}{}", said.answer.text);
             let room = self.conversation.clone().drop_oldest().is_some();
-            if generation.limit == Some(0) || !room || !self.fits_alone(&begun) {
+            if limit == Some(0) || !room || !self.fits_alone(&begun) {
                 break;
             }
             if self.app.terminal {
@@ -123,12 +122,11 @@ impl Talk<'_> {
                 say!("")?;
             }
             let before = self.conversation.left();
-            self.read(&begun)?;
+            let read = self.read(&begun, limit)?;
             if self.conversation.left() == before {
                 break;
             }
-            let look = self.settings.look;
-            let more = self.loaded.stream(&generation, look, start, &begun, "")?;
+            let more = self.partner.stream(&read, start)?;
             grows = !more.answer.text.is_empty();
             said.append(more);
         }
@@ -136,19 +134,18 @@ impl Talk<'_> {
     }
 
     /// Ends the line of an answer and shows its figures. `limit`: its most tokens.
-    fn end_turn(&mut self, read: Read, mut said: Shown, limit: Option<usize>) -> Result<()> {
+    fn end_turn(&mut self, mut read: Read, mut said: Shown, limit: Option<usize>) -> Result<()> {
         std::mem::replace(&mut said.written, Ok(()))?;
         let ended = say!("");
+        self.partner.end_turn(&mut read);
         if let Some(attribution) = &said.attribution {
-            let names = self.loaded.conversation.lockstep.names();
             let weights = &said.answer.mean_weights;
             let look = self.settings.look;
             self.app
-                .dim(&legend(self.app, look, attribution, &names, weights));
+                .dim(&legend(self.app, look, attribution, &self.names(), weights));
         }
-        let tokens = said.answer.tokens;
         let finish = said.answer.finish;
-        let full = finish == Finish::Length && limit.is_none_or(|n| tokens < n);
+        let full = finish == Finish::Length && self.partner.is_full(&said.answer, limit);
         self.last = Some(Turn { read, said });
         if self.verbose {
             self.app.dim(&self.figures());
@@ -157,13 +154,12 @@ impl Talk<'_> {
             self.app
                 .dim("the context is full: /undo takes this turn back, /clear starts anew");
         }
-        if self.loaded.form.is_some() && finish == Finish::Length && !full {
+        if self.form.is_some() && finish == Finish::Length && !full {
             self.app.dim(
                 "the answer is not whole: /set predict N lets it be longer, /continue goes on",
             );
         }
         self.tell_repetition(finish);
-        self.loaded.write_prompt_cache();
         Ok(ended?)
     }
 
@@ -174,13 +170,5 @@ impl Talk<'_> {
                 "the answer went in circles and was ended: /set repeat-stop off lets answers go on",
             );
         }
-    }
-
-    /// The current sampling settings.
-    pub fn generation(&self) -> AnswerOptions {
-        let mut generation = self.settings.generation.clone();
-        generation.stops.extend(self.loaded.conversation.stops());
-        generation.attribution = self.settings.look.attribution;
-        generation
     }
 }

@@ -4,7 +4,7 @@ use super::allowed::Allowed;
 use crate::constraint::Utf8;
 use crate::engine::runtime::Standing;
 use crate::engine::{EngineError, Lockstep};
-use crate::mix::{Mixer, SymbolSet};
+use crate::mix::SymbolSet;
 
 impl Lockstep {
     /// Whether greedy decoding after the prompts that were [read](Lockstep::read), with each of the
@@ -37,7 +37,7 @@ impl Lockstep {
     ) -> Result<Vec<Vec<bool>>, EngineError> {
         let alphabet = SymbolSet::bytes();
         let mut mixed = vec![0.0; alphabet.size()];
-        let mut mixer = Mixer::new(self.fusion.mix, self.fusion.floor, alphabet)?;
+        let mut mixer = self.fusion.mixer(alphabet)?;
         let mut allowed = Allowed::new(Utf8::bytes(), None)?;
         let mut rows = vec![Vec::new(); all.len()];
         let mut standings = vec![Standing::default(); all.len()];

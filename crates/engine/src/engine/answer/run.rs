@@ -122,7 +122,7 @@ impl Run {
             lambda: engine.lambda.clone(),
             follower: Follower::of(engine, &alphabet)?,
             mixed: vec![0.0; alphabet.size()],
-            mixer: Mixer::new(engine.fusion.mix, engine.fusion.floor, alphabet)?,
+            mixer: engine.fusion.mixer(alphabet)?,
             sampler,
             stops: StopStrings::new(stops)?,
             repetition,
@@ -465,7 +465,7 @@ impl Follower {
         if !engine.fusion.follow_answer || engine.fusion.method != Method::Adaptive {
             return Ok(None);
         }
-        let weights = Adaptive::new(engine.lambda.clone(), &engine.fusion.weighing())?;
+        let weights = Adaptive::new(engine.lambda.clone(), &engine.fusion.weighing(alphabet))?;
         let mut follower = Self {
             weights,
             alphabet: alphabet.clone(),
