@@ -100,8 +100,7 @@ test("pieces of any size make the same nodes", async () => {
   });
   for (const size of [1, 2, 3, 7, 50, 10000]) {
     await answerWith(page, text, size);
-    await say(page, `in pieces of ${size}`);
-    await rest(page);
+    await ask(page, `in pieces of ${size}`);
     assert.equal(await shape(), want, `pieces of ${size}`);
     await page.unroute("**/v1/chat/completions");
   }

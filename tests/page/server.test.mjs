@@ -129,7 +129,7 @@ test("sessions are found, opened, renamed and removed", async () => {
   await page.click("#new");
   await ask(page, "Short.");
   const list = page.locator("#list a");
-  assert.equal(await list.count(), 2);
+  await until("both are listed", async () => (await list.count()) === 2);
   await page.locator("#scroll").focus();
   await page.keyboard.press("/");
   await page.keyboard.type("SCATTERS");
@@ -149,12 +149,12 @@ test("sessions are found, opened, renamed and removed", async () => {
   await page.getByLabel("Name", { exact: true }).fill("the sky");
   await page.keyboard.press("Enter");
   await until("its name", async () => (await readdir(served.folder)).includes("the sky.jsonl"));
-  assert.equal(await page.locator("#title").innerText(), "the sky");
+  await until("its title", async () => (await page.locator("#title").innerText()) === "the sky");
   await page.click("#more");
   await page.getByRole("button", { name: "Remove…" }).click();
   await page.getByRole("button", { name: "Remove", exact: true }).click();
   await until("it is gone", async () => (await readdir(served.folder)).length === 1);
-  assert.equal(await page.locator(".turn").count(), 0);
+  await until("no turn is left", async () => (await page.locator(".turn").count()) === 0);
   assert.deepEqual(page.elsewhere, []);
   await page.context().close();
   await served.end();
