@@ -115,7 +115,18 @@ export async function ask(page, text, shown = text) {
   return lastAnswer(page);
 }
 
-export const lastAnswer = (page) => page.locator(".turn.answer").last().locator(".fused .prose").innerText();
+/** What the last answer says, once it has stood still: a text is put some time after its turn. */
+export async function lastAnswer(page) {
+  const prose = page.locator(".turn.answer").last().locator(".fused .prose");
+  let text = await prose.innerText();
+  for (let looks = 0; looks < 40; looks++) {
+    await page.waitForTimeout(80);
+    const now = await prose.innerText();
+    if (now && now === text) break;
+    text = now;
+  }
+  return text;
+}
 
 /** A button of the last answer. */
 export const tool = (page, words) => page.locator(".turn.answer").last().getByRole("button", { name: words, exact: true });
