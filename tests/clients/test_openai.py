@@ -5,6 +5,8 @@ import pytest
 from openai import OpenAI
 
 QUESTION = [{"role": "user", "content": "Why is the sky blue?"}]
+# A seed whose answer goes on for hundreds of tokens; others end at once.
+LONG = 3
 
 
 def client_of(server, **more):
@@ -133,7 +135,7 @@ def test_errors_are_of_their_kinds(client, guarded):
 
 def long_stream(server):
     return client_of(server).chat.completions.create(
-        model="fake", messages=QUESTION, max_tokens=3000, temperature=1, stream=True
+        model="fake", messages=QUESTION, max_tokens=3000, temperature=1, seed=LONG, stream=True
     )
 
 
@@ -167,7 +169,9 @@ def test_a_stream_that_is_closed_stops_its_answer(busy):
 def test_an_answer_that_timed_out_is_not_made_three_times(busy):
     client = client_of(busy, timeout=0.05, max_retries=2)
     with pytest.raises(openai.APIError):
-        client.chat.completions.create(model="fake", messages=QUESTION, max_tokens=3000)
+        client.chat.completions.create(
+            model="fake", messages=QUESTION, max_tokens=3000, seed=LONG
+        )
     busy.wait("requests_processing", 0, seconds=2)
     assert busy.metric("tokens_predicted_total") == 0
 
@@ -178,7 +182,9 @@ async def test_a_task_that_is_cancelled_stops_its_answer(busy):
 
     async with openai.AsyncOpenAI(base_url=busy.v1, api_key="none") as client:
         asking = asyncio.create_task(
-            client.chat.completions.create(model="fake", messages=QUESTION, max_tokens=3000)
+            client.chat.completions.create(
+                model="fake", messages=QUESTION, max_tokens=3000, seed=LONG
+            )
         )
         while await asyncio.to_thread(busy.metric, "requests_processing") == 0:
             await asyncio.sleep(0.01)
