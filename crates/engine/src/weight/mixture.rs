@@ -35,6 +35,9 @@ struct Blender {
     bottom: f64,
     row: Vec<f64>,
     sum: Vec<f64>,
+    /// Weights of a position, where they depend on it.
+    weights: Vec<f64>,
+    entropies: Vec<f64>,
 }
 
 impl Blender {
@@ -51,6 +54,8 @@ impl Blender {
             },
             row: Vec::new(),
             sum: Vec::new(),
+            weights: Vec::new(),
+            entropies: Vec::new(),
         }
     }
 }
@@ -143,14 +148,21 @@ impl<'a> Mixture<'a> {
             .sum::<f64>()
     }
 
-    /// The weights that position i is mixed with, from weights that sum to 1.
-    fn shared_out(&self, i: usize, members: &[(usize, f64)]) -> Vec<f64> {
-        let mut weights: Vec<f64> = members.iter().map(|(_, w)| *w).collect();
-        if let Some(entropies) = self.entropies.get(i) {
-            let entropies: Vec<f64> = members.iter().map(|(k, _)| entropies[*k]).collect();
-            confidence::share_out(&mut weights, self.confidence, &entropies);
+    /// Puts the weights that position i is mixed with into `blender.weights`.
+    fn share_out(&self, i: usize, blender: &mut Blender) {
+        let Blender {
+            members,
+            weights,
+            entropies,
+            ..
+        } = blender;
+        weights.clear();
+        weights.extend(members.iter().map(|(_, w)| *w));
+        if let Some(all) = self.entropies.get(i) {
+            entropies.clear();
+            entropies.extend(members.iter().map(|(k, _)| all[*k]));
+            confidence::share_out(weights, self.confidence, entropies);
         }
-        weights
     }
 
     /// L(λ) / ln 2, the mixture's loss in bits per byte; 0 on empty evidence.
@@ -247,9 +259,10 @@ impl<'a> Mixture<'a> {
 
     fn go_on_nats(&self, i: usize, blender: &mut Blender) -> f64 {
         if let Mix::Linear = self.mix {
-            let weights = self.shared_out(i, &blender.members);
-            let parts = blender.members.iter().zip(weights);
-            let part = |(&(k, _), w): (&(usize, f64), f64)| w * self.conditional_target(k, i).exp();
+            self.share_out(i, blender);
+            let parts = blender.members.iter().zip(&blender.weights);
+            let part =
+                |(&(k, _), w): (&(usize, f64), &f64)| w * self.conditional_target(k, i).exp();
             return -parts.map(part).sum::<f64>().ln();
         }
         let z = self.blend(i, blender);
@@ -263,16 +276,19 @@ impl<'a> Mixture<'a> {
     /// ln of what every column has in the mixture, into `blender.sum`. Returns what its exponentials
     /// sum to.
     fn blend(&self, i: usize, blender: &mut Blender) -> f64 {
+        self.share_out(i, blender);
         let Blender {
             members,
             bottom,
             row,
             sum,
+            weights,
+            ..
         } = blender;
         row.resize(self.width(i), 0.0);
         sum.clear();
         sum.resize(self.width(i), 0.0);
-        for (&(k, _), w) in members.iter().zip(self.shared_out(i, members)) {
+        for (&(k, _), w) in members.iter().zip(weights.iter()) {
             self.conditional(k, i, row);
             for (s, x) in sum.iter_mut().zip(row.iter()) {
                 *s += match self.mix {
