@@ -15,12 +15,14 @@ mod record;
 mod report;
 pub mod show;
 
-use super::loaded::{Terminal, competence, told};
+use super::loaded::competence::{self, Unknown};
+use super::loaded::{Terminal, told};
 use crate::app::App;
 use crate::cli::EvalArgs;
 use crate::settings::{self, PackPlan};
 use anyhow::Result;
 use output::Output;
+use packllm_engine::competence::Frame;
 use packllm_engine::engine::{MAX_SEQUENCES, Maps, MemberInfo};
 use packllm_engine::pack::{Conversation, Pack, PackOptions, maps_to, refer_to};
 use packllm_engine::vocab::Alphabet;
@@ -73,8 +75,12 @@ pub fn examine(
     let settings = record::record(args, &pack, &judge, &exams)?;
     let (mut output, decided) = Output::open(args, &settings)?;
     let chats = plan::has_chats(&exams);
-    let knows = chats && judge.weighs_by(&Method::Auto);
-    let mut conversations = converse(app, &pack, chats, knows, parallel)?;
+    let frames = [(chats, Frame::Chat), (plan::has_text(&exams), Frame::Plain)];
+    let asked = frames
+        .into_iter()
+        .filter(|(asked, _)| *asked && judge.weighs_by(&Method::Auto));
+    let known: Vec<Frame> = asked.map(|(_, frame)| frame).collect();
+    let mut conversations = converse(app, &pack, chats, &known, parallel)?;
     let first = &mut conversations[0];
     if pack.fusion.alphabet == Some(Alphabet::Mapped) && pack.reference.is_none() {
         judge.maps = Some(Arc::new(all_maps(app, first.lockstep.members())?));
@@ -101,12 +107,12 @@ pub fn examine(
 }
 
 /// Loads the pack and opens so many conversations, all configured alike; without chats there are no
-/// templates. `knows`: what members are good at has to be known.
+/// templates. It has to be known what members are good at in `known`.
 fn converse(
     app: &App,
     plan: &PackPlan,
     chats: bool,
-    knows: bool,
+    known: &[Frame],
     count: u32,
 ) -> Result<Vec<Conversation>> {
     let engine = app.load(plan, &|_| None)?;
@@ -119,8 +125,8 @@ fn converse(
     };
     let mut terminal = Terminal::new(app);
     let mut pack = Pack::new(engine, options, &mut terminal).map_err(told)?;
-    if knows {
-        competence::learn(app, plan, &mut pack)?;
+    for &frame in known {
+        competence::learn(app, plan, &mut pack, frame, Unknown::Measure)?;
     }
     let open = |_| -> Result<Conversation> {
         let mut conversation = pack.conversation(Arc::clone(&app.cancel))?;

@@ -3,7 +3,9 @@
 use crate::app::App;
 use crate::settings::PackPlan;
 use anyhow::Result;
+use competence::Unknown;
 use packllm_engine::chat::Message;
+use packllm_engine::competence::Frame;
 use packllm_engine::engine::prompt_cache::Loaded;
 use packllm_engine::engine::{Ending, Fusion, Prompt, PromptPrefetch, ScoreRequest};
 use packllm_engine::pack::{
@@ -169,11 +171,10 @@ impl<'a> LoadedPack<'a> {
     }
 
     /// Gets to know what the members are good at, if that is not known yet.
-    pub fn learn(&mut self, plan: &PackPlan) -> Result<()> {
-        if !self.pack.knows() {
-            competence::learn(self.terminal.app, plan, &mut self.pack)?;
-            self.conversation.learn_from(&self.pack);
-        }
+    pub fn learn(&mut self, plan: &PackPlan, frame: Frame) -> Result<()> {
+        let (app, pack) = (self.terminal.app, &mut self.pack);
+        competence::learn(app, plan, pack, frame, Unknown::Measure)?;
+        self.conversation.learn_from(&self.pack);
         Ok(())
     }
 
@@ -225,7 +226,7 @@ fn load_with(
     };
     let mut pack = Pack::new(engine, options, terminal).map_err(told)?;
     if !raw && plan.fusion.method == Method::Auto {
-        competence::learn(app, plan, &mut pack)?;
+        competence::learn(app, plan, &mut pack, Frame::Chat, Unknown::Measure)?;
     }
     Ok(pack)
 }

@@ -9,8 +9,10 @@ use crate::settings::{self, usage};
 use anyhow::Result;
 use packllm_engine::chat::Message;
 use packllm_engine::chat::attribution::Attribution;
+use packllm_engine::competence::Frame;
 use packllm_engine::engine::{Answer, Ending, Finish};
 use packllm_engine::pack::{First, FirstPrompt, Read};
+use packllm_engine::weight::Method;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::ExitCode;
@@ -38,6 +40,9 @@ pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
     let cached = prompt_cache.is_some();
     let ahead = |k| (!cached).then(|| prefetch(&plan, &first, k)).flatten();
     let mut loaded = LoadedPack::open_with(app, &plan, args.prompt.raw, &ahead)?;
+    if args.prompt.raw && plan.fusion.method == Method::Auto {
+        loaded.learn(&plan, Frame::Plain)?;
+    }
     loaded.form = form;
     if let Some(path) = prompt_cache {
         loaded.use_prompt_cache(path, &plan);

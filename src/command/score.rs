@@ -15,6 +15,7 @@ use crate::report::Unusable;
 use crate::settings::{self, Scoring};
 use anyhow::Result;
 use packllm_engine::chat::speaker::plain_text;
+use packllm_engine::competence::Frame;
 use packllm_engine::engine::{
     Ending, EngineError, Fusion, Lockstep, MemberInfo, Place, ScoreRequest,
 };
@@ -77,6 +78,9 @@ pub fn run(app: &App, args: &ScoreArgs) -> Result<ExitCode> {
         .map(|file| Text::open(file, scoring.max_bytes, scoring.split))
         .collect::<Result<_>>()?;
     let mut loaded = LoadedPack::open(app, &plan, true)?;
+    if scoring.methods.contains(&Method::Auto) {
+        loaded.learn(&plan, Frame::Plain)?;
+    }
     let request = ScoreRequest {
         scores: true,
         rows: true,

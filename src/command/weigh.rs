@@ -7,7 +7,7 @@ use crate::cli::WeighArgs;
 use crate::settings::{self, usage};
 use anyhow::Result;
 use packllm_engine::chat::Message;
-use packllm_engine::competence::DOMAINS;
+use packllm_engine::competence::{DOMAINS, Frame};
 use packllm_engine::engine::{Fusion, ScoreRequest};
 use packllm_engine::weight::{self, Certificate, Evidence, Method, Mixture, Outlook};
 use serde_json::{Map, Value, json};
@@ -41,6 +41,7 @@ pub fn run(app: &App, args: &WeighArgs) -> Result<ExitCode> {
     })?;
     let mut outlook = None;
     if args.prompt.raw {
+        loaded.learn(&plan, Frame::Plain)?;
         loaded.read_text(&text, request.ending(), request)?;
     } else {
         let system = args.prompt.system_prompt.iter().map(Message::system);
@@ -52,7 +53,10 @@ pub fn run(app: &App, args: &WeighArgs) -> Result<ExitCode> {
     if evidence.is_empty() {
         return usage("the text is empty: there is nothing to measure");
     }
-    let rows = weigh(&evidence, &plan.fusion, outlook.clone())?;
+    if args.prompt.raw {
+        outlook = loaded.conversation.lockstep.text_outlook(&evidence);
+    }
+    let rows = weigh(&evidence, &plan.fusion, outlook.clone(), args.prompt.raw)?;
     let mut out = std::io::stdout().lock();
     if args.json {
         let mut document = document(&loaded, &evidence, &rows);
@@ -71,7 +75,12 @@ pub fn run(app: &App, args: &WeighArgs) -> Result<ExitCode> {
         write_table(&mut out, &loaded, &evidence, &rows)?;
         if let Some(outlook) = &outlook {
             let names = loaded.conversation.lockstep.names();
-            writeln!(out, "\nauto: {}", outlook::line(&names, outlook))?;
+            let next = if args.prompt.raw {
+                "such text"
+            } else {
+                "the answer"
+            };
+            writeln!(out, "\nauto: {}", outlook::line(&names, outlook, next))?;
         }
     }
     out.flush()?;
@@ -83,13 +92,19 @@ fn weigh(
     evidence: &Evidence,
     fusion: &Fusion,
     outlook: Option<Outlook>,
+    raw: bool,
 ) -> Result<Vec<WeightsByMethod>> {
     // What the methods minimise: without confidence at the step.
     let mix = fusion.mix_over(&evidence.alphabet);
     let mixture = Mixture::new(evidence, mix, fusion.floor)?;
     let given = Some(fusion.method.clone()).filter(|m| matches!(m, Method::Given(_)));
+    let (outlook, leaning) = match raw {
+        true => (None, outlook),
+        false => (outlook, None),
+    };
     let options = weight::Options {
         outlook,
+        leaning,
         ..fusion.weighing(&evidence.alphabet)
     };
     let row = |method: Method| -> Result<WeightsByMethod> {

@@ -1,7 +1,12 @@
 //! `pack tune`: a verdict, and the pack that follows from it.
 
+use crate::tiny::TinyModel;
 use crate::user::{User, says};
 use std::fs;
+
+/// A conversation is its words, so that a question's last word comes right before the answer.
+const BARE: &str = "{% for message in messages %}{{ message['content'] }}\
+    {% if message['role'] == 'assistant' %}{{ '<|im_end|>' }}{% endif %}{% endfor %}";
 
 /// A pack of one member that always says the right thing and one that never does.
 fn duo(user: &User) -> String {
@@ -46,6 +51,34 @@ fn who_answers_best_alone_becomes_a_pack_of_one() {
     assert_eq!(again.code, 0, "{}", again.err);
     assert_eq!(again.out.lines().next(), said.out.lines().next());
     assert!(user.ok(&["pack", "list"]).contains("best"));
+}
+
+/// The opposite: each knows what the other does not, and is sure of it alone.
+#[test]
+fn two_that_know_different_things_are_kept_together() {
+    let user = User::new();
+    let knowing = |seed, name: &str, known: &[[&str; 2]]| {
+        let model = TinyModel::bpe(seed).with_template(BARE).knowing(known);
+        let path = model.write(user.path(&format!("files/{name}.gguf")));
+        path.to_str().unwrap().to_owned()
+    };
+    let day = knowing(1, "day", &[[" sun", " one"]]);
+    let night = knowing(2, "night", &[[" moon", " two"]]);
+    user.ok(&["pack", "new", "both", "-m", &day, "-m", &night]);
+    let asked = [("sun", "one"), ("moon", "two")];
+    let lines = asked.iter().cycle().take(24).enumerate();
+    let lines = lines.map(|(i, (word, answer))| {
+        format!("{{\"query\": \"The {i} of the {word}\", \"answer\": \"{answer}\"}}\n")
+    });
+    fs::write(user.path("mine.jsonl"), lines.collect::<String>()).unwrap();
+    let said = user.run(&["pack", "tune", "both", "mine.jsonl"]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    says(
+        &said.out,
+        &["day + night answers +50.0 ± ", "keep it", "both-tuned"],
+    );
+    let manifest = user.ok(&["pack", "show", "both-tuned"]);
+    assert_eq!(manifest.matches("[[member]]").count(), 2, "{manifest}");
 }
 
 #[test]

@@ -65,6 +65,8 @@ pub struct TinyModel {
     /// The pieces of a fixed answer, as the file spells them, one token each; empty for a random
     /// one.
     script: Vec<String>,
+    /// Words with the answers to them, likewise; used without a script.
+    known: Vec<[String; 2]>,
     breakage: Breakage,
 }
 
@@ -100,6 +102,7 @@ impl TinyModel {
             end_bias: 2.5,
             half: false,
             script: Vec::new(),
+            known: Vec::new(),
             breakage: Breakage::None,
         }
     }
@@ -131,6 +134,16 @@ impl TinyModel {
         let spelt = pieces.iter().map(|piece| model.vocabulary.spelt(piece));
         let script = spelt.collect();
         TinyModel { script, ..model }
+    }
+
+    /// Answers a prompt that ends in one of these words with what stands beside it, and ends; after
+    /// anything else all pieces are equally likely.
+    pub fn knowing(self, known: &[[&str; 2]]) -> TinyModel {
+        let pieces: Vec<&str> = known.iter().flatten().copied().collect();
+        let model = self.with_pieces(&pieces);
+        let spelt = |pair: &[&str; 2]| pair.map(|piece| model.vocabulary.spelt(piece));
+        let known = known.iter().map(spelt).collect();
+        TinyModel { known, ..model }
     }
 
     /// More control tokens, such as `<|im_start|>`.

@@ -57,7 +57,7 @@ pub(super) fn write(model: &TinyModel, writer: &mut Writer) {
     let mut weights = Weights {
         random: Random(model.seed),
         half: model.half,
-        still: !model.script.is_empty(),
+        still: !(model.script.is_empty() && model.known.is_empty()),
         writer,
     };
     let tokens = &model.vocabulary.tokens;
@@ -110,10 +110,16 @@ const LOUD: f32 = 10.0;
 /// It adds about five times this to the next token's logit.
 const STEEP: f32 = 8.0;
 
+/// What is known is so many chains of a word and its answer: channel 2 + 2i is loud after word i,
+/// the one after it after its answer, and channel 1, which nothing listens to, after any other.
 fn recite_from(model: &TinyModel, embeddings: &mut [f32]) {
     let rows = embeddings.chunks_mut(EMBEDDING as usize);
     for (row, token) in rows.zip(&model.vocabulary.tokens) {
-        let at = model.script.iter().position(|text| *text == token.text);
+        let said = |text: &String| *text == token.text;
+        let at = match model.known.is_empty() {
+            true => model.script.iter().position(said),
+            false => model.known.iter().flatten().position(said),
+        };
         row[1..].fill(0.0);
         row[1 + at.map_or(0, |i| i + 1)] = LOUD;
     }
@@ -122,11 +128,19 @@ fn recite_from(model: &TinyModel, embeddings: &mut [f32]) {
 fn recite(model: &TinyModel, output: &mut [f32]) {
     let rows = output.chunks_mut(EMBEDDING as usize);
     for (row, token) in rows.zip(&model.vocabulary.tokens) {
+        row[1..].fill(0.0);
         let at = model.script.iter().position(|text| *text == token.text);
         let end = model.ends(token).then_some(model.script.len());
-        row[1..].fill(0.0);
-        if let Some(i) = at.or(end) {
+        if let Some(i) = at.or(end).filter(|_| model.known.is_empty()) {
             row[1 + i] = STEEP;
+        }
+        for (i, [_, answer]) in model.known.iter().enumerate() {
+            if *answer == token.text {
+                row[2 + 2 * i] = STEEP;
+            }
+            if model.ends(token) {
+                row[3 + 2 * i] = STEEP;
+            }
         }
     }
 }

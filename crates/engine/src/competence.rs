@@ -4,7 +4,8 @@
 //! in answers. So every member reads the [probe](pairs), eighty short questions with their answers in
 //! ten domains, once, in its own template; what it loses on the answers is its [`Competence`]. Those
 //! of a pack's members are its [`Standings`], and with the [subject](subject()) of a question they make an
-//! [`Outlook`]: what each member can be expected to lose on the answer, relative to the others.
+//! [`Outlook`]: what each member can be expected to lose on the answer, relative to the others. For
+//! plain text the probe is read as plain text.
 //!
 //! # Shrinkage
 //! Write `a_kd` for member k's loss on the answers of domain d and `r_kd = ln a_kd − mean_j ln a_jd`,
@@ -83,13 +84,25 @@ impl Competence {
     }
 }
 
+/// How the probe is put to a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Frame {
+    /// As a chat, in its own template.
+    Chat,
+    /// As plain text, `Question: …` and `Answer: …` on two lines.
+    Plain,
+}
+
 /// What a measurement belongs to: a model file, by its
 /// [fingerprint](crate::engine::prompt_cache::fingerprint), and the template given in place of its
-/// own, empty for none.
+/// own, empty for none; for plain text no template counts.
 #[must_use]
-pub fn key(fingerprint: &str, template: &str) -> String {
+pub fn key(fingerprint: &str, template: &str, frame: Frame) -> String {
     let mut hasher = Sha256::new_with_prefix(fingerprint.as_bytes());
-    hasher.update(template.as_bytes());
+    hasher.update(match frame {
+        Frame::Chat => template.as_bytes(),
+        Frame::Plain => b"\0plain",
+    });
     hasher.update(VERSION.to_le_bytes());
     hex(hasher)
 }

@@ -62,6 +62,8 @@ pub struct Pack {
     fusion: Fusion,
     reference: Option<Reference>,
     standings: Option<Arc<Standings>>,
+    /// At plain text.
+    at_text: Option<Arc<Standings>>,
 }
 
 /// A conversation with a pack: it reads, weighs and answers. What it has read and said stays in the
@@ -108,6 +110,7 @@ impl Pack {
             fusion: options.fusion,
             reference: options.reference,
             standings: None,
+            at_text: None,
         })
     }
 
@@ -125,6 +128,7 @@ impl Pack {
         let mut lockstep = self.engine.lockstep(cancel)?;
         let can_end = self.templates.can_end().to_vec();
         lockstep.configure(self.fusion.clone(), can_end)?;
+        lockstep.know_text(self.at_text.clone());
         Ok(Conversation {
             lockstep,
             templates: self.templates.clone(),
@@ -274,6 +278,8 @@ impl Conversation {
         host: &mut dyn Host,
     ) -> Result<Read, PackError> {
         let start = Instant::now();
+        self.gather()?;
+        self.lockstep.expect(None);
         let prompts = plain_text(text, self.lockstep.members().len(), ending);
         self.refer(&prompts, host)?;
         let prepared = self.lockstep.prepare(prompts)?;

@@ -210,12 +210,13 @@ impl Judge {
         })
     }
 
-    /// Ends a member's solo, if there was one before a question that is decided by all.
+    /// Lets all members take part in a question that is decided by all, whoever answered before.
     ///
     /// # Errors
     /// As [`Conversation::fuse_by`] and [`Conversation::refer`].
     pub fn gather(&self, conversation: &mut Conversation) -> Result<(), PackError> {
-        if conversation.lockstep.soloist().is_none() {
+        let lockstep = &conversation.lockstep;
+        if lockstep.soloist().is_none() && !lockstep.someone_rests() {
             return Ok(());
         }
         self.fuse(conversation, &self.fusion.method)?;
@@ -353,6 +354,7 @@ fn read(
             let prompts = vec![script.prompt(); conversation.lockstep.members().len()];
             conversation.refer(&prompts, &mut ())?;
             conversation.lockstep.prepare(prompts)?;
+            conversation.lockstep.expect(None);
             conversation.lockstep.read(request)?;
             conversation.lockstep.weigh()?;
             Ok(String::new())

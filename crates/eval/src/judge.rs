@@ -285,6 +285,7 @@ impl Judge {
             }
         }
         engine.forget_evidence();
+        engine.expect(None);
         engine.read(EVERYTHING)?;
         engine.evidence()
     }

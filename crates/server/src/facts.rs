@@ -1,5 +1,6 @@
 //! What is known of a loaded pack.
 
+use packllm_engine::competence::Frame;
 use packllm_engine::engine::Fusion;
 use packllm_engine::mix::Mix;
 use packllm_engine::pack::Pack;
@@ -36,7 +37,7 @@ impl Facts {
         let context = pack.engine().smallest_context();
         let smallest = members.iter().position(|m| m.limits.context == context);
         // Where none has one all are rivals.
-        let rivals = pack.rivals();
+        let rivals = pack.rivals(Frame::Chat);
         let all = rivals.len() == members.len();
         let facts = members.iter().enumerate().map(|(k, member)| MemberFacts {
             name: member.name.clone(),

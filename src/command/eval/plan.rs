@@ -93,6 +93,15 @@ pub fn has_chats(exams: &[Exam]) -> bool {
     })
 }
 
+/// Whether some question is plain text.
+pub fn has_text(exams: &[Exam]) -> bool {
+    let mut questions = exams.iter().flat_map(|exam| &exam.questions);
+    questions.any(|question| match &question.paper {
+        Paper::Sheet(_) => true,
+        Paper::Script(script) => script.framing == Framing::Raw,
+    })
+}
+
 /// Sizes of the members' files.
 pub fn sizes(pack: &PackPlan) -> Vec<u64> {
     let size = |member: &crate::settings::MemberPlan| std::fs::metadata(&member.path);

@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::settings::PackPlan;
 use anyhow::Result;
-use packllm_engine::competence::{Competence, Standings, key, pairs};
+use packllm_engine::competence::{Competence, Frame, Standings, key, pairs};
 use packllm_engine::engine::prompt_cache::fingerprint;
 use packllm_engine::pack::{Pack, PackError};
 use std::collections::HashMap;
@@ -13,11 +13,25 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Of the models in shipped packs, by their keys.
 const SHIPPED: &str = include_str!("../../../models/competence.json");
 
-/// Lets the pack know what its members are good at. What nobody knows yet is measured, once a model
-/// file, which is said.
-pub fn learn(app: &App, plan: &PackPlan, pack: &mut Pack) -> Result<()> {
-    let rivals = pack.rivals();
-    if rivals.len() < 2 {
+/// What to do where it is not known yet what a member is good at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unknown {
+    /// It is measured, once a model file, which is said.
+    Measure,
+    /// The pack does without.
+    Leave,
+}
+
+/// Lets the pack know what its members are good at.
+pub fn learn(
+    app: &App,
+    plan: &PackPlan,
+    pack: &mut Pack,
+    frame: Frame,
+    missing: Unknown,
+) -> Result<()> {
+    let rivals = pack.rivals(frame);
+    if rivals.len() < 2 || pack.knows(frame) {
         return Ok(());
     }
     let shipped: HashMap<String, Competence> = serde_json::from_str(SHIPPED)?;
@@ -26,7 +40,7 @@ pub fn learn(app: &App, plan: &PackPlan, pack: &mut Pack) -> Result<()> {
     for &k in &rivals {
         let member = &plan.members[k];
         let template = member.chat_template.as_deref().unwrap_or_default();
-        let key = key(&fingerprint(&member.path)?, template);
+        let key = key(&fingerprint(&member.path)?, template, frame);
         match app
             .store
             .competence(&key)
@@ -37,8 +51,11 @@ pub fn learn(app: &App, plan: &PackPlan, pack: &mut Pack) -> Result<()> {
         }
     }
     if !unknown.is_empty() {
+        if missing == Unknown::Leave {
+            return Ok(());
+        }
         let members: Vec<usize> = unknown.iter().map(|(k, _)| *k).collect();
-        let measured = measure(app, pack, &members)?;
+        let measured = measure(app, pack, &members, frame)?;
         for ((k, key), competence) in unknown.into_iter().zip(measured) {
             if let Err(error) = app.store.keep_competence(&key, &competence) {
                 app.dim(&format!("note: what was measured is not kept: {error}"));
@@ -53,21 +70,25 @@ pub fn learn(app: &App, plan: &PackPlan, pack: &mut Pack) -> Result<()> {
         .map(|k| found.remove(&k).unwrap_or_else(|| filler.clone()))
         .collect();
     match Standings::of(&members) {
-        Some(standings) => pack.know(standings),
+        Some(standings) => pack.know(frame, standings),
         None => app.dim("note: a member predicts nothing of the probe: weights go by the prompt"),
     }
     Ok(())
 }
 
 /// Measures these members at the same time.
-fn measure(app: &App, pack: &Pack, members: &[usize]) -> Result<Vec<Competence>> {
+fn measure(app: &App, pack: &Pack, members: &[usize], frame: Frame) -> Result<Vec<Competence>> {
     let names: Vec<&str> = members
         .iter()
         .map(|&k| pack.engine().members()[k].name.as_str())
         .collect();
     let all = pairs().len() * members.len();
+    let read_as = match frame {
+        Frame::Chat => "",
+        Frame::Plain => " as plain text",
+    };
     app.dim(&format!(
-        "measuring {} on {} short questions, once for this file",
+        "measuring {} on {} short questions{read_as}, once for this file",
         names.join(" and "),
         pairs().len()
     ));
@@ -78,7 +99,7 @@ fn measure(app: &App, pack: &Pack, members: &[usize]) -> Result<Vec<Competence>>
         let threads = members.iter().map(|&k| {
             let (bar, done, cancel) = (&bar, &done, Arc::clone(&app.cancel));
             threads.spawn(move || {
-                pack.measure(k, now, &cancel, &mut |_| {
+                pack.measure(k, frame, now, &cancel, &mut |_| {
                     bar.set_position(done.fetch_add(1, Ordering::Relaxed) as u64 + 1);
                 })
             })

@@ -3,12 +3,17 @@
 use super::plan;
 use crate::app::App;
 use crate::cli::ServeArgs;
+use crate::command::loaded::competence::{Unknown, learn};
 use crate::command::loaded::{load, note_line, now};
 use crate::report;
+use crate::settings::PackPlan;
+use anyhow::Result;
 use chrono::NaiveDateTime;
 use packllm_engine::backend::Vocab;
+use packllm_engine::competence::Frame;
 use packllm_engine::pack::{Host, Note, Pack};
 use packllm_engine::vocab::mapped::Map;
+use packllm_engine::weight::Method;
 use packllm_server::Source;
 use std::collections::HashSet;
 use std::error::Error;
@@ -41,9 +46,26 @@ impl<'a> PackSource<'a> {
     }
 }
 
+impl PackSource<'_> {
+    /// Chats are what servers are asked for: nobody waits for members to be measured at plain text.
+    fn load_plan(&self, plan: &PackPlan) -> Result<Pack> {
+        let mut pack = load(self.app, plan)?;
+        if plan.fusion.method == Method::Auto {
+            learn(self.app, plan, &mut pack, Frame::Plain, Unknown::Leave)?;
+            if plan.members.len() > 1 && !pack.knows(Frame::Plain) {
+                self.app.dim(
+                    "note: plain text is weighed by the prompt alone; `packllm weigh --raw` measures \
+                     these models at it, once",
+                );
+            }
+        }
+        Ok(pack)
+    }
+}
+
 impl Source for PackSource<'_> {
     fn load(&self) -> Result<Pack, Box<dyn Error + Send + Sync>> {
-        let loaded = plan(self.app, self.args).and_then(|plan| load(self.app, &plan));
+        let loaded = plan(self.app, self.args).and_then(|plan| self.load_plan(&plan));
         loaded.map_err(|error| {
             let message = report::message(&error);
             *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);

@@ -31,6 +31,17 @@ pub struct Pair {
     pub answer: String,
 }
 
+impl Pair {
+    /// The pair as plain text: what comes before the answer, and the answer.
+    #[must_use]
+    pub fn plain(&self) -> (String, String) {
+        (
+            format!("Question: {}\nAnswer:", self.question),
+            format!(" {}", self.answer),
+        )
+    }
+}
+
 #[derive(Deserialize)]
 struct Line {
     domain: String,

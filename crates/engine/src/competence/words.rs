@@ -34,9 +34,10 @@ pub fn expected(outlook: &Outlook) -> Vec<f64> {
         .collect()
 }
 
-/// Both in a line: `from the probe: german 83%; expected loss qwen 1.00 · smollm2 1.72`.
+/// Both in a line: `from the probe: german 83%; expected loss on the answer: qwen 1.00 · smollm2 1.72`.
+/// `next`: what comes, as `the answer`.
 #[must_use]
-pub fn line(names: &[String], outlook: &Outlook) -> String {
+pub fn line(names: &[String], outlook: &Outlook, next: &str) -> String {
     let losses = names.iter().zip(expected(outlook));
     let losses = losses.map(|(name, loss)| match loss.is_finite() {
         true => format!("{name} {loss:.2}"),
@@ -44,8 +45,8 @@ pub fn line(names: &[String], outlook: &Outlook) -> String {
     });
     let losses = losses.collect::<Vec<_>>().join(" · ");
     match subject(outlook) {
-        subject if subject.is_empty() => format!("expected loss on the answer: {losses}"),
-        subject => format!("from the probe: {subject}; expected loss on the answer: {losses}"),
+        subject if subject.is_empty() => format!("expected loss on {next}: {losses}"),
+        subject => format!("from the probe: {subject}; expected loss on {next}: {losses}"),
     }
 }
 
@@ -64,7 +65,7 @@ mod tests {
             subject,
         };
         assert_eq!(
-            line(&names, &outlook),
+            line(&names, &outlook, "the answer"),
             "from the probe: german 83%; expected loss on the answer: qwen 1.00 · smollm2 1.65"
         );
         let plain = Outlook {
@@ -73,7 +74,7 @@ mod tests {
             subject: Vec::new(),
         };
         assert_eq!(
-            line(&names, &plain),
+            line(&names, &plain, "the answer"),
             "expected loss on the answer: qwen 1.00 · smollm2 left out: no template"
         );
     }

@@ -58,12 +58,13 @@ impl Lockstep {
         (bytes > 0).then(|| self.scores.iter().map(bits).collect())
     }
 
-    /// What member `k` lost on one message, in nats, and the bytes of it that it predicted.
+    /// What member `k` lost between two places, in nats, and the bytes there that it predicted. A
+    /// token counts where it begins.
     #[must_use]
-    pub fn loss_of(&self, k: usize, message: usize) -> (f64, usize) {
+    pub fn loss_in(&self, k: usize, places: &Range<Place>) -> (f64, usize) {
         let of = &self.scores[k];
         let scored = of.places.iter().zip(&of.symbols).zip(&of.nats);
-        let scored = scored.filter(|((place, _), _)| place.message as usize == message);
+        let scored = scored.filter(|((place, _), _)| places.contains(place));
         let mut nats = 0.0;
         let symbols = scored.map(|((_, &symbol), &loss)| {
             nats += f64::from(loss);
@@ -149,6 +150,18 @@ impl Lockstep {
             Alphabet::Tokens | Alphabet::Mapped => {
                 let vocab = self.shared_vocab();
                 symbols.iter().map(|&t| vocab.piece(t).len()).sum()
+            }
+        }
+    }
+
+    /// The bytes that symbols of text spell.
+    pub(super) fn spelt(&self, symbols: &[u32]) -> Vec<u8> {
+        match self.alphabet {
+            Alphabet::Bytes => symbols.iter().map(|&byte| byte as u8).collect(),
+            Alphabet::Tokens | Alphabet::Mapped => {
+                let vocab = self.shared_vocab();
+                let pieces = symbols.iter().flat_map(|&t| vocab.piece(t).iter().copied());
+                pieces.collect()
             }
         }
     }

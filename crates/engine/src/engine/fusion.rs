@@ -120,6 +120,7 @@ impl Fusion {
             rate: self.rate,
             ties_to_newcomer: false,
             outlook: None,
+            leaning: None,
         }
     }
 }

@@ -12,6 +12,7 @@ use super::runtime::MemberRuntime;
 use super::schedule::Presence;
 use super::worker::Seat;
 use crate::backend::{MemberInfo, Vocab};
+use crate::competence::Standings;
 use crate::constraint::{Constraint, Utf8};
 use crate::mix::Mix;
 use crate::vocab::Alphabet;
@@ -38,6 +39,8 @@ pub struct Lockstep {
     pub(super) lost: Vec<bool>,
     /// What can be expected of the next answer, if that is known.
     pub(super) outlook: Option<Outlook>,
+    /// What members are good at as plain text goes, if that is known.
+    pub(super) at_text: Option<Arc<Standings>>,
     /// Which members can end a turn.
     pub(super) can_end: Vec<bool>,
     /// Which members are silent.
@@ -78,6 +81,7 @@ impl Lockstep {
             resting: vec![false; n],
             lost: vec![false; n],
             outlook: None,
+            at_text: None,
             can_end: vec![true; n],
             silent: vec![false; n],
             ending_members: vec![true; n],
@@ -123,6 +127,7 @@ impl Lockstep {
         fork.resting.clone_from(&self.resting);
         fork.lost.clone_from(&self.lost);
         fork.outlook.clone_from(&self.outlook);
+        fork.at_text.clone_from(&self.at_text);
         fork.can_end.clone_from(&self.can_end);
         fork.silent.clone_from(&self.silent);
         fork.ending_members.clone_from(&self.ending_members);

@@ -6,7 +6,7 @@
 use super::{EngineError, Lockstep};
 use crate::mix::Mix;
 use crate::vocab::Alphabet;
-use crate::weight::{self, Evidence, Method};
+use crate::weight::{self, Evidence, Method, Outlook};
 
 impl Lockstep {
     /// Sets which members are silent: one flag a member. Weights change with the next
@@ -101,6 +101,7 @@ impl Lockstep {
         let mut options = weight::Options {
             mix,
             outlook: self.outlook.clone(),
+            leaning: self.leaning(method, evidence),
             ..self.fusion.weighing(&evidence.alphabet)
         };
         let speaking: Vec<usize> = (0..self.engine.members.len())
@@ -117,6 +118,7 @@ impl Lockstep {
             }
         }
         options.outlook = options.outlook.map(|outlook| outlook.of(&speaking));
+        options.leaning = options.leaning.map(|outlook| outlook.of(&speaking));
         let method = among(method, &speaking);
         let mut weights = weight::weights(&method, &of_speakers, &options)?;
         let mut lambda = vec![0.0; self.engine.members.len()];
@@ -125,6 +127,12 @@ impl Lockstep {
         }
         weights.lambda = lambda;
         Ok(weights)
+    }
+
+    /// What `auto` leans to where nothing is expected.
+    fn leaning(&self, method: &Method, evidence: &Evidence) -> Option<Outlook> {
+        let leans = *method == Method::Auto && self.outlook.is_none();
+        leans.then(|| self.text_outlook(evidence)).flatten()
     }
 }
 

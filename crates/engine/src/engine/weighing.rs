@@ -3,8 +3,10 @@
 use super::chain::Scores;
 use super::score_request::ScoreRequest;
 use super::{EngineError, Lockstep};
+use crate::competence::Standings;
 use crate::mix::Mix;
 use crate::weight::{self, Evidence, Method, Outlook};
+use std::sync::Arc;
 
 impl Lockstep {
     /// The request that a weighting method needs.
@@ -23,6 +25,21 @@ impl Lockstep {
     #[must_use]
     pub fn outlook(&self) -> Option<&Outlook> {
         self.outlook.as_ref()
+    }
+
+    /// Knows from now on what members are good at as plain text goes: where nothing is
+    /// [expected](Lockstep::expect), [`Method::Auto`] leans to it.
+    pub fn know_text(&mut self, standings: Option<Arc<Standings>>) {
+        self.at_text = standings;
+    }
+
+    /// What can be expected of text that goes on from the evidence, if it is known what members are
+    /// good at.
+    #[must_use]
+    pub fn text_outlook(&self, evidence: &Evidence) -> Option<Outlook> {
+        let standings = self.at_text.as_ref()?;
+        let text = self.spelt(&evidence.symbols);
+        Some(standings.outlook(&String::from_utf8_lossy(&text)))
     }
 
     /// Derives the weights from the evidence and uses them from now on.

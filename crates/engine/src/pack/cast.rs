@@ -32,6 +32,14 @@ impl Conversation {
         Some(outlook)
     }
 
+    /// Lets all members take part again, whoever rested before.
+    pub(super) fn gather(&mut self) -> Result<(), EngineError> {
+        if self.lockstep.someone_rests() {
+            self.fuse_by(self.lockstep.fusion().clone())?;
+        }
+        Ok(())
+    }
+
     /// Members that are known to be far behind the best at what is asked rest: they read nothing,
     /// and cost nothing. Where one is left it answers as if it were loaded alone. Returns what is
     /// still to be measured.
@@ -47,10 +55,7 @@ impl Conversation {
             self.lockstep.expect(None);
             return Ok(request);
         }
-        // All of them again, whoever rested before.
-        if self.lockstep.someone_rests() {
-            self.fuse_by(self.lockstep.fusion().clone())?;
-        }
+        self.gather()?;
         self.lockstep.expect(outlook);
         // A prompt cache is of all members.
         if self.prompt_cache.is_some() {

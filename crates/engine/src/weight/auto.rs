@@ -27,6 +27,30 @@
 //! | γ = 5, a fifth of l − ρ' | −13.3% | −3.8% | −0.3% |
 //! | γ = 5, all of it | −12.3% | −2.3% | +0.0% |
 //! | equal weights | −10.1% | +2.7% | +4.6% |
+//!
+//! # Plain text
+//! There a prompt is no question: it says how the text goes on, and weights e by [`exact`](super::exact)
+//! fit it. But who predicts some hundred bytes best is much a matter of luck. So they lean to what the
+//! probe says, read as plain text, of the subject that the prompt seems to be of:
+//!
+//! ```text
+//! λ_k ∝ e_k · exp(−γ' · n₂/(n₂ + n) · ρ_k)
+//! ```
+//!
+//! Members stay in. SmolLM2 and Gemma, ten texts in four languages and code, weights of n bytes,
+//! loss on the next 300 against the better member's: mean and worst text; and LAMBADA's last words, in
+//! points to Gemma.
+//!
+//! | n₂, γ' | n = 60 | 125 | 250 | 600 | LAMBADA |
+//! | --- | --- | --- | --- | --- | --- |
+//! | (`exact`) | −1.5%, +2.8% | −1.5%, +1.8% | −1.6%, +0.9% | −2.1%, +0.2% | −1.2 |
+//! | 200, 2.5 | −1.5%, +0.9% | −1.5%, +0.5% | −1.6%, +0.4% | −2.1%, +0.1% | −0.9 |
+//! | 500, 2.5 | −1.5%, +1.1% | −1.5%, +0.4% | −1.6%, +0.2% | −2.1%, +0.1% | −0.3 |
+//! | 500, 3.75 | −1.3%, +2.0% | −1.3%, +1.1% | −1.5%, +0.1% | −2.0%, +0.0% | +0.1 |
+//! | 500, 5 | −1.0%, +2.9% | −1.1%, +1.9% | −1.3%, +0.1% | −1.9%, +0.0% | +0.1 |
+//!
+//! Qwen2.5-Coder-0.5B and SmolLM2: worst texts from +3.5% (125 bytes) and +5.2% (600) by `exact` to
+//! +2.7% and +3.2% with 500 and 3, means the same.
 
 use super::{normalise, uniform};
 
@@ -36,6 +60,10 @@ const POWER: f64 = 5.0;
 const DOUBT: f64 = 200.0;
 /// Weight under which a member is left out.
 const LEAST: f64 = 0.25;
+/// γ'.
+const LEANING: f64 = 3.0;
+/// n₂, in bytes.
+const KNOWN: f64 = 500.0;
 
 /// What can be expected of an answer before anything is read: one entry a member.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -84,6 +112,22 @@ pub(super) fn weights(outlook: &Outlook, prior: &[f64], losses: &[f64], bytes: u
     let mut lambda: Vec<f64> = rho.iter().zip(prior).map(weight).collect();
     normalise(&mut lambda);
     super::apply_drop(&lambda, LEAST, &[])
+}
+
+/// Weights in plain text: λ by [`super::exact`] on n bytes, and what is known of such text.
+pub(super) fn lean(mut lambda: Vec<f64>, outlook: &Outlook, bytes: usize) -> Vec<f64> {
+    let strength = LEANING * KNOWN / (KNOWN + bytes as f64);
+    let best = outlook
+        .answers
+        .iter()
+        .copied()
+        .fold(f64::INFINITY, f64::min);
+    if best.is_finite() {
+        let known = lambda.iter_mut().zip(&outlook.answers);
+        known.for_each(|(weight, rho)| *weight *= (-strength * (rho - best)).exp());
+        normalise(&mut lambda);
+    }
+    lambda
 }
 
 /// Less the mean of those that are finite.

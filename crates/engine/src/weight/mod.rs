@@ -79,8 +79,10 @@ pub struct Options {
     /// In [`Method::Opt`]: of equally good weights those with most for the newcomer, as the
     /// released scorer has it, instead of those with most for the mix.
     pub ties_to_newcomer: bool,
-    /// What [`Method::Auto`] knows of the members.
+    /// What [`Method::Auto`] knows of the members' answers.
     pub outlook: Option<Outlook>,
+    /// What [`Method::Auto`] leans to without an outlook on an answer: that on plain text.
+    pub leaning: Option<Outlook>,
 }
 
 impl Default for Options {
@@ -95,6 +97,7 @@ impl Default for Options {
             rate: DEFAULT_RATE,
             ties_to_newcomer: false,
             outlook: None,
+            leaning: None,
         }
     }
 }
@@ -243,8 +246,9 @@ pub fn weights(
     };
     let needs_evidence = !matches!(method, Method::Uniform | Method::Given(_));
     if needs_evidence && evidence.is_empty() {
+        let lambda = given.unwrap_or_else(|| uniform::weights(members));
         return Ok(Weights {
-            lambda: given.unwrap_or_else(|| uniform::weights(members)),
+            lambda: lean(method, lambda, 0, options)?,
             no_evidence: true,
             certificate: None,
         });
@@ -266,7 +270,7 @@ pub fn weights(
             if *method == Method::Adaptive {
                 Adaptive::new(lambda, options)?.follow(&mixture).lambda
             } else {
-                lambda
+                lean(method, lambda, evidence.bytes, options)?
             }
         }
         Method::Given(given) if given.len() == members => given.iter().map(|(_, w)| *w).collect(),
@@ -282,6 +286,23 @@ pub fn weights(
         no_evidence: false,
         certificate,
     })
+}
+
+/// The weights, and how [`Method::Auto`] leans to what is known of the members.
+fn lean(
+    method: &Method,
+    lambda: Vec<f64>,
+    bytes: usize,
+    options: &Options,
+) -> Result<Vec<f64>, WeightError> {
+    let Some(outlook) = options.leaning.as_ref().filter(|_| *method == Method::Auto) else {
+        return Ok(lambda);
+    };
+    let (expected, actual) = (lambda.len(), outlook.answers.len());
+    if actual != expected {
+        return Err(WeightError::Count { expected, actual });
+    }
+    Ok(auto::lean(lambda, outlook, bytes))
 }
 
 /// What the mixture loses along the evidence while its weights follow it from `start` (one a

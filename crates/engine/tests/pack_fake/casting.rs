@@ -3,10 +3,10 @@
 use super::{Ear, member, read, stream};
 use crate::rig::*;
 use packllm_engine::chat::Message;
-use packllm_engine::competence::{Competence, DOMAINS, Loss, Standings, pairs};
-use packllm_engine::engine::{EngineError, Fusion};
+use packllm_engine::competence::{Competence, DOMAINS, Frame, Loss, Standings, pairs};
+use packllm_engine::engine::{Ending, EngineError, Fusion, Place, ScoreRequest};
 use packllm_engine::pack::{Conversation, Pack, PackError, PackOptions};
-use packllm_engine::weight::Method;
+use packllm_engine::weight::{DEFAULT_DROP, Method};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -36,6 +36,13 @@ fn fakes() -> Vec<Fake> {
     ]
 }
 
+/// A member that can read anything.
+fn reader(seed: u64) -> Fake {
+    let bytes: Vec<[u8; 1]> = (0..=255).map(|byte| [byte]).collect();
+    let pieces: Vec<&[u8]> = bytes.iter().map(|byte| &byte[..]).collect();
+    member(&pieces, seed)
+}
+
 /// A conversation with a pack whose first member is bad at German, and whose third is bad.
 fn knowing(method: Method) -> (Conversation, Ear) {
     let mut ear = Ear::default();
@@ -52,7 +59,9 @@ fn knowing(method: Method) -> (Conversation, Ear) {
         competence(|_| 1.0),
         competence(|_| 9.0),
     ];
-    pack.know(Standings::of(&members).unwrap());
+    for frame in [Frame::Chat, Frame::Plain] {
+        pack.know(frame, Standings::of(&members).unwrap());
+    }
     (pack.conversation(Arc::default()).unwrap(), ear)
 }
 
@@ -135,27 +144,35 @@ fn who_is_silenced_stays_silent() {
 #[test]
 fn a_member_is_measured_on_the_answers_in_its_own_tokens() {
     let mut ear = Ear::default();
-    let pack = Pack::new(load_engine(fakes()), PackOptions::default(), &mut ear).unwrap();
+    let pack = Pack::new(
+        load_engine(vec![member(LETTERS, 7), reader(8)]),
+        PackOptions::default(),
+        &mut ear,
+    )
+    .unwrap();
     let mut told = Vec::new();
     let cancel = Arc::default();
-    let measured = pack.measure(1, Default::default(), &cancel, &mut |n| told.push(n));
+    let measured = pack.measure(1, Frame::Chat, Default::default(), &cancel, &mut |n| {
+        told.push(n)
+    });
     let measured = measured.unwrap();
     assert_eq!(told, (1..=pairs().len()).collect::<Vec<_>>());
     assert_eq!(measured.answers.len(), pairs().len());
+    assert!(measured.is_whole());
     // What a conversation reads of the same pair.
     let lone = Pack::new(
-        load_engine(vec![member(NESTED, 8)]),
+        load_engine(vec![reader(8)]),
         PackOptions::default(),
         &mut ear,
     );
     let lone = lone
         .unwrap()
-        .measure(0, Default::default(), &cancel, &mut |_| {});
+        .measure(0, Frame::Chat, Default::default(), &cancel, &mut |_| {});
     assert_eq!(lone.unwrap(), measured);
     assert_eq!(pack.engine().conversations(), 0);
 
     let cancel = Arc::new(AtomicBool::new(false));
-    let stopped = pack.measure(0, Default::default(), &cancel, &mut |n| {
+    let stopped = pack.measure(0, Frame::Chat, Default::default(), &cancel, &mut |n| {
         if n == 3 {
             cancel.store(true, Ordering::Relaxed);
         }
@@ -163,6 +180,98 @@ fn a_member_is_measured_on_the_answers_in_its_own_tokens() {
     assert!(
         matches!(stopped, Err(PackError::Engine(EngineError::Cancelled))),
         "{stopped:?}"
+    );
+}
+
+#[test]
+fn plain_text_leans_to_who_is_good_at_it() {
+    let text = format!("{GERMAN} Wie heißt sie?");
+    let plain = |method| {
+        let (mut pack, mut ear) = knowing(method);
+        let request = pack.score_request();
+        let read = pack.read_text(&text, Ending::Continue, request, &mut ear);
+        read.unwrap();
+        pack
+    };
+    let exact = plain(Method::Exact).lockstep.lambda().to_vec();
+    let pack = plain(Method::Auto);
+    let leaning = pack.lockstep.lambda().to_vec();
+    // By hand: λ ∝ e · exp(−3 · 500/(500 + n) · ρ).
+    let outlook = pack
+        .lockstep
+        .text_outlook(&pack.lockstep.evidence().unwrap());
+    let rho = outlook.unwrap().answers;
+    assert!(rho[0] > rho[1] && rho[2] > 1.0 + rho[1], "{rho:?}");
+    let bytes = pack.lockstep.evidence().unwrap().bytes;
+    let strength = 3.0 * 500.0 / (500.0 + bytes as f64);
+    let known = exact.iter().zip(&rho);
+    let known: Vec<f64> = known.map(|(e, r)| e * (-strength * r).exp()).collect();
+    let total: f64 = known.iter().sum();
+    let known: Vec<f64> = known.iter().map(|k| k / total).collect();
+    // Who is under the drop threshold then is left out.
+    let kept = known.iter().filter(|&&k| k >= DEFAULT_DROP).sum::<f64>();
+    for (got, want) in leaning.iter().zip(&known) {
+        let want = if *want < DEFAULT_DROP {
+            0.0
+        } else {
+            want / kept
+        };
+        assert!((got - want).abs() < 1e-9, "{leaning:?} {known:?}");
+    }
+    assert!(leaning[2] < exact[2] / 2.0, "{leaning:?} {exact:?}");
+
+    // A chat before it, of which others were left out, changes nothing.
+    let (mut pack, mut ear) = knowing(Method::Auto);
+    read(&mut pack, &mut ear, &[Message::user(GERMAN)]);
+    assert_eq!(pack.lockstep.soloist(), Some(1));
+    pack.lockstep.clear().unwrap();
+    let request = pack.score_request();
+    let after = pack.read_text(&text, Ending::Continue, request, &mut ear);
+    after.unwrap();
+    assert_eq!(pack.lockstep.lambda(), leaning);
+}
+
+#[test]
+fn plain_text_is_measured_as_plain_text() {
+    let mut ear = Ear::default();
+    let pack = Pack::new(
+        load_engine(vec![member(LETTERS, 7), reader(8)]),
+        PackOptions::default(),
+        &mut ear,
+    )
+    .unwrap();
+    let cancel = Arc::default();
+    let measure = |frame| pack.measure(1, frame, Default::default(), &cancel, &mut |_| {});
+    let (chat, plain) = (
+        measure(Frame::Chat).unwrap(),
+        measure(Frame::Plain).unwrap(),
+    );
+    assert_ne!(chat.answers, plain.answers);
+    // Read by hand.
+    let (mut alone, mut ear) = super::pack_of(vec![reader(8)], PackOptions::default());
+    alone.lockstep.solo(0).unwrap();
+    let request = ScoreRequest {
+        scores: true,
+        ..ScoreRequest::NOTHING
+    };
+    let mut predicted = [0, 0];
+    for (i, pair) in pairs().iter().enumerate() {
+        let (before, answer) = pair.plain();
+        assert_eq!(before, format!("Question: {}\nAnswer:", pair.question));
+        alone.lockstep.forget_evidence();
+        let text = before + &answer;
+        let read = alone.read_text(&text, Ending::Closed, request, &mut ear);
+        read.unwrap();
+        let all = Place::default()..Place::default().plus(text.len());
+        let (nats, bytes) = alone.lockstep.loss_in(0, &all);
+        let (question, answer) = (plain.questions[i], plain.answers[i]);
+        assert!((nats - question.nats - answer.nats).abs() < 1e-9);
+        assert_eq!(bytes, question.bytes + answer.bytes);
+        predicted = [predicted[0] + question.bytes, predicted[1] + answer.bytes];
+    }
+    assert!(
+        predicted[1] > 0 && predicted[0] > predicted[1],
+        "{predicted:?}"
     );
 }
 

@@ -25,7 +25,7 @@ pub fn reason(lockstep: &Lockstep) -> String {
     }
     let method = &lockstep.fusion().method;
     match (outlook(lockstep), method) {
-        (Some(outlook), _) => words::line(&lockstep.names(), outlook),
+        (Some(outlook), _) => words::line(&lockstep.names(), outlook, "the answer"),
         (None, Method::Auto) => "it is not known what the members are good at".into(),
         (None, Method::Uniform) => "all members count the same".into(),
         (None, Method::Given(_)) => "they were given".into(),

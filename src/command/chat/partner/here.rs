@@ -9,6 +9,7 @@ use crate::command::screen::Look;
 use crate::settings::PackPlan;
 use anyhow::{Context, Result, bail};
 use packllm_engine::chat::RemovedMessages;
+use packllm_engine::competence::Frame;
 use packllm_engine::engine::{Answer, AnswerOptions, Fusion, ScoreRequest};
 use packllm_engine::mix::Mix;
 use packllm_engine::pack::{Conversation, Read};
@@ -125,7 +126,7 @@ impl Partner for Here<'_> {
             method: self.fusion.method.brief(),
             text: format!("{} bytes of what you wrote", evidence.bytes),
             bits: bits.collect(),
-            outlook: outlook.map(|outlook| outlook::line(&engine.names(), outlook)),
+            outlook: outlook.map(|outlook| outlook::line(&engine.names(), outlook, "the answer")),
         })
     }
 
@@ -143,7 +144,7 @@ impl Partner for Here<'_> {
         // With `auto` members may have rested.
         if before != self.fusion.method && [&before, &self.fusion.method].contains(&&Method::Auto) {
             if self.fusion.method == Method::Auto {
-                self.loaded.learn(&self.plan)?;
+                self.loaded.learn(&self.plan, Frame::Chat)?;
             }
             return Ok(true);
         }
