@@ -6,12 +6,30 @@ use anyhow::Result;
 use packllm_engine::competence::{Competence, Frame, Standings, key, pairs};
 use packllm_engine::engine::prompt_cache::fingerprint;
 use packllm_engine::pack::{Pack, PackError};
+use serde::Deserialize;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Of the models in shipped packs, by their keys.
+/// See [`Shipped`].
 const SHIPPED: &str = include_str!("../../../models/competence.json");
+
+/// Of the models in shipped packs, by their keys.
+#[derive(Deserialize)]
+struct Shipped {
+    chat: HashMap<String, Competence>,
+    plain: HashMap<String, Competence>,
+}
+
+impl Shipped {
+    fn of(frame: Frame) -> serde_json::Result<HashMap<String, Competence>> {
+        let Shipped { chat, plain } = serde_json::from_str(SHIPPED)?;
+        Ok(match frame {
+            Frame::Chat => chat,
+            Frame::Plain => plain,
+        })
+    }
+}
 
 /// What to do where it is not known yet what a member is good at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +52,7 @@ pub fn learn(
     if rivals.len() < 2 || pack.knows(frame) {
         return Ok(());
     }
-    let shipped: HashMap<String, Competence> = serde_json::from_str(SHIPPED)?;
+    let shipped = Shipped::of(frame)?;
     let mut found = HashMap::new();
     let mut unknown = Vec::new();
     for &k in &rivals {
