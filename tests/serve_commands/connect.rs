@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::pty::Terminal;
+use crate::scripted;
 use crate::user::{Done, interrupt, says, wait_for_output};
-use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::io::Write;
 
 /// What the server is started with: answers are the same every time, and short.
 const SHORT: [&str; 6] = ["--temp", "0", "-n", "8", "--weights", "uniform"];
@@ -31,36 +31,9 @@ impl Served {
     }
 }
 
-/// A server that answers one request after the other with these texts, and closes the connection.
+/// The address of a server that says these texts.
 fn saying(texts: Vec<String>) -> String {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for text in texts {
-            let (mut stream, _) = listener.accept().unwrap();
-            hear(&stream);
-            let _ = stream.write_all(text.as_bytes());
-        }
-    });
-    format!("http://{address}")
-}
-
-/// Reads a request to its end.
-fn hear(stream: &TcpStream) {
-    let mut heard = BufReader::new(stream);
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        heard.read_line(&mut line).unwrap();
-        let line = line.trim().to_lowercase();
-        if let Some(bytes) = line.strip_prefix("content-length:") {
-            length = bytes.trim().parse().unwrap();
-        }
-        if line.is_empty() {
-            break;
-        }
-    }
-    heard.read_exact(&mut vec![0; length]).unwrap();
+    format!("http://{}", scripted::saying(texts))
 }
 
 fn document(text: &str) -> String {

@@ -14,6 +14,9 @@ mod options;
 #[path = "../answer_commands/pty.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod pty;
+#[path = "../../crates/client/tests/scripted/mod.rs"]
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+mod scripted;
 #[path = "../tiny/mod.rs"]
 mod tiny;
 #[path = "../user/mod.rs"]

@@ -39,6 +39,7 @@ impl Facts {
         // Where none has one all are rivals.
         let rivals = pack.rivals(Frame::Chat);
         let all = rivals.len() == members.len();
+        let alphabet = pack.engine().alphabet_of(fusion);
         let facts = members.iter().enumerate().map(|(k, member)| MemberFacts {
             name: member.name.clone(),
             architecture: member.description.architecture.clone(),
@@ -54,10 +55,7 @@ impl Facts {
             members: facts.collect(),
             context,
             counting: smallest.unwrap_or(0),
-            mix: fusion.mix.unwrap_or_else(|| {
-                let alphabet = pack.engine().alphabet_of(fusion);
-                Mix::usual(alphabet.is_ok_and(|alphabet| alphabet == Alphabet::Bytes))
-            }),
+            mix: fusion.mix_in(alphabet.unwrap_or(Alphabet::Bytes)),
         }
     }
 

@@ -7,7 +7,9 @@ fn shipped() -> Vec<Vec<Competence>> {
     let text = include_str!("../../../../models/competence.json");
     let all: HashMap<String, HashMap<String, Competence>> = serde_json::from_str(text).unwrap();
     let frames = all.into_values();
-    frames.map(|models| models.into_values().collect()).collect()
+    frames
+        .map(|models| models.into_values().collect())
+        .collect()
 }
 
 #[test]

@@ -78,8 +78,17 @@ impl Fusion {
 
     /// How distributions over this alphabet are combined.
     #[must_use]
+    pub fn mix_in(&self, alphabet: Alphabet) -> Mix {
+        self.mix.unwrap_or(Mix::usual(alphabet == Alphabet::Bytes))
+    }
+
+    /// The same, by the alphabet's symbols.
+    #[must_use]
     pub fn mix_over(&self, alphabet: &SymbolSet) -> Mix {
-        self.mix.unwrap_or(Mix::usual(alphabet.is_bytes()))
+        self.mix_in(match alphabet.is_bytes() {
+            true => Alphabet::Bytes,
+            false => Alphabet::Tokens,
+        })
     }
 
     /// κ over this alphabet.

@@ -173,8 +173,7 @@ impl Lockstep {
     /// How distributions are combined over it.
     #[must_use]
     pub fn mix(&self) -> Mix {
-        let usual = Mix::usual(self.alphabet == Alphabet::Bytes);
-        self.fusion.mix.unwrap_or(usual)
+        self.fusion.mix_in(self.alphabet)
     }
 
     /// How members are fused.
