@@ -15,7 +15,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::exit::INTERRUPTED;
+use crate::hints;
 use crate::remote;
+use crate::report::{self, Unusable};
 use crate::settings::{Config, PackPlan, Sources, pack_of_environment};
 use crate::trial;
 
@@ -178,7 +180,7 @@ impl App {
             Ok(engine)
         });
         bar.finish_and_clear();
-        engine
+        engine.map_err(|error| told_what_fits(error, plan))
     }
 
     /// The map between two vocabularies: from the store, or made now with a progress bar on a
@@ -223,6 +225,21 @@ impl App {
         }
         bar
     }
+}
+
+/// The error; if memory ran out, with the placement that would fit.
+fn told_what_fits(error: anyhow::Error, plan: &PackPlan) -> anyhow::Error {
+    let short = hints::is_of_memory(&error);
+    let fits = short.then(|| plan.devices.fitting(&plan.members)).flatten();
+    let Some(places) = fits else {
+        return error;
+    };
+    let hint = format!("--fit places members by free memory: {places}");
+    Unusable {
+        reason: report::message(&error),
+        hint: Some(hint),
+    }
+    .into()
 }
 
 fn plain_lines() -> ProgressDrawTarget {

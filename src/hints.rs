@@ -15,6 +15,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+pub use llama::is_of_memory;
 use std::error::Error;
 
 /// The error in the words of the command line.

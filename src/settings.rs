@@ -45,6 +45,8 @@ pub struct PackPlan {
     pub manifest: Manifest,
     /// One for each member.
     pub members: Vec<MemberPlan>,
+    /// What members can be given.
+    pub devices: Devices,
     /// How the members are fused.
     pub fusion: Fusion,
     /// `--reference`, if it was given.
@@ -100,6 +102,7 @@ pub fn plan(sources: &Sources, given: &Values) -> Result<PackPlan> {
     Ok(PackPlan {
         manifest,
         members,
+        devices,
         fusion,
         reference,
         trust_files: given.trust_file(),

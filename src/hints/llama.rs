@@ -5,6 +5,19 @@ use packllm_llama::LoadError;
 use packllm_llama::offload::OffloadError;
 use std::error::Error;
 
+/// What llama.cpp says that it could not do where memory has run out.
+const ALLOCATE: &str = "allocate";
+
+/// Whether a load ended for want of memory: of the error and its causes, those of another process are
+/// text.
+pub fn is_of_memory(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| match cause.downcast_ref() {
+        Some(LoadError::NoContext { .. }) => true,
+        Some(LoadError::Refused { log }) => log.contains(ALLOCATE),
+        _ => cause.to_string().contains(ALLOCATE),
+    })
+}
+
 /// See [`super::words`]; None: the library's own words are used.
 pub fn words(error: &(dyn Error + 'static)) -> Option<String> {
     match error.downcast_ref() {
@@ -36,10 +49,9 @@ pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
                 .into(),
         ),
         Some(LoadError::ContextTooLong(error)) => super::hint(error),
-        Some(LoadError::Refused { log }) if log.contains("allocate") => Some(
-            "with --fit it is placed anew, as far as there is room; `packllm doctor` shows the plan"
-                .into(),
-        ),
+        Some(LoadError::Refused { log }) if log.contains(ALLOCATE) => {
+            Some("ask for fewer layers with -ngl, or for a smaller -c".into())
+        }
         Some(LoadError::NoContext { .. }) => Some("try a smaller -c".into()),
         _ => of_offload(error.downcast_ref()?),
     }

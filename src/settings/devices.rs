@@ -67,6 +67,28 @@ impl Devices {
         }
     }
 
+    /// Where the members would be if nobody had asked for devices, as `a on CUDA0 (25 of 25 layers), b
+    /// on CPU`; None if they are there.
+    pub fn fitting(&self, members: &[MemberPlan]) -> Option<String> {
+        let mut anew = members.to_vec();
+        for member in &mut anew {
+            member.load.offload = Offload::default();
+        }
+        self.place(&mut anew, false);
+        let moved = |(new, old): (&MemberPlan, &MemberPlan)| new.load.offload != old.load.offload;
+        if !anew.iter().zip(members).any(moved) {
+            return None;
+        }
+        let places = anew.iter().map(|member| {
+            // The output is described as one more.
+            let layers = Needs::of(&member.load).map_or(0, |needs| needs.layers - 1);
+            let offload = &member.load.offload;
+            let place = offload.describe_among(&self.all, layers);
+            format!("{} on {place}", member.name)
+        });
+        Some(places.collect::<Vec<_>>().join(", "))
+    }
+
     fn place_on(
         &self,
         usable: &[&Device],
@@ -246,4 +268,56 @@ pub fn ask(addresses: &[String]) -> Result<Vec<Asked>> {
         Err(panic) => std::panic::resume_unwind(panic),
     });
     Ok(addresses.iter().cloned().zip(answers).collect())
+}
+
+#[cfg(test)]
+#[path = "../../tests/tiny/mod.rs"]
+mod tiny;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tiny::TinyModel;
+
+    fn gpu(index: usize, free: u64) -> Device {
+        Device {
+            index,
+            name: format!("GPU{index}"),
+            description: String::new(),
+            backend: String::new(),
+            memory_total: 8 << 30,
+            memory_free: free,
+            gpu: true,
+            integrated: false,
+            host: None,
+        }
+    }
+
+    #[test]
+    fn the_plan_that_fits_is_told_where_members_are_not_placed_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let member = |name: &str, devices: &[&str]| {
+            let path = TinyModel::spm(1).write(folder.path().join(format!("{name}.gguf")));
+            let mut load = LoadOptions::new(&path);
+            load.offload.devices = devices.iter().map(|&d| d.to_owned()).collect();
+            MemberPlan {
+                name: name.into(),
+                path,
+                chat_template: None,
+                load,
+                lenders: Vec::new(),
+            }
+        };
+        let devices = Devices::with(vec![gpu(0, 4 << 30), gpu(1, 0)], Vec::new());
+        let mut members = vec![member("a", &["GPU1"]), member("b", &[])];
+        devices.place(&mut members, false);
+        assert_eq!(members[0].load.offload.devices, ["GPU1"]);
+        let told = devices.fitting(&members).unwrap();
+        assert_eq!(told, "a on GPU0 (3 of 3 layers), b on GPU0 (3 of 3 layers)");
+        devices.place(&mut members, true);
+        assert_eq!(devices.fitting(&members), None, "as --fit places them");
+        let full = Devices::with(vec![gpu(0, 0)], Vec::new());
+        let told = full.fitting(&[member("a", &["GPU0"])]).unwrap();
+        assert_eq!(told, "a on CPU");
+    }
 }
