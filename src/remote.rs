@@ -43,7 +43,10 @@ struct Order {
 /// How a member is loaded: here, or in a process of its own if others lend to it.
 pub fn spec(plan: &MemberPlan) -> MemberSpec {
     if plan.lenders.is_empty() {
-        return plan.load.clone().member(&plan.name);
+        return MemberSpec {
+            pace: plan.pace,
+            ..plan.load.clone().member(&plan.name)
+        };
     }
     let order = Order {
         load: plan.load.clone(),
@@ -70,6 +73,7 @@ pub fn spec(plan: &MemberPlan) -> MemberSpec {
         name: plan.name.clone(),
         loader: Box::new(loader),
         prefetch: None,
+        pace: plan.pace,
     }
 }
 

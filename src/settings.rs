@@ -2,6 +2,7 @@
 
 use crate::remote::Lender;
 use anyhow::{Context, Result};
+use packllm_engine::backend::Pace;
 use packllm_engine::engine::Fusion;
 use packllm_engine::pack::Reference;
 use packllm_engine::vocab::Alphabet;
@@ -19,6 +20,7 @@ mod keys;
 mod layers;
 mod loading;
 mod network;
+pub mod pace;
 mod placing;
 mod reference;
 mod scoring;
@@ -68,6 +70,8 @@ pub struct MemberPlan {
     pub load: LoadOptions,
     /// The machines that lend devices to it.
     pub lenders: Vec<Lender>,
+    /// How its batches are shaped.
+    pub pace: Pace,
 }
 
 /// Settles which pack is used, and how it is loaded and fused. Its files must exist; models that
@@ -93,12 +97,16 @@ pub fn plan(sources: &Sources, given: &Values) -> Result<PackPlan> {
                 name: member.name.clone(),
                 load: load_options(sources, &held, &path, threads, &fusion),
                 lenders: Vec::new(),
+                pace: Pace::default(),
                 path,
                 chat_template,
             })
         })
         .collect::<Result<Vec<_>>>()?;
     devices.place(&mut members, given.fit());
+    for member in &mut members {
+        member.pace = pace::of(sources.store, member, &devices);
+    }
     Ok(PackPlan {
         manifest,
         members,

@@ -213,6 +213,10 @@ pub struct BenchArgs {
     /// Pairs of a fused answer and its replay, and of answers with drafts and without
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub pairs: usize,
+    /// Only time batches of each member where it runs now, and go by it from then on: how far to read
+    /// ahead, which drafts are worth a try, how much of a prompt is read beside others' answers
+    #[arg(long, conflicts_with_all = ["conversations", "file"])]
+    pub tune: bool,
     /// Measure so many conversations at once as well
     #[arg(long, value_name = "N")]
     pub conversations: Option<usize>,

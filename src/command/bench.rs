@@ -10,6 +10,7 @@ mod conversations;
 mod drafting;
 mod report;
 mod together;
+mod tune;
 
 use crate::app::App;
 use crate::cli::BenchArgs;
@@ -47,6 +48,9 @@ pub fn run(app: &App, args: &BenchArgs) -> Result<ExitCode> {
     if plan.fusion.alphabet == Some(Alphabet::Mapped) {
         return settings::usage("--vocab mined is not measured: use auto, tokens or bytes");
     }
+    if args.tune {
+        return tuned(app, args, &plan);
+    }
     let at_once = args.conversations.unwrap_or(1).min(MAX_SEQUENCES) as u32;
     for member in &mut plan.members {
         let sequences = member.load.sequences.saturating_mul(at_once);
@@ -62,6 +66,13 @@ pub fn run(app: &App, args: &BenchArgs) -> Result<ExitCode> {
     } else {
         report::write_table(&mut out, &members, &pack)?;
     }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tuned(app: &App, args: &BenchArgs, plan: &settings::PackPlan) -> Result<ExitCode> {
+    let mut out = std::io::stdout().lock();
+    tune::run(app, plan, args.json, &mut out)?;
     out.flush()?;
     Ok(ExitCode::SUCCESS)
 }

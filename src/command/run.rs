@@ -47,10 +47,8 @@ pub fn run(app: &App, args: &RunArgs) -> Result<ExitCode> {
     if let Some(path) = prompt_cache {
         loaded.use_prompt_cache(path, &plan);
     }
-    loaded
-        .conversation
-        .lockstep
-        .draft_with(settings::drafter(args.given.draft()));
+    let lockstep = &mut loaded.conversation.lockstep;
+    lockstep.draft_with(settings::drafter(args.given.draft(), lockstep.members()));
     loaded.conversation.ask_to_think(look.lets_think());
     generation.stops.extend(loaded.conversation.stops());
     let request = loaded

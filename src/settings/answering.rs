@@ -3,6 +3,7 @@
 use super::usage;
 use crate::cli::PromptArgs;
 use anyhow::{Context, Result, bail};
+use packllm_engine::backend::MemberInfo;
 use packllm_engine::engine::{AnswerOptions, Drafter, Fusion, Lookup};
 use packllm_engine::sample::Params;
 use packllm_engine::vocab::Alphabet;
@@ -38,10 +39,10 @@ fn window(tokens: i64) -> usize {
     usize::try_from(tokens).unwrap_or(1 << 20)
 }
 
-/// The drafter of answers, if drafts are on.
-pub fn drafter(draft: Draft) -> Option<Box<dyn Drafter>> {
+/// The drafter of these members' answers, if drafts are on.
+pub fn drafter(draft: Draft, members: &[MemberInfo]) -> Option<Box<dyn Drafter>> {
     match draft {
-        Draft::Auto => Some(Box::new(Lookup::new())),
+        Draft::Auto => Some(Box::new(Lookup::of(members))),
         Draft::Off => None,
     }
 }

@@ -306,6 +306,7 @@ mod tests {
                 chat_template: None,
                 load,
                 lenders: Vec::new(),
+                pace: Default::default(),
             }
         };
         let devices = Devices::with(vec![gpu(0, 4 << 30), gpu(1, 0)], Vec::new());

@@ -57,6 +57,43 @@ fn the_document_has_every_field() {
 }
 
 #[test]
+fn batches_are_timed_once_and_kept() {
+    let user = User::new();
+    let pack = pack(&user);
+    let shown = user.ok(&line("bench", &pack, &["--tune"]));
+    says(
+        &shown,
+        &[
+            "tokens at once",
+            "bpe: on CPU; reads ahead by ",
+            "spm: on CPU; ",
+            "kept: ",
+        ],
+    );
+    let kept = std::fs::read_dir(user.path("store/pace")).unwrap().count();
+    assert_eq!(kept, 2);
+    let document = user.json(&line("bench", &pack, &["--tune", "--json"]));
+    let one = &document["members"][0];
+    let sizes = one["batches"].as_array().unwrap().iter();
+    let sizes: Vec<u64> = sizes.map(|b| b["tokens"].as_u64().unwrap()).collect();
+    assert_eq!(sizes[..9], [1, 2, 3, 4, 5, 6, 7, 8, 16]);
+    numbers(&one["pace"], &["columns", "worth", "beside"]);
+    // Whoever runs these members as now goes by it, and says the same.
+    let answer = ["-p", "The moon", "--temp", "0", "-n", "12"];
+    let with = user.ok(&line("run", &pack, &answer));
+    for file in std::fs::read_dir(user.path("store/pace")).unwrap() {
+        std::fs::write(file.unwrap().path(), "{\"columns\": 0}").unwrap();
+    }
+    assert_eq!(
+        user.ok(&line("run", &pack, &answer)),
+        with,
+        "a bad file is as none"
+    );
+    let wrong = line("bench", &pack, &["--tune", "--conversations", "2"]);
+    says(&user.misused(&wrong), &["--tune", "--conversations"]);
+}
+
+#[test]
 fn several_conversations_are_measured_at_once() {
     let user = User::new();
     let pack = pack(&user);

@@ -56,7 +56,9 @@ fn bench() {
     };
     let several = ["--conversations", "2"];
     let both = [bench("auto", &several), bench("off", &[])];
-    held("bench --json", &["Gain"], &both);
+    held("bench --json", &["Gain", "Pace"], &both);
+    let tuned = user.json(&line(&["bench"], &pack, &["--tune", "--json"]));
+    held("bench --tune --json", &["Pace"], &[tuned]);
 }
 
 #[test]

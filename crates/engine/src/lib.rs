@@ -47,6 +47,7 @@
 //!         // Called on the member's own thread.
 //!         loader: Box::new(|_| Ok(Box::new(FakeMember::new(vocab, options)) as Box<dyn Member>)),
 //!         prefetch: None,
+//!         pace: Default::default(),
 //!     }
 //! }
 //!

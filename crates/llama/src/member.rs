@@ -44,6 +44,7 @@ impl LoadOptions {
             name: name.into(),
             loader: Box::new(load),
             prefetch: None,
+            pace: Default::default(),
         }
     }
 }

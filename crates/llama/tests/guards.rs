@@ -336,6 +336,7 @@ fn weights_that_are_not_numbers_are_found_at_the_first_prediction() {
             name: "torn".into(),
             loader,
             prefetch: None,
+            pace: Default::default(),
         };
         let mut engine = Engine::load(vec![spec], Arc::default(), &mut |_| {})
             .unwrap()

@@ -16,7 +16,6 @@
 
 mod adopt;
 mod catalog;
-mod competences;
 mod disk;
 mod error;
 mod fetch;
@@ -27,6 +26,7 @@ pub mod import;
 mod job;
 mod manifest;
 mod maps;
+mod measurements;
 mod part;
 mod plan;
 mod pull;

@@ -6,6 +6,7 @@ use crate::cli::BenchArgs;
 use crate::command::loaded::LoadedPack;
 use crate::settings::PackPlan;
 use anyhow::Result;
+use packllm_engine::backend::Pace;
 use packllm_engine::engine::{Lockstep, ScoreRequest};
 use packllm_engine::weight::Method;
 use std::time::{Duration, Instant};
@@ -13,6 +14,9 @@ use std::time::{Duration, Instant};
 /// What one member does alone.
 pub struct Alone {
     pub name: String,
+    /// Where it runs, as in the pack.
+    pub placement: String,
+    pub pace: Pace,
     /// Tokens a second, in wall-clock time as for the pack.
     pub prompt_per_second: f64,
     pub decode_per_second: f64,
@@ -40,6 +44,8 @@ pub fn measure(app: &App, args: &BenchArgs, plan: &PackPlan, prompt: &str) -> Re
         let (prompt_per_second, decode_per_second) = rates(engine, prompt, args.predict)?;
         Ok(Alone {
             name: member.name.clone(),
+            placement: engine.members()[0].description.placement.clone(),
+            pace: engine.members()[0].pace,
             prompt_per_second,
             decode_per_second,
             load_time: engine.members()[0].load_time,

@@ -48,7 +48,7 @@ pub fn measure(
     engine: &mut Lockstep,
     request: ScoreRequest,
 ) -> Result<Option<Drafting>> {
-    if settings::drafter(args.draft.draft()).is_none() {
+    if settings::drafter(args.draft.draft(), engine.members()).is_none() {
         return Ok(None);
     }
     let drafting = Drafting {
@@ -73,7 +73,8 @@ fn gain(
         for text in texts {
             let mut one = |with: bool| -> Result<Answer> {
                 // A new drafter every time, or what it has learnt would favour later pairs.
-                engine.draft_with(settings::drafter(args.draft.draft()).filter(|_| with));
+                let drafter = settings::drafter(args.draft.draft(), engine.members());
+                engine.draft_with(drafter.filter(|_| with));
                 engine.clear()?;
                 engine.prepare(plain_text(text, engine.members().len(), Ending::Continue))?;
                 engine.read(request)?;

@@ -4,6 +4,7 @@ use super::alone::Alone;
 use super::conversations::Conversations;
 use super::drafting::Drafting;
 use super::together::Together;
+use super::tune::in_words;
 use crate::command::run::milliseconds;
 use crate::command::table::Table;
 use crate::plural::counted;
@@ -33,6 +34,10 @@ pub fn write_table(out: &mut impl Write, members: &[Alone], pack: &Together) -> 
         ]);
     }
     table.write(&mut *out)?;
+    writeln!(out)?;
+    for m in members {
+        writeln!(out, "{}: on {}; {}", m.name, m.placement, in_words(&m.pace))?;
+    }
     let answer = &pack.answer;
     let evaluations = answer.spent.iter().map(|s| s.tokens.to_string());
     writeln!(
@@ -102,6 +107,8 @@ pub fn document(members: &[Alone], pack: &Together) -> Value {
         .map(|m| {
             json!({
                 "name": m.name,
+                "placement": m.placement,
+                "pace": m.pace,
                 "prompt_tokens_per_second": m.prompt_per_second,
                 "decode_tokens_per_second": m.decode_per_second,
                 "load_ms": milliseconds(m.load_time),

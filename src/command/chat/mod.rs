@@ -101,7 +101,7 @@ fn load<'a>(app: &'a App, args: &ChatArgs, (given, plan): (Values, PackPlan)) ->
     if let Some(path) = prompt_cache {
         loaded.use_prompt_cache(path, &plan);
     }
-    let drafter = settings::drafter(args.given.draft());
+    let drafter = settings::drafter(args.given.draft(), loaded.conversation.lockstep.members());
     loaded.conversation.lockstep.draft_with(drafter);
     Ok(Here::new(loaded, plan))
 }

@@ -9,6 +9,7 @@
 mod context;
 pub mod fake;
 mod ledger;
+mod pace;
 pub(crate) mod spelling;
 mod token;
 pub mod tokenizer_json;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 pub use context::{ContextTooLong, DEFAULT_CONTEXT, context_size};
 pub use ledger::Ledger;
+pub use pace::{Pace, WIDTHS, pace_key};
 pub use token::{Special, Token, TokenKind, Vocab, VocabBuilder};
 pub use watch::Watch;
 
@@ -86,6 +88,8 @@ pub struct MemberInfo {
     pub vocab: Arc<Vocab>,
     /// Time from start to ready.
     pub load_time: Duration,
+    /// How its batches are shaped.
+    pub pace: Pace,
 }
 
 impl MemberInfo {

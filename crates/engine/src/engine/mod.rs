@@ -30,6 +30,7 @@ mod lockstep;
 mod loss;
 mod mapped;
 mod meter;
+mod pace;
 pub mod prompt_cache;
 mod prompt_prefetch;
 mod reading;

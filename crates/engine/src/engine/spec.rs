@@ -1,7 +1,7 @@
 //! A member to load.
 
 use super::prompt_prefetch::PromptPrefetch;
-use crate::backend::{BackendError, Member, Watch};
+use crate::backend::{BackendError, Member, Pace, Watch};
 use std::sync::Arc;
 
 /// Loads a member on the thread that will own it.
@@ -15,4 +15,6 @@ pub struct MemberSpec {
     pub loader: Loader,
     /// The prompt that it may prefetch while others load.
     pub prefetch: Option<PromptPrefetch>,
+    /// How its batches are shaped.
+    pub pace: Pace,
 }

@@ -442,7 +442,7 @@ fn an_answer_that_goes_in_circles_ends_if_it_is_to() {
         assert!((due..due + LOOP.len()).contains(&ended.text.len()));
         // Drafts change nothing.
         engine.clear().unwrap();
-        engine.draft_with(Some(Box::new(Lookup::new())));
+        engine.draft_with(Some(Box::new(Lookup::default())));
         let drafted = ask(&mut engine, LOOP, &greedy(100));
         assert_eq!((&drafted.text, drafted.finish), (&ended.text, ended.finish));
         // The conversation goes on, and so does the text if it may.

@@ -279,7 +279,7 @@ fn what_repeats_is_looked_up() {
         let prompt = "abcdefghijklmnop".repeat(3);
         let want = ask(&mut make(), &prompt, &greedy(60));
         let mut drafting = make();
-        drafting.draft_with(Some(Box::new(Lookup::new())));
+        drafting.draft_with(Some(Box::new(Lookup::default())));
         let got = ask(&mut drafting, &prompt, &greedy(60));
         assert_eq!(
             said(std::slice::from_ref(&got)),

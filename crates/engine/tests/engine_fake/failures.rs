@@ -38,6 +38,7 @@ fn failing(name: &str) -> MemberSpec {
         name: name.into(),
         loader: Box::new(|_| Err(broken())),
         prefetch: None,
+        pace: Default::default(),
     }
 }
 
@@ -56,6 +57,7 @@ fn endless(name: &str) -> (MemberSpec, Receiver<()>) {
             name: name.into(),
             loader,
             prefetch: None,
+            pace: Default::default(),
         },
         stops,
     )
@@ -118,6 +120,7 @@ fn a_load_that_panics_is_an_error_and_frees_the_others() {
                 name: "mad".into(),
                 loader,
                 prefetch: None,
+                pace: Default::default(),
             },
         ],
         &Arc::default(),

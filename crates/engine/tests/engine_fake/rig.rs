@@ -149,6 +149,7 @@ impl Fake {
             name: name.into(),
             loader,
             prefetch: None,
+            pace: Default::default(),
         }
     }
 }

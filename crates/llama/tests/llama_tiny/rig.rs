@@ -63,6 +63,7 @@ pub fn pack(members: Vec<LoadOptions>) -> Lockstep {
     let spec = |(name, options): (char, LoadOptions)| MemberSpec {
         name: name.to_string(),
         prefetch: None,
+        pace: Default::default(),
         loader: Box::new(move |watch: &Arc<Watch>| {
             let options = LoadOptions {
                 watch: Arc::clone(watch),

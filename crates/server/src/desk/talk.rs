@@ -189,7 +189,7 @@ impl Talk<'_> {
         }
         conversation.ask_to_think(request.think.unwrap_or(options.think));
         if is_new && options.draft {
-            let drafter = Box::new(Lookup::new());
+            let drafter = Box::new(Lookup::of(conversation.lockstep.members()));
             conversation.lockstep.draft_with(Some(drafter));
         }
         Ok(same_fusion && same_members)

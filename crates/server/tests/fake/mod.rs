@@ -119,6 +119,7 @@ impl FakeSource {
             name: name.into(),
             loader: Box::new(loader),
             prefetch: None,
+            pace: Default::default(),
         }
     }
 }

@@ -10,10 +10,6 @@ use crate::vocab::speller;
 /// Most tokens kept. Gemma's row is 1 MB.
 const MOST: usize = 32;
 
-/// Batches are filled up to a multiple of this. Kernels work on so many columns at once: Gemma
-/// takes longer for 7 tokens than for 8.
-const COLUMNS: usize = 4;
-
 /// One path beyond what was said, in a sequence of its own, with the logits after each of its
 /// tokens.
 #[derive(Debug, Default)]
@@ -169,11 +165,12 @@ impl Branches {
             .min(room as usize)
             .min(limits.batch as usize)
             .min(limits.outputs as usize);
-        let full = least.next_multiple_of(COLUMNS);
+        let columns = member.pace().columns;
+        let full = least.next_multiple_of(columns);
         let new = if full <= most {
             full
-        } else if most >= COLUMNS {
-            most - most % COLUMNS
+        } else if most >= columns {
+            most - most % columns
         } else {
             most
         };

@@ -23,7 +23,7 @@ struct Rig {
 impl Rig {
     fn new(pieces: &[&[u8]], options: FakeOptions, budget: Budget) -> Self {
         let fake = || FakeMember::new(FakeMember::vocab_of(pieces, true), options.clone());
-        let scheduler = Scheduler::new(Box::new(fake()), Arc::default());
+        let scheduler = Scheduler::new(Box::new(fake()), Arc::default(), Default::default());
         let scheduler = Rc::new(RefCell::new(scheduler));
         let presence = Arc::new(Presence::new(&Arc::new(Pulse::default())));
         let mut member = Lease::new(&scheduler, 0, presence, Arc::default());

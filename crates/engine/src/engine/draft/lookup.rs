@@ -1,6 +1,7 @@
 //! Prompt lookup: what followed the last time.
 
 use super::Drafter;
+use crate::backend::{MemberInfo, Pace};
 use std::collections::HashMap;
 
 /// Drafts what followed when the last bytes of the text occurred before, in the prompt or in the
@@ -10,11 +11,11 @@ use std::collections::HashMap;
 /// times a single one. The longer a repetition already is, the likelier it goes on, so the chance
 /// that it breaks off at the next byte is estimated apart for several lengths: a beta prior, and
 /// what this session's answers did. They are counted whether or not anything was drafted. A draft
-/// is made, as long as possible, if at least `WORTH` of its bytes are expected to be said.
+/// is made, as long as possible, if enough of its bytes are expected to be said ([`Pace::worth`]).
 ///
 /// The idea is prompt lookup decoding (Saxena, 2023), the estimate that of a PPM compressor's
 /// escapes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Lookup {
     text: Vec<u8>,
     /// The last `KEY` bytes, as a number.
@@ -25,6 +26,8 @@ pub struct Lookup {
     /// said.
     following: Option<(usize, usize)>,
     breaks: [Breaks; LENGTHS.len()],
+    /// Smallest share of a draft that must be expected to be said.
+    worth: f64,
 }
 
 /// Bytes that must agree before anything is expected.
@@ -45,12 +48,6 @@ const DRAFTS: [usize; 2] = [64, 32];
 /// Bytes beyond a draft that tell where its last token ends, and fill up a batch.
 const MARGIN: usize = 32;
 
-/// Smallest share of a draft that must be expected to be said. On two cores, SmolLM2-135M and
-/// Gemma-3-270M with one thread each, 8 tokens in a batch cost as much as 5.2 and 5.4 apart, 16 as
-/// much as 9.8: below two thirds nothing is gained. Answers of those two which repeat a few words
-/// of their question broke off so often that 0.8 was no gain on the whole.
-const WORTH: f64 = 0.87;
-
 /// How often repetitions went on and broke off.
 #[derive(Debug, Clone, Copy, Default)]
 struct Breaks {
@@ -62,11 +59,30 @@ fn class(length: usize) -> usize {
     LENGTHS.iter().rposition(|&l| length >= l).unwrap_or(0)
 }
 
+impl Default for Lookup {
+    /// For members of the usual pace.
+    fn default() -> Self {
+        Self::worth(Pace::default().worth)
+    }
+}
+
 impl Lookup {
-    /// Nothing was seen yet.
+    /// For answers of these members: of all, a draft has to be worth its batch.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn of(members: &[MemberInfo]) -> Self {
+        let worth = members.iter().map(|member| member.pace.worth);
+        Self::worth(worth.fold(0.0, f64::max))
+    }
+
+    fn worth(worth: f64) -> Self {
+        Self {
+            text: Vec::new(),
+            key: 0,
+            ends: HashMap::new(),
+            following: None,
+            breaks: Default::default(),
+            worth,
+        }
     }
 
     /// Chance that a repetition of this length breaks off at the next byte.
@@ -133,7 +149,7 @@ impl Drafter for Lookup {
         let Some((at, length)) = self.following else {
             return 0;
         };
-        let pays = |&n: &usize| self.expected(length, n) >= WORTH * n as f64;
+        let pays = |&n: &usize| self.expected(length, n) >= self.worth * n as f64;
         let Some(worth) = DRAFTS.into_iter().find(pays) else {
             return 0;
         };
@@ -152,7 +168,7 @@ mod tests {
     use super::*;
 
     fn after(prompt: &str, said: &str) -> Lookup {
-        let mut lookup = Lookup::new();
+        let mut lookup = Lookup::default();
         lookup.begin(prompt.as_bytes());
         said.bytes().for_each(|b| lookup.push(b));
         lookup
@@ -226,7 +242,7 @@ mod tests {
     #[test]
     fn what_is_expected_is_what_a_search_through_the_text_finds() {
         let mut state = 7u32;
-        let mut lookup = Lookup::new();
+        let mut lookup = Lookup::default();
         lookup.begin(b"");
         for i in 0..3000 {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -254,7 +270,7 @@ mod tests {
 
     #[test]
     fn expected_bytes_are_the_sum_over_a_simulation_of_the_hazards() {
-        let lookup = Lookup::new();
+        let lookup = Lookup::default();
         let mut want = 0.0;
         for n in 1..=32 {
             // All of the first n go on.

@@ -10,10 +10,6 @@ use std::time::Instant;
 /// Requests of at most so many tokens are of answers under way, and go before prompts.
 const FEW: usize = 16;
 
-/// Most tokens that a prompt adds to a batch while answers of others are under way: they wait for
-/// it at every token.
-pub(super) const BESIDE_ANSWERS: usize = 32;
-
 /// Most cells that idle conversations may hold. A batch looks at all cells up to the last one in
 /// use.
 const IDLE_CELLS: usize = 1024;
@@ -183,7 +179,7 @@ impl Scheduler {
             .iter()
             .any(|(&other, t)| other != id && t.is_answering());
         let most = match others {
-            true => room.min(BESIDE_ANSWERS),
+            true => room.min(self.pace.beside),
             false => room,
         };
         let missing = self.tenants.get(&id).map_or(0, |t| {

@@ -1,11 +1,12 @@
 //! A conversation's part of a member.
 
 use super::Scheduler;
-use super::batches::BESIDE_ANSWERS;
 use super::places::{sequence, unknown};
 use super::presence::Presence;
 use super::tenant::{Sequence, State, Tenant, TenantId};
-use crate::backend::{BackendError, BatchToken, Limits, PREFIX, SeqId, Token, Tokenize, Vocab};
+use crate::backend::{
+    BackendError, BatchToken, Limits, PREFIX, Pace, SeqId, Token, Tokenize, Vocab,
+};
 use crate::engine::meter::Spent;
 use std::cell::{Ref, RefCell};
 use std::future::{Future, poll_fn};
@@ -90,6 +91,11 @@ impl Lease {
         &self.vocab
     }
 
+    /// How the member's batches are shaped.
+    pub fn pace(&self) -> Pace {
+        self.scheduler.borrow().pace
+    }
+
     /// What the member's context holds, with the sequences of this lease.
     pub fn limits(&self) -> Limits {
         self.limits
@@ -100,7 +106,7 @@ impl Lease {
         let scheduler = self.scheduler.borrow();
         let mut others = scheduler.tenants.iter().filter(|(id, _)| **id != self.id);
         match others.any(|(_, tenant)| tenant.is_answering()) {
-            true => self.limits.batch.min(BESIDE_ANSWERS as u32),
+            true => self.limits.batch.min(scheduler.pace.beside as u32),
             false => self.limits.batch,
         }
     }

@@ -32,7 +32,7 @@ pub(super) use presence::{Presence, Pulse};
 pub(super) use tenant::TenantId;
 
 use super::meter::Operation;
-use crate::backend::{BatchToken, Limits, Member, SeqId, Watch};
+use crate::backend::{BatchToken, Limits, Member, Pace, SeqId, Watch};
 use cells::Cells;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -42,6 +42,7 @@ use tenant::Tenant;
 pub(super) struct Scheduler {
     member: Box<dyn Member>,
     limits: Limits,
+    pace: Pace,
     watch: Arc<Watch>,
     tenants: BTreeMap<TenantId, Tenant>,
     cells: Cells,
@@ -64,11 +65,12 @@ pub(super) struct Scheduler {
 
 impl Scheduler {
     /// Of a member that nobody has used.
-    pub fn new(member: Box<dyn Member>, watch: Arc<Watch>) -> Self {
+    pub fn new(member: Box<dyn Member>, watch: Arc<Watch>, pace: Pace) -> Self {
         let limits = member.limits();
         Self {
             member,
             limits,
+            pace,
             watch,
             tenants: BTreeMap::new(),
             cells: Cells::default(),

@@ -141,7 +141,11 @@ impl Rig {
         };
         Self {
             bare: fake(),
-            scheduler: Rc::new(RefCell::new(Scheduler::new(Box::new(watched), watch))),
+            scheduler: Rc::new(RefCell::new(Scheduler::new(
+                Box::new(watched),
+                watch,
+                Default::default(),
+            ))),
             seen,
             pulse: Arc::default(),
             names: Cell::new(0),

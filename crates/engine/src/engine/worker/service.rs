@@ -6,7 +6,7 @@
 //! has come; so tasks need no wakers.
 
 use super::{Job, Loaded, Message, Tenancy};
-use crate::backend::{BackendError, Member, MemberInfo, Watch};
+use crate::backend::{BackendError, Member, MemberInfo, Pace, Watch};
 use crate::engine::runtime::{Beginnings, MemberRuntime, Step};
 use crate::engine::schedule::{Lease, Presence, Pulse, Scheduler, TenantId, drive};
 use crate::engine::spec::MemberSpec;
@@ -78,12 +78,13 @@ impl Inside {
             limits: member.limits(),
             vocab,
             load_time: start.elapsed(),
+            pace: spec.pace,
         };
         let loaded = (info.clone(), Arc::clone(&sorted));
         if self.announce.send(Ok(loaded)).is_err() {
             return;
         }
-        let mut service = Service::new(self, member, sorted);
+        let mut service = Service::new(self, member, sorted, spec.pace);
         if let Some(expected) = spec.prefetch.and_then(|expect| expect(&info)) {
             let mut runtime = service.first_runtime();
             let scheduler = Rc::clone(&service.scheduler);
@@ -123,8 +124,8 @@ enum Wait {
 }
 
 impl Service {
-    fn new(inside: Inside, member: Box<dyn Member>, sorted: Arc<SortedVocab>) -> Self {
-        let scheduler = Scheduler::new(member, Arc::clone(&inside.watch));
+    fn new(inside: Inside, member: Box<dyn Member>, sorted: Arc<SortedVocab>, pace: Pace) -> Self {
+        let scheduler = Scheduler::new(member, Arc::clone(&inside.watch), pace);
         Self {
             inside,
             scheduler: Rc::new(RefCell::new(scheduler)),

@@ -1,7 +1,7 @@
 //! What goes into one batch, and what goes first.
 
 use super::*;
-use crate::engine::schedule::batches::BESIDE_ANSWERS;
+use crate::backend::Pace;
 
 #[test]
 fn one_batch_holds_tokens_of_two_conversations() {
@@ -101,7 +101,7 @@ fn prompts_beside_answers_come_in_small_pieces() {
     let (mut answer, mut prompt) = (rig.conversation(1), rig.conversation(1));
     assert_eq!(prompt.lease.prompt_batch(), LIMITS.batch);
     answer.presence.begin_answer();
-    assert_eq!(prompt.lease.prompt_batch(), BESIDE_ANSWERS as u32);
+    assert_eq!(prompt.lease.prompt_batch(), Pace::default().beside as u32);
     assert_eq!(answer.lease.prompt_batch(), LIMITS.batch);
     answer.rest();
     assert_eq!(prompt.lease.prompt_batch(), LIMITS.batch);

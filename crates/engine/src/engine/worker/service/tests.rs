@@ -110,7 +110,7 @@ impl Side {
         let sorted = Arc::new(SortedVocab::new(member.vocab()));
         Self {
             worker,
-            service: Service::new(inside, Box::new(member), sorted),
+            service: Service::new(inside, Box::new(member), sorted, Default::default()),
             wait: Wait::Message,
             sent: Vec::new(),
         }
