@@ -44,15 +44,20 @@ impl Judge {
         let (start, before) = (Instant::now(), engine.spent()?);
         let by_bytes = engine.alphabet() == Alphabet::Bytes;
         let reading = match by_bytes {
-            true => Predictions {
-                question: self.read_evidence(engine, goes_on(sheet))?,
-                options: Vec::new(),
-            },
+            true => {
+                let question = self.read_evidence(engine, goes_on(sheet))?;
+                Predictions {
+                    outlook: engine.text_outlook(&question),
+                    question,
+                    options: Vec::new(),
+                }
+            }
             false => self.read(engine, sheet)?,
         };
         let question_time = start.elapsed();
         let lambdas = self.contestants.iter();
-        let lambdas = lambdas.map(|contestant| self.lambda(&contestant.kind, &reading.question));
+        let outlook = reading.outlook.as_ref();
+        let lambdas = lambdas.map(|c| self.lambda(&c.kind, &reading.question, outlook));
         let lambdas: Vec<Vec<f64>> = lambdas.collect::<Result<_, _>>()?;
         let weighed = start.elapsed();
         let likeliest = match by_bytes {

@@ -15,7 +15,7 @@ use packllm_engine::engine::{
     Ending, EngineError, Fusion, Lockstep, Maps, Prompt, ScoreRequest, Spent,
 };
 use packllm_engine::vocab::Alphabet;
-use packllm_engine::weight::{self, Evidence, Method, Mixture, WeightError};
+use packllm_engine::weight::{self, Evidence, Method, Mixture, Outlook, WeightError};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -120,6 +120,8 @@ pub struct Judge {
 /// What all members predicted for a question and its options.
 pub(super) struct Predictions {
     pub question: Evidence,
+    /// What can be expected of such text, if that is known.
+    pub outlook: Option<Outlook>,
     pub options: Vec<Evidence>,
 }
 
@@ -263,8 +265,13 @@ impl Judge {
         sheet: &Sheet,
     ) -> Result<Predictions, EngineError> {
         let question = self.read_evidence(engine, sheet.prompt())?;
+        let outlook = engine.text_outlook(&question);
         let options = engine.read_continuations(&sheet.options, EVERYTHING)?;
-        Ok(Predictions { question, options })
+        Ok(Predictions {
+            question,
+            outlook,
+            options,
+        })
     }
 
     /// All members read a prompt. Returns what they predicted for its evidence.
@@ -306,10 +313,10 @@ impl Judge {
         let lambdas: Vec<Vec<f64>> = if self.per_option {
             let joined = reading.options.iter().map(|o| reading.question.joined(o));
             joined
-                .map(|evidence| self.lambda(kind, &evidence))
+                .map(|evidence| self.lambda(kind, &evidence, reading.outlook.as_ref()))
                 .collect::<Result<_, _>>()?
         } else {
-            vec![self.lambda(kind, &reading.question)?]
+            vec![self.lambda(kind, &reading.question, reading.outlook.as_ref())?]
         };
         let mut scores = Vec::with_capacity(mixtures.len());
         for ((option, mixture), lambda) in reading
@@ -325,18 +332,22 @@ impl Judge {
         Ok((scores, lambdas))
     }
 
-    /// A contestant's weights after a text: all on one for a member.
+    /// A contestant's weights after a text of which so much can be expected: all on one for a member.
     pub(super) fn lambda(
         &self,
         kind: &ContestantKind,
         evidence: &Evidence,
+        outlook: Option<&Outlook>,
     ) -> Result<Vec<f64>, WeightError> {
         let mut lambda = vec![0.0; evidence.members.len()];
         match kind {
             ContestantKind::Member(k) | ContestantKind::Again(k, _) => lambda[*k] = 1.0,
-            ContestantKind::Mixture(method) => return self.weights(method, evidence),
+            ContestantKind::Mixture(method) => {
+                return self.weights(method, evidence, outlook.cloned());
+            }
             ContestantKind::Among(members) => {
-                let weights = self.weights(&self.fusion.method, &evidence.of(members))?;
+                let (evidence, outlook) = (evidence.of(members), outlook.map(|o| o.of(members)));
+                let weights = self.weights(&self.fusion.method, &evidence, outlook)?;
                 for (&k, weight) in members.iter().zip(weights) {
                     lambda[k] = weight;
                 }
@@ -345,8 +356,14 @@ impl Judge {
         Ok(lambda)
     }
 
-    fn weights(&self, method: &Method, evidence: &Evidence) -> Result<Vec<f64>, WeightError> {
+    fn weights(
+        &self,
+        method: &Method,
+        evidence: &Evidence,
+        leaning: Option<Outlook>,
+    ) -> Result<Vec<f64>, WeightError> {
         let options = weight::Options {
+            leaning,
             ties_to_newcomer: self.per_option,
             ..self.fusion.weighing(&evidence.alphabet)
         };

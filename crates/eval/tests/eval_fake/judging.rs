@@ -1,6 +1,7 @@
 //! Questions decided from one evaluation, against every option read from scratch.
 
 use crate::rig::*;
+use packllm_engine::competence::{Competence, Loss, Standings, pairs};
 use packllm_engine::engine::{
     Ending, Fusion, Lockstep, Place, Prompt, ScoreRequest, Segment, Start,
 };
@@ -10,6 +11,7 @@ use packllm_engine::weight::{self, Evidence, Method, apply_drop, weights};
 use packllm_eval::{Ask, ContestantKind, Judge, Layout, Question, Score, Sheet, Shots, Verdict};
 use proptest::prelude::*;
 use std::f64::consts::LN_2;
+use std::sync::Arc;
 
 fn members(alphabet: Alphabet, seed: u64) -> Vec<Fake> {
     let second = match alphabet {
@@ -185,6 +187,42 @@ fn examples_are_evaluated_once_for_all_questions() {
     // Of the examples only the last token again.
     let second = judge.decide(&mut engine, &sheet("bb")).unwrap();
     assert_eq!(second.tokens, [1 + 2 + 1 + 2; 2]);
+}
+
+#[test]
+fn auto_knows_who_is_good_at_text() {
+    let fakes = vec![Fake::new(LETTERS, 1), Fake::new(LETTERS_MOVED, 2)];
+    let mut engine = pack(fakes, Alphabet::Bytes);
+    let losing = |nats: f64| {
+        let losses = vec![Loss { nats, bytes: 10 }; pairs().len()];
+        Competence {
+            questions: losses.clone(),
+            answers: losses,
+        }
+    };
+    let standings = Standings::of(&[losing(6.0), losing(9.0)]).unwrap();
+    engine.know_text(Some(Arc::new(standings)));
+    let methods = [Method::Exact, Method::Auto].map(|m| (m.to_string(), m));
+    let names = ["a".into(), "b".into()];
+    let judge = Judge::new(&names, methods.to_vec(), engine.fusion().clone());
+    let question = |ask| Question {
+        line: 1,
+        query: "abcabc cab".into(),
+        ask,
+    };
+    let choice = question(Ask::Choice {
+        choices: vec!["a".into(), "bc".into()],
+        gold: 0,
+    });
+    let sheet = Layout::default().sheet(&choice, &Shots::draw(Vec::new(), 0, 0));
+    let decided = judge.decide(&mut engine, &sheet).unwrap().lambda;
+    // As a pack would weigh it that has read the same.
+    let evidence = engine.evidence().unwrap();
+    let weights = |method| engine.weights(&method, engine.mix(), &evidence).unwrap();
+    for (lambda, method) in decided[2..].iter().zip([Method::Exact, Method::Auto]) {
+        assert_eq!(*lambda, weights(method).lambda);
+    }
+    assert!(decided[3][0] > decided[2][0] + 0.1, "{decided:?}");
 }
 
 #[test]
