@@ -23,6 +23,11 @@
 //! | Qwen2.5-Coder-0.5B, SmolLM2-135M | −0.76% | −0.99% | −1.02% | −0.97% | −0.87% |
 //! | probe, SmolLM2-135M, Gemma-3-270M | 0.641 | 0.603 | 0.589 | 0.585 | 0.584 |
 //!
+//! κ = 1 has most of that, and costs less where a member is sure and wrong: of 22 beginnings of texts
+//! of 500 to 6,000 bytes the worst takes `auto` 0.5% more bits than the better member, 2.1% with
+//! κ = 2 (arithmetic, of which the first 250 bytes mislead); in the mean it takes 1.89% less, with
+//! κ = 1.5 1.93%. The last words of LAMBADA are as good.
+//!
 //! Over tokens it is off. There an entropy spans words, and a member that is sure is often just
 //! small: with κ = 2 and log mixing the weights of `exact` cost Qwen2.5-Coder-1.5B and 0.5B 0.4% to
 //! 6.6% more than the first alone, without κ 0.2% to 1.3% less.
@@ -31,7 +36,7 @@ use super::{Split, SymbolSet};
 use crate::vector;
 
 /// κ over bytes.
-pub const OF_BYTES: f64 = 2.0;
+pub const OF_BYTES: f64 = 1.0;
 
 /// Least factor of a weight, as its logarithm: nobody loses all say, so that attribution, which
 /// takes members away one by one, stays finite.
