@@ -105,7 +105,7 @@ parameters! {
         .at(FUSING).within(Range::between(0.0, 0.5));
     confidence: f64 => Group::Fusion
         .says("How much more of its weight a member has where it is sure of what comes; 0: the same at every step")
-        .at(FUSING).within(Range::between(0.0, 20.0)).otherwise("2 over bytes, 0 over tokens").like("0.5");
+        .at(FUSING).within(Range::between(0.0, 20.0)).otherwise("1 over bytes, 0 over tokens").like("0.5");
 
     predict: i64 = -1 => Group::Sampling
         .says("Most tokens to generate, counted by the leading member; -1 until the end")
