@@ -45,7 +45,7 @@ pub fn load_options(
             cache_type(held.cache_type_k()),
             cache_type(held.cache_type_v()),
         ),
-        repack: true,
+        repack: !held.no_repack(),
         offload: offload(held),
         watch: Arc::new(Watch::new(Arc::clone(sources.cancel))),
     }

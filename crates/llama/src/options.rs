@@ -104,8 +104,9 @@ impl LoadOptions {
     #[must_use]
     pub fn signature(&self, placement: &str) -> String {
         let (k, v) = self.cache;
+        let weights = if self.repack { "" } else { "weights as in the file, " };
         format!(
-            "cache {k:?} {v:?}, flash attention {:?}, threads {} {}, batch {} {} {}, {placement} ({:?})",
+            "{weights}cache {k:?} {v:?}, flash attention {:?}, threads {} {}, batch {} {} {}, {placement} ({:?})",
             self.flash_attention,
             self.threads,
             self.threads_batch,

@@ -64,6 +64,9 @@ parameters! {
         .of("WHAT");
     fit: bool = false => Group::Pack
         .says("Place a member anew that asks for more memory of a device than it has (-ngl, -dev)");
+    no_repack: bool = false => Group::Pack
+        .says("Leave weights as they lie in the file (-nr): a processor is faster with them rearranged, but rounds \
+               otherwise than other devices do").spelled(&["-nr"]);
     flash_attn: FlashAttention = FlashAttention::Auto => Group::Pack.says("Flash attention (-fa)")
         .spelled(&["-fa"]).of("WHEN");
     cache_type_k: Cache = Cache::F16 => Group::Pack.says("Element type of the K cache (-ctk)")
