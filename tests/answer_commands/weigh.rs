@@ -130,3 +130,36 @@ fn the_prior_of_the_manifest_counts_as_much_as_the_flag_says() {
     let typed: Vec<&str> = typed.iter().map(String::as_str).collect();
     assert!(user.misused(&typed).contains("`prior`"));
 }
+
+#[test]
+fn members_are_measured_at_plain_text_once_and_auto_leans_to_it() {
+    let user = User::new();
+    let pack = pack(&user);
+    let rest = ["-p", TEXT, "--raw", "--json", "--prior-bytes", "0"];
+    let first = user.run(&line("weigh", &pack, &rest));
+    assert_eq!(first.code, 0, "{}", first.err);
+    let told = "measuring bpe and spm on 80 short questions as plain text, once for this file";
+    says(&first.err, &[told]);
+    let document: Value = serde_json::from_str(&first.out).unwrap();
+    let numbers = |value: &Value| serde_json::from_value::<Vec<f64>>(value.clone()).unwrap();
+    let (exact, auto) = (&document["weights"]["exact"], &document["weights"]["auto"]);
+    // By hand, of what is shown: λ ∝ e · (expected loss)^(−3 · 500/(500 + n)).
+    let power = 3.0 * 500.0 / (500.0 + TEXT.len() as f64);
+    let losses = numbers(&document["expected_loss"]);
+    let known = numbers(exact).into_iter().zip(&losses);
+    let known: Vec<f64> = known.map(|(e, loss)| e * loss.powf(-power)).collect();
+    for (got, want) in numbers(auto).iter().zip(&known) {
+        let want = want / known.iter().sum::<f64>();
+        assert!((got - want).abs() < 1e-9, "{auto} {known:?}");
+    }
+    assert_ne!(losses[0], losses[1]);
+
+    let again = user.run(&line("weigh", &pack, &["-p", TEXT, "--raw"]));
+    assert!(!again.err.contains("measuring"), "{}", again.err);
+    says(
+        &again.out,
+        &["auto: from the probe: ", "expected loss on such text: "],
+    );
+    let run = user.run(&line("run", &pack, &["-p", TEXT, "-n", "1", "--raw"]));
+    assert!(!run.err.contains("measuring"), "{}", run.err);
+}

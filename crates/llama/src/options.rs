@@ -104,7 +104,11 @@ impl LoadOptions {
     #[must_use]
     pub fn signature(&self, placement: &str) -> String {
         let (k, v) = self.cache;
-        let weights = if self.repack { "" } else { "weights as in the file, " };
+        let weights = if self.repack {
+            ""
+        } else {
+            "weights as in the file, "
+        };
         format!(
             "{weights}cache {k:?} {v:?}, flash attention {:?}, threads {} {}, batch {} {} {}, {placement} ({:?})",
             self.flash_attention,
