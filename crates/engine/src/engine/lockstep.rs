@@ -57,6 +57,8 @@ pub struct Lockstep {
     pub(super) drafter: Option<Box<dyn Drafter>>,
     constraint: Option<Box<dyn Constraint>>,
     pub(super) prefetched: bool,
+    /// Whether the last reading failed or was cancelled.
+    pub(super) read_in_part: bool,
     /// KV sequences to have at least.
     least_sequences: u32,
     pub(super) cancel: Arc<AtomicBool>,
@@ -92,6 +94,7 @@ impl Lockstep {
             drafter: None,
             constraint: None,
             prefetched: false,
+            read_in_part: false,
             least_sequences: 1,
             cancel,
         };

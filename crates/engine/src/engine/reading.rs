@@ -121,7 +121,13 @@ impl Lockstep {
         let evaluate = async move |runtime: &mut MemberRuntime| runtime.evaluate(request).await;
         let readers = (0..self.resting.len()).filter(|&k| self.reads(k));
         let readers: Vec<usize> = readers.collect();
-        let read = self.some_watched(&readers, |_| evaluate, progress)?;
+        if std::mem::take(&mut self.read_in_part) {
+            // Some have learnt from the end of a prompt that is now read again.
+            self.unlearn()?;
+        }
+        let read = self.some_watched(&readers, |_| evaluate, progress);
+        self.read_in_part = read.is_err();
+        let read = read?;
         self.prefetched = read.iter().all(|read| read.prefetched);
         for (&k, read) in readers.iter().zip(read) {
             self.scores[k].extend(read.scores);

@@ -194,9 +194,10 @@ impl MemberRuntime {
         Ok(self.reading.insert(reading).summary())
     }
 
-    /// Forgets everything read and said.
+    /// Forgets everything read, said and learnt.
     pub fn clear(&mut self) -> Result<(), BackendError> {
         self.forget_prefetched()?;
+        self.unlearn();
         self.branches
             .drop_cover(&mut self.cover, &mut self.member)?;
         self.cut_prefix(0)
