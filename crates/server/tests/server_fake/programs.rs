@@ -226,7 +226,9 @@ fn zed_asks_for_responses() {
     assert_eq!(reply.status, 200, "{}", reply.text());
     let kinds: Vec<_> = reply.events().into_iter().map(|(name, _)| name).collect();
     let named = |name: &str| kinds.iter().any(|kind| kind.as_deref() == Some(name));
-    assert!(named("response.output_text.delta") && named("response.incomplete"));
+    // It draws, and may end by itself before the limit.
+    let ended = named("response.incomplete") || named("response.completed");
+    assert!(named("response.output_text.delta") && ended, "{kinds:?}");
 }
 
 /// danny-avila/LibreChat: `packages/api/src/endpoints/openai/llm.ts`, `endpoints/models.ts`, by way
