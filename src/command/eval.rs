@@ -74,12 +74,9 @@ pub fn examine(
     choose(&mut judge);
     let settings = record::record(args, &pack, &judge, &exams)?;
     let (mut output, decided) = Output::open(args, &settings)?;
-    let chats = plan::has_chats(&exams);
-    let frames = [(chats, Frame::Chat), (plan::has_text(&exams), Frame::Plain)];
-    let asked = frames
-        .into_iter()
-        .filter(|(asked, _)| *asked && judge.weighs_by(&Method::Auto));
-    let known: Vec<Frame> = asked.map(|(_, frame)| frame).collect();
+    let mut known = vec![Frame::Chat, Frame::Plain];
+    known.retain(|&frame| plan::has(&exams, frame) && judge.weighs_by(&Method::Auto));
+    let chats = plan::has(&exams, Frame::Chat);
     let mut conversations = converse(app, &pack, chats, &known, parallel)?;
     let first = &mut conversations[0];
     if pack.fusion.alphabet == Some(Alphabet::Mapped) && pack.reference.is_none() {

@@ -15,7 +15,6 @@ mod options;
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod pty;
 #[path = "../../crates/client/tests/scripted/mod.rs"]
-#[allow(dead_code, reason = "each test binary uses a part of it")]
 mod scripted;
 #[path = "../tiny/mod.rs"]
 mod tiny;

@@ -354,7 +354,6 @@ fn read(
             let prompts = vec![script.prompt(); conversation.lockstep.members().len()];
             conversation.refer(&prompts, &mut ())?;
             conversation.lockstep.prepare(prompts)?;
-            conversation.lockstep.expect(None);
             conversation.lockstep.read(request)?;
             conversation.lockstep.weigh()?;
             Ok(String::new())

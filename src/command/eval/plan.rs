@@ -6,6 +6,7 @@ use crate::hints::words;
 use crate::plural::{be, counted};
 use crate::settings::{PackPlan, Usage, usage};
 use anyhow::{Result, bail};
+use packllm_engine::competence::Frame;
 use packllm_engine::weight::{Method, MethodError};
 use packllm_eval::{
     Ask, Fault, Framing, Judge, Layout, Question, Score, Script, Sheet, Shots, Suite, Task,
@@ -84,21 +85,15 @@ pub fn check(args: &EvalArgs) -> Result<()> {
     Ok(())
 }
 
-/// Whether a question is put to a chat.
-pub fn has_chats(exams: &[Exam]) -> bool {
+/// Whether some question is read in this frame.
+pub fn has(exams: &[Exam], frame: Frame) -> bool {
     let mut questions = exams.iter().flat_map(|exam| &exam.questions);
-    questions.any(|question| match &question.paper {
-        Paper::Sheet(_) => false,
-        Paper::Script(script) => script.framing == Framing::Chat,
-    })
-}
-
-/// Whether some question is plain text.
-pub fn has_text(exams: &[Exam]) -> bool {
-    let mut questions = exams.iter().flat_map(|exam| &exam.questions);
-    questions.any(|question| match &question.paper {
-        Paper::Sheet(_) => true,
-        Paper::Script(script) => script.framing == Framing::Raw,
+    questions.any(|question| {
+        let is_chat = match &question.paper {
+            Paper::Sheet(_) => false,
+            Paper::Script(script) => script.framing == Framing::Chat,
+        };
+        is_chat == (frame == Frame::Chat)
     })
 }
 

@@ -43,6 +43,15 @@ fn reader(seed: u64) -> Fake {
     member(&pieces, seed)
 }
 
+fn pack_that_reads(fakes: Vec<Fake>) -> Pack {
+    Pack::new(
+        load_engine(fakes),
+        PackOptions::default(),
+        &mut Ear::default(),
+    )
+    .unwrap()
+}
+
 /// A conversation with a pack whose first member is bad at German, and whose third is bad.
 fn knowing(method: Method) -> (Conversation, Ear) {
     let mut ear = Ear::default();
@@ -143,13 +152,7 @@ fn who_is_silenced_stays_silent() {
 
 #[test]
 fn a_member_is_measured_on_the_answers_in_its_own_tokens() {
-    let mut ear = Ear::default();
-    let pack = Pack::new(
-        load_engine(vec![member(LETTERS, 7), reader(8)]),
-        PackOptions::default(),
-        &mut ear,
-    )
-    .unwrap();
+    let pack = pack_that_reads(vec![member(LETTERS, 7), reader(8)]);
     let mut told = Vec::new();
     let cancel = Arc::default();
     let measured = pack.measure(1, Frame::Chat, Default::default(), &cancel, &mut |n| {
@@ -160,14 +163,8 @@ fn a_member_is_measured_on_the_answers_in_its_own_tokens() {
     assert_eq!(measured.answers.len(), pairs().len());
     assert!(measured.is_whole());
     // What a conversation reads of the same pair.
-    let lone = Pack::new(
-        load_engine(vec![reader(8)]),
-        PackOptions::default(),
-        &mut ear,
-    );
-    let lone = lone
-        .unwrap()
-        .measure(0, Frame::Chat, Default::default(), &cancel, &mut |_| {});
+    let lone = pack_that_reads(vec![reader(8)]);
+    let lone = lone.measure(0, Frame::Chat, Default::default(), &cancel, &mut |_| {});
     assert_eq!(lone.unwrap(), measured);
     assert_eq!(pack.engine().conversations(), 0);
 
@@ -233,13 +230,7 @@ fn plain_text_leans_to_who_is_good_at_it() {
 
 #[test]
 fn plain_text_is_measured_as_plain_text() {
-    let mut ear = Ear::default();
-    let pack = Pack::new(
-        load_engine(vec![member(LETTERS, 7), reader(8)]),
-        PackOptions::default(),
-        &mut ear,
-    )
-    .unwrap();
+    let pack = pack_that_reads(vec![member(LETTERS, 7), reader(8)]);
     let cancel = Arc::default();
     let measure = |frame| pack.measure(1, frame, Default::default(), &cancel, &mut |_| {});
     let (chat, plain) = (
