@@ -6,8 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use packllm_engine::backend::Vocab;
 use packllm_engine::engine::{Engine, EngineError, MemberSpec, PromptPrefetch};
 use packllm_engine::vocab::mapped::Map;
-use packllm_store::import::Caches;
-use packllm_store::{KeptMap, Shipped, Store, StoreError};
+use packllm_store::{KeptMap, Store, StoreError};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::exit::INTERRUPTED;
+use crate::folders;
 use crate::hints;
 use crate::remote;
 use crate::report::{self, Unusable};
@@ -26,16 +26,6 @@ pub const STARTER: &str = "starter";
 
 /// The pack for quick trials.
 pub const TINY: &str = "tiny";
-
-/// Packs that come with the program.
-const SHIPPED: [Shipped; 6] = [
-    ("coder", include_str!("../models/coder.toml")),
-    ("laptop-16gb", include_str!("../models/laptop-16gb.toml")),
-    ("laptop-8gb", include_str!("../models/laptop-8gb.toml")),
-    ("polyglot", include_str!("../models/polyglot.toml")),
-    ("starter", include_str!("../models/starter.toml")),
-    ("tiny", include_str!("../models/tiny.toml")),
-];
 
 /// What a command runs with.
 pub struct App {
@@ -89,8 +79,8 @@ impl App {
         let colours = std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()) && !is_dumb();
         let default_pack = pack_of_environment().or_else(|| config.pack.clone());
         Ok(Self {
-            store: store()?,
-            state: state()?,
+            store: folders::store()?,
+            state: folders::state()?,
             cancel,
             idle,
             disposable,
@@ -251,15 +241,6 @@ pub fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
-/// The path of the config file, whether it exists or not: in `PACKLLM_HOME`, else in the user's
-/// config folder.
-pub fn config_path() -> Result<PathBuf> {
-    let folder = given_home().or_else(|| dirs::config_dir().map(|folder| folder.join("packllm")));
-    folder
-        .map(|folder| folder.join("config.toml"))
-        .context("no config folder is known for this user: set PACKLLM_HOME")
-}
-
 /// Ends the program without freeing memory or waiting for threads: the system does that faster. The
 /// caller has flushed its output.
 pub fn leave(code: u8) -> ! {
@@ -268,63 +249,4 @@ pub fn leave(code: u8) -> ! {
     signal_hook::low_level::exit(code.into());
     #[cfg(not(unix))]
     std::process::exit(code.into())
-}
-
-/// `PACKLLM_HOME`, if it is set.
-fn given_home() -> Option<PathBuf> {
-    let home = std::env::var_os("PACKLLM_HOME").filter(|h| !h.is_empty());
-    home.map(PathBuf::from)
-}
-
-/// The model store, beside what other programs keep.
-pub fn store() -> Result<Store> {
-    let store = Store::new(home()?, &SHIPPED);
-    Ok(match dirs::home_dir() {
-        Some(home) => store.beside(Caches::usual(&home, &|name| std::env::var_os(name))),
-        None => store,
-    })
-}
-
-/// The folder of the history and the sessions: `state` in `PACKLLM_HOME`, else the user's state
-/// folder.
-pub fn state() -> Result<PathBuf> {
-    if let Some(home) = given_home() {
-        return Ok(home.join("state"));
-    }
-    dirs::state_dir()
-        .or_else(dirs::data_local_dir)
-        .map(|folder| folder.join("packllm"))
-        .context("no state folder is known for this user: set PACKLLM_HOME")
-}
-
-/// The folder of the store: `PACKLLM_HOME`, else the user's data folder.
-fn home() -> Result<PathBuf> {
-    if let Some(home) = given_home() {
-        return Ok(home);
-    }
-    dirs::data_dir()
-        .map(|data| data.join("packllm"))
-        .context("no data folder is known for this user: set PACKLLM_HOME")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::SHIPPED;
-
-    #[test]
-    fn every_pack_of_the_folder_is_shipped_under_its_name() {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
-        let files = std::fs::read_dir(folder).unwrap();
-        let mut packs: Vec<(String, String)> = files
-            .map(|file| file.unwrap().path())
-            .filter(|path| path.extension().is_some_and(|end| end == "toml"))
-            .map(|path| {
-                let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-                (name, std::fs::read_to_string(path).unwrap())
-            })
-            .collect();
-        packs.sort();
-        let shipped = SHIPPED.map(|(name, text)| (name.to_owned(), text.to_owned()));
-        assert_eq!(packs, shipped);
-    }
 }

@@ -9,6 +9,7 @@ mod cli;
 mod command;
 mod cpu;
 mod exit;
+mod folders;
 mod guard;
 mod hints;
 mod plain_progress;
@@ -48,7 +49,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<ExitCode> {
-    let config = app::config_path().and_then(|path| Config::load(&path));
+    let config = folders::config_path().and_then(|path| Config::load(&path));
     let command = match &config {
         Ok(config) => config.as_defaults(cli::Cli::command()),
         Err(_) => cli::Cli::command(),

@@ -4,9 +4,9 @@
 //! completions agree with what is parsed, and names are those that exist. The protocol is clap's,
 //! except for bash.
 
-use crate::app;
 use crate::cli::{Cli, CompletionsArgs, spell_out};
 use crate::command::chat::sessions;
+use crate::folders;
 use anyhow::{Context, Result};
 use clap::{Arg, Command, CommandFactory};
 use clap_complete::engine::{
@@ -101,18 +101,21 @@ fn completed(names: fn() -> Result<Vec<String>>, paths: bool) -> ArgValueComplet
 }
 
 fn packs() -> Result<Vec<String>> {
-    let packs = app::store()?.packs()?.into_iter();
+    let packs = folders::store()?.packs()?.into_iter();
     Ok(packs.map(|pack| pack.name).collect())
 }
 
 fn models() -> Result<Vec<String>> {
-    let present = app::store()?.list()?.into_iter().filter(|one| one.present);
+    let present = folders::store()?
+        .list()?
+        .into_iter()
+        .filter(|one| one.present);
     Ok(present.map(|one| one.model.file).collect())
 }
 
 /// Repositories of the hub's cache that have models.
 fn repositories() -> Result<Vec<String>> {
-    let found = app::store()?.caches().scan().into_iter();
+    let found = folders::store()?.caches().scan().into_iter();
     let mut names: Vec<String> = found
         .filter_map(|one| one.origin.strip_prefix("hf:").map(str::to_owned))
         .collect();
@@ -121,5 +124,5 @@ fn repositories() -> Result<Vec<String>> {
 }
 
 fn talks() -> Result<Vec<String>> {
-    Ok(sessions::names(&app::state()?.join("sessions")))
+    Ok(sessions::names(&folders::state()?.join("sessions")))
 }

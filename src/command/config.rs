@@ -1,8 +1,9 @@
 //! `packllm config`: every setting, and where it comes from.
 
-use crate::app::{App, config_path};
+use crate::app::App;
 use crate::cli::{ConfigArgs, ConfigCommand};
 use crate::command::table::Table;
+use crate::folders::config_path;
 use crate::settings::{Layer, Setting, example, layers, usage};
 use anyhow::{Context, Result, bail};
 use clap::ArgMatches;
