@@ -15,8 +15,7 @@ mod record;
 mod report;
 pub mod show;
 
-use super::loaded::competence::{self, Unknown};
-use super::loaded::{Terminal, told};
+use super::loaded::{Terminal, load_knowing, told};
 use crate::app::App;
 use crate::cli::EvalArgs;
 use crate::settings::{self, PackPlan};
@@ -24,7 +23,7 @@ use anyhow::Result;
 use output::Output;
 use packllm_engine::competence::Frame;
 use packllm_engine::engine::{MAX_SEQUENCES, Maps, MemberInfo};
-use packllm_engine::pack::{Conversation, Pack, PackOptions, maps_to, refer_to};
+use packllm_engine::pack::{Conversation, maps_to, refer_to};
 use packllm_engine::vocab::Alphabet;
 use packllm_engine::weight::Method;
 use packllm_eval::Judge;
@@ -112,19 +111,8 @@ fn converse(
     known: &[Frame],
     count: u32,
 ) -> Result<Vec<Conversation>> {
-    let engine = app.load(plan, &|_| None)?;
-    let templates = plan.members.iter().map(|m| m.chat_template.clone());
-    let options = PackOptions {
-        fusion: plan.fusion.clone(),
-        raw: !chats,
-        templates: templates.collect(),
-        reference: plan.reference.clone(),
-    };
     let mut terminal = Terminal::new(app);
-    let mut pack = Pack::new(engine, options, &mut terminal).map_err(told)?;
-    for &frame in known {
-        competence::learn(app, plan, &mut pack, frame, Unknown::Measure)?;
-    }
+    let pack = load_knowing(app, plan, !chats, known, &|_| None, &mut terminal)?;
     let open = |_| -> Result<Conversation> {
         let mut conversation = pack.conversation(Arc::clone(&app.cancel))?;
         conversation.lockstep.lease_at_least(SEQUENCES);

@@ -54,7 +54,8 @@ impl<'a> LoadedPack<'a> {
     ) -> Result<Self> {
         let start = Instant::now();
         let mut terminal = Terminal::new(app);
-        let pack = load_with(app, plan, raw, prefetch, &mut terminal)?;
+        let known = known(plan, raw);
+        let pack = load_knowing(app, plan, raw, known, prefetch, &mut terminal)?;
         let conversation = pack.conversation(Arc::clone(&app.cancel))?;
         Ok(Self {
             pack,
@@ -204,15 +205,26 @@ pub fn weights_line<'m>(members: impl Iterator<Item = (&'m str, Option<f64>, boo
     parts.collect::<Vec<String>>().join(" · ")
 }
 
-/// Loads a pack for conversations, with a progress bar on a terminal, and shows its notes.
+/// Loads a pack for chats, with a progress bar on a terminal, and shows its notes.
 pub fn load(app: &App, plan: &PackPlan) -> Result<Pack> {
-    load_with(app, plan, false, &|_| None, &mut Terminal::new(app))
+    let known = known(plan, false);
+    load_knowing(app, plan, false, known, &|_| None, &mut Terminal::new(app))
 }
 
-fn load_with(
+/// In which frames it has to be known what members are good at, before anything is read.
+fn known(plan: &PackPlan, raw: bool) -> &'static [Frame] {
+    match plan.fusion.method == Method::Auto && !raw {
+        true => &[Frame::Chat],
+        false => &[],
+    }
+}
+
+/// As [`load`], with what members are good at in the frames of `known`. `raw`: no templates.
+pub fn load_knowing(
     app: &App,
     plan: &PackPlan,
     raw: bool,
+    known: &[Frame],
     prefetch: &dyn Fn(usize) -> Option<PromptPrefetch>,
     terminal: &mut Terminal<'_>,
 ) -> Result<Pack> {
@@ -225,8 +237,8 @@ fn load_with(
         reference: plan.reference.clone(),
     };
     let mut pack = Pack::new(engine, options, terminal).map_err(told)?;
-    if !raw && plan.fusion.method == Method::Auto {
-        competence::learn(app, plan, &mut pack, Frame::Chat, Unknown::Measure)?;
+    for &frame in known {
+        competence::learn(app, plan, &mut pack, frame, Unknown::Measure)?;
     }
     Ok(pack)
 }
