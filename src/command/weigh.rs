@@ -39,28 +39,21 @@ pub fn run(app: &App, args: &WeighArgs) -> Result<ExitCode> {
         method: Method::Exact,
         ..plan.fusion.clone()
     })?;
-    let mut outlook = None;
-    if args.prompt.raw {
-        loaded.learn(&plan, Frame::Plain)?;
-        loaded.read_text(&text, request.ending(), request)?;
-    } else {
-        let system = args.prompt.system_prompt.iter().map(Message::system);
-        let messages: Vec<Message> = system.chain([Message::user(text.as_str())]).collect();
-        loaded.read_chat(&messages, 0, request)?;
-        outlook = loaded.conversation.outlook(&messages);
-    }
-    let evidence = loaded.conversation.lockstep.evidence()?;
+    let (evidence, expected) = match args.prompt.raw {
+        true => {
+            loaded.learn(&plan, Frame::Plain)?;
+            read_text(&mut loaded, &text, request)?
+        }
+        false => read_chat(&mut loaded, args, &text, request)?,
+    };
     if evidence.is_empty() {
         return usage("the text is empty: there is nothing to measure");
     }
-    if args.prompt.raw {
-        outlook = loaded.conversation.lockstep.text_outlook(&evidence);
-    }
-    let rows = weigh(&evidence, &plan.fusion, outlook.clone(), args.prompt.raw)?;
+    let rows = weigh(&evidence, &plan.fusion, &expected)?;
     let mut out = std::io::stdout().lock();
     if args.json {
         let mut document = document(&loaded, &evidence, &rows);
-        if let Some(outlook) = &outlook {
+        if let Some(outlook) = &expected.outlook {
             let subject = DOMAINS.into_iter().zip(&outlook.subject);
             let subject: Map<String, Value> = subject
                 .map(|(domain, p)| (domain.to_owned(), json!(p)))
@@ -73,34 +66,72 @@ pub fn run(app: &App, args: &WeighArgs) -> Result<ExitCode> {
         writeln!(out, "{document}")?;
     } else {
         write_table(&mut out, &loaded, &evidence, &rows)?;
-        if let Some(outlook) = &outlook {
+        if let Some(outlook) = &expected.outlook {
             let names = loaded.conversation.lockstep.names();
-            let next = if args.prompt.raw {
-                "such text"
-            } else {
-                "the answer"
-            };
-            writeln!(out, "\nauto: {}", outlook::line(&names, outlook, next))?;
+            let line = outlook::line(&names, outlook, expected.of);
+            writeln!(out, "\nauto: {line}")?;
         }
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
 }
 
+/// What members can be expected to lose, if that is known, and on what.
+struct Expected {
+    outlook: Option<Outlook>,
+    frame: Frame,
+    of: &'static str,
+}
+
+/// All members read the text as it is.
+fn read_text(
+    loaded: &mut LoadedPack<'_>,
+    text: &str,
+    request: ScoreRequest,
+) -> Result<(Evidence, Expected)> {
+    loaded.read_text(text, request.ending(), request)?;
+    let lockstep = &loaded.conversation.lockstep;
+    let evidence = lockstep.evidence()?;
+    let expected = Expected {
+        outlook: lockstep.text_outlook(&evidence),
+        frame: Frame::Plain,
+        of: "such text",
+    };
+    Ok((evidence, expected))
+}
+
+/// All members read the text as a question, by their templates.
+fn read_chat(
+    loaded: &mut LoadedPack<'_>,
+    args: &WeighArgs,
+    text: &str,
+    request: ScoreRequest,
+) -> Result<(Evidence, Expected)> {
+    let system = args.prompt.system_prompt.iter().map(Message::system);
+    let messages: Vec<Message> = system.chain([Message::user(text)]).collect();
+    loaded.read_chat(&messages, 0, request)?;
+    let expected = Expected {
+        outlook: loaded.conversation.outlook(&messages),
+        frame: Frame::Chat,
+        of: "the answer",
+    };
+    Ok((loaded.conversation.lockstep.evidence()?, expected))
+}
+
 /// All methods, and the given weights if there are any.
 fn weigh(
     evidence: &Evidence,
     fusion: &Fusion,
-    outlook: Option<Outlook>,
-    raw: bool,
+    expected: &Expected,
 ) -> Result<Vec<WeightsByMethod>> {
     // What the methods minimise: without confidence at the step.
     let mix = fusion.mix_over(&evidence.alphabet);
     let mixture = Mixture::new(evidence, mix, fusion.floor)?;
     let given = Some(fusion.method.clone()).filter(|m| matches!(m, Method::Given(_)));
-    let (outlook, leaning) = match raw {
-        true => (None, outlook),
-        false => (outlook, None),
+    let outlook = expected.outlook.clone();
+    let (outlook, leaning) = match expected.frame {
+        Frame::Chat => (outlook, None),
+        Frame::Plain => (None, outlook),
     };
     let options = weight::Options {
         outlook,
