@@ -5,7 +5,8 @@
 //! answers as if it were loaded alone: in its own tokens, the others silent. Mixtures whose weights
 //! are the same say the same, and answer once.
 
-use super::judge::{Contestant, ContestantKind, Judge, first_best, seconds, spent_since};
+use super::contestant::{Contestant, ContestantKind};
+use super::judge::{Judge, first_best, seconds, spent_since};
 use super::script::{Framing, Script};
 use packllm_engine::engine::{Answer, AnswerOptions, EngineError, Finish, Fusion, ScoreRequest};
 use packllm_engine::pack::{Conversation, PackError};

@@ -6,7 +6,8 @@
 //! What follows the text is not looked at, as in the published measure: a longer word that begins
 //! like the right one counts.
 
-use super::judge::{Contestant, ContestantKind, Judge, Predictions, seconds, spent_since};
+use super::contestant::{Contestant, ContestantKind};
+use super::judge::{Judge, Predictions, seconds, spent_since};
 use super::layout::Sheet;
 use packllm_engine::engine::{Ending, EngineError, Lockstep, Prompt};
 use packllm_engine::vocab::Alphabet;

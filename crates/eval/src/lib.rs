@@ -12,6 +12,7 @@
 //! short goes on. [`suite`] holds questions of our own.
 
 pub mod answers;
+pub mod contestant;
 pub mod follow;
 pub mod grade;
 pub mod journal;
@@ -28,9 +29,10 @@ pub mod task;
 pub mod verdict;
 
 pub use answers::{Answers, Reply};
+pub use contestant::{Contestant, ContestantKind};
 pub use follow::Followed;
 pub use journal::{Journal, JournalEntry, JournalError, Outcome};
-pub use judge::{Contestant, ContestantKind, Judge, NEAR_TIE, Score, Verdict, is_near_tie};
+pub use judge::{Judge, NEAR_TIE, Score, Verdict, is_near_tie};
 pub use layout::{Layout, Sheet, Shots, ShotsError};
 pub use marks::{Mark, Said};
 pub use parallel::decide_all;

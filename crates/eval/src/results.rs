@@ -1,6 +1,6 @@
 //! Marks → a row for every contestant, task by task and over all of them.
 
-use super::judge::{Contestant, ContestantKind};
+use super::contestant::{Contestant, ContestantKind};
 use super::layout::shuffle;
 use super::marks::{Mark, Said};
 use super::statistics::{Accuracy, Difference, paired};

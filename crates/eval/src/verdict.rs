@@ -76,7 +76,7 @@ impl TuneVerdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::{Contestant, ContestantKind};
+    use crate::contestant::{Contestant, ContestantKind};
     use crate::marks::Mark;
     use crate::results::Answered;
 
