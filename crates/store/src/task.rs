@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use super::error::StoreError;
+use super::fill::fill;
 use super::http;
 use super::hub::cache::Repository;
 use super::job::{Job, Progress, PullOptions};
 use super::part::{self, Part};
 use super::pull::wait;
 use super::source::Source;
-use super::wire::Linked;
 
 /// A file that has to be downloaded.
 pub(super) struct Task {
@@ -127,52 +127,17 @@ impl Task {
 
     /// Fills the part with the right bytes.
     fn fill(&self, part: &mut Part, job: &mut Job) -> Result<(), StoreError> {
-        let filled = self.try_fill(part, job);
-        // Bytes are left for the next time; an empty file is of no use.
-        if filled.is_err() && part.len() == 0 {
-            part.discard();
-        }
-        filled
-    }
-
-    fn try_fill(&self, part: &mut Part, job: &mut Job) -> Result<(), StoreError> {
         let token = job.options.hub_token.clone();
         let token = token.filter(|_| matches!(self.source, Source::Hub(_)));
         let url = self.source.url(&job.options.hub_endpoint);
         let url = url.unwrap_or_default();
-        loop {
-            if self.sha256.as_ref() == Some(&part.digest()) {
-                return Ok(());
-            }
-            if self.size.is_some_and(|size| part.len() >= size) {
-                part.restart()?;
-            }
-            let resumed = part.resumed();
-            let linked = http::download(&url, token.as_deref(), part, job)?;
-            let Err(error) = self.check(part, &linked) else {
-                return Ok(());
-            };
-            // If some bytes came from an earlier download, those may be the wrong ones.
-            let to_blame = resumed && part.resumed();
-            part.restart()?;
-            if !to_blame {
-                return Err(error);
-            }
-            job.progress
-                .note("what an earlier download left does not fit; starting afresh");
+        let filled = fill(part, job, &mut |part, job| {
+            http::download(&url, token.as_deref(), part, job)
+        });
+        // Bytes are left for the next time; an empty file is of no use.
+        if filled.is_err() && part.len() == 0 {
+            part.discard();
         }
-    }
-
-    /// Compares the hash with the expected one, else with the one that the hub says.
-    fn check(&self, part: &Part, linked: &Linked) -> Result<(), StoreError> {
-        let said = linked.etag.as_ref().filter(|etag| etag.len() == 64);
-        let actual = part.digest();
-        match self.sha256.as_ref().or(said) {
-            Some(expected) if *expected != actual => Err(StoreError::WrongHash {
-                expected: expected.clone(),
-                actual,
-            }),
-            _ => Ok(()),
-        }
+        filled.map(drop)
     }
 }
