@@ -187,10 +187,7 @@ fn write_machine(app: &App, machine: &Machine, disk: &Disk) -> io::Result<()> {
     };
     line("backends", &backends)?;
     for module in &machine.modules {
-        let what = match module.loaded {
-            true => "found, and in use",
-            false => "found, and does not load here: its driver is missing, perhaps",
-        };
+        let what = machine::state(module, &machine.devices);
         line("", &format!("{}: {what}", module.name))?;
     }
     if !rpc::is_there() {

@@ -71,25 +71,30 @@ pub fn modules() -> Vec<Module> {
         (!name.starts_with("cpu")).then(|| name.to_owned())
     });
     let backends = backends();
-    let mut modules: Vec<Module> = names
-        .map(|name| Module {
-            loaded: backends
-                .iter()
-                .any(|backend| backend.eq_ignore_ascii_case(named(&name))),
+    let module = |name| {
+        let mut module = Module {
             name,
-        })
-        .collect();
+            loaded: false,
+        };
+        module.loaded = backends.iter().any(|backend| module.is_of(backend));
+        module
+    };
+    let mut modules: Vec<Module> = names.map(module).collect();
     modules.sort();
     modules.dedup();
     modules
 }
 
-/// What a backend calls itself whose library has this name.
-fn named(library: &str) -> &str {
-    match library {
-        "hip" => "ROCm",
-        "metal" => "MTL",
-        name => name,
+impl Module {
+    /// Whether it holds the backend that calls itself so.
+    #[must_use]
+    pub fn is_of(&self, backend: &str) -> bool {
+        let own = match self.name.as_str() {
+            "hip" => "ROCm",
+            "metal" => "MTL",
+            name => name,
+        };
+        own.eq_ignore_ascii_case(backend)
     }
 }
 
@@ -108,19 +113,33 @@ pub fn backends() -> Vec<String> {
     (0..count).map(name).collect()
 }
 
-/// `CPU : SSE3 = 1 | AVX2 = 1 | OPENMP = 1 | ` → the names.
 fn read_features() -> Vec<String> {
     // SAFETY: called once, before other threads use the library; the text is its own and
     // NUL-terminated.
     let text = unsafe { CStr::from_ptr(sys::llama_print_system_info()) };
-    let text = text.to_string_lossy();
-    let fields = text.split(['|', ':']);
-    let on = fields.filter_map(|field| field.trim().strip_suffix(" = 1"));
-    on.map(str::to_owned).collect()
+    of_cpu(&text.to_string_lossy())
 }
 
-/// What llama.cpp's code uses: instruction sets of the CPU, libraries such as `OPENMP`, and what
-/// other backends of the build report.
+/// `CUDA : USE_GRAPHS = 1 | CPU : SSE3 = 1 | AVX2 = 1 | OPENMP = 1 | ` → what is on of the CPU.
+fn of_cpu(text: &str) -> Vec<String> {
+    let mut backend = "";
+    let fields = text.split('|').filter_map(|field| {
+        let field = match field.split_once(':') {
+            Some((name, field)) => {
+                backend = name.trim();
+                field
+            }
+            None => field,
+        };
+        (backend == "CPU")
+            .then_some(field)?
+            .trim()
+            .strip_suffix(" = 1")
+    });
+    fields.map(str::to_owned).collect()
+}
+
+/// What llama.cpp's code for the CPU uses: instruction sets, libraries such as `OPENMP`.
 #[must_use]
 pub fn cpu_features() -> &'static [String] {
     init();
@@ -173,4 +192,29 @@ pub(super) fn take_log() -> String {
         .filter(|l| !l.is_empty())
         .collect();
     lines.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_other_backends_report_is_none_of_the_cpu() {
+        let text = "CUDA : ARCHS = 900 | USE_GRAPHS = 1 | CPU : SSE3 = 1 | AVX = 0 | OPENMP = 1 | ";
+        assert_eq!(of_cpu(text), ["SSE3", "OPENMP"]);
+        assert_eq!(of_cpu(""), Vec::<String>::new());
+    }
+
+    #[test]
+    fn libraries_are_named_otherwise_than_their_backends() {
+        for (name, backend, is) in [
+            ("vulkan", "Vulkan", true),
+            ("hip", "ROCm", true),
+            ("metal", "MTL", true),
+            ("rpc", "CUDA", false),
+        ] {
+            let (name, loaded) = (name.to_owned(), false);
+            assert_eq!(Module { name, loaded }.is_of(backend), is);
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Which device runs what: the build's devices, and what a member asks of them.
 
-use super::library::{backends, init};
+use super::library::{backends, init, modules};
 use super::rpc;
 use llama_cpp_2::{LlamaBackendDevice, LlamaBackendDeviceType, list_llama_ggml_backend_devices};
 use serde::{Deserialize, Serialize};
@@ -55,7 +55,7 @@ impl From<LlamaBackendDevice> for Device {
     }
 }
 
-/// GPU backends compiled into this build, or found beside it.
+/// GPU backends compiled into this build, or found beside it, whether they load here or not.
 #[must_use]
 pub fn compiled_backends() -> Vec<&'static str> {
     let all = [
@@ -64,9 +64,12 @@ pub fn compiled_backends() -> Vec<&'static str> {
         ("vulkan", cfg!(feature = "vulkan"), "Vulkan"),
         ("rocm", cfg!(feature = "rocm"), "ROCm"),
     ];
-    let found = backends();
+    let (found, beside) = (backends(), modules());
+    let is_there = |called: &str| {
+        found.iter().any(|name| name == called) || beside.iter().any(|m| m.is_of(called))
+    };
     all.iter()
-        .filter(|(_, on, called)| *on || found.iter().any(|name| name == called))
+        .filter(|(_, on, called)| *on || is_there(called))
         .map(|(name, ..)| *name)
         .collect()
 }

@@ -28,6 +28,20 @@ pub struct Machine {
     pub devices: Vec<Device>,
 }
 
+/// What becomes of a library of a portable build.
+pub fn state(module: &Module, devices: &[Device]) -> &'static str {
+    let is_of = |device: &Device| match module.name.as_str() {
+        "rpc" => device.host.is_some(),
+        _ => module.is_of(&device.backend),
+    };
+    match module.loaded {
+        false => "found, and does not load here: its driver is missing, perhaps",
+        true if devices.iter().any(is_of) => "found, and in use",
+        true if module.name == "rpc" => "found: --rpc uses devices of other machines",
+        true => "found, and there is no device for it",
+    }
+}
+
 /// A portable build has several libraries for the CPU; what the one in use says counts.
 fn instructions() -> Vec<(&'static str, bool)> {
     if !cfg!(feature = "portable") {
@@ -182,4 +196,37 @@ fn free_space(path: &Path) -> Option<u64> {
     let percentage = words.iter().position(|word| word.ends_with('%'))?;
     let kibibytes: u64 = words.get(percentage.checked_sub(1)?)?.parse().ok()?;
     kibibytes.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_is_in_use_if_a_device_is_its_own() {
+        let device = |backend: &str, host: Option<&str>| Device {
+            index: 0,
+            name: format!("{backend}0"),
+            description: String::new(),
+            backend: backend.to_owned(),
+            memory_total: 0,
+            memory_free: 0,
+            gpu: true,
+            integrated: false,
+            host: host.map(str::to_owned),
+        };
+        let (card, lent) = (device("CUDA", None), device("RPC", Some("there:50052")));
+        for (name, loaded, devices, said) in [
+            ("cuda", false, &[][..], "does not load here"),
+            ("cuda", true, &[], "no device"),
+            ("cuda", true, std::slice::from_ref(&lent), "no device"),
+            ("cuda", true, std::slice::from_ref(&card), "in use"),
+            ("rpc", true, std::slice::from_ref(&card), "--rpc"),
+            ("rpc", true, std::slice::from_ref(&lent), "in use"),
+        ] {
+            let name = name.to_owned();
+            let what = state(&Module { name, loaded }, devices);
+            assert!(what.contains(said), "{what}");
+        }
+    }
 }
