@@ -27,14 +27,14 @@ pub(super) fn fill(
             part.restart()?;
         }
         let resumed = part.resumed();
-        let filled = download(part, job).and_then(|linked| check(part, job, linked));
-        let error = match filled {
-            Err(
-                error @ (StoreError::WrongHash { .. }
-                | StoreError::WrongSize { .. }
-                | StoreError::Wheel { .. }),
-            ) => error,
-            filled => return filled,
+        let error = match download(part, job) {
+            Ok(linked) => match check(part, job, &linked) {
+                Ok(()) => return Ok(linked),
+                Err(error) => error,
+            },
+            Err(error @ (StoreError::WrongSize { .. } | StoreError::Wheel { .. })) => error,
+            // A wrong hash that a server announces says nothing of the bytes that are here.
+            Err(error) => return Err(error),
         };
         let to_blame = resumed && part.resumed();
         part.restart()?;
@@ -47,7 +47,7 @@ pub(super) fn fill(
 }
 
 /// Compares the hash with the expected one, else with the one that the hub says.
-fn check(part: &Part, job: &Job<'_>, linked: Linked) -> Result<Linked, StoreError> {
+fn check(part: &Part, job: &Job<'_>, linked: &Linked) -> Result<(), StoreError> {
     let said = linked.etag.as_ref().filter(|etag| etag.len() == 64);
     let actual = part.digest();
     match job.sha256.as_ref().or(said) {
@@ -55,6 +55,6 @@ fn check(part: &Part, job: &Job<'_>, linked: Linked) -> Result<Linked, StoreErro
             expected: expected.clone(),
             actual,
         }),
-        _ => Ok(linked),
+        _ => Ok(()),
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::error::StoreError;
 use super::manifest::Licence;
 use super::part::Part;
+use super::source::Source;
 
 /// How pulls reach the outside.
 #[derive(Debug, Clone)]
@@ -73,6 +74,12 @@ impl Job<'_> {
         } else {
             Ok(())
         }
+    }
+
+    /// The token that a source is asked with.
+    pub fn token(&self, source: &Source) -> Option<String> {
+        let token = self.options.hub_token.clone();
+        token.filter(|_| matches!(source, Source::Hub(_)))
     }
 
     /// Appends to the part, up to the expected size.

@@ -300,8 +300,7 @@ fn from(
     job: &mut Job,
 ) -> Result<Linked, StoreError> {
     let url = address(source, job)?;
-    let token = job.options.hub_token.clone();
-    let token = token.filter(|_| matches!(source, Source::Hub(_)));
+    let token = job.token(source);
     fill(part, job, &mut |part, job| match source {
         Source::Wheels(wheels) => {
             pypi::download(wheels, folder, part, job).map(|()| Linked::default())

@@ -127,8 +127,7 @@ impl Task {
 
     /// Fills the part with the right bytes.
     fn fill(&self, part: &mut Part, job: &mut Job) -> Result<(), StoreError> {
-        let token = job.options.hub_token.clone();
-        let token = token.filter(|_| matches!(self.source, Source::Hub(_)));
+        let token = job.token(&self.source);
         let url = self.source.url(&job.options.hub_endpoint);
         let url = url.unwrap_or_default();
         let filled = fill(part, job, &mut |part, job| {
