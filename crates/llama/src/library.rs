@@ -71,15 +71,12 @@ pub fn modules() -> Vec<Module> {
         (!name.starts_with("cpu")).then(|| name.to_owned())
     });
     let backends = backends();
-    let module = |name| {
-        let mut module = Module {
+    let mut modules: Vec<Module> = names
+        .map(|name| Module {
+            loaded: backends.iter().any(|backend| is_of(&name, backend)),
             name,
-            loaded: false,
-        };
-        module.loaded = backends.iter().any(|backend| module.is_of(backend));
-        module
-    };
-    let mut modules: Vec<Module> = names.map(module).collect();
+        })
+        .collect();
     modules.sort();
     modules.dedup();
     modules
@@ -89,13 +86,18 @@ impl Module {
     /// Whether it holds the backend that calls itself so.
     #[must_use]
     pub fn is_of(&self, backend: &str) -> bool {
-        let own = match self.name.as_str() {
-            "hip" => "ROCm",
-            "metal" => "MTL",
-            name => name,
-        };
-        own.eq_ignore_ascii_case(backend)
+        is_of(&self.name, backend)
     }
+}
+
+/// Whether the library of this name holds the backend that calls itself so.
+fn is_of(library: &str, backend: &str) -> bool {
+    let own = match library {
+        "hip" => "ROCm",
+        "metal" => "MTL",
+        name => name,
+    };
+    own.eq_ignore_ascii_case(backend)
 }
 
 /// The backends in use, by their own names: `CPU`, `RPC`, `Vulkan`.
