@@ -5,6 +5,7 @@
 //! sorted by the first member's weight, so that a strip shows a distribution.
 
 use super::report::Report;
+use crate::plural::counted;
 use packllm_eval::{Answered, Section};
 use std::fmt::Write;
 
@@ -94,7 +95,8 @@ impl Scale {
 
 /// A panel: for each contestant a line, with a dot and its error bar.
 fn accuracies(canvas: &mut Canvas, x: f64, section: &Section, scale: Scale) {
-    let title = format!("{} ({} questions)", section.name, section.questions);
+    let questions = counted(section.questions, "question");
+    let title = format!("{} ({questions})", section.name);
     canvas.text(x, canvas.y + 13.0, INK, "bold", &title);
     let top = canvas.y + TITLE;
     let left = x + LABEL;

@@ -3,6 +3,7 @@
 use super::disagree::Disagreements;
 use super::report::Report;
 use crate::command::table::Table;
+use crate::plural::counted;
 use crate::say::printable;
 use anyhow::Result;
 use packllm_eval::{Difference, NEAR_TIE, Row, Section};
@@ -148,10 +149,8 @@ fn title(section: &Section) -> String {
             section.best
         ),
     };
-    format!(
-        "{}: {} questions{skipped}{chosen}",
-        section.name, section.questions
-    )
+    let questions = counted(section.questions, "question");
+    format!("{}: {questions}{skipped}{chosen}", section.name)
 }
 
 /// A line about what was evaluated.
