@@ -149,8 +149,7 @@ impl Part {
 
     /// Deletes the file, of which there is nothing to keep.
     pub fn discard(&self) {
-        let _ = fs::remove_file(tag_path(&self.path));
-        let _ = fs::remove_file(&self.path);
+        remove(&self.path);
     }
 
     /// Puts the bytes on disk and gives them their final name.
@@ -174,8 +173,12 @@ pub(super) fn path_of(target: &Path) -> PathBuf {
 
 /// Deletes the partial download of the file at `target`, if there is one.
 pub(super) fn delete(target: &Path) {
-    let part = path_of(target);
-    let _ = fs::remove_file(tag_path(&part));
+    remove(&path_of(target));
+}
+
+/// Removes a part with its tag; that there is none is as good.
+fn remove(part: &Path) {
+    let _ = fs::remove_file(tag_path(part));
     let _ = fs::remove_file(part);
 }
 
