@@ -68,19 +68,21 @@ pub fn run(app: &App, args: &WeighArgs) -> Result<ExitCode> {
         write_table(&mut out, &loaded, &evidence, &rows)?;
         if let Some(outlook) = &expected.outlook {
             let names = loaded.conversation.lockstep.names();
-            let line = outlook::line(&names, outlook, expected.of);
-            writeln!(out, "\nauto: {line}")?;
+            let next = match expected.frame {
+                Frame::Chat => "the answer",
+                Frame::Plain => "such text",
+            };
+            writeln!(out, "\nauto: {}", outlook::line(&names, outlook, next))?;
         }
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// What members can be expected to lose, if that is known, and on what.
+/// What members can be expected to lose, if that is known, and in which frame.
 struct Expected {
     outlook: Option<Outlook>,
     frame: Frame,
-    of: &'static str,
 }
 
 /// All members read the text as it is.
@@ -95,7 +97,6 @@ fn read_text(
     let expected = Expected {
         outlook: lockstep.text_outlook(&evidence),
         frame: Frame::Plain,
-        of: "such text",
     };
     Ok((evidence, expected))
 }
@@ -113,7 +114,6 @@ fn read_chat(
     let expected = Expected {
         outlook: loaded.conversation.outlook(&messages),
         frame: Frame::Chat,
-        of: "the answer",
     };
     Ok((loaded.conversation.lockstep.evidence()?, expected))
 }
